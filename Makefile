@@ -1,0 +1,37 @@
+# Each target first sets up .venv from requirements.lock; a second call finds it up to date.
+PYTHON ?= python3.11
+VENV := .venv
+STAMP := $(VENV)/installed
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+
+.PHONY: help env repro test lint lock
+.DEFAULT_GOAL := help
+
+help: ## List the targets
+	@sed -nE 's/^([a-z]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 8
+
+env: $(STAMP) ## Create .venv from requirements.lock: exact versions, checked hashes
+
+# pip fetches uv alone, at the lock's version and hash; uv fetches the rest in seconds instead of minutes.
+$(STAMP): requirements.lock pyproject.toml
+	$(PYTHON) -m venv --clear $(VENV)
+	sed -n '/^uv==/,/[^\\]$$/p' requirements.lock >$(VENV)/uv.lock
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $(VENV)/uv.lock
+	$(VENV)/bin/uv pip sync --python $(VENV)/bin/python --require-hashes requirements.lock
+	$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --no-deps --no-build-isolation --editable .
+	touch $@
+
+repro: env ## Run the whole pipeline, or what of it has changed
+	dvc repro
+
+test: env lint ## Lint, check types and run the tests
+	python -m pytest
+
+lint: env ## Lint and check types
+	ruff check
+	ruff format --check
+	mypy
+
+lock: env ## Write requirements.lock anew from pyproject.toml
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		--all-extras pyproject.toml --output-file requirements.lock
