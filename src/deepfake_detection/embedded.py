@@ -1,0 +1,77 @@
+"""The embedded data set: FaceForensics++-shaped videos drawn by our own code, no network."""
+
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+from tqdm import tqdm
+
+from deepfake_detection.cpus import cpu_count
+from deepfake_detection.errors import UserError
+from deepfake_detection.faces import add_sensor_noise, draw_identity, draw_scene, draw_shot, render
+from deepfake_detection.layout import FRAMES, LISTS
+from deepfake_detection.manipulations import MANIPULATIONS, Take
+
+ORIGINAL = "Original"
+
+
+def generate(
+    root: Path, categories: list[str], identities: int, frames: int, size: int, seed: int, workers: int | None = None
+) -> None:
+    """Draws every video of the wanted categories into ``root``, in the Kaggle data set's layout.
+
+    Frames go to ``FF++C32-Frames/<Category>/``, lists to ``CSVs/<Category>.csv``. Each identity
+    has one original video and is paired with one other, both directions of the pair being
+    manipulated (005_010 and 010_005), as in FaceForensics++. The same arguments give the same
+    bytes, whatever the number of workers. Raises UserError for a category that cannot be drawn.
+    """
+    for category in categories:
+        if category != ORIGINAL and category not in MANIPULATIONS:
+            known = ", ".join([ORIGINAL, *MANIPULATIONS])
+            raise UserError(f"data.categories: {category} cannot be drawn; the embedded source knows {known}")
+    for category in categories:
+        (root / FRAMES / category).mkdir(parents=True, exist_ok=True)
+    (root / LISTS).mkdir(parents=True, exist_ok=True)
+    order = np.random.default_rng([seed, 0]).permutation(identities)
+    pairs = [(int(a), int(b)) for a, b in zip(order[0::2], order[1::2], strict=True)]
+    draw = partial(_draw_pair, root=root, categories=categories, frames=frames, size=size, seed=seed)
+    with ProcessPoolExecutor(workers or cpu_count()) as pool:
+        names = chain.from_iterable(tqdm(pool.map(draw, pairs), "drawing videos", len(pairs), unit="pair"))
+        table = pd.DataFrame(sorted(names), columns=["label", "filename"])
+    for category in categories:
+        listed = table.loc[table["label"] == category, ["filename", "label"]]
+        listed.to_csv(root / LISTS / f"{category}.csv", index=False)
+
+
+def _draw_pair(
+    pair: tuple[int, int], root: Path, categories: list[str], frames: int, size: int, seed: int
+) -> list[tuple[str, str]]:
+    names = []
+    for frame in range(frames):
+        takes = {who: film(who, frame, size, seed) for who in pair}
+        for target, source in (pair, pair[::-1]):
+            for category in categories:
+                if category == ORIGINAL:
+                    name, picture = f"{target:03d}_f{frame}.jpg", takes[target].filmed
+                else:
+                    rng = np.random.default_rng([seed, 4, target, *category.encode()])
+                    picture = MANIPULATIONS[category](takes[target], takes[source], rng)
+                    name = f"{target:03d}_{source:03d}_f{frame}.jpg"
+                pixels = Image.fromarray(np.round(picture * 255).astype(np.uint8))
+                pixels.save(root / FRAMES / category / name, quality=takes[target].scene.quality)
+                names.append((category, name))
+    return names
+
+
+def film(who: int, frame: int, size: int, seed: int) -> Take:
+    """One frame of an identity's original video."""
+    person = draw_identity(np.random.default_rng([seed, 1, who]))
+    scene = draw_scene(np.random.default_rng([seed, 2, who]), size)
+    rng = np.random.default_rng([seed, 3, who, frame])
+    shot = draw_shot(rng)
+    picture = render(person, scene, shot, size).picture
+    return Take(person, scene, shot, add_sensor_noise(picture, scene.noise, rng))

@@ -1,0 +1,4 @@
+"""Where things lie in data/raw: the layout of the Kaggle data set."""
+
+FRAMES = "FF++C32-Frames"  # FRAMES/<Category>/005_f4.jpg or 005_010_f4.jpg (target_source)
+LISTS = "CSVs"  # LISTS/<Category>.csv with columns filename, label
