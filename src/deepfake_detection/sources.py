@@ -1,0 +1,42 @@
+"""Lays frames from a folder that is already here into the pipeline's own layout."""
+
+import os
+import shutil
+from pathlib import Path
+
+from tqdm import tqdm
+
+from deepfake_detection.errors import UserError
+from deepfake_detection.layout import FRAMES, LISTS
+
+
+def lay_out(folder: Path, categories: list[str], raw: Path) -> None:
+    """Puts the wanted categories of ``folder`` into ``raw``: hard links where possible, else copies.
+
+    ``folder`` holds ``FF++C32-Frames/<Category>/`` and perhaps ``CSVs/<Category>.csv``, as the
+    Kaggle data set does. Raises UserError when it or one of the categories is not there.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder; data.local_dir must name one that holds {FRAMES}/")
+    frames = folder / FRAMES
+    present = sorted(entry.name for entry in frames.iterdir() if entry.is_dir()) if frames.is_dir() else []
+    for category in categories:
+        if category not in present:
+            there = ", ".join(present) or "nothing"
+            raise UserError(f"{frames}: no category {category} (there is {there}); see data.categories")
+    files = [path for category in categories for path in sorted((frames / category).iterdir()) if path.is_file()]
+    files += [path for category in categories if (path := folder / LISTS / f"{category}.csv").is_file()]
+    for path in tqdm(files, "laying out frames", unit="file"):
+        _link(path, raw / path.relative_to(folder))
+
+
+def _link(path: Path, to: Path) -> None:
+    to.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(path.resolve(), to)
+    except PermissionError:
+        if not os.access(path, os.R_OK):
+            raise
+        shutil.copyfile(path, to)
+    except OSError:  # another file system, or one without hard links
+        shutil.copyfile(path, to)

@@ -1,0 +1,65 @@
+"""Where the weights come from that training starts with."""
+
+import json
+import shutil
+from pathlib import Path
+from urllib.error import URLError
+
+from deepfake_detection.errors import UserError
+
+
+def weights_file(arch: str, weights: str, folder: Path) -> Path | None:
+    """The file in ``folder`` that ``model.weights`` stands for; None for ``none``."""
+    if weights == "none":
+        return None
+    if weights == "imagenet":
+        return folder / _imagenet_address(arch).rpartition("/")[2]
+    return folder / Path(weights).name
+
+
+def fetch_weights(arch: str, weights: str, folder: Path) -> None:
+    """Leaves in ``folder`` the file that training needs and ``source.json``, nothing else.
+
+    ImageNet weights are torchvision's own, checked against the hash in their name; a file that
+    already lies in ``folder`` is checked and kept. Raises UserError when the file cannot be had.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    wanted = weights_file(arch, weights, folder)
+    for path in folder.iterdir():
+        if path != wanted:
+            path.unlink()
+    # also keeps DVC from warning of an empty folder
+    (folder / "source.json").write_text(json.dumps({"arch": arch, "weights": weights}, indent=2) + "\n")
+    if wanted is None:
+        return
+    if weights == "imagenet":
+        _fetch_imagenet(_imagenet_address(arch), wanted)
+    elif Path(weights).is_file():
+        shutil.copyfile(weights, wanted)
+    else:
+        raise UserError(f"model.weights: no file {weights}; give none, imagenet or the path of a checkpoint")
+
+
+def _imagenet_address(arch: str) -> str:
+    from torchvision.models import get_model_weights
+
+    return str(get_model_weights(arch).DEFAULT.url)
+
+
+def _fetch_imagenet(address: str, to: Path) -> None:
+    import hashlib
+
+    from torch.hub import download_url_to_file
+
+    digest = to.stem.rpartition("-")[2]
+    by_hand = f"get {to.name} from {address}, put it into {to.parent}/ and run this again"
+    if to.is_file():
+        with to.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        if found.startswith(digest):
+            return
+        raise UserError(f"{to}: its SHA-256 begins with {found[: len(digest)]}, not {digest}: {by_hand}")
+    try:
+        download_url_to_file(address, str(to), hash_prefix=digest)
+    except (URLError, OSError, RuntimeError) as error:
+        raise UserError(f"ImageNet weights cannot be downloaded ({error}): {by_hand}") from None

@@ -1,0 +1,307 @@
+"""The real kagglehub client against a Kaggle of our own on the loopback."""
+
+import base64
+import hashlib
+import io
+import json
+import resource
+import shutil
+import threading
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+
+from deepfake_detection.errors import UserError
+from deepfake_detection.kaggle import download_kaggle
+
+MIB = 1 << 20
+# Larger than the 1 MiB chunks in which kagglehub writes: less than one is lost when the connection breaks.
+NOISE = np.random.default_rng(0)
+LAYOUT = {
+    f"FF++C32-Frames/{category}/{video}_f{frame}.jpg": NOISE.bytes(350_000)
+    for category, video in (("Original", "000"), ("Deepfakes", "000_003"))
+    for frame in range(3)
+} | {f"CSVs/{category}.csv": b"filename,label\n" for category in ("Original", "Deepfakes")}
+
+
+def zipped(files: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+ARCHIVE = zipped(LAYOUT)
+DAMAGED = zipped({"stray.txt": b"not of this data set"} | LAYOUT).replace(next(iter(LAYOUT.values()))[:100], bytes(100))
+
+
+@dataclass
+class Kaggle:
+    """What the server serves, changed by the tests, and what it was asked for."""
+
+    newest: int = 7
+    archive: bytes = ARCHIVE
+    md5_of: bytes | None = ARCHIVE
+    refuses: int | None = None
+    storage_refuses: int | None = None
+    page: bytes | None = None
+    sends: int | None = None
+    resumable: bool = True
+    resumes_with: bytes | None = None
+    versions: list[int] = field(default_factory=list)
+    downloads: list[str | None] = field(default_factory=list)
+    authorizations: set[str | None] = field(default_factory=set)
+
+
+def handler_of(kaggle: Kaggle) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+        def answer(self, status: int, body: bytes, headers: dict[str, str], sends: int | None = None) -> None:
+            self.send_response(status)
+            for name, value in ({"Content-Length": str(len(body))} | headers).items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body[:sends])
+
+        def do_POST(self) -> None:
+            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            kaggle.authorizations.add(self.headers["Authorization"])
+            method = urlsplit(self.path).path.rpartition("/")[2]
+            if kaggle.refuses:
+                body = json.dumps({"code": kaggle.refuses, "message": "refused"}).encode()
+                self.answer(kaggle.refuses, body, {"Content-Type": "application/json"})
+            elif kaggle.page:
+                self.answer(200, kaggle.page, {"Content-Type": "text/html"})
+            elif (asked["ownerSlug"], asked["datasetSlug"]) != ("owner", "name"):
+                self.answer(404, b"", {})
+            elif method == "GetDataset":
+                body = json.dumps({"currentVersionNumber": kaggle.newest}).encode()
+                self.answer(200, body, {"Content-Type": "application/json"})
+            else:
+                kaggle.versions.append(asked["datasetVersionNumber"])
+                self.answer(302, b"", {"Location": "/storage/archive.zip?signature=hidden"})
+
+        def do_GET(self) -> None:
+            wanted = self.headers["Range"]
+            kaggle.downloads.append(wanted)
+            headers = {"Content-Type": "application/zip"}
+            if kaggle.resumable:
+                headers["Accept-Ranges"] = "bytes"
+            if kaggle.md5_of is not None:
+                md5 = base64.b64encode(hashlib.md5(kaggle.md5_of, usedforsecurity=False).digest()).decode()
+                headers["x-goog-hash"] = f"crc32c=AAAAAA==,md5={md5}"
+            if kaggle.storage_refuses:
+                self.answer(kaggle.storage_refuses, b"", {})
+            elif wanted is None:
+                self.answer(200, kaggle.archive, headers, kaggle.sends)
+            elif kaggle.resumes_with is not None:
+                self.answer(503, kaggle.resumes_with, {})
+            else:
+                self.answer(206, kaggle.archive[int(wanted.removeprefix("bytes=").rstrip("-")) :], headers)
+
+    return Handler
+
+
+@pytest.fixture
+def kaggle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kaggle]:
+    kaggle = Kaggle()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler_of(kaggle))
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    # The client knows fixed addresses only; by way of a proxy its http://localhost comes to any free port.
+    for name in ("NO_PROXY", "no_proxy", "KAGGLE_API_TOKEN", "KAGGLE_USERNAME", "KAGGLE_KEY", "KAGGLE_KERNEL_RUN_TYPE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("KAGGLE_API_ENVIRONMENT", "LOCALHOST")
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{server.server_port}")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("KAGGLE_CONFIG_DIR", str(tmp_path / "home" / ".kaggle"))
+    monkeypatch.setenv("KAGGLEHUB_CACHE", str(tmp_path / "cache"))
+    yield kaggle
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def files_in(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def failure(handle: str = "owner/name") -> str:
+    with pytest.raises(UserError) as caught:
+        download_kaggle(handle)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def test_without_a_version_takes_the_newest(kaggle: Kaggle, tmp_path: Path) -> None:
+    folder, version = download_kaggle("owner/name")
+    assert version == 7
+    assert kaggle.versions == [7]
+    assert folder.is_relative_to(tmp_path / "cache")
+    assert files_in(folder) == LAYOUT
+
+
+def test_takes_the_pinned_version(kaggle: Kaggle) -> None:
+    folder, version = download_kaggle("owner/name/versions/3")
+    assert version == 3
+    assert kaggle.versions == [3]
+    assert files_in(folder) == LAYOUT
+
+
+def test_downloads_once(kaggle: Kaggle) -> None:
+    first = download_kaggle("owner/name")
+    assert download_kaggle("owner/name") == first
+    assert download_kaggle("owner/name/versions/7") == first
+    assert len(kaggle.downloads) == 1
+    kaggle.newest = 8
+    assert download_kaggle("owner/name")[1] == 8
+    assert len(kaggle.downloads) == 2
+
+
+def test_what_is_there_needs_no_network_when_pinned(kaggle: Kaggle, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = download_kaggle("owner/name/versions/3")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    assert download_kaggle("owner/name/versions/3") == first
+
+
+def test_sends_the_token(kaggle: Kaggle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAGGLE_API_TOKEN", "secret")
+    download_kaggle("owner/name")
+    assert kaggle.authorizations == {"Bearer secret"}
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        (401, ["owner/name", "credentials", "KAGGLE_API_TOKEN", "~/.kaggle"]),
+        (403, ["owner/name", "/datasets/owner/name,", "licence", "KAGGLE_API_TOKEN", "~/.kaggle", "data.kaggle"]),
+        (404, ["owner/name/versions/3", "data.kaggle", "/datasets/owner/name "]),
+        (503, ["owner/name", "later", "refused"]),
+    ],
+)
+def test_refusals_say_what_to_do(kaggle: Kaggle, status: int, expected: list[str]) -> None:
+    kaggle.refuses = status
+    message = failure("owner/name/versions/3")
+    assert [part for part in expected if part not in message] == []
+    kaggle.refuses = None
+    assert files_in(download_kaggle("owner/name/versions/3")[0]) == LAYOUT
+
+
+def test_a_signed_address_is_never_shown(kaggle: Kaggle) -> None:
+    kaggle.storage_refuses = 503
+    message = failure()
+    assert "503" in message
+    assert "hidden" not in message
+
+
+def test_an_unknown_data_set_names_the_key(kaggle: Kaggle) -> None:
+    message = failure("owner/nmae")
+    assert "owner/nmae" in message
+    assert "data.kaggle" in message
+
+
+def test_a_malformed_handle_names_the_key(kaggle: Kaggle) -> None:
+    assert "data.kaggle" in failure("name")
+    assert "data.kaggle" in failure("owner/name/versions/newest")
+
+
+@pytest.mark.parametrize("content", ["{", '{"username": "owner"}'])
+def test_an_unreadable_credentials_file(kaggle: Kaggle, tmp_path: Path, content: str) -> None:
+    path = tmp_path / "home" / ".kaggle" / "kaggle.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(content)
+    message = failure()
+    assert str(path) in message
+    assert "KAGGLE_API_TOKEN" in message
+
+
+def test_a_token_is_never_shown(kaggle: Kaggle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAGGLE_API_TOKEN", "secret" * 100)
+    assert "secret" not in failure()
+
+
+def test_a_server_out_of_reach(kaggle: Kaggle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    message = failure()
+    assert "refused" in message
+    assert "check the network" in message
+    assert "/api/" not in message
+
+
+def test_a_login_page_instead_of_kaggle(kaggle: Kaggle) -> None:
+    kaggle.page = b"<html>Log in</html>"
+    assert "login page" in failure()
+
+
+@pytest.mark.parametrize(("resumable", "asked"), [(True, [None, None, f"bytes={MIB}-"]), (False, [None, None])])
+def test_a_truncated_archive_is_continued(kaggle: Kaggle, resumable: bool, asked: list[str | None]) -> None:
+    kaggle.resumable = resumable
+    kaggle.sends = MIB + MIB // 2
+    assert "connection" in failure()
+    kaggle.sends = None
+    assert files_in(download_kaggle("owner/name")[0]) == LAYOUT
+    assert kaggle.downloads == asked
+
+
+@pytest.mark.parametrize("md5_of", [ARCHIVE, None])
+def test_a_refused_continuation_does_not_stay(kaggle: Kaggle, md5_of: bytes | None) -> None:
+    # kagglehub appends whatever answers its Range request, here an error page, to the archive.
+    kaggle.md5_of = md5_of
+    kaggle.sends = MIB + MIB // 2
+    failure()
+    kaggle.sends = None
+    kaggle.resumes_with = b"try again later"
+    assert "broken" in failure()
+    assert files_in(download_kaggle("owner/name")[0]) == LAYOUT
+
+
+def test_a_wrong_checksum_is_refused(kaggle: Kaggle) -> None:
+    kaggle.archive = zipped(LAYOUT | {"CSVs/Original.csv": b"altered\n"})
+    message = failure()
+    assert "owner/name" in message
+    assert "checksum" in message
+    kaggle.archive = ARCHIVE
+    assert files_in(download_kaggle("owner/name")[0]) == LAYOUT
+
+
+@pytest.mark.parametrize(("archive", "reason"), [(b"<html>busy</html>", "archive type"), (DAMAGED, "Bad CRC-32")])
+def test_a_broken_archive_leaves_nothing(kaggle: Kaggle, archive: bytes, reason: str) -> None:
+    kaggle.archive = archive
+    kaggle.md5_of = None
+    message = failure()
+    assert "owner/name" in message
+    assert reason in message
+    kaggle.archive = ARCHIVE
+    assert files_in(download_kaggle("owner/name")[0]) == LAYOUT
+
+
+def test_a_half_unpacked_folder_is_not_complete(kaggle: Kaggle) -> None:
+    folder, _ = download_kaggle("owner/name")
+    shutil.rmtree(folder)
+    kaggle.sends = MIB
+    failure()
+    folder.mkdir()  # as an unpacking that was killed leaves it
+    kaggle.sends = None
+    assert files_in(download_kaggle("owner/name")[0]) == LAYOUT
+
+
+def test_a_full_disk(kaggle: Kaggle, tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (MIB // 2, hard))
+    try:
+        message = failure()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert str(tmp_path / "cache") in message
+    assert "KAGGLEHUB_CACHE" in message
+    assert files_in(download_kaggle("owner/name")[0]) == LAYOUT
