@@ -1,0 +1,252 @@
+"""Finds the frames to learn from: every file is opened once and indexed, or rejected with a reason."""
+
+import csv
+import hashlib
+import os
+import re
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from tqdm import tqdm
+
+from deepfake_detection.cpus import cpu_count
+from deepfake_detection.errors import UserError
+from deepfake_detection.images import UnreadableImageError, read_rgb
+from deepfake_detection.layout import FRAMES, LISTS
+from deepfake_detection.tables import COLUMNS
+
+SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
+REJECTED_COLUMNS = ["path", "category", "reason"]
+
+_CLASSES = ("real", "fake")
+_EXAMPLES = ("005_f4.jpg", "005_010_f4.jpg")
+_STEMS = (
+    re.compile(r"(?P<video>[0-9]+)_f(?P<frame>[0-9]{1,9})"),
+    re.compile(r"(?P<video>[0-9]+)_(?P<source>[0-9]+)_f(?P<frame>[0-9]{1,9})"),
+)
+
+Rejection = dict[str, str]
+
+
+class RejectedError(UserError):
+    """The data are not fit to learn from; ``rejected`` holds every rejected file and why."""
+
+    def __init__(self, message: str, rejected: pd.DataFrame) -> None:
+        super().__init__(message)
+        self.rejected = rejected
+
+
+def build_index(
+    raw: Path, real: list[str], fake: list[str], max_rejected: float, workers: int | None = None
+) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
+    """Opens every file of the categories under ``raw`` and returns (index, rejected, counts).
+
+    ``raw`` holds ``FF++C32-Frames/<Category>/`` and, for each category or not,
+    ``CSVs/<Category>.csv`` with columns ``filename,label``; without it every file counts as listed.
+    ``index`` has the columns COLUMNS, one row a usable frame, sorted by path; paths are POSIX and
+    relative to ``raw``; label is 0 for ``real`` and 1 for ``fake``; width and height are pixels of
+    the upright picture; source_id is "" for originals. ``rejected`` has the columns
+    REJECTED_COLUMNS, one row a file with the first reason that applies, sorted. ``counts`` is
+    ready for JSON. None of it depends on ``workers`` (processes; default: all processors granted).
+
+    Raises RejectedError when a class is left without a frame or more than the share
+    ``max_rejected`` of the files is rejected, UserError when a folder or CSV cannot be used.
+    """
+    labels = dict.fromkeys(real, 0) | dict.fromkeys(fake, 1)
+    _require_folders(raw / FRAMES, list(labels))
+    candidates: list[dict[str, Any]] = []
+    rejections: list[Rejection] = []
+    for category, label in labels.items():
+        listed = _read_list(raw / LISTS / f"{category}.csv", category, label)
+        present = _list_folder(raw / FRAMES / category)
+        for name in present.keys() | (listed or {}).keys():
+            path = _printable(f"{FRAMES}/{category}/{name}")
+            found = _screen(name, label, present, listed)
+            if isinstance(found, str):
+                rejections.append({"path": path, "category": category, "reason": found})
+            else:
+                candidates.append({"path": path, "category": category, "label": label} | found)
+
+    # originals first: of two equal frames the one called a fake was not manipulated
+    candidates.sort(key=lambda row: (row["label"], row["path"]))
+    frames = _open_all(raw, candidates, rejections, workers or cpu_count())
+    index = pd.DataFrame(frames, columns=list(COLUMNS)).astype(COLUMNS).sort_values("path", ignore_index=True)
+    rejected = pd.DataFrame(rejections, columns=REJECTED_COLUMNS, dtype=str)
+    rejected = rejected.sort_values(["path", "reason"], ignore_index=True)
+    _require_classes(index, rejected, raw, (real, fake))
+    _require_few_rejected(index, rejected, max_rejected)
+    return index, rejected, _count(index, rejected, list(labels))
+
+
+def _require_folders(frames: Path, categories: list[str]) -> None:
+    try:
+        with os.scandir(frames) as entries:
+            there = sorted(entry.name for entry in entries if entry.is_dir())
+    except OSError as error:
+        raise UserError(
+            f"{frames} cannot be read ({_words(error)}): run the download stage, check data.source and data.local_dir"
+        ) from None
+    if missing := [category for category in categories if category not in there]:
+        raise UserError(
+            f"no folder {', '.join(missing)} in {frames} (there is {', '.join(there) or 'none'}): "
+            "correct data.categories"
+        )
+
+
+def _list_folder(folder: Path) -> dict[str, bool]:
+    """The names in a folder, hidden ones left out, and whether each is a file."""
+    try:
+        with os.scandir(folder) as entries:
+            return {entry.name: entry.is_file() for entry in entries if not entry.name.startswith(".")}
+    except OSError as error:
+        raise UserError(f"{folder} cannot be read ({_words(error)}): correct its permissions") from None
+
+
+def _read_list(path: Path, category: str, label: int) -> dict[str, str] | None:
+    """The names that a category's CSV lists, each with the label that contradicts it or ""; None without a CSV."""
+    # The published CSVs name the category; lists that name the class are as clear.
+    expected = {category.casefold(), _CLASSES[label], str(label)}
+    listed: dict[str, str] = {}
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = csv.DictReader(file, restval="")
+            columns = rows.fieldnames or []
+            if missing := [column for column in ("filename", "label") if column not in columns]:
+                there = ", ".join(columns) or "none"
+                raise UserError(f"{path} lacks the column {' and '.join(missing)} (there is {there}): add it")
+            for row in rows:
+                name = row["filename"].strip().removeprefix("./")
+                text = " ".join(row["label"].split())
+                listed[name] = listed.get(name) or ("" if text.casefold() in expected else text or "empty")
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        problem = f"{path} cannot be read ({_words(error)})"
+        raise UserError(f"{problem}: correct that, or remove it to use every file") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is not UTF-8: save it as UTF-8") from None
+    except csv.Error as error:
+        raise UserError(f"{path} is not a CSV file ({error}): write it anew") from None
+    return listed
+
+
+def _screen(
+    name: str, label: int, present: dict[str, bool], listed: dict[str, str] | None
+) -> dict[str, str | int] | str:
+    """What a file's name says of the frame, or the first reason not to open the file."""
+    if name not in present and (name in ("", ".", "..") or "/" in name or "\\" in name):
+        return "CSV row points outside the category folder"
+    if Path(name).suffix.lower() not in SUFFIXES:
+        return "not an image file name"
+    if name not in present:
+        return "listed but missing"
+    if listed is not None and name not in listed:
+        return "present but unlisted"
+    if not present[name]:
+        return "not a regular file"
+    if listed and listed[name]:
+        return f"label in CSV differs from the category: {listed[name]}"
+    match = _STEMS[label].fullmatch(Path(name).stem)
+    if not match:
+        return f"name gives no video id: expected one like {_EXAMPLES[label]}"
+    return {"video_id": match["video"], "source_id": match["source"] if label else "", "frame": int(match["frame"])}
+
+
+def _open_all(
+    raw: Path, candidates: list[dict[str, Any]], rejections: list[Rejection], workers: int
+) -> list[dict[str, Any]]:
+    """The candidates that can be decoded, the first of equal files only; the others join ``rejections``."""
+    paths = [raw / row["path"] for row in candidates]
+    if workers == 1:
+        found = list(tqdm(map(_open, paths), "opening frames", len(paths), unit="frame"))
+    else:
+        with ProcessPoolExecutor(workers) as pool:
+            results = pool.map(_open, paths, chunksize=16)
+            found = list(tqdm(results, "opening frames", len(paths), unit="frame"))
+    frames: list[dict[str, Any]] = []
+    first: dict[str, str] = {}
+    for row, (problem, digest, width, height) in zip(candidates, found, strict=True):
+        if problem:
+            reason = f"could not be decoded: {problem}"
+        elif digest in first:
+            reason = f"duplicate of {first[digest]}"
+        else:
+            first[digest] = row["path"]
+            frames.append(row | {"width": width, "height": height})
+            continue
+        rejections.append({"path": row["path"], "category": row["category"], "reason": reason})
+    return frames
+
+
+def _open(path: Path) -> tuple[str, str, int, int]:
+    """What is wrong with an image file or "", the hash of its bytes, and its width and height in pixels."""
+    try:
+        height, width, _ = read_rgb(path).shape
+    except UnreadableImageError as error:
+        return str(error), "", 0, 0
+    with path.open("rb") as file:
+        return "", hashlib.file_digest(file, "sha256").hexdigest(), width, height
+
+
+def _require_classes(
+    index: pd.DataFrame, rejected: pd.DataFrame, raw: Path, classes: tuple[list[str], list[str]]
+) -> None:
+    for label, categories in enumerate(classes):
+        if (index["label"] == label).any():
+            continue
+        lost = rejected[rejected["category"].isin(categories)]
+        why = f"all {len(lost)} files rejected, {_commonest(lost)}; see data/rejected.csv" if len(lost) else "no files"
+        raise RejectedError(
+            f"no usable {_CLASSES[label]} frame in {raw / FRAMES} ({', '.join(categories)}): {why}; "
+            "check the data and data.categories",
+            rejected,
+        )
+
+
+def _require_few_rejected(index: pd.DataFrame, rejected: pd.DataFrame, max_rejected: float) -> None:
+    total = len(index) + len(rejected)
+    if len(rejected) / total > max_rejected:
+        raise RejectedError(
+            f"{len(rejected)} of {total} files rejected ({len(rejected) / total:.2%}), more than index.max_rejected "
+            f"({max_rejected:.2%}), {_commonest(rejected)}; see data/rejected.csv, then mend the data or raise "
+            "index.max_rejected",
+            rejected,
+        )
+
+
+def _commonest(rejected: pd.DataFrame) -> str:
+    kinds = rejected["reason"].map(_kind)
+    counts = Counter(kinds)
+    kind = min(counts, key=lambda kind: (-counts[kind], kind))
+    path, _, reason = rejected[kinds == kind].iloc[0]
+    return f'most often "{kind}" ({counts[kind]}), e.g. {path}: {reason}'
+
+
+def _kind(reason: str) -> str:
+    return "duplicate" if reason.startswith("duplicate of ") else reason.partition(":")[0]
+
+
+def _count(index: pd.DataFrame, rejected: pd.DataFrame, categories: list[str]) -> dict[str, Any]:
+    frames = Counter(index["category"])
+    videos = Counter(index.drop_duplicates(["category", "video_id", "source_id"])["category"])
+    reasons = Counter(rejected["reason"].map(_kind))
+    return {
+        "frames": len(index),
+        "videos": videos.total(),
+        "rejected": len(rejected),
+        "rejected_share": round(len(rejected) / (len(index) + len(rejected)), 6),
+        "categories": {category: {"frames": frames[category], "videos": videos[category]} for category in categories},
+        "reasons": {kind: reasons[kind] for kind in sorted(reasons)},
+    }
+
+
+def _printable(path: str) -> str:
+    # a file name may hold line ends and bytes that are not UTF-8
+    return "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in path)
+
+
+def _words(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()
