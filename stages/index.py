@@ -1,0 +1,39 @@
+"""Lists the frames that can be used and those that cannot: data/raw -> data/index.csv, data/rejected.csv."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from deepfake_detection.index import RejectedError, build_index
+from deepfake_detection.params import load_params
+from stages import run
+
+RAW = Path("data/raw")
+INDEX = Path("data/index.csv")
+REJECTED = Path("data/rejected.csv")
+METRICS = Path("metrics/index.json")
+
+
+def main() -> None:
+    params = load_params()
+    try:
+        index, rejected, counts = build_index(
+            RAW, params.data.categories.real, params.data.categories.fake, params.index.max_rejected
+        )
+    except RejectedError as error:
+        _write(error.rejected, REJECTED)
+        raise
+    _write(index, INDEX)
+    _write(rejected, REJECTED)
+    METRICS.parent.mkdir(exist_ok=True)
+    METRICS.write_text(json.dumps(counts, indent=2) + "\n", encoding="utf-8")
+    print(f"index: {counts['frames']} frames of {counts['videos']} videos, {counts['rejected']} files rejected")
+
+
+def _write(table: pd.DataFrame, path: Path) -> None:
+    table.to_csv(path, index=False, lineterminator="\n")
+
+
+if __name__ == "__main__":
+    run(main)

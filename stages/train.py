@@ -1,0 +1,58 @@
+"""Fine-tunes EfficientNet on the training split and keeps the best epoch."""
+
+import json
+from pathlib import Path
+
+from pytorch_lightning import seed_everything
+
+from deepfake_detection.checkpoint import save_checkpoint
+from deepfake_detection.model import build_model
+from deepfake_detection.params import load_params
+from deepfake_detection.prepared import open_prepared
+from deepfake_detection.training import EpochLog, FrameSplits, fit
+from deepfake_detection.weights import weights_file
+from stages import run
+
+
+def main() -> None:
+    params = load_params()
+    seed_everything(params.seed, workers=True, verbose=False)
+    pixels, rows = open_prepared(Path("data/prepared"), Path("data/splits.csv"))
+    weights = weights_file(params.model.arch, params.model.weights, Path("data/weights"))
+    model = build_model(params.model.arch, params.model.dropout, weights)
+    splits = FrameSplits(pixels, rows, params.train, params.seed)
+    state, summary = fit(model, splits, params.train, curve_log("metrics/train"))
+
+    save_checkpoint(
+        Path(f"models/best_model_{params.model.arch}.pth"),
+        state,
+        params.model.arch,
+        pixels.shape[1],
+        {
+            name: sorted(rows.loc[rows["label"] == label, "category"].unique())
+            for label, name in enumerate(("real", "fake"))
+        },
+        summary["best_epoch"],
+    )
+    Path("metrics").mkdir(exist_ok=True)
+    Path("metrics/train.json").write_text(json.dumps(summary, indent=2) + "\n")
+
+
+def curve_log(folder: str) -> EpochLog | None:
+    """Writes epoch curves through dvclive; none on a training machine without DVC."""
+    try:
+        from dvclive import Live
+    except ImportError:
+        return None
+    live = Live(folder, dvcyaml=None, report=None, save_dvc_exp=False)
+
+    def log(values: dict[str, float]) -> None:
+        for name, value in values.items():
+            live.log_metric(name.replace("_", "/", 1), value)  # train/loss
+        live.next_step()
+
+    return log
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,93 @@
+"""A project of its own for each test module: the repo's pipeline with a tiny profile, under git and DVC."""
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from dvc.utils.hydra import compose_and_dump
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Project:
+    path: Path
+
+    def run(self, *command: str, succeed: bool = True) -> subprocess.CompletedProcess[str]:
+        """Runs a command in the project's root; its output holds stdout and stderr together."""
+        binaries = str(Path(sys.executable).parent)
+        environment = os.environ | {
+            "PATH": binaries + os.pathsep + os.environ["PATH"],
+            "PYTHONPATH": str(self.path / "src"),
+            "GIT_AUTHOR_NAME": "test",
+            "GIT_AUTHOR_EMAIL": "test@example.invalid",
+            "GIT_COMMITTER_NAME": "test",
+            "GIT_COMMITTER_EMAIL": "test@example.invalid",
+        }
+        done = subprocess.run(
+            command,
+            cwd=self.path,
+            env=environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
+            timeout=300,
+        )
+        if succeed:
+            assert done.returncode == 0, done.stdout
+        return done
+
+    def stages_run(self, *command: str) -> list[str]:
+        """The stages that a DVC command ran, in order."""
+        output = self.run(*command).stdout
+        return [line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage '")]
+
+    def set_params(self, **changes: Any) -> None:
+        """Edits params.yaml by hand: ``train__lr=0.1`` sets train.lr."""
+        path = self.path / "params.yaml"
+        tree = yaml.safe_load(path.read_text())
+        for name, value in changes.items():
+            *sections, key = name.split("__")
+            part = tree
+            for section in sections:
+                part = part[section]
+            part[key] = value
+        path.write_text(yaml.safe_dump(tree, sort_keys=False))
+
+    def fails_with_one_line(self, *command: str) -> str:
+        """Runs a stage that must fail, and returns its one line."""
+        done = self.run(*command, succeed=False)
+        assert done.returncode == 1, done.stdout
+        assert "Traceback" not in done.stdout, done.stdout
+        (line,) = [line for line in done.stdout.splitlines() if line.startswith("error: ")]
+        return line
+
+
+def make_project(path: Path) -> Project:
+    names = [".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore", "dvc.yaml", "data/.gitignore"]
+    for name in (*names, "models/.gitignore"):
+        (path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, path / name)
+    for folder in ("conf", "stages", "src"):
+        shutil.copytree(ROOT / folder, path / folder, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+    shutil.copy(ROOT / "tests" / "pipeline" / "tiny.yaml", path / "conf" / "profile")
+    compose_and_dump(
+        str(path / "params.yaml"), str(path / "conf"), None, "config", str(path / ".dvc"), ["profile=tiny"]
+    )
+    project = Project(path)
+    project.run("git", "init", "--quiet")
+    project.run("git", "add", "--all")
+    project.run("git", "commit", "--quiet", "--message", "A tiny project")
+    return project
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    return make_project(tmp_path_factory.mktemp("project"))

@@ -1,0 +1,115 @@
+"""The real `dvc repro` on a tiny project: what it writes, and what it runs again after a change."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+from tests.pipeline.conftest import Project
+
+STAGES = ["download", "index", "split", "prepare", "train", "evaluate", "plot"]
+
+
+@pytest.fixture(scope="module")
+def built(project: Project) -> Project:
+    ran = project.stages_run("dvc", "repro")
+    assert sorted(ran) == sorted(STAGES)
+    project.run("git", "add", "--all")
+    project.run("git", "commit", "--quiet", "--message", "First run")
+    return project
+
+
+def test_outputs_are_as_agreed(built: Project) -> None:
+    data, metrics = built.path / "data", built.path / "metrics"
+    index = pd.read_csv(data / "index.csv")
+    assert list(index) == ["path", "category", "label", "video_id", "source_id", "frame", "width", "height"]
+    assert len(index) == 8 * 2 * 2
+    assert index["path"].is_monotonic_increasing
+    splits = pd.read_csv(data / "splits.csv")
+    assert list(splits) == ["path", "split"]
+    predictions = pd.read_csv(data / "predictions.csv")
+    assert list(predictions) == ["path", "category", "video_id", "label", "split", "logit", "probability"]
+    assert set(predictions["path"]) == set(splits.loc[splits["split"] == "test", "path"])
+
+    test = json.loads((metrics / "test.json").read_text())
+    assert list(test)[:6] == ["accuracy", "precision", "recall", "f1", "auroc", "log_loss"]
+    called = predictions["probability"] >= 0.5
+    assert test["accuracy"] == pytest.approx((called == predictions["label"]).mean())
+    train = json.loads((metrics / "train.json").read_text())
+    assert train["epochs_run"] == 2
+    assert json.loads((metrics / "split.json").read_text())["leaked_groups"] == 0
+
+    state = torch.load(built.path / "models" / "best_model_efficientnet_b0.pth", weights_only=True)
+    assert state["classifier.1.weight"].shape == (1, 1280)
+    for name in ("confusion_matrix", "roc", "learning_curves"):
+        assert (metrics / "plots" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    curves = pd.read_csv(metrics / "plots" / "learning_curves.csv")
+    assert curves["epoch"].tolist() == [0, 1]
+    assert curves["val_loss"][train["best_epoch"]] == train["val_loss"]
+
+
+def test_git_holds_metrics_and_no_data(built: Project) -> None:
+    tracked = set(built.run("git", "ls-files", "data", "models", "metrics").stdout.split())
+    assert {name for name in tracked if not name.startswith("metrics/")} == {"data/.gitignore", "models/.gitignore"}
+    assert {"metrics/test.json", "metrics/plots/roc.png", "metrics/train/plots/metrics/val/loss.tsv"} <= tracked
+
+
+def test_nothing_tracked_names_the_machine(built: Project) -> None:
+    for name in built.run("git", "ls-files").stdout.split():
+        assert str(built.path).encode() not in (built.path / name).read_bytes(), name
+
+
+def test_a_second_run_runs_nothing(built: Project) -> None:
+    assert built.stages_run("dvc", "repro") == []
+    assert built.run("git", "status", "--porcelain").stdout == ""
+
+
+CHANGES = {
+    "evaluate__threshold": (0.6, {"evaluate", "plot"}),
+    "evaluate__batch_size": (3, {"evaluate"}),
+    "train__lr": (0.5, {"train"}),
+    "train__augment": ({"flip": 0.0, "rotation": 0.0, "brightness": 0.0, "contrast": 0.0}, {"train"}),
+    "model__dropout": (0.1, {"train"}),
+    "prepare__image_size": (40, {"prepare"}),
+    "split__strategy": ("frame", {"split"}),
+    "index__max_rejected": (0.5, {"index"}),
+    "data__embedded__frames": (3, {"download"}),
+    "data__local_dir": ("elsewhere", {"download"}),
+    "data__categories__fake": (["FaceSwap"], {"download", "index"}),
+    "seed": (1, {"download", "split", "train"}),
+}
+
+
+@pytest.mark.parametrize("key", CHANGES)
+def test_a_parameter_concerns_just_the_stages_that_read_it(built: Project, key: str) -> None:
+    value, stages = CHANGES[key]
+    before = (built.path / "params.yaml").read_text()
+    built.set_params(**{key: value})
+    try:
+        status = json.loads(built.run("dvc", "status", "--json").stdout)
+    finally:
+        (built.path / "params.yaml").write_text(before)
+    assert {name for name, changes in status.items() if "params.yaml" in str(changes)} == stages
+
+
+def test_an_experiment_runs_what_it_changes_and_shows_in_the_diff(built: Project) -> None:
+    ran = built.stages_run("dvc", "exp", "run", "-S", "profile=tiny", "-S", "evaluate.threshold=0.01")
+    assert ran == ["evaluate", "plot"]
+    diff = json.loads(built.run("dvc", "metrics", "diff", "--json").stdout)
+    assert diff["diff"][str(Path("metrics/test.json"))]["recall"]["new"] == 1.0
+    assert "0.01" in built.run("dvc", "params", "diff").stdout
+    assert "evaluate.threshold" in built.run("dvc", "exp", "show", "--csv").stdout
+    built.run("git", "checkout", "--quiet", ".")
+    built.run("dvc", "checkout")
+    assert built.stages_run("dvc", "repro") == []
+
+
+def test_dvc_draws_the_plots(built: Project) -> None:
+    built.run("dvc", "plots", "show", "--out", "plots-page")
+    page = (built.path / "plots-page" / "index.html").read_text()
+    for title in ("confusion matrix", "ROC curve", "auroc"):
+        assert title in page
+    assert len(list((built.path / "plots-page").rglob("*.png"))) == 3
+    built.run("dvc", "plots", "diff", "HEAD", "--out", "plots-diff")

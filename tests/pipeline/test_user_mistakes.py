@@ -1,0 +1,92 @@
+"""A user's mistake, made with the real commands: one line, exit status 1, nothing lost."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from deepfake_detection.embedded import generate
+from tests.pipeline.conftest import Project, make_project
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return make_project(tmp_path / "project")
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """A user's folder without CSVs."""
+    folder = tmp_path / "my pictures"
+    generate(folder, ["Original", "Deepfakes"], identities=8, frames=2, size=64, seed=1)
+    shutil.rmtree(folder / "CSVs")
+    return folder
+
+
+def test_a_folder_of_ones_own_is_linked_and_left_as_it_is(project: Project, pictures: Path) -> None:
+    project.set_params(data__source="local", data__local_dir=str(pictures))
+    assert project.stages_run("dvc", "repro", "index") == ["download", "index"]
+    frames = sorted(pictures.rglob("*.jpg"))
+    assert len(frames) == 32
+    for frame in frames:
+        assert os.access(frame, os.W_OK)
+        assert frame.stat().st_mode & 0o222
+        laid_out = project.path / "data" / "raw" / frame.relative_to(pictures)
+        assert laid_out.read_bytes() == frame.read_bytes()
+    assert len((project.path / "data" / "index.csv").read_text().splitlines()) == 33
+
+
+def test_stage_download_links_where_it_can(project: Project, pictures: Path) -> None:
+    project.set_params(data__source="local", data__local_dir=str(pictures))
+    project.run("python", "-m", "stages.download")
+    laid_out = project.path / "data" / "raw" / "FF++C32-Frames" / "Original"
+    for frame in (pictures / "FF++C32-Frames" / "Original").iterdir():
+        assert (laid_out / frame.name).samefile(frame)
+
+
+def test_local_folder_that_is_not_there(project: Project) -> None:
+    project.set_params(data__source="local", data__local_dir="no/such/folder")
+    line = project.fails_with_one_line("python", "-m", "stages.download")
+    assert "no/such/folder: no such folder" in line
+    assert "data.local_dir" in line
+
+
+def test_category_that_is_not_there(project: Project, pictures: Path) -> None:
+    project.set_params(data__source="local", data__local_dir=str(pictures), data__categories__fake=["FaceSwap"])
+    line = project.fails_with_one_line("python", "-m", "stages.download")
+    assert "no category FaceSwap (there is Deepfakes, Original)" in line
+
+
+def test_unknown_parameter_stops_dvc_with_its_name(project: Project) -> None:
+    project.set_params(train__momentum=0.9)
+    done = project.run("dvc", "repro", succeed=False)
+    assert done.returncode != 0
+    assert "error: params.yaml: train.momentum: unknown parameter" in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+def test_weights_that_are_not_there(project: Project) -> None:
+    project.set_params(model__weights="my_model.pth")
+    line = project.fails_with_one_line("python", "-m", "stages.download")
+    assert "model.weights: no file my_model.pth" in line
+
+
+def test_too_few_identities_to_split(project: Project) -> None:
+    project.set_params(data__embedded__identities=4)
+    project.run("python", "-m", "stages.download")
+    project.run("python", "-m", "stages.index")
+    assert "too few" in project.fails_with_one_line("python", "-m", "stages.split")
+
+
+@pytest.mark.parametrize("stage", ["split", "prepare", "train", "evaluate"])
+def test_a_stage_run_before_its_time_names_what_it_lacks(project: Project, stage: str) -> None:
+    line = project.fails_with_one_line("python", "-m", f"stages.{stage}")
+    assert "dvc repro" in line
+
+
+def test_an_output_that_cannot_be_written(project: Project) -> None:
+    project.run("python", "-m", "stages.download")
+    (project.path / "data" / "index.csv").mkdir()  # root may write anywhere but over a folder
+    line = project.fails_with_one_line("python", "-m", "stages.index")
+    assert "data/index.csv: Is a directory" in line
