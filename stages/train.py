@@ -1,6 +1,7 @@
 """Fine-tunes EfficientNet on the training split and keeps the best epoch."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
 from pytorch_lightning import seed_everything
@@ -9,6 +10,7 @@ from deepfake_detection.checkpoint import save_checkpoint
 from deepfake_detection.model import build_model
 from deepfake_detection.params import load_params
 from deepfake_detection.prepared import open_prepared
+from deepfake_detection.tables import categories_by_class
 from deepfake_detection.training import EpochLog, FrameSplits, fit
 from deepfake_detection.weights import weights_file
 from stages import run
@@ -21,35 +23,28 @@ def main() -> None:
     weights = weights_file(params.model.arch, params.model.weights, Path("data/weights"))
     model = build_model(params.model.arch, params.model.dropout, weights)
     splits = FrameSplits(pixels, rows, params.train, params.seed)
-    state, summary = fit(model, splits, params.train, curve_log("metrics/train"))
+    state, summary = fit(model, splits, params.train, epoch_log("metrics/train"))
 
-    save_checkpoint(
-        Path(f"models/best_model_{params.model.arch}.pth"),
-        state,
-        params.model.arch,
-        pixels.shape[1],
-        {
-            name: sorted(rows.loc[rows["label"] == label, "category"].unique())
-            for label, name in enumerate(("real", "fake"))
-        },
-        summary["best_epoch"],
-    )
+    path = Path(f"models/best_model_{params.model.arch}.pth")
+    save_checkpoint(path, state, params.model.arch, pixels.shape[1], categories_by_class(rows), summary["best_epoch"])
     Path("metrics").mkdir(exist_ok=True)
     Path("metrics/train.json").write_text(json.dumps(summary, indent=2) + "\n")
 
 
-def curve_log(folder: str) -> EpochLog | None:
-    """Writes epoch curves through dvclive; none on a training machine without DVC."""
-    try:
+def epoch_log(folder: str) -> EpochLog:
+    """Prints each epoch and keeps its curves with dvclive."""
+    live = None
+    with suppress(ImportError):  # a machine lent for training may lack DVC
         from dvclive import Live
-    except ImportError:
-        return None
-    live = Live(folder, dvcyaml=None, report=None, save_dvc_exp=False)
+
+        live = Live(folder, dvcyaml=None, report=None, save_dvc_exp=False)
 
     def log(values: dict[str, float]) -> None:
-        for name, value in values.items():
-            live.log_metric(name.replace("_", "/", 1), value)  # train/loss
-        live.next_step()
+        print(", ".join(f"{name} {value:.4f}" for name, value in values.items()), flush=True)
+        if live:
+            for name, value in values.items():
+                live.log_metric(name.replace("_", "/", 1), value)  # train/loss
+            live.next_step()
 
     return log
 

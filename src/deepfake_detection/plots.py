@@ -89,5 +89,5 @@ def curves_figure(curves: pd.DataFrame, best_epoch: int) -> Figure:
         axes.set_title(title)
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.25)
-    axes.legend(frameon=False)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside right center", frameon=False)
     return figure

@@ -25,8 +25,9 @@ def prepare_frames(index: pd.DataFrame, folder: Path, size: int, workers: int | 
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / PIXELS
     pixels = np.lib.format.open_memmap(target, mode="w+", dtype=np.uint8, shape=(len(index), size, size, 3))
-    with target.open("r+b") as file:  # a sparse file on a full disk would end in a bus error
-        os.posix_fallocate(file.fileno(), 0, target.stat().st_size)
+    if hasattr(os, "posix_fallocate"):  # else a disk that fills up ends the process with a bus error
+        with target.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, target.stat().st_size)
     read = partial(_read_square, size=size)
     with ProcessPoolExecutor(workers or cpu_count()) as pool:
         frames = pool.map(read, index["filepath"], chunksize=16)

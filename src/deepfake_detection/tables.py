@@ -37,3 +37,11 @@ def load_index(path: Path, raw: Path) -> pd.DataFrame:
     """The index with ``filepath``, the absolute path of each frame under ``raw``."""
     index = read_index(path)
     return index.assign(filepath=[str(raw.absolute() / relative) for relative in index["path"]])
+
+
+def categories_by_class(index: pd.DataFrame) -> dict[str, list[str]]:
+    """The index's categories: ``real`` those labelled 0, ``fake`` those labelled 1."""
+    return {
+        name: sorted(index.loc[index["label"] == label, "category"].unique())
+        for label, name in enumerate(("real", "fake"))
+    }

@@ -1,5 +1,6 @@
-"""A user's mistake, made with the real commands: one line, exit status 1, nothing lost."""
+"""A user's own data, and a user's mistakes, with the real commands: a mistake is one line and exit status 1."""
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from deepfake_detection.embedded import generate
+from tests.kaggle_server import Kaggle, zipped
 from tests.pipeline.conftest import Project, make_project
 
 
@@ -43,6 +45,28 @@ def test_stage_download_links_where_it_can(project: Project, pictures: Path) -> 
     laid_out = project.path / "data" / "raw" / "FF++C32-Frames" / "Original"
     for frame in (pictures / "FF++C32-Frames" / "Original").iterdir():
         assert (laid_out / frame.name).samefile(frame)
+
+
+def test_kaggle_brings_the_wanted_categories_and_records_the_version(
+    project: Project, tmp_path: Path, kaggle_server: Kaggle
+) -> None:
+    drawn = tmp_path / "drawn"
+    generate(drawn, ["Original", "Deepfakes", "FaceSwap"], identities=2, frames=1, size=64, seed=1)
+    files = {path.relative_to(drawn).as_posix(): path.read_bytes() for path in drawn.rglob("*") if path.is_file()}
+    kaggle_server.archive = kaggle_server.md5_of = zipped(files)
+    project.set_params(data__source="kaggle", data__kaggle="owner/name")
+    project.run("python", "-m", "stages.download")
+
+    raw = project.path / "data" / "raw"
+    found = {path.relative_to(raw).as_posix(): path.read_bytes() for path in raw.rglob("*") if path.is_file()}
+    assert json.loads(found.pop("source.json")) == {"source": "kaggle", "handle": "owner/name", "version": 7}
+    assert found == {name: content for name, content in files.items() if "FaceSwap" not in name}
+
+
+def test_kaggle_refusal_is_one_line(project: Project, kaggle_server: Kaggle) -> None:
+    kaggle_server.refuses = 403
+    project.set_params(data__source="kaggle", data__kaggle="owner/name")
+    assert "Kaggle refuses owner/name (403)" in project.fails_with_one_line("python", "-m", "stages.download")
 
 
 def test_local_folder_that_is_not_there(project: Project) -> None:
