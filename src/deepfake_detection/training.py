@@ -2,6 +2,7 @@
 
 import logging
 import tempfile
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -19,8 +20,9 @@ from torchmetrics.classification import BinaryAccuracy, BinaryAUROC
 from deepfake_detection.frames import FrameDataset, derive_seed, frame_loader
 from deepfake_detection.params import Train
 
-# its tips advertise; warnings still come through
+# its tips advertise; warnings still come through, but for one about its own code
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec", module="pytorch_lightning")
 
 Batch = tuple[Tensor, Tensor]
 EpochLog = Callable[[dict[str, float]], None]
