@@ -11,7 +11,7 @@ import pandas as pd
 import pytorch_lightning as pl
 import torch
 from numpy.typing import NDArray
-from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
+from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint, TQDMProgressBar
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torchmetrics import MetricCollection
@@ -115,11 +115,16 @@ def fit(
             deterministic=True,
             devices=1,
             logger=False,
-            callbacks=[stopping, best],
+            callbacks=[stopping, best, TQDMProgressBar()],  # rich's bar shows nothing in a log
             num_sanity_val_steps=0,
             # a new data set each epoch carries the epoch's number, and with it its augmentations
             reload_dataloaders_every_n_epochs=1,
             enable_model_summary=False,
+        )
+        print(
+            f"training on {trainer.strategy.root_device}: {len(splits.train_rows)} frames, "
+            f"{len(splits.val_rows)} to validate",
+            flush=True,
         )
         trainer.fit(classifier, splits)
         kept = torch.load(best.best_model_path, map_location="cpu", weights_only=True)
@@ -136,6 +141,7 @@ def fit(
 
 def predict_logits(model: nn.Module, frames: FrameDataset, batch_size: int) -> NDArray[np.float64]:
     """One logit a frame, shape (frames,), in the data set's order."""
-    trainer = pl.Trainer(devices=1, deterministic=True, logger=False, enable_checkpointing=False)
+    bar = TQDMProgressBar()
+    trainer = pl.Trainer(devices=1, deterministic=True, logger=False, enable_checkpointing=False, callbacks=[bar])
     batches = trainer.predict(FrameClassifier(model), frame_loader(frames, batch_size))
     return torch.cat(batches or []).cpu().double().numpy()  # type: ignore[arg-type]

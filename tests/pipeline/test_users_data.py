@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from deepfake_detection.embedded import generate
+from stages import index, run
 from tests.kaggle_server import Kaggle, zipped
+from tests.permissions import open_folder, unprivileged
 from tests.pipeline.conftest import Project, make_project
 
 
@@ -114,3 +116,14 @@ def test_an_output_that_cannot_be_written(project: Project) -> None:
     (project.path / "data" / "index.csv").mkdir()  # root may write anywhere but over a folder
     line = project.fails_with_one_line("python", "-m", "stages.index")
     assert "data/index.csv: Is a directory" in line
+
+
+def test_a_folder_that_may_not_be_written(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.run("python", "-m", "stages.download")
+    with open_folder() as folder:
+        shutil.copytree(project.path / "data", folder / "data")
+        shutil.copy(project.path / "params.yaml", folder)
+        monkeypatch.chdir(folder)
+        with unprivileged(), pytest.raises(SystemExit, match=r"^error: data/index\.csv: Permission denied; check"):
+            run(index.main)
+        assert not (folder / "data" / "index.csv").exists()

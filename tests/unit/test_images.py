@@ -1,12 +1,8 @@
 import io
-import os
 import struct
 import warnings
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -15,22 +11,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from deepfake_detection.images import UnreadableImageError, read_rgb
+from tests.permissions import open_folder, unprivileged
 
 NOISE = np.random.default_rng(0).integers(0, 256, (24, 40, 3), dtype=np.uint8)
-NOBODY = 65534
-
-
-@contextmanager
-def unprivileged() -> Iterator[None]:
-    """File permissions bind in here, for root as well."""
-    if os.geteuid() != 0:
-        yield
-        return
-    os.seteuid(NOBODY)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
 
 
 def encode(image: Image.Image, kind: str, **options: Any) -> bytes:
@@ -198,10 +181,8 @@ def test_folder_is_named(tmp_path: Path) -> None:
 
 
 def test_unreadable_file_is_named() -> None:
-    # not tmp_path, whose parents are closed to others than its owner
-    with TemporaryDirectory() as folder:
-        Path(folder).chmod(0o755)
-        path = Path(folder) / "a.jpg"
+    with open_folder() as folder:
+        path = folder / "a.jpg"
         path.write_bytes(JPEG)
         path.chmod(0)
         with unprivileged(), pytest.raises(UnreadableImageError, match=r"^permission denied$"):

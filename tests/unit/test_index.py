@@ -2,9 +2,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,9 +14,9 @@ from PIL import Image
 from deepfake_detection.errors import UserError
 from deepfake_detection.index import RejectedError, build_index
 from deepfake_detection.tables import load_index
+from tests.permissions import open_folder, unprivileged
 
 ROOT = Path(__file__).parents[2]
-NOBODY = 65534
 FRAMES = "FF++C32-Frames"
 NAMES = {
     "Original": ["005_f0.jpg", "005_f1.jpg", "010_f0.jpg", "010_f1.jpg"],
@@ -26,19 +24,6 @@ NAMES = {
     "FaceSwap": ["005_010_f0.jpg", "010_005_f0.jpg"],
 }
 REAL, FAKE = ["Original"], ["Deepfakes", "FaceSwap"]
-
-
-@contextmanager
-def unprivileged() -> Iterator[None]:
-    """File permissions bind in here, for root as well."""
-    if os.geteuid() != 0:
-        yield
-        return
-    os.seteuid(NOBODY)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
 
 
 def add_frame(raw: Path, category: str, name: str, **options: Any) -> Path:
@@ -73,11 +58,10 @@ def raw(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def open_raw() -> Iterator[Path]:
-    """As ``raw``, outside tmp_path, whose parents are closed to others than its owner."""
-    with TemporaryDirectory() as folder:
-        Path(folder).chmod(0o755)
-        fill(Path(folder) / "raw")
-        yield Path(folder) / "raw"
+    """As ``raw``, where permissions can be tested."""
+    with open_folder() as folder:
+        fill(folder / "raw")
+        yield folder / "raw"
 
 
 def build(raw: Path, max_rejected: float = 0.5, workers: int = 1) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
