@@ -4,6 +4,8 @@ import json
 import shutil
 from pathlib import Path
 
+from deepfake_detection.layout import OFFICIAL
+from deepfake_detection.official import fetch_official
 from deepfake_detection.params import load_params
 from deepfake_detection.sources import lay_out
 from deepfake_detection.weights import fetch_weights
@@ -14,7 +16,7 @@ RAW, WEIGHTS = Path("data/raw"), Path("data/weights")
 
 def main() -> None:
     params = load_params()
-    categories = params.data.categories.real + params.data.categories.fake
+    categories = params.data.categories.real + params.data.categories.fake + params.evaluate.unseen_categories
     origin: dict[str, str | int] = {"source": params.data.source}
     if RAW.exists():
         shutil.rmtree(RAW)
@@ -40,6 +42,8 @@ def main() -> None:
     else:
         lay_out(Path(params.data.local_dir).expanduser(), categories, RAW)
 
+    if params.split.strategy == "official":
+        fetch_official(params.split.official_dir, RAW / OFFICIAL)
     (RAW / "source.json").write_text(json.dumps(origin, indent=2) + "\n")
     fetch_weights(params.model.arch, params.model.weights, WEIGHTS)
 

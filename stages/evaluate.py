@@ -1,34 +1,54 @@
-"""Evaluates the best checkpoint on the test split, once."""
+"""Evaluates the best checkpoint on the test split, once; validation frames give the threshold."""
 
 import json
 from pathlib import Path
 
+import pandas as pd
+
+from deepfake_detection.calibration import choose_threshold
 from deepfake_detection.checkpoint import load_checkpoint
 from deepfake_detection.frames import FrameDataset
-from deepfake_detection.metrics import class_report, frame_metrics, prediction_table
+from deepfake_detection.metrics import class_report, evaluation, prediction_table
 from deepfake_detection.params import load_params
 from deepfake_detection.prepared import open_prepared
+from deepfake_detection.splits import identity_groups
 from deepfake_detection.training import predict_logits
 from stages import run
+
+METRICS = Path("metrics")
 
 
 def main() -> None:
     params = load_params()
-    model, _ = load_checkpoint(Path(f"models/best_model_{params.model.arch}.pth"))
+    model, sidecar = load_checkpoint(Path(f"models/best_model_{params.model.arch}.pth"))
     pixels, rows = open_prepared(Path("data/prepared"), Path("data/splits.csv"))
-    test = rows[rows["split"] == "test"]
-    logits = predict_logits(model, FrameDataset(pixels, test), params.evaluate.batch_size)
-
-    table = prediction_table(test, logits)
+    rows = rows.assign(group=identity_groups(rows))[rows["split"].isin(["val", "test"])]
+    logits = predict_logits(model, FrameDataset(pixels, rows), params.evaluate.batch_size)
+    table = prediction_table(rows, logits, sidecar["temperature"])
     table.to_csv("data/predictions.csv", index=False)
-    labels, probabilities = table["label"].to_numpy(), table["probability"].to_numpy()
-    metrics = frame_metrics(labels, probabilities, params.evaluate.threshold)
-    report = class_report(labels, probabilities, params.evaluate.threshold)
-    Path("metrics").mkdir(exist_ok=True)
-    Path("metrics/test.json").write_text(json.dumps(metrics, indent=2) + "\n")
-    Path("metrics/classification_report.json").write_text(json.dumps(report, indent=2) + "\n")
-    for name, value in metrics.items():
-        print(f"{name:<18}{value:.4f}" if isinstance(value, float) else f"{name:<18}{value}")
+
+    val, test = table[table["split"] == "val"], table[table["split"] == "test"]
+    threshold, calibrated = (
+        choose_threshold(params.evaluate.threshold, val["label"].to_numpy(), val[score].to_numpy())
+        for score in ("probability", "calibrated")
+    )
+    metrics = evaluation(
+        test,
+        threshold,
+        sidecar["temperature"],
+        sidecar["categories"]["real"] + sidecar["categories"]["fake"],
+        params.seed,
+        params.evaluate.bootstrap_draws,
+        threshold_rule=params.evaluate.threshold,
+        calibrated_threshold=calibrated,
+    )
+    headline = test[~test["category"].isin(params.evaluate.unseen_categories)]
+    report = class_report(headline["label"].to_numpy(), headline["probability"].to_numpy(), threshold)
+    METRICS.mkdir(exist_ok=True)
+    (METRICS / "test.json").write_text(json.dumps(metrics, indent=2, allow_nan=False) + "\n")
+    (METRICS / "classification_report.json").write_text(json.dumps(report, indent=2) + "\n")
+    columns = {name: metrics["intervals"].get(name) for name in metrics["intervals"]}
+    print(pd.DataFrame({"test frames": {name: metrics[name] for name in columns}, "95%": columns}).to_string())
 
 
 if __name__ == "__main__":

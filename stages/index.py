@@ -6,6 +6,8 @@ from pathlib import Path
 import pandas as pd
 
 from deepfake_detection.index import RejectedError, build_index
+from deepfake_detection.layout import OFFICIAL
+from deepfake_detection.official import read_official
 from deepfake_detection.params import load_params
 from stages import run
 
@@ -19,7 +21,11 @@ def main() -> None:
     params = load_params()
     try:
         index, rejected, counts = build_index(
-            RAW, params.data.categories.real, params.data.categories.fake, params.index.max_rejected
+            RAW,
+            params.data.categories.real,
+            params.data.categories.fake + params.evaluate.unseen_categories,
+            params.index.max_rejected,
+            official=read_official(RAW / OFFICIAL) if params.split.strategy == "official" else None,
         )
     except RejectedError as error:
         _write(error.rejected, REJECTED)

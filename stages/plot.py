@@ -1,16 +1,19 @@
-"""Draws the confusion matrix, the ROC curve and the learning curves."""
+"""Draws the confusion matrix, ROC, precision-recall, reliability and learning curves."""
 
 import json
 from pathlib import Path
 
 import pandas as pd
 
+from deepfake_detection.curves import read_curves
 from deepfake_detection.metrics import CLASS_NAMES
 from deepfake_detection.params import load_params
 from deepfake_detection.plots import (
     confusion_figure,
     curves_figure,
-    read_curves,
+    precision_recall_figure,
+    precision_recall_table,
+    reliability_figure,
     roc_figure,
     roc_table,
     save_figure,
@@ -23,17 +26,23 @@ PLOTS = Path("metrics/plots")
 def main() -> None:
     params = load_params()
     table = pd.read_csv("data/predictions.csv")
+    table = table[(table["split"] == "test") & ~table["category"].isin(params.evaluate.unseen_categories)]
     labels, probabilities = table["label"].to_numpy(), table["probability"].to_numpy()
-    called = (probabilities >= params.evaluate.threshold).astype(int)
-    curves = read_curves(Path("metrics/train"))
+    threshold = json.loads(Path("metrics/test.json").read_text())["threshold"]
+    called = (probabilities >= threshold).astype(int)
     best_epoch = json.loads(Path("metrics/train.json").read_text())["best_epoch"]
+    curves = read_curves(Path("metrics/train"))
+    calibrated = table["calibrated"].to_numpy()
 
     save_figure(confusion_figure(labels, called), PLOTS / "confusion_matrix.png")
     save_figure(roc_figure(labels, probabilities), PLOTS / "roc.png")
+    save_figure(precision_recall_figure(labels, probabilities), PLOTS / "precision_recall.png")
+    save_figure(reliability_figure(labels, probabilities, calibrated), PLOTS / "reliability.png")
     save_figure(curves_figure(curves, best_epoch), PLOTS / "learning_curves.png")
     names = pd.DataFrame({"actual": labels, "predicted": called}).replace(dict(enumerate(CLASS_NAMES)))
     names.to_csv(PLOTS / "confusion_matrix.csv", index=False)
     roc_table(labels, probabilities).to_csv(PLOTS / "roc.csv", index=False)
+    precision_recall_table(labels, probabilities).to_csv(PLOTS / "precision_recall.csv", index=False)
     curves.to_csv(PLOTS / "learning_curves.csv", index=False)
 
 

@@ -14,9 +14,19 @@ DECISION_THRESHOLD = 0.5  # where the training loss itself is undecided
 
 
 def save_checkpoint(
-    path: Path, state: dict[str, Tensor], arch: str, image_size: int, categories: dict[str, list[str]], best_epoch: int
+    path: Path,
+    state: dict[str, Tensor],
+    arch: str,
+    image_size: int,
+    categories: dict[str, list[str]],
+    best_epoch: int,
+    temperature: float = 1.0,
+    thresholds: dict[str, float] | None = None,
 ) -> None:
-    """Writes ``path``, readable with ``weights_only=True``, and its sidecar ``path`` with ``.json``."""
+    """Writes ``path``, readable with ``weights_only=True``, and its sidecar ``path`` with ``.json``.
+
+    ``temperature`` and ``thresholds`` (on the calibrated probability, by rule) come from validation frames.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     torch.save({name: value.contiguous() for name, value in state.items()}, path)
     sidecar = {
@@ -26,9 +36,12 @@ def save_checkpoint(
         "mean": IMAGENET_MEAN,
         "std": IMAGENET_STD,
         "resize": "squeezed to the input size, antialiased bilinear",
-        "output": "one logit; its sigmoid is the probability of a fake",
+        "output": "one logit; sigmoid(logit / temperature) is the calibrated probability of a fake",
         "categories": categories,
+        "temperature": temperature,
         "threshold": DECISION_THRESHOLD,
+        "threshold_rule": DECISION_THRESHOLD,
+        "thresholds": thresholds or {},
         "best_epoch": best_epoch,
         "parameters": sum(p.numel() for p in build_model(arch, dropout=0.0).parameters()),
     }

@@ -5,6 +5,7 @@ import hashlib
 import os
 import re
 from collections import Counter
+from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from deepfake_detection.tables import COLUMNS
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
 REJECTED_COLUMNS = ["path", "category", "reason"]
+UNLISTED = "on no official list"
+DIVIDED = "target and source on different official lists"
 
 _CLASSES = ("real", "fake")
 _EXAMPLES = ("005_f4.jpg", "005_010_f4.jpg")
@@ -40,7 +43,12 @@ class RejectedError(UserError):
 
 
 def build_index(
-    raw: Path, real: list[str], fake: list[str], max_rejected: float, workers: int | None = None
+    raw: Path,
+    real: list[str],
+    fake: list[str],
+    max_rejected: float,
+    workers: int | None = None,
+    official: Mapping[str, str] | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
     """Opens every file of the categories under ``raw`` and returns (index, rejected, counts).
 
@@ -51,6 +59,10 @@ def build_index(
     the upright picture; source_id is "" for originals. ``rejected`` has the columns
     REJECTED_COLUMNS, one row a file with the first reason that applies, sorted. ``counts`` is
     ready for JSON. None of it depends on ``workers`` (processes; default: all processors granted).
+
+    With ``official``, a side for each video id, a frame is rejected whose target or source has no
+    side or whose two sides differ. That says nothing of the data's soundness: such frames stand in
+    the counts, but neither they nor their number matter to ``max_rejected``.
 
     Raises RejectedError when a class is left without a frame or more than the share
     ``max_rejected`` of the files is rejected, UserError when a folder or CSV cannot be used.
@@ -64,7 +76,7 @@ def build_index(
         present = _list_folder(raw / FRAMES / category)
         for name in present.keys() | (listed or {}).keys():
             path = _printable(f"{FRAMES}/{category}/{name}")
-            found = _screen(name, label, present, listed)
+            found = _screen(name, label, present, listed, official)
             if isinstance(found, str):
                 rejections.append({"path": path, "category": category, "reason": found})
             else:
@@ -134,7 +146,11 @@ def _read_list(path: Path, category: str, label: int) -> dict[str, str] | None:
 
 
 def _screen(
-    name: str, label: int, present: dict[str, bool], listed: dict[str, str] | None
+    name: str,
+    label: int,
+    present: dict[str, bool],
+    listed: dict[str, str] | None,
+    official: Mapping[str, str] | None,
 ) -> dict[str, str | int] | str:
     """What a file's name says of the frame, or the first reason not to open the file."""
     if name not in present and (name in ("", ".", "..") or "/" in name or "\\" in name):
@@ -152,7 +168,13 @@ def _screen(
     match = _STEMS[label].fullmatch(Path(name).stem)
     if not match:
         return f"name gives no video id: expected one like {_EXAMPLES[label]}"
-    return {"video_id": match["video"], "source_id": match["source"] if label else "", "frame": int(match["frame"])}
+    video, source = match["video"], match["source"] if label else ""
+    if official is not None:
+        if video not in official or (source and source not in official):
+            return UNLISTED
+        if source and official[video] != official[source]:
+            return DIVIDED
+    return {"video_id": video, "source_id": source, "frame": int(match["frame"])}
 
 
 def _open_all(
@@ -207,13 +229,14 @@ def _require_classes(
 
 
 def _require_few_rejected(index: pd.DataFrame, rejected: pd.DataFrame, max_rejected: float) -> None:
+    rejected, everything = rejected[~rejected["reason"].isin([UNLISTED, DIVIDED])], rejected
     total = len(index) + len(rejected)
     if len(rejected) / total > max_rejected:
         raise RejectedError(
             f"{len(rejected)} of {total} files rejected ({len(rejected) / total:.2%}), more than index.max_rejected "
             f"({max_rejected:.2%}), {_commonest(rejected)}; see data/rejected.csv, then mend the data or raise "
             "index.max_rejected",
-            rejected,
+            everything,
         )
 
 

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from deepfake_detection.errors import UserError
+from deepfake_detection.thresholds import parse_rule
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
@@ -54,7 +55,8 @@ class Index(Section):
 
 
 class Split(Section):
-    strategy: Literal["group", "frame"]
+    strategy: Literal["group", "frame", "official"]
+    official_dir: str
     train: Annotated[float, Field(gt=0, lt=1)]
     val: Annotated[float, Field(gt=0, lt=1)]
     test: Annotated[float, Field(gt=0, lt=1)]
@@ -95,7 +97,9 @@ class Train(Section):
 
 
 class Evaluate(Section):
-    threshold: Annotated[float, Field(gt=0, lt=1)]
+    threshold: Annotated[float | str, BeforeValidator(parse_rule)]
+    unseen_categories: list[Name]
+    bootstrap_draws: Annotated[int, Field(ge=100)]
     batch_size: Count
 
 
@@ -108,6 +112,14 @@ class Params(Section):
     model: Model
     train: Train
     evaluate: Evaluate
+
+    @model_validator(mode="after")
+    def _unseen_is_unseen(self) -> Self:
+        known = {*self.data.categories.real, *self.data.categories.fake}
+        seen = [name for name in self.evaluate.unseen_categories if name in known]
+        if seen:
+            raise ValueError(f"evaluate.unseen_categories: {', '.join(seen)} is trained on, see data.categories")
+        return self
 
 
 class _Loader(yaml.SafeLoader):

@@ -6,12 +6,19 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from sklearn.metrics import confusion_matrix, roc_auc_score, roc_curve
+from sklearn.metrics import (
+    average_precision_score,
+    confusion_matrix,
+    precision_recall_curve,
+    roc_auc_score,
+    roc_curve,
+)
 
+from deepfake_detection.calibration import expected_calibration_error, reliability_table
 from deepfake_detection.metrics import CLASS_NAMES
 
-CURVES = {"loss": "Loss (BCE)", "accuracy": "Accuracy", "auroc": "AUROC"}
-SIDES = {"train": "#3b6ea8", "val": "#c8553d"}
+COLOURS = {"train": "#3b6ea8", "val": "#c8553d"}
+TITLES = {"loss": "Loss (BCE)", "accuracy": "Accuracy", "auroc": "AUROC"}
 
 
 def save_figure(figure: Figure, path: Path) -> None:
@@ -56,7 +63,7 @@ def roc_figure(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) ->
     axes.plot([0, 1], [0, 1], color="0.7", linestyle="--", linewidth=1, label="Chance")
     if len(points):
         label = f"AUROC = {roc_auc_score(labels, probabilities):.3f}"
-        axes.plot(points["fpr"], points["tpr"], color=SIDES["train"], linewidth=2, label=label)
+        axes.plot(points["fpr"], points["tpr"], color=COLOURS["train"], linewidth=2, label=label)
     else:
         axes.text(0.5, 0.6, "one class only", ha="center")
     axes.set(xlim=(-0.01, 1.0), ylim=(0.0, 1.01), aspect="equal")
@@ -68,21 +75,51 @@ def roc_figure(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) ->
     return figure
 
 
-def read_curves(folder: Path) -> pd.DataFrame:
-    """Epoch curves as dvclive keeps them: epoch, train_loss, val_loss, train_accuracy, ..."""
-    curves = pd.DataFrame()
-    for curve in CURVES:
-        for side in SIDES:
-            points = pd.read_csv(folder / "plots" / "metrics" / side / f"{curve}.tsv", sep="\t", index_col="step")
-            curves[f"{side}_{curve}"] = points[curve]
-    return curves.rename_axis("epoch").reset_index()
+def precision_recall_table(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> pd.DataFrame:
+    """Points of the precision-recall curve: recall, precision. Empty when no frame is a fake."""
+    if not labels.any():
+        return pd.DataFrame({"recall": [], "precision": []})
+    precision, recall, _ = precision_recall_curve(labels, probabilities)
+    return pd.DataFrame({"recall": recall, "precision": precision})
+
+
+def precision_recall_figure(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> Figure:
+    """Precision-recall curve with its average precision, and the share of fakes that chance would reach."""
+    points = precision_recall_table(labels, probabilities)
+    figure = Figure(figsize=(4.2, 3.9), layout="constrained")
+    axes = figure.subplots()
+    axes.axhline(labels.mean(), color="0.7", linestyle="--", linewidth=1, label="Chance")
+    if len(points):
+        label = f"Average precision = {average_precision_score(labels, probabilities):.3f}"
+        axes.plot(points["recall"], points["precision"], color=COLOURS["train"], linewidth=2, label=label)
+    axes.set(xlim=(-0.01, 1.01), ylim=(0.0, 1.01), aspect="equal", xlabel="Recall", ylabel="Precision")
+    axes.set_title("Precision and recall, test frames")
+    axes.legend(loc="lower left", frameon=False)
+    axes.grid(alpha=0.25)
+    return figure
+
+
+def reliability_figure(labels: NDArray[np.int64], raw: NDArray[np.float64], calibrated: NDArray[np.float64]) -> Figure:
+    """Share of fakes against predicted probability, raw and calibrated; a point's area grows with its frames."""
+    figure = Figure(figsize=(7.6, 3.9), layout="constrained")
+    sides = figure.subplots(1, 2, sharey=True)
+    for axes, probabilities, title in zip(sides, (raw, calibrated), ("Raw", "Calibrated"), strict=True):
+        table = reliability_table(labels, probabilities).query("count > 0")
+        axes.plot([0, 1], [0, 1], color="0.7", linestyle="--", linewidth=1)
+        axes.plot(table["mean_probability"], table["share_fake"], color=COLOURS["train"], linewidth=1)
+        axes.scatter(table["mean_probability"], table["share_fake"], s=10 + 2 * table["count"], color=COLOURS["train"])
+        axes.set(xlim=(-0.04, 1.04), ylim=(-0.04, 1.04), aspect="equal", xlabel="Predicted probability of a fake")
+        axes.set_title(f"{title}: ECE = {expected_calibration_error(labels, probabilities):.3f}")
+        axes.grid(alpha=0.25)
+    sides[0].set_ylabel("Share of fakes")
+    return figure
 
 
 def curves_figure(curves: pd.DataFrame, best_epoch: int) -> Figure:
     """Loss, accuracy and AUROC of train and validation by epoch; the kept epoch is marked."""
     figure = Figure(figsize=(10, 3.2), layout="constrained")
-    for axes, (curve, title) in zip(figure.subplots(1, 3), CURVES.items(), strict=True):
-        for side, colour in SIDES.items():
+    for axes, (curve, title) in zip(figure.subplots(1, 3), TITLES.items(), strict=True):
+        for side, colour in COLOURS.items():
             axes.plot(curves["epoch"], curves[f"{side}_{curve}"], color=colour, marker="o", markersize=3, label=side)
         axes.axvline(best_epoch, color="0.6", linestyle=":", linewidth=1, label="kept epoch")
         axes.set_xlabel("Epoch")

@@ -1,5 +1,6 @@
 """Divides frames into train, val and test, and counts what stands on two sides."""
 
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from sklearn.model_selection import train_test_split
 from deepfake_detection.errors import UserError
 
 SPLITS = ("train", "val", "test")
+UNUSED = "unused"  # of a category that is only evaluated, and not in test
 TOLERANCE = 0.02  # of each class's share
 
 
@@ -28,14 +30,59 @@ def identity_groups(index: pd.DataFrame) -> pd.Series:
     return pd.Series(component[here], index=index.index, name="group")
 
 
-def split_frames(index: pd.DataFrame, strategy: str, shares: tuple[float, float, float], seed: int) -> pd.Series:
-    """Says for each row of the index whether it is ``train``, ``val`` or ``test``.
+def split_frames(
+    index: pd.DataFrame,
+    strategy: str,
+    shares: tuple[float, float, float],
+    seed: int,
+    seen: Collection[str] | None = None,
+    official: Mapping[str, str] | None = None,
+) -> pd.Series:
+    """Says for each row of the index whether it is ``train``, ``val``, ``test`` or ``unused``.
 
     ``group`` keeps each identity group whole; ``frame`` draws frames at random, as the original
-    recipe did, which leaks. Both hold each class's shares. Raises UserError when that cannot be
-    done to within 2 points.
+    recipe did, which leaks. Both hold each class's shares of frames. ``official`` takes the side
+    that the mapping of that name gives to the video, and to its source.
+
+    ``seen`` names the categories that are trained on (None: all). Frames of the others never
+    influence where a frame of these goes. They are ``test`` where their target's and source's side
+    is test (``frame``: where the target's original frame of the same number is), else ``unused``;
+    with ``group`` a person whom no seen frame shows has no side.
+
+    Raises UserError when shares cannot be held to within 2 points, when a side is left without a
+    frame of a class, or when the official lists and the index do not fit together.
     """
-    split = (_by_group if strategy == "group" else _by_frame)(index, shares, seed)
+    trained = index["category"].isin(set(index["category"] if seen is None else seen))
+    part = index[trained]
+    for label in (0, 1):
+        if not (part["label"] == label).any():
+            raise UserError(f"split: no frame labelled {label} in the categories trained on: correct data.categories")
+    if strategy == "official":
+        split = _by_list(index, official or {})
+        _require_sides(part, split[trained])
+        split[~trained & (split != "test")] = UNUSED
+    else:
+        split = pd.Series(UNUSED, index=index.index, name="split", dtype=object)
+        split[trained] = (_by_group if strategy == "group" else _by_frame)(part, shares, seed)
+        _require_shares(part, split[trained], shares)
+        apart, test = index[~trained], part[split[trained] == "test"]
+        fair = (_shows_only if strategy == "group" else _shows_a_frame_of)(test, apart)
+        split[fair.index[fair]] = "test"
+    return split.astype(str)
+
+
+def _shows_only(test: pd.DataFrame, apart: pd.DataFrame) -> pd.Series:
+    people = {*test["video_id"], *test["source_id"], ""}
+    return apart["video_id"].isin(people) & apart["source_id"].isin(people)
+
+
+def _shows_a_frame_of(test: pd.DataFrame, apart: pd.DataFrame) -> pd.Series:
+    key = ["video_id", "frame"]
+    originals = pd.MultiIndex.from_frame(test.loc[test["label"] == 0, key])
+    return pd.Series(pd.MultiIndex.from_frame(apart[key]).isin(originals), index=apart.index)
+
+
+def _require_shares(index: pd.DataFrame, split: pd.Series, shares: tuple[float, float, float]) -> None:
     for label, counts in split.groupby(index["label"]):
         for name, share in zip(SPLITS, shares, strict=True):
             got = (counts == name).mean()
@@ -45,7 +92,27 @@ def split_frames(index: pd.DataFrame, strategy: str, shares: tuple[float, float,
                     f"{identity_groups(index).nunique()} groups of identities are too few or too unequal; "
                     "add videos or change split.train, split.val and split.test"
                 )
-    return split
+
+
+def _require_sides(index: pd.DataFrame, split: pd.Series) -> None:
+    for name in SPLITS:
+        for label in (0, 1):
+            if not ((split == name) & (index["label"] == label)).any():
+                raise UserError(
+                    f"split: the official lists leave {name} without a frame labelled {label}: "
+                    "add its videos or set split.strategy to group"
+                )
+
+
+def _by_list(index: pd.DataFrame, official: Mapping[str, str]) -> pd.Series:
+    side = index["video_id"].map(official)
+    source = index["source_id"].where(index["source_id"] != "", index["video_id"]).map(official)
+    if (wrong := side.isna() | (side != source)).any():
+        raise UserError(
+            f"split: the official lists give {index.loc[wrong, 'path'].iloc[0]} no side or two: "
+            "index the frames again with these lists (dvc repro)"
+        )
+    return side.rename("split").astype(object)
 
 
 def _by_group(index: pd.DataFrame, shares: tuple[float, float, float], seed: int) -> pd.Series:
@@ -83,20 +150,26 @@ def _by_frame(index: pd.DataFrame, shares: tuple[float, float, float], seed: int
 
 
 def split_report(index: pd.DataFrame, split: pd.Series) -> dict[str, Any]:
-    """Counts of frames, videos and groups per split and category, and what stands on two sides."""
-    table = index.assign(split=split, group=identity_groups(index))
+    """Counts of frames, videos and groups per split and category, and what stands on two sides.
+
+    ``groups`` and what leaks are counted over train, val and test: what is unused leaks nothing.
+    """
+    table = index.assign(split=split)
     table["video"] = table["category"] + "/" + table["video_id"] + "_" + table["source_id"]
+    used = table[table["split"] != UNUSED]
+    used = used.assign(group=identity_groups(used))
+    unused = table[table["split"] == UNUSED]
+    unused = unused.assign(group=identity_groups(unused))
 
     def count(part: pd.DataFrame) -> dict[str, int]:
         return {"frames": len(part), "videos": part["video"].nunique(), "groups": part["group"].nunique()}
 
     report: dict[str, Any] = {
-        "groups": table["group"].nunique(),
-        "leaked_groups": int((table.groupby("group")["split"].nunique() > 1).sum()),
-        "leaked_videos": int((table.groupby("video")["split"].nunique() > 1).sum()),
+        "groups": used["group"].nunique(),
+        "leaked_groups": int((used.groupby("group")["split"].nunique() > 1).sum()),
+        "leaked_videos": int((used.groupby("video")["split"].nunique() > 1).sum()),
     }
-    for name in SPLITS:
-        part = table[table["split"] == name]
+    for name, part in [(name, used[used["split"] == name]) for name in SPLITS] + [(UNUSED, unused)]:
         by_category = {category: count(rows) for category, rows in part.groupby("category")}
         report[name] = count(part) | {"categories": by_category}
     return report

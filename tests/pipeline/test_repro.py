@@ -2,13 +2,14 @@
 
 import json
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 
 from tests.pipeline.conftest import Project
 
-STAGES = ["download", "index", "split", "prepare", "train", "evaluate", "plot"]
+STAGES = ["download", "index", "split", "prepare", "train", "evaluate", "robustness", "plot", "report"]
 
 
 @pytest.fixture(scope="module")
@@ -24,18 +25,26 @@ def test_outputs_are_as_agreed(built: Project) -> None:
     data, metrics = built.path / "data", built.path / "metrics"
     index = pd.read_csv(data / "index.csv")
     assert list(index) == ["path", "category", "label", "video_id", "source_id", "frame", "width", "height"]
-    assert len(index) == 8 * 2 * 2
+    assert len(index) == 8 * 2 * 3
     assert index["path"].is_monotonic_increasing
     splits = pd.read_csv(data / "splits.csv")
     assert list(splits) == ["path", "split"]
     predictions = pd.read_csv(data / "predictions.csv")
-    assert list(predictions) == ["path", "category", "video_id", "label", "split", "logit", "probability"]
-    assert set(predictions["path"]) == set(splits.loc[splits["split"] == "test", "path"])
+    agreed = ["path", "category", "video_id", "label", "split", "logit", "probability"]
+    assert list(predictions)[: len(agreed)] == agreed
+    assert set(predictions["path"]) == set(splits.loc[splits["split"].isin(["val", "test"]), "path"])
 
     test = json.loads((metrics / "test.json").read_text())
     assert list(test)[:6] == ["accuracy", "precision", "recall", "f1", "auroc", "log_loss"]
-    called = predictions["probability"] >= 0.5
-    assert test["accuracy"] == pytest.approx((called == predictions["label"]).mean())
+    headline = predictions[(predictions["split"] == "test") & (predictions["category"] != "FaceSwap")]
+    called = headline["probability"] >= 0.5
+    assert test["accuracy"] == pytest.approx((called == headline["label"]).mean())
+    assert {name: part["seen"] for name, part in test["categories"].items()} == {"Deepfakes": True, "FaceSwap": False}
+    sidecar = json.loads((built.path / "models" / "best_model_efficientnet_b0.json").read_text())
+    assert sidecar["categories"] == {"real": ["Original"], "fake": ["Deepfakes"]}
+    calibrated = 1 / (1 + np.exp(-headline["logit"] / sidecar["temperature"]))
+    assert headline["calibrated"].to_numpy() == pytest.approx(calibrated.to_numpy())
+    assert "<html" in (built.path / "report" / "report.html").read_text()
     train = json.loads((metrics / "train.json").read_text())
     assert train["epochs_run"] == 2
     assert json.loads((metrics / "split.json").read_text())["leaked_groups"] == 0
@@ -66,18 +75,20 @@ def test_a_second_run_runs_nothing(built: Project) -> None:
 
 
 CHANGES = {
-    "evaluate__threshold": (0.6, {"evaluate", "plot"}),
-    "evaluate__batch_size": (3, {"evaluate"}),
+    "evaluate__threshold": (0.6, {"evaluate"}),
+    "evaluate__batch_size": (3, {"evaluate", "robustness"}),
     "train__lr": (0.5, {"train"}),
     "train__augment": ({"flip": 0.0, "rotation": 0.0, "brightness": 0.0, "contrast": 0.0}, {"train"}),
     "model__dropout": (0.1, {"train"}),
     "prepare__image_size": (40, {"prepare"}),
-    "split__strategy": ("frame", {"split"}),
+    "split__strategy": ("frame", {"download", "index", "split"}),
+    "split__train": (0.6, {"split"}),
+    "evaluate__unseen_categories": ([], {"download", "index", "evaluate", "plot"}),
     "index__max_rejected": (0.5, {"index"}),
     "data__embedded__frames": (3, {"download"}),
     "data__local_dir": ("elsewhere", {"download"}),
-    "data__categories__fake": (["FaceSwap"], {"download", "index"}),
-    "seed": (1, {"download", "split", "train"}),
+    "data__categories__fake": (["NeuralTextures"], {"download", "index", "split", "robustness"}),
+    "seed": (1, {"download", "split", "train", "evaluate", "robustness"}),
 }
 
 
@@ -97,7 +108,7 @@ def test_an_experiment_runs_what_it_changes_and_shows_in_the_diff(built: Project
     old = json.loads((built.path / "metrics" / "test.json").read_text())["recall"]
     threshold, new = (0.999, 0.0) if old > 0 else (0.001, 1.0)  # calls every frame the other way
     ran = built.stages_run("dvc", "exp", "run", "-S", "profile=tiny", "-S", f"evaluate.threshold={threshold}")
-    assert ran == ["evaluate", "plot"]
+    assert ran == ["evaluate", "plot", "report"]
     diff = json.loads(built.run("dvc", "metrics", "diff", "--json").stdout)
     assert diff["metrics/test.json"]["recall"] == {"old": old, "new": new, "diff": new - old}
     assert str(threshold) in built.run("dvc", "params", "diff").stdout
@@ -112,5 +123,5 @@ def test_dvc_draws_the_plots(built: Project) -> None:
     page = (built.path / "plots-page" / "index.html").read_text()
     for title in ("confusion matrix", "ROC curve", "auroc"):
         assert title in page
-    assert len(list((built.path / "plots-page").rglob("*.png"))) == 3
+    assert len(list((built.path / "plots-page").rglob("*.png"))) == 8
     built.run("dvc", "plots", "diff", "HEAD", "--out", "plots-diff")

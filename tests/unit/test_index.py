@@ -374,6 +374,53 @@ def test_exactly_the_allowed_share_may_be_rejected(raw: Path) -> None:
     assert build(raw, max_rejected=0.1)[2]["rejected_share"] == 0.1
 
 
+SIDES = {"005": "train", "010": "train", "015": "test", "020": "test"}
+
+
+def add_unlisted(raw: Path, category: str, name: str) -> None:
+    (raw / "CSVs" / f"{category}.csv").unlink(missing_ok=True)
+    add_frame(raw, category, name)
+
+
+@pytest.mark.parametrize(
+    ("category", "name", "reason"),
+    [
+        ("Original", "030_f0.jpg", "on no official list"),
+        ("Deepfakes", "005_030_f0.jpg", "on no official list"),
+        ("Deepfakes", "030_005_f0.jpg", "on no official list"),
+        ("Deepfakes", "005_015_f0.jpg", "target and source on different official lists"),
+        ("Original", "face.jpg", "name gives no video id: expected one like 005_f4.jpg"),
+    ],
+)
+def test_frame_off_the_official_lists_is_rejected(raw: Path, category: str, name: str, reason: str) -> None:
+    add_unlisted(raw, category, name)
+    index, rejected, counts = build_index(raw, REAL, FAKE, 0.5, workers=1, official=SIDES)
+    assert len(index) == 9
+    assert [tuple(row) for row in rejected.itertuples(index=False)] == [
+        (f"{FRAMES}/{category}/{name}", category, reason)
+    ]
+    assert counts["reasons"] == {reason.partition(":")[0]: 1}
+
+
+def test_frames_off_the_official_lists_do_not_count_towards_max_rejected(raw: Path) -> None:
+    for number in range(30, 60):
+        add_unlisted(raw, "Original", f"{number:03d}_f0.jpg")
+    _, rejected, counts = build_index(raw, REAL, FAKE, 0, workers=1, official=SIDES)
+    assert len(rejected) == counts["rejected"] == counts["reasons"]["on no official list"] == 30
+
+    (raw / FRAMES / "Original" / "face.jpg").write_bytes(b"")
+    with pytest.raises(
+        RejectedError, match=r'^1 of 10 files rejected \(10\.00%\).*"name gives no video id" \(1\)'
+    ) as caught:
+        build_index(raw, REAL, FAKE, 0.09, workers=1, official=SIDES)
+    assert len(caught.value.rejected) == 31
+
+
+def test_class_off_the_official_lists_is_an_error(raw: Path) -> None:
+    with pytest.raises(RejectedError, match=r'no usable real frame.*"on no official list" \(4\)'):
+        build_index(raw, REAL, FAKE, 1, workers=1, official={"015": "test", "020": "test"})
+
+
 def test_unreadable_category_folder_is_an_error(open_raw: Path) -> None:
     (open_raw / FRAMES / "Deepfakes").chmod(0)
     with unprivileged(), pytest.raises(UserError, match=r"Deepfakes cannot be read \(permission denied\): correct its"):
@@ -448,7 +495,12 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     import stages.index
 
     categories = SimpleNamespace(real=REAL, fake=FAKE)
-    params = SimpleNamespace(data=SimpleNamespace(categories=categories), index=SimpleNamespace(max_rejected=0.05))
+    params = SimpleNamespace(
+        data=SimpleNamespace(categories=categories),
+        index=SimpleNamespace(max_rejected=0.05),
+        split=SimpleNamespace(strategy="group"),
+        evaluate=SimpleNamespace(unseen_categories=[]),
+    )
     monkeypatch.setattr(stages.index, "load_params", lambda: params)
     return stages.index
 

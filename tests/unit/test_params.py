@@ -43,6 +43,15 @@ BAD: dict[str, tuple[Callable[[Tree], object], str]] = {
         lambda t: t["data"]["categories"].update(fake=["Original"]),
         "data.categories: Original is named more than once",
     ),
+    "threshold over one": (
+        lambda t: t["evaluate"].update(threshold=1.5),
+        "evaluate.threshold: must be a number between",
+    ),
+    "unknown rule": (lambda t: t["evaluate"].update(threshold="best"), "evaluate.threshold: must be a number between"),
+    "unseen but trained on": (
+        lambda t: t["evaluate"].update(unseen_categories=["Deepfakes"]),
+        "evaluate.unseen_categories: Deepfakes is trained on",
+    ),
     "category outside": (lambda t: t["data"]["categories"].update(fake=["../x"]), "data.categories.fake.0: String"),
 }
 

@@ -1,0 +1,51 @@
+"""Writes the report of the trained model: one HTML page, and a Markdown model card."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from deepfake_detection.errors import UserError
+from deepfake_detection.params import load_params
+from deepfake_detection.report import PLOTS, ROBUSTNESS_PLOTS, build_context, render_card, render_html
+from stages import run
+
+METRICS, RAW, REPORT = Path("metrics"), Path("data/raw"), Path("report")
+
+
+def main() -> None:
+    params = load_params()
+    robustness, origin = METRICS / "robustness.json", RAW / "source.json"
+    context = build_context(
+        index=_read(METRICS / "index.json"),
+        split=_read(METRICS / "split.json"),
+        train=_read(METRICS / "train.json"),
+        test=_read(METRICS / "test.json"),
+        sidecar=_read(Path(f"models/best_model_{params.model.arch}.json")),
+        predictions=pd.read_csv("data/predictions.csv", dtype={"path": str, "category": str}, keep_default_na=False),
+        raw=RAW,
+        pictures={name: METRICS / "plots" / f"{name}.png" for name in PLOTS}
+        | {name: METRICS / "robustness" / f"{name}.png" for name in ROBUSTNESS_PLOTS}
+        | {"leak_audit": METRICS / "split" / "leak_audit.png"},
+        robustness=_read(robustness) if robustness.exists() else None,
+        origin=_read(origin) if origin.exists() else None,
+    )
+    REPORT.mkdir(exist_ok=True)
+    (REPORT / "report.html").write_text(render_html(context), encoding="utf-8", newline="\n")
+    (REPORT / "model_card.md").write_text(render_card(context), encoding="utf-8", newline="\n")
+    print(f"report: {REPORT / 'report.html'}, {REPORT / 'model_card.md'}")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: not there; run `dvc repro report`, which makes it first") from None
+    except ValueError:
+        raise UserError(f"{path}: not JSON; remove it and run `dvc repro report`") from None
+    return content
+
+
+if __name__ == "__main__":
+    run(main)
