@@ -4,7 +4,7 @@ The scheme, single corruptions at five rising severities, is that of Hendrycks a
 "Benchmarking Neural Network Robustness to Common Corruptions and Perturbations". Scaling takes
 their factors (pixelate), contrast those of Jiang et al. 2020, "DeeperForensics-1.0"; H.264 goes
 from FaceForensics++'s c23 to its c40 (Rössler et al. 2019). JPEG, blur, noise and brightness are
-our own steps within the range of these papers, from hardly visible to plainly so.
+our own steps, from hardly visible to plainly so.
 
 The corruptions are meant for prepared pixels, the network's input size. A block, a blur of two
 pixels or a grain then covers more of the face than it would in the full-size frame, which is
@@ -59,7 +59,7 @@ def scaling(frame: Frame, setting: float, seed: int = 0) -> Frame:
 
 def gaussian_blur(frame: Frame, setting: float, seed: int = 0) -> Frame:
     """Gaussian blur of ``setting`` pixels standard deviation, cut off at three of them."""
-    # torchvision's, not separable, takes seven times as long
+    # torchvision's is not separable and takes several times as long
     blurred = ndimage.gaussian_filter(frame.astype(np.float32), setting, axes=(0, 1), mode="mirror", truncate=3.0)
     return np.asarray(np.rint(blurred), np.uint8)
 
