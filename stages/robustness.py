@@ -22,10 +22,12 @@ def main() -> None:
     model, sidecar = load_checkpoint(Path(f"models/best_model_{params.model.arch}.pth"))
     pixels, rows = open_prepared(Path("data/prepared"), Path("data/splits.csv"))
     trained_on = params.data.categories.real + params.data.categories.fake
+    test = rows[(rows["split"] == "test") & rows["category"].isin(trained_on)]
+    share = min(1, params.robustness.max_frames / len(test))
     result = evaluate_robustness(
         model,
         pixels,
-        rows[(rows["split"] == "test") & rows["category"].isin(trained_on)],
+        test.groupby("label").sample(frac=share, random_state=params.seed).sort_index(),
         params.evaluate.batch_size,
         sidecar.get("threshold", 0.5),
         params.seed,

@@ -103,6 +103,10 @@ class Evaluate(Section):
     batch_size: Count
 
 
+class Robustness(Section):
+    max_frames: Annotated[int, Field(ge=2)]
+
+
 class Params(Section):
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     data: Data
@@ -112,6 +116,7 @@ class Params(Section):
     model: Model
     train: Train
     evaluate: Evaluate
+    robustness: Robustness
 
     @model_validator(mode="after")
     def _unseen_is_unseen(self) -> Self:

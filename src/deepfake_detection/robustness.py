@@ -76,7 +76,13 @@ def evaluate_robustness(
     aurocs = [entry["auroc"] for corruption in result.values() for entry in corruption["severities"]]
     mean = None if clean is None else float(np.mean(aurocs))
     drop = None if clean is None or mean is None else clean - mean
-    return {"clean_auroc": clean, "mean_auroc": mean, "mean_auroc_drop": drop, "corruptions": result}
+    return {
+        "frames": len(rows),
+        "clean_auroc": clean,
+        "mean_auroc": mean,
+        "mean_auroc_drop": drop,
+        "corruptions": result,
+    }
 
 
 def robustness_table(result: dict[str, Any]) -> pd.DataFrame:

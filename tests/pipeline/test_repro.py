@@ -80,6 +80,7 @@ CHANGES = {
     "train__lr": (0.5, {"train"}),
     "train__augment": ({"flip": 0.0, "rotation": 0.0, "brightness": 0.0, "contrast": 0.0}, {"train"}),
     "model__dropout": (0.1, {"train"}),
+    "robustness__max_frames": (6, {"robustness"}),
     "prepare__image_size": (40, {"prepare"}),
     "split__strategy": ("frame", {"download", "index", "split"}),
     "split__train": (0.6, {"split"}),

@@ -54,7 +54,7 @@ def result(frames: Frames) -> dict[str, Any]:
 
 
 def test_every_corruption_is_there_at_five_severities(result: dict[str, Any]) -> None:
-    assert list(result) == ["clean_auroc", "mean_auroc", "mean_auroc_drop", "corruptions"]
+    assert list(result) == ["frames", "clean_auroc", "mean_auroc", "mean_auroc_drop", "corruptions"]
     assert list(result["corruptions"]) == list(CORRUPTIONS)
     for name, corruption in result["corruptions"].items():
         assert corruption["unit"] == CORRUPTIONS[name].unit
