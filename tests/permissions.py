@@ -1,5 +1,6 @@
 """File permissions that bind, for root as well."""
 
+import encodings.utf_8_sig  # noqa: F401, read lazily otherwise, and perhaps from where nobody may read
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -16,7 +16,9 @@ from tests.pipeline.conftest import Project, make_project
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
-    return make_project(tmp_path / "project")
+    project = make_project(tmp_path / "project")
+    project.set_params(evaluate__unseen_categories=[])
+    return project
 
 
 @pytest.fixture
