@@ -16,6 +16,7 @@ from deepfake_detection.training import predict_logits
 from stages import run
 
 METRICS = Path("metrics")
+PREDICTIONS = ["path", "category", "video_id", "label", "split", "logit", "probability"]
 
 
 def main() -> None:
@@ -25,8 +26,6 @@ def main() -> None:
     rows = rows.assign(group=identity_groups(rows))[rows["split"].isin(["val", "test"])]
     logits = predict_logits(model, FrameDataset(pixels, rows), params.evaluate.batch_size)
     table = prediction_table(rows, logits, sidecar["temperature"])
-    table.to_csv("data/predictions.csv", index=False)
-
     val, test = table[table["split"] == "val"], table[table["split"] == "test"]
     threshold, calibrated = (
         choose_threshold(params.evaluate.threshold, val["label"].to_numpy(), val[score].to_numpy())
@@ -44,6 +43,7 @@ def main() -> None:
     )
     headline = test[~test["category"].isin(params.evaluate.unseen_categories)]
     report = class_report(headline["label"].to_numpy(), headline["probability"].to_numpy(), threshold)
+    test[PREDICTIONS].to_csv("data/predictions.csv", index=False)
     METRICS.mkdir(exist_ok=True)
     (METRICS / "test.json").write_text(json.dumps(metrics, indent=2, allow_nan=False) + "\n")
     (METRICS / "classification_report.json").write_text(json.dumps(report, indent=2) + "\n")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from deepfake_detection.curves import read_curves
-from deepfake_detection.metrics import CLASS_NAMES
+from deepfake_detection.metrics import CLASS_NAMES, sigmoid
 from deepfake_detection.params import load_params
 from deepfake_detection.plots import (
     confusion_figure,
@@ -26,13 +26,13 @@ PLOTS = Path("metrics/plots")
 def main() -> None:
     params = load_params()
     table = pd.read_csv("data/predictions.csv")
-    table = table[(table["split"] == "test") & ~table["category"].isin(params.evaluate.unseen_categories)]
+    table = table[~table["category"].isin(params.evaluate.unseen_categories)]
     labels, probabilities = table["label"].to_numpy(), table["probability"].to_numpy()
-    threshold = json.loads(Path("metrics/test.json").read_text())["threshold"]
-    called = (probabilities >= threshold).astype(int)
+    test = json.loads(Path("metrics/test.json").read_text())
+    called = (probabilities >= test["threshold"]).astype(int)
     best_epoch = json.loads(Path("metrics/train.json").read_text())["best_epoch"]
     curves = read_curves(Path("metrics/train"))
-    calibrated = table["calibrated"].to_numpy()
+    calibrated = sigmoid(table["logit"].to_numpy() / test["temperature"])
 
     save_figure(confusion_figure(labels, called), PLOTS / "confusion_matrix.png")
     save_figure(roc_figure(labels, probabilities), PLOTS / "roc.png")

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from deepfake_detection.errors import UserError
+from deepfake_detection.metrics import sigmoid
 from deepfake_detection.params import load_params
 from deepfake_detection.report import PLOTS, ROBUSTNESS_PLOTS, build_context, render_card, render_html
 from stages import run
@@ -17,13 +18,16 @@ METRICS, RAW, REPORT = Path("metrics"), Path("data/raw"), Path("report")
 def main() -> None:
     params = load_params()
     robustness, origin = METRICS / "robustness.json", RAW / "source.json"
+    test = _read(METRICS / "test.json")
+    predictions = pd.read_csv("data/predictions.csv", dtype={"path": str, "category": str}, keep_default_na=False)
+    predictions["calibrated"] = sigmoid(predictions["logit"].to_numpy() / test["temperature"])
     context = build_context(
         index=_read(METRICS / "index.json"),
         split=_read(METRICS / "split.json"),
         train=_read(METRICS / "train.json"),
-        test=_read(METRICS / "test.json"),
+        test=test,
         sidecar=_read(Path(f"models/best_model_{params.model.arch}.json")),
-        predictions=pd.read_csv("data/predictions.csv", dtype={"path": str, "category": str}, keep_default_na=False),
+        predictions=predictions,
         raw=RAW,
         pictures={name: METRICS / "plots" / f"{name}.png" for name in PLOTS}
         | {name: METRICS / "robustness" / f"{name}.png" for name in ROBUSTNESS_PLOTS}
