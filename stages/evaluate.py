@@ -47,8 +47,8 @@ def main() -> None:
     METRICS.mkdir(exist_ok=True)
     (METRICS / "test.json").write_text(json.dumps(metrics, indent=2, allow_nan=False) + "\n")
     (METRICS / "classification_report.json").write_text(json.dumps(report, indent=2) + "\n")
-    columns = {name: metrics["intervals"].get(name) for name in metrics["intervals"]}
-    print(pd.DataFrame({"test frames": {name: metrics[name] for name in columns}, "95%": columns}).to_string())
+    intervals = metrics["intervals"]
+    print(pd.DataFrame({"test frames": {name: metrics[name] for name in intervals}, "95%": intervals}).to_string())
 
 
 if __name__ == "__main__":
