@@ -8,11 +8,11 @@ import pandas as pd
 from deepfake_detection.calibration import choose_threshold
 from deepfake_detection.checkpoint import load_checkpoint
 from deepfake_detection.frames import FrameDataset
+from deepfake_detection.inference import predict_logits
 from deepfake_detection.metrics import class_report, evaluation, prediction_table
 from deepfake_detection.params import load_params
 from deepfake_detection.prepared import open_prepared
 from deepfake_detection.splits import identity_groups
-from deepfake_detection.training import predict_logits
 from stages import run
 
 METRICS = Path("metrics")

@@ -9,11 +9,12 @@ from deepfake_detection.calibration import calibrate
 from deepfake_detection.checkpoint import save_checkpoint
 from deepfake_detection.curves import epoch_log
 from deepfake_detection.frames import FrameDataset
+from deepfake_detection.inference import predict_logits
 from deepfake_detection.model import build_model
 from deepfake_detection.params import load_params
 from deepfake_detection.prepared import open_prepared
 from deepfake_detection.tables import categories_by_class
-from deepfake_detection.training import FrameSplits, fit, predict_logits
+from deepfake_detection.training import FrameSplits, fit
 from deepfake_detection.weights import weights_file
 from stages import run
 

@@ -12,12 +12,13 @@ from tqdm import tqdm
 
 from deepfake_detection.corruptions import CORRUPTIONS, Corruption
 from deepfake_detection.errors import UserError
-from deepfake_detection.frames import FrameDataset, derive_seed, frame_loader
+from deepfake_detection.frames import FrameDataset, derive_seed
+from deepfake_detection.inference import predict_logits
 from deepfake_detection.metrics import sigmoid
 
 
 class CorruptedFrames(FrameDataset):
-    """FrameDataset whose frames are corrupted on their way, the last step before normalisation.
+    """FrameDataset whose frames are corrupted on their way, the last step before they are served.
 
     A frame's noise depends on seed and row alone.
     """
@@ -31,7 +32,7 @@ class CorruptedFrames(FrameDataset):
     def __getitem__(self, item: int) -> tuple[Tensor, Tensor]:
         row = int(self.rows[item])
         frame = self.corruption.apply(np.asarray(self.pixels[row]), self.setting, derive_seed(self.seed, row))
-        return self.normalise(torch.from_numpy(frame).permute(2, 0, 1)), torch.tensor(self.labels[item])
+        return torch.from_numpy(frame), torch.tensor(self.labels[item])
 
 
 def evaluate_robustness(
@@ -58,7 +59,7 @@ def evaluate_robustness(
     labels = rows["label"].to_numpy()
 
     def scores(frames: FrameDataset) -> dict[str, float | None]:
-        logits = _logits(model, frames, batch_size, num_workers, bar)
+        logits = predict_logits(model, frames, batch_size, num_workers, bar)
         return _scores(labels, logits, threshold, temperature)
 
     result: dict[str, Any] = {}
@@ -92,20 +93,6 @@ def robustness_table(result: dict[str, Any]) -> pd.DataFrame:
         for name, corruption in result["corruptions"].items()
         for entry in corruption["severities"]
     )
-
-
-@torch.inference_mode()
-def _logits(
-    model: nn.Module, frames: FrameDataset, batch_size: int, num_workers: int, bar: "tqdm[Any]"
-) -> NDArray[np.float64]:
-    """As predict_logits, without a Trainer and a bar of its own for each of the passes."""
-    device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
-    model.to(device).eval()
-    found = []
-    for batch, labels in frame_loader(frames, batch_size, num_workers):
-        found.append(model(batch.to(device).contiguous(memory_format=torch.channels_last)).squeeze(1).float().cpu())
-        bar.update(len(labels))
-    return torch.cat(found).double().numpy()
 
 
 def _scores(

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 from torchmetrics import MetricCollection
 from torchmetrics.classification import BinaryAccuracy, BinaryAUROC
 
-from deepfake_detection.frames import FrameDataset, derive_seed, frame_loader
+from deepfake_detection.frames import FrameDataset, derive_seed, frame_loader, normalise
 from deepfake_detection.params import Train
 
 # its tips advertise; warnings still come through, but for one about its own code
@@ -45,16 +45,9 @@ class FrameClassifier(pl.LightningModule):
     def validation_step(self, batch: Batch, _: int) -> None:
         self._step(batch, "val_loss", self.val_metrics)
 
-    def predict_step(self, batch: Batch, _: int) -> Tensor:
-        return self._logits(batch[0])
-
-    def _logits(self, frames: Tensor) -> Tensor:
-        logits: Tensor = self.model(frames.contiguous(memory_format=torch.channels_last)).squeeze(1)
-        return logits.float()
-
     def _step(self, batch: Batch, name: str, metrics: MetricCollection) -> Tensor:
         frames, labels = batch
-        logits = self._logits(frames)
+        logits: Tensor = self.model(normalise(frames)).squeeze(1).float()
         loss: Tensor = self.loss(logits, labels)
         metrics.update(logits.detach().sigmoid(), labels.int())
         # Lightning weighs each batch by its size: the epoch's value is the mean over frames
@@ -137,11 +130,3 @@ def fit(
         "early_stopped": stopping.stopped_epoch > 0,
     }
     return state, summary
-
-
-def predict_logits(model: nn.Module, frames: FrameDataset, batch_size: int) -> NDArray[np.float64]:
-    """One logit a frame, shape (frames,), in the data set's order."""
-    bar = TQDMProgressBar()
-    trainer = pl.Trainer(devices=1, deterministic=True, logger=False, enable_checkpointing=False, callbacks=[bar])
-    batches = trainer.predict(FrameClassifier(model), frame_loader(frames, batch_size))
-    return torch.cat(batches or []).cpu().double().numpy()  # type: ignore[arg-type]

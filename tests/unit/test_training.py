@@ -13,11 +13,12 @@ from pytorch_lightning import seed_everything
 from sklearn.metrics import log_loss, roc_auc_score
 
 from deepfake_detection.checkpoint import save_checkpoint
-from deepfake_detection.frames import FrameDataset, frame_loader
+from deepfake_detection.frames import FrameDataset, frame_loader, normalise
+from deepfake_detection.inference import predict_logits
 from deepfake_detection.metrics import sigmoid
 from deepfake_detection.model import IMAGENET_MEAN, IMAGENET_STD, build_model
 from deepfake_detection.params import Augment, Train
-from deepfake_detection.training import FrameSplits, fit, predict_logits
+from deepfake_detection.training import FrameSplits, fit
 
 AUGMENT = Augment(flip=0.5, rotation=5.0, brightness=0.1, contrast=0.1)
 PARAMS = Train(epochs=3, batch_size=4, lr=1e-3, patience=3, precision="32-true", num_workers=0, augment=AUGMENT)
@@ -41,11 +42,13 @@ def batches(dataset: FrameDataset, workers: int = 0) -> list[torch.Tensor]:
 def test_frames_are_normalised_as_imagenet(frames: tuple[NDArray[np.uint8], pd.DataFrame]) -> None:
     pixels, rows = frames
     frame, label = FrameDataset(pixels, rows[rows["split"] == "val"])[0]
+    normalised = normalise(frame[None])[0]
     expected = (pixels[14].transpose(2, 0, 1) / 255 - np.reshape(IMAGENET_MEAN, (3, 1, 1))) / np.reshape(
         IMAGENET_STD, (3, 1, 1)
     )
-    assert frame.dtype == torch.float32
-    assert np.allclose(frame, expected, atol=1e-6)
+    assert frame.dtype == torch.uint8
+    assert normalised.dtype == torch.float32
+    assert np.allclose(normalised, expected, atol=1e-6)
     assert label == rows["label"][14]
 
 
