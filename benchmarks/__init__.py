@@ -1,0 +1,59 @@
+"""Side-by-side timings, run as ``python -m benchmarks.NAME [--quick]`` from the project's root.
+
+Each prints the machine, one table, and as its last line ``ratio: X``: ours over the reference,
+higher is better. The two sides take turns, so that what else the machine does hits both.
+"""
+
+import os
+import platform
+import statistics
+import time
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from deepfake_detection.cpus import cpu_count
+
+
+def arguments(description: str | None, **numbers: int) -> Namespace:
+    """The command line: ``--quick``, and a whole number for each of ``numbers`` with its default."""
+    parser = ArgumentParser(description=description)
+    parser.add_argument("--quick", action="store_true", help="two cores, under three minutes")
+    for name, default in numbers.items():
+        parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=default)
+    return parser.parse_args()
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """The wall-clock seconds of one call, the accelerator's queue included."""
+    start = time.perf_counter()
+    work()
+    if torch.accelerator.is_available():
+        torch.accelerator.synchronize()
+    return time.perf_counter() - start
+
+
+def in_turn(rounds: int, *works: Callable[[], object]) -> list[float]:
+    """The median seconds of each work, called one after the other ``rounds`` times after one call to warm up."""
+    for work in works:
+        work()
+    times = [[seconds(work) for work in works] for _ in range(rounds)]
+    return [statistics.median(each) for each in zip(*times, strict=True)]
+
+
+def machine() -> str:
+    """Processor, cores granted and accelerator, in one line."""
+    names = [
+        line.partition(":")[2].strip()
+        for line in (Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else [])
+        if line.startswith("model name")
+    ]
+    parts = [
+        names[0] if names else platform.processor() or platform.machine(),
+        f"{cpu_count()} of {os.cpu_count()} cores",
+    ]
+    if torch.cuda.is_available():
+        parts.append(torch.cuda.get_device_name())
+    return f"{', '.join(parts)}; torch {torch.__version__}"
