@@ -91,3 +91,21 @@ def make_project(path: Path) -> Project:
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return make_project(tmp_path_factory.mktemp("project"))
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, list[str]]:
+    """A project after its first `dvc repro`, committed, and the stages that ran; not to be changed, see ``built``."""
+    project = make_project(tmp_path_factory.mktemp("finished"))
+    ran = project.stages_run("dvc", "repro")
+    project.run("git", "add", "--all")
+    project.run("git", "commit", "--quiet", "--message", "First run")
+    return project, ran
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory, finished: tuple[Project, list[str]]) -> Project:
+    """A copy of the finished project, cache and all, for the test module to use up."""
+    path = tmp_path_factory.mktemp("built") / "project"
+    shutil.copytree(finished[0].path, path, symlinks=True)
+    return Project(path)
