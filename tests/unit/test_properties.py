@@ -1,0 +1,166 @@
+"""What must hold for any input: file names, splits, parameters and metrics that hypothesis makes up."""
+
+import io
+import json
+import os
+import tempfile
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from deepfake_detection.errors import UserError
+from deepfake_detection.index import build_index
+from deepfake_detection.layout import FRAMES
+from deepfake_detection.metrics import frame_metrics
+from deepfake_detection.params import load_params
+from deepfake_detection.splits import identity_groups, split_frames, split_report
+
+ROOT = Path(__file__).parents[2]
+settings.register_profile("ours", deadline=None, derandomize=True, database=None, max_examples=60)
+settings.load_profile("ours")
+
+
+def picture(value: int) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (8, 8), (value, value, value)).save(file, "PNG")
+    return file.getvalue()
+
+
+def file_names() -> st.SearchStrategy[str]:
+    stem = st.from_regex(r"[0-9]{1,4}(_[0-9]{1,4}){0,2}(_f[0-9]{1,10})?", fullmatch=True)
+    good = st.builds(lambda name, suffix: name + suffix, stem, st.sampled_from([".jpg", ".PNG", ".txt", ""]))
+    anything = st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=40)
+    return (good | anything).filter(lambda name: name not in (".", "..") and len(os.fsencode(name)) < 255)
+
+
+@given(st.sets(file_names(), min_size=1, max_size=8))
+@example({"005_f4.jpg", "5_f04.jpg", "005_006_f4.jpg", "٣_f1.jpg", "005_f4.jpg\n", "005_f12345678901.jpg"})
+def test_every_file_is_indexed_or_rejected_and_none_is_both(names: set[str]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        raw = Path(folder)
+        for number, (category, name) in enumerate(
+            [("Original", "900_f0.png"), ("Deepfakes", "900_901_f0.png"), *(("Original", name) for name in names)]
+        ):
+            (raw / FRAMES / category).mkdir(parents=True, exist_ok=True)
+            (raw / FRAMES / category / name).write_bytes(picture(number))
+        index, rejected, counts = build_index(raw, ["Original"], ["Deepfakes"], max_rejected=1.0, workers=1)
+    visible = {name for name in names | {"900_f0.png"} if not name.startswith(".")}
+    assert counts["frames"] + counts["rejected"] == len(visible) + 1
+    assert not set(index["path"]) & set(rejected["path"])
+    for row in index.itertuples():
+        ids = row.video_id if row.label == 0 else f"{row.video_id}_{row.source_id}"
+        stem, frame = Path(str(row.path)).stem.rsplit("_f", 1)
+        assert (stem, int(frame)) == (ids, row.frame)
+        assert stem.replace("_", "").isascii()
+
+
+@st.composite
+def indexes(draw: st.DrawFn) -> pd.DataFrame:
+    """Groups of two to four people in a chain of fakes, any number of frames a video, in any order of names."""
+    groups = draw(
+        st.lists(st.tuples(st.integers(2, 4), st.integers(1, 4), st.integers(1, 4)), min_size=20, max_size=60)
+    )
+    names = iter(draw(st.permutations([f"{number:03d}" for number in range(4 * len(groups))])))
+    rows = []
+    for people, originals, fakes in groups:
+        chain = [next(names) for _ in range(people)]
+        rows += [(f"0/{who}_f{n}", "0", 0, who, "", n) for who in chain for n in range(originals)]
+        rows += [(f"1/{a}_{b}_f{n}", "1", 1, a, b, n) for a, b in pairwise(chain) for n in range(fakes)]
+    columns = ["path", "category", "label", "video_id", "source_id", "frame"]
+    return pd.DataFrame(rows, columns=columns).sort_values("path", ignore_index=True)
+
+
+@given(
+    indexes(), st.sampled_from([(0.7, 0.15, 0.15), (0.5, 0.25, 0.25), (0.34, 0.33, 0.33)]), st.integers(0, 2**32 - 1)
+)
+def test_a_group_is_never_divided_whatever_the_sizes(
+    index: pd.DataFrame, shares: tuple[float, float, float], seed: int
+) -> None:
+    try:
+        split = split_frames(index, "group", shares, seed)
+    except UserError:  # too few groups, or too unequal ones; the next test rules that out
+        return
+    assert split.isin(["train", "val", "test"]).all()
+    assert split.groupby(identity_groups(index)).nunique().eq(1).all()
+    report = split_report(index, split)
+    assert report["leaked_groups"] == report["leaked_videos"] == 0
+    assert sum(report[side]["frames"] for side in ("train", "val", "test")) == len(index)
+
+
+@given(st.integers(7, 60), st.integers(1, 5), st.integers(0, 2**32 - 1))
+def test_enough_groups_of_one_size_are_always_divided(pairs: int, frames: int, seed: int) -> None:
+    rows = [
+        (f"{a:03d}_{b}_f{n}", str(int(fake)), int(fake), f"{a:03d}", f"{b:03d}" if fake else "", n)
+        for pair in range(3 * pairs)
+        for a, b in ((2 * pair, 2 * pair + 1), (2 * pair + 1, 2 * pair))
+        for fake in (False, True)
+        for n in range(frames)
+    ]
+    columns = ["path", "category", "label", "video_id", "source_id", "frame"]
+    index = pd.DataFrame(rows, columns=columns)
+    split = split_frames(index, "group", (1 / 3, 1 / 3, 1 / 3), seed)
+    assert split.value_counts().to_dict() == dict.fromkeys(("train", "val", "test"), len(index) // 3)
+
+
+def paths_of(tree: Any, prefix: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    inner = (
+        [path for key, part in tree.items() for path in paths_of(part, (*prefix, key))]
+        if isinstance(tree, dict)
+        else []
+    )
+    return [prefix, *inner] if prefix else inner
+
+
+PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=12) | st.just("1e-4"),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(st.sampled_from(paths_of(PARAMS)), VALUES)
+def test_any_value_of_a_parameter_is_taken_or_refused_in_one_line_that_names_it(
+    path: tuple[str, ...], value: Any
+) -> None:
+    tree = yaml.safe_load((ROOT / "params.yaml").read_text())
+    part = tree
+    for key in path[:-1]:
+        part = part[key]
+    part[path[-1]] = value
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "params.yaml"
+        file.write_text(yaml.safe_dump(tree, allow_unicode=True), encoding="utf-8")
+        try:
+            load_params(file)
+            refusal = ""
+        except UserError as error:
+            refusal = str(error)
+    assert not refusal or path[0] in refusal
+    assert "\n" not in refusal
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 1), st.floats(0, 1)), max_size=40),
+    st.floats(0, 1, exclude_min=True, exclude_max=True),
+)
+def test_metrics_are_numbers_in_their_range_or_none(frames: list[tuple[int, float]], threshold: float) -> None:
+    labels = np.array([label for label, _ in frames], np.int64)
+    probabilities = np.array([probability for _, probability in frames], np.float64)
+    metrics = frame_metrics(labels, probabilities, threshold)
+    json.dumps(metrics, allow_nan=False)
+    for name in ("accuracy", "precision", "recall", "f1", "auroc", "average_precision", "eer", "brier", "ece"):
+        value = metrics[name]
+        assert value is None or -1e-12 <= value <= 1 + 1e-12, name
+    if metrics["auroc"] is not None:
+        turned = frame_metrics(1 - labels, probabilities, threshold)
+        assert metrics["auroc"] + turned["auroc"] == pytest.approx(1)
+        assert len(set(labels)) == 2
