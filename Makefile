@@ -4,7 +4,7 @@ VENV := .venv
 STAMP := $(VENV)/installed
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help env repro test lint reproduce bench lock
+.PHONY: help env repro test lint reproduce torture bench lock
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -34,6 +34,9 @@ lint: env ## Lint and check types
 
 reproduce: env ## Rebuild the committed result in a fresh clone and compare
 	python -m tests.reproduce
+
+torture: env ## Long campaigns against hostile input; not part of the tests
+	python -m tests.torture.images
 
 bench: env ## Time this against the original recipe, quickly
 	for name in input train infer pipeline scale; do echo "== $$name"; python -m benchmarks.$$name --quick || exit 1; done

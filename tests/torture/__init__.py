@@ -1,0 +1,1 @@
+"""Long campaigns that `make torture` runs: nothing here is part of `make test`."""
