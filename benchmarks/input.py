@@ -1,0 +1,97 @@
+"""Frames a second and core, from the disk to the normalised float32 batch: the original recipe's input path and ours.
+
+The recipe's decodes a 1280x720 JPEG for every sample (benchmarks/recipe.py has both ways to read its text; the ratio
+is against the literal one). Ours maps pixels that the prepare stage has decoded and resized once, augments them as
+bytes and normalises whole batches. One process, one torch thread, files in the page cache, 224 px. The last lines say
+what the parts of ours take, and after how many epochs preparing the frames has paid.
+"""
+
+import collections
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch.utils.data import DataLoader
+
+from benchmarks import arguments, in_turn, machine, seconds
+from benchmarks.recipe import BATCH_SIZE, RecipeFrames, Transform, literal, pil_first, write_frames
+from deepfake_detection.frames import (
+    FrameDataset,
+    apply_augmentation,
+    derive_seed,
+    draw_augmentation,
+    frame_loader,
+    normalise,
+)
+from deepfake_detection.params import Augment
+from deepfake_detection.prepare import prepare_frames
+from deepfake_detection.prepared import PIXELS
+
+AUGMENT = Augment(flip=0.5, rotation=5.0, brightness=0.1, contrast=0.1)
+
+
+def run_through(made: Iterable[object]) -> None:
+    """Keeps nothing of what it is given."""
+    collections.deque(made, maxlen=0)
+
+
+def main() -> None:
+    options = arguments(__doc__, image_size=224, frames=64, rounds=15)
+    rounds = 5 if options.quick else options.rounds
+    torch.set_num_threads(1)
+    print(machine())
+    with tempfile.TemporaryDirectory() as folder:
+        paths = write_frames(Path(folder), options.frames)
+        rows = pd.DataFrame({"path": map(str, paths), "filepath": map(str, paths), "label": [0, 1] * (len(paths) // 2)})
+        prepared = Path(folder) / "prepared"
+        preparing = seconds(lambda: prepare_frames(rows, prepared, options.image_size, workers=1))
+        frames = FrameDataset(np.load(prepared / PIXELS, mmap_mode="r"), rows, AUGMENT)
+
+        def recipe(transform: Transform) -> Callable[[], None]:
+            loader = DataLoader(RecipeFrames(paths, transform), BATCH_SIZE)
+            return lambda: run_through(loader)
+
+        def ours() -> None:
+            run_through(normalise(batch) for batch, _ in frame_loader(frames, BATCH_SIZE))
+
+        stored = [frames.pixels[row].copy() for row in frames.rows]
+        drawn = [draw_augmentation(AUGMENT, np.random.default_rng(item)) for item in range(len(stored))]
+        turned = [values._replace(brightness=1.0, contrast=1.0) for values in drawn]
+        coloured = [values._replace(flip=False, angle=0.0) for values in drawn]
+        batch = torch.from_numpy(np.stack(stored[:BATCH_SIZE]))
+        count = range(len(stored))
+        parts: dict[str, Callable[[], None]] = {
+            "read": lambda: run_through(frames.pixels[row].copy() for row in frames.rows),
+            "draw": lambda: run_through(
+                draw_augmentation(AUGMENT, np.random.default_rng(derive_seed(0, 0, item))) for item in count
+            ),
+            "flip and rotate": lambda: run_through(apply_augmentation(stored[item], turned[item]) for item in count),
+            "colours": lambda: run_through(apply_augmentation(stored[item], coloured[item]) for item in count),
+            "normalise": lambda: run_through(normalise(batch) for _ in count[::BATCH_SIZE]),
+        }
+        names = ["recipe, literal", "recipe, resized by Pillow first", "ours"]
+        took = in_turn(rounds, recipe(literal(options.image_size)), recipe(pil_first(options.image_size)), ours)
+        shares = in_turn(rounds, *parts.values())
+        kilobytes = sum(path.stat().st_size for path in paths) / len(paths) / 1000
+
+    milliseconds = [each * 1000 / len(paths) for each in took]
+    print(f"{len(paths)} JPEGs of 1280x720, {kilobytes:.0f} kB each, to {options.image_size} px\n")
+    print(f"{'':34}{'ms a frame':>12}{'frames/s a core':>17}{'times literal':>15}")
+    for name, each in zip(names, milliseconds, strict=True):
+        print(f"{name:34}{each:12.2f}{1000 / each:17.0f}{milliseconds[0] / each:15.1f}")
+    of_parts = zip(parts, shares, strict=True)
+    print("\nours, ms a frame: " + ", ".join(f"{name} {each * 1000 / len(paths):.2f}" for name, each in of_parts))
+    once = preparing * 1000 / len(paths)
+    print(
+        f"prepare: {once:.1f} ms a frame, once, the start of its process included; paid after "
+        f"{once / (milliseconds[0] - milliseconds[2]):.1f} epochs against literal, "
+        f"{once / (milliseconds[1] - milliseconds[2]):.1f} against Pillow first"
+    )
+    print(f"ratio: {milliseconds[0] / milliseconds[2]:.2f}")
+
+
+if __name__ == "__main__":
+    main()
