@@ -1,0 +1,248 @@
+"""Whole training steps on JPEGs of 1280x720: the original recipe, `ffpp`'s settings, and the bare model step.
+
+The recipe (benchmarks/recipe.py) decodes every frame in every step and trains in float32. Ours is the train stage's
+own `fit` on prepared pixels with the settings of conf/profile/ffpp.yaml: loader, augmentation, metrics, progress bar.
+The pure step is the same model, precision, memory format and optimiser on one batch that is on the device already.
+The three take turns within one run of `fit`, `--rounds` times, each after steps to warm up (a new loader's workers,
+the optimiser's state, compilation); a time covers `--steps` steps.
+
+Peak memory is the device's on CUDA, else this process's beyond what it held before; workers are not counted. On CUDA
+`idle` is the share of a profiled window in which no kernel runs. The ratio is for the first of `--sizes`.
+On a GPU: python -m benchmarks.train --sizes 224 380 600
+"""
+
+import argparse
+import contextlib
+import ctypes
+import math
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+import pytorch_lightning as pl
+import torch
+import yaml
+from torch import nn
+from torch.profiler import ProfilerActivity, profile
+from torchvision.models import get_model
+
+from benchmarks import machine, seconds
+from benchmarks.recipe import BATCH_SIZE, LR, recipe_loader, recipe_step, write_frames
+from deepfake_detection.frames import normalise
+from deepfake_detection.model import build_model
+from deepfake_detection.params import Params
+from deepfake_detection.prepare import prepare_frames
+from deepfake_detection.prepared import PIXELS
+from deepfake_detection.training import Batch, FrameSplits, fit
+
+FILES = 64
+
+
+class TimedSplits(FrameSplits):
+    """FrameSplits that watches training batches pass to the model, and lets the other sides run between two of them."""
+
+    def __init__(self, *args: Any, recipe: Callable[[], tuple[float, float]], options: argparse.Namespace) -> None:
+        super().__init__(*args)
+        self.recipe, self.options = recipe, options
+        self.took: dict[str, list[float]] = defaultdict(list)  # seconds a frame of each side, one a round
+        self.peak: dict[str, float] = {}
+        self.idle = math.nan
+        self.held, self.script = reset_peak(), self._script()
+
+    def on_after_batch_transfer(self, batch: Batch, _: int) -> Batch:
+        if cast(pl.Trainer, self.trainer).training:
+            self.batch = batch
+            next(self.script)
+        return batch
+
+    def _script(self) -> Iterator[None]:
+        """Each yield is a step of the whole pipeline."""
+        warm_up, steps = self.options.warm_up, self.options.steps
+        for _ in range(self.options.rounds):
+            yield from [None] * warm_up
+            reset_peak()
+            synchronise()
+            start = time.perf_counter()
+            yield from [None] * steps
+            synchronise()
+            frames = steps * len(self.batch[1])
+            self.took["ours"].append((time.perf_counter() - start) / frames)
+            self.peak["ours"] = peak() - self.held
+            self._pure_steps(2)
+            self.took["pure step"].append(seconds(lambda: self._pure_steps(steps)) / frames)
+            took, self.peak["recipe"] = self.recipe()
+            self.took["recipe"].append(took)
+        if torch.cuda.is_available():
+            yield from [None] * warm_up
+            synchronise()
+            with profile(activities=[ProfilerActivity.CUDA]) as profiler:
+                start = time.perf_counter()
+                yield from [None] * steps
+                synchronise()
+                window = time.perf_counter() - start
+            self.idle = 1 - busy_seconds(profiler) / window
+        while True:
+            yield
+
+    def _pure_steps(self, steps: int) -> None:
+        trainer = cast(pl.Trainer, self.trainer)
+        model, (optimizer,) = cast(nn.Module, trainer.lightning_module.model), trainer.optimizers
+        frames, labels = normalise(self.batch[0]), self.batch[1]
+        for _ in range(steps):
+            optimizer.zero_grad()
+            with trainer.precision_plugin.forward_context():
+                loss = nn.functional.binary_cross_entropy_with_logits(model(frames).squeeze(1).float(), labels)
+            torch.autograd.backward(loss)
+            optimizer.step()
+        optimizer.zero_grad()
+
+
+def time_recipe(model: nn.Module, paths: list[Path], size: int, options: argparse.Namespace) -> tuple[float, float]:
+    """Seconds a frame and peak memory; nan for both where the device has too little of it."""
+    before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.deterministic
+    # all that the write-up sets; Lightning's switch has kernels of its own
+    torch.use_deterministic_algorithms(False)
+    torch.backends.cudnn.deterministic = True
+    held = reset_peak()
+    try:
+        model.to(torch.accelerator.current_accelerator(check_available=True) or "cpu").train()
+        optimizer = torch.optim.Adam(model.parameters(), lr=LR)
+        count = BATCH_SIZE * (options.warm_up + options.steps)
+        batches = iter(recipe_loader([paths[number % len(paths)] for number in range(count)], size))
+        for _ in range(options.warm_up):
+            recipe_step(model, optimizer, next(batches))
+        took = seconds(lambda: [recipe_step(model, optimizer, batch) for batch in batches])
+        return took / options.steps / BATCH_SIZE, peak() - held
+    except torch.OutOfMemoryError:
+        return math.nan, math.nan
+    finally:
+        model.zero_grad()
+        model.cpu()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        torch.use_deterministic_algorithms(before[0])
+        torch.backends.cudnn.deterministic = before[1]
+
+
+def synchronise() -> None:
+    if torch.accelerator.is_available():
+        torch.accelerator.synchronize()
+
+
+def reset_peak() -> float:
+    """Starts peak() anew; returns the MiB held now."""
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+    elif sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).malloc_trim(0)  # what the other side has freed is not held any more
+            Path("/proc/self/clear_refs").write_text("5")  # resets the peak, see proc_pid_clear_refs(5)
+    return peak()
+
+
+def peak() -> float:
+    """MiB, the most that was held since reset_peak()."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def busy_seconds(profiler: profile) -> float:
+    """The time in which at least one kernel runs: kernels of several streams overlap."""
+    kernels = sorted(
+        (event.time_range.start, event.time_range.end)
+        for event in cast(Any, profiler).events()
+        if event.device_type.name == "CUDA" and not event.name.startswith(("Memcpy", "Memset"))
+    )
+    busy = until = 0.0
+    for start, end in kernels:
+        busy += max(0.0, end - max(start, until))
+        until = max(until, end)
+    return busy / 1e6
+
+
+def ffpp() -> Params:
+    """The profile, composed as DVC does, which a training machine need not have."""
+
+    def merge(below: Any, above: Any) -> Any:
+        if not (isinstance(below, dict) and isinstance(above, dict)):
+            return above
+        return below | {key: merge(below.get(key), value) for key, value in above.items()}
+
+    config, profile = (yaml.safe_load(Path("conf", name).read_text()) for name in ("config.yaml", "profile/ffpp.yaml"))
+    del config["defaults"]
+    return Params.model_validate(merge(config, profile))
+
+
+def measure(params: Params, size: int, options: argparse.Namespace, folder: Path) -> TimedSplits:
+    """Runs the three sides at one image size."""
+    paths = write_frames(folder, FILES)
+    index = pd.DataFrame({"path": map(str, paths), "filepath": map(str, paths)})
+    prepare_frames(index, folder / "prepared", size)
+    # random weights in a file: with weights the model is built as for fine-tuning
+    torch.save(get_model(options.arch, weights=None).state_dict(), folder / "weights.pth")
+    ours, theirs = (build_model(options.arch, params.model.dropout, folder / "weights.pth") for _ in range(2))
+    theirs.to(memory_format=torch.contiguous_format)
+    train = params.train.model_copy(update={"epochs": 1, "batch_size": options.batch_size})
+    # every round, the profiled one and a step to spare; then as many frames to validate as both classes need
+    count = options.batch_size * ((options.rounds + 1) * (options.warm_up + options.steps) + 1)
+    rows = pd.DataFrame({"label": np.arange(count) % 2, "split": "train"}, index=np.arange(count) % FILES)
+    rows = pd.concat([rows, rows[:2].assign(split="val")])
+    splits = TimedSplits(
+        np.load(folder / "prepared" / PIXELS, mmap_mode="r"),
+        rows,
+        train,
+        params.seed,
+        recipe=lambda: time_recipe(theirs, paths, size, options),
+        options=options,
+    )
+    with contextlib.redirect_stdout(sys.stderr):  # the table alone goes to stdout
+        fit(ours, splits, train)
+    return splits
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="B0 at 96 px: two cores, under three minutes")
+    quick = parser.parse_known_args()[0].quick
+    params = ffpp()
+    given = params.train.batch_size
+    parser.add_argument("--arch", default="efficientnet_b0" if quick else params.model.arch)
+    parser.add_argument("--image-size", "--sizes", dest="sizes", type=int, nargs="+", default=[96 if quick else 224])
+    parser.add_argument("--batch-size", type=int, default=given if isinstance(given, int) else BATCH_SIZE, help="ours")
+    parser.add_argument("--steps", type=int, default=10 if quick else 30)
+    parser.add_argument("--warm-up", type=int, default=5, help="more than the batches that wait in a loader's queue")
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+
+    found = {}
+    for size in options.sizes:
+        with tempfile.TemporaryDirectory() as folder:
+            found[size] = measure(params, size, options, Path(folder))
+    print(f"{machine()}\n{options.arch}, {options.steps} steps, {options.rounds} rounds\n")
+    print(f"{'px':>4} {'':10}{'batch':>6}{'frames/s':>10}{'ms a step':>11}{'peak MiB':>10}{'of pure':>9}{'idle':>7}")
+    ratios = []
+    for size, splits in found.items():
+        took = {side: statistics.median(times) for side, times in splits.took.items()}
+        for side in ("recipe", "ours", "pure step"):
+            batch_size = BATCH_SIZE if side == "recipe" else options.batch_size
+            held = f"{splits.peak[side]:.0f}" if side in splits.peak else ""
+            idle = f"{splits.idle:.1%}" if side == "ours" else ""
+            print(
+                f"{size:4} {side:10}{batch_size:6}{1 / took[side]:10.1f}{took[side] * batch_size * 1000:11.1f}"
+                f"{held:>10}{took['pure step'] / took[side]:9.1%}{idle:>7}"
+            )
+        ratios.append(took["recipe"] / took["ours"])
+    print(f"ratio: {ratios[0]:.2f}")
+
+
+if __name__ == "__main__":
+    main()
