@@ -26,10 +26,13 @@ def main() -> None:
     weights = weights_file(params.model.arch, params.model.weights, Path("data/weights"))
     model = build_model(params.model.arch, params.model.dropout, weights)
     splits = FrameSplits(pixels, rows, params.train, params.seed)
-    state, summary = fit(model, splits, params.train, epoch_log("metrics/train"))
+    trained = fit(model, splits, params.train, epoch_log("metrics/train"))
+    if trained is None:  # one of several processes: the first writes
+        return
+    state, summary = trained
 
     model.load_state_dict(state)
-    logits = predict_logits(model, FrameDataset(pixels, splits.val_rows), params.train.batch_size)
+    logits = predict_logits(model, FrameDataset(pixels, splits.val_rows), splits.part)
     temperature, thresholds = calibrate(logits, splits.val_rows["label"].to_numpy())
     save_checkpoint(
         Path(f"models/best_model_{params.model.arch}.pth"),

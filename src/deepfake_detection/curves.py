@@ -11,14 +11,15 @@ CURVES = ("loss", "accuracy", "auroc")
 
 
 def epoch_log(folder: str) -> Callable[[dict[str, float]], None]:
-    """Prints each epoch and keeps its curves with dvclive."""
+    """Prints each epoch and keeps its curves with dvclive, from the first call on: one process of several calls it."""
     live = None
-    with suppress(ImportError):  # a machine lent for training may lack DVC
-        from dvclive import Live
-
-        live = Live(folder, dvcyaml=None, report=None, save_dvc_exp=False)
 
     def log(values: dict[str, float]) -> None:
+        nonlocal live
+        with suppress(ImportError):  # a machine lent for training may lack DVC
+            from dvclive import Live
+
+            live = live or Live(folder, dvcyaml=None, report=None, save_dvc_exp=False)
         print(", ".join(f"{name} {value:.4f}" for name, value in values.items()), flush=True)
         if live:
             for name, value in values.items():

@@ -88,12 +88,29 @@ class Augment(Section):
 
 class Train(Section):
     epochs: Count
-    batch_size: Annotated[int, Field(ge=2)]
+    batch_size: Annotated[int, Field(ge=2)] | Literal["auto"]
+    accumulate: Count
     lr: Annotated[float, Field(gt=0)]
+    schedule: Literal["constant", "cosine"]
+    warmup_epochs: Annotated[float, Field(ge=0)]
+    ema: Annotated[float, Field(ge=0, lt=1)]
     patience: Count
-    precision: Literal["32-true", "16-mixed", "bf16-mixed"]
+    precision: Literal["auto", "32-true", "16-mixed", "bf16-mixed"]
+    compile: Literal["none", "default", "reduce-overhead", "max-autotune"]
+    checkpoint_activations: bool
+    deterministic: bool
+    devices: Count | Literal["auto"]
+    num_nodes: Count
     num_workers: Annotated[int, Field(ge=0)]
     augment: Augment
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.warmup_epochs >= self.epochs:
+            raise ValueError(f"warmup_epochs must be below epochs, {self.epochs}, not {self.warmup_epochs:g}")
+        if self.checkpoint_activations and self.compile != "none":
+            raise ValueError("checkpoint_activations needs compile: none; a compiled network recomputes as it sees fit")
+        return self
 
 
 class Evaluate(Section):

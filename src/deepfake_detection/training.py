@@ -4,21 +4,28 @@ import logging
 import tempfile
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from numpy.typing import NDArray
-from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint, TQDMProgressBar
+from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint, TQDMProgressBar, WeightAveraging
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
-from torchmetrics import MetricCollection
+from torchmetrics import MeanMetric, MetricCollection
 from torchmetrics.classification import BinaryAccuracy, BinaryAUROC
 
+from deepfake_detection.distributed import SyncBatchNormOnCpu, check_launcher, own_parts, serve
+from deepfake_detection.errors import UserError
 from deepfake_detection.frames import FrameDataset, derive_seed, frame_loader, normalise
+from deepfake_detection.memory import find_batch_size, peak_memory, recompute_activations
 from deepfake_detection.params import Train
+from deepfake_detection.precision import fast_precision
+from deepfake_detection.schedule import lr_schedule
 
 # its tips advertise; warnings still come through, but for one about its own code
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
@@ -26,100 +33,155 @@ warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec", mod
 
 Batch = tuple[Tensor, Tensor]
 EpochLog = Callable[[dict[str, float]], None]
+BATCH_ON_CPU = 16  # for batch_size: auto, where memory does not say when to stop
 
 
 class FrameClassifier(pl.LightningModule):
     """BCEWithLogitsLoss on one logit, Adam; loss, accuracy and AUROC an epoch, means over frames."""
 
-    def __init__(self, model: nn.Module, lr: float = 0.0, seed: int = 0, on_epoch: EpochLog | None = None) -> None:
+    def __init__(self, model: nn.Module, params: Train, seed: int, on_epoch: EpochLog | None = None) -> None:
         super().__init__()
-        self.model, self.lr, self.seed, self.on_epoch = model, lr, seed, on_epoch
+        self.model, self.params, self.seed, self.on_epoch = model, params, seed, on_epoch
         self.loss = nn.BCEWithLogitsLoss()
         metrics = MetricCollection({"accuracy": BinaryAccuracy(), "auroc": BinaryAUROC()})
         self.train_metrics, self.val_metrics = metrics.clone("train_"), metrics.clone("val_")
+        # torchmetrics' mean, for Lightning's own rounds the number of frames when processes share them unevenly
+        self.train_loss, self.val_loss = MeanMetric(), MeanMetric()
         self.history: list[dict[str, float]] = []  # one entry an epoch
 
-    def training_step(self, batch: Batch, _: int) -> Tensor:
-        return self._step(batch, "train_loss", self.train_metrics)
+    def training_step(self, batch: Batch, index: int) -> Tensor:
+        # Lightning takes the mean over parts and processes; weighted so, it is the mean over the step's frames
+        weight = len(batch[1]) / cast(FrameSplits, self.trainer.datamodule).mean_part(index)  # type: ignore[attr-defined]
+        return self._step(batch, self.train_loss, self.train_metrics) * weight
 
     def validation_step(self, batch: Batch, _: int) -> None:
-        self._step(batch, "val_loss", self.val_metrics)
+        self._step(batch, self.val_loss, self.val_metrics)
 
-    def _step(self, batch: Batch, name: str, metrics: MetricCollection) -> Tensor:
+    def _step(self, batch: Batch, mean_loss: MeanMetric, metrics: MetricCollection) -> Tensor:
         frames, labels = batch
         logits: Tensor = self.model(normalise(frames)).squeeze(1).float()
         loss: Tensor = self.loss(logits, labels)
+        mean_loss.update(loss.detach(), len(labels))  # an epoch's value is the mean over frames
         metrics.update(logits.detach().sigmoid(), labels.int())
-        # Lightning weighs each batch by its size: the epoch's value is the mean over frames
-        self.log(name, loss, on_step=False, on_epoch=True, batch_size=len(labels), prog_bar=True)
-        self.log_dict(metrics, on_step=False, on_epoch=True, batch_size=len(labels))
+        name = "train_loss" if self.training else "val_loss"
+        self.log(name, mean_loss, on_step=False, on_epoch=True, prog_bar=True)
+        self.log_dict(metrics, on_step=False, on_epoch=True)
         return loss
 
     def on_train_epoch_start(self) -> None:
         # dropout repeats, whatever else has drawn random numbers in between (data workers do)
-        torch.manual_seed(derive_seed(self.seed, self.current_epoch))
+        torch.manual_seed(derive_seed(self.seed, self.current_epoch, self.global_rank))
 
     def on_train_epoch_end(self) -> None:
         values = {name: value.item() for name, value in sorted(self.trainer.callback_metrics.items())}
         self.history.append(values)
-        if self.on_epoch:
+        if self.on_epoch and self.trainer.is_global_zero:
             self.on_epoch(values)
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.Adam(self.parameters(), lr=self.lr, fused=True)
+    def configure_optimizers(self) -> Any:
+        optimizer = torch.optim.Adam(self.parameters(), lr=self.params.lr, fused=True)
+        schedule = lr_schedule(optimizer, self.params, int(self.trainer.estimated_stepping_batches))
+        return [optimizer], [{"scheduler": schedule, "interval": "step"}] if schedule else []
 
 
 class FrameSplits(pl.LightningDataModule):
-    """The training frames, augmented anew each epoch, and the validation frames as they are."""
+    """The training frames, augmented anew each epoch, and the validation frames as they are.
+
+    ``part`` is how many frames a device takes at once; several processes share the frames of each step.
+    """
 
     def __init__(self, pixels: NDArray[np.uint8], rows: pd.DataFrame, params: Train, seed: int) -> None:
         super().__init__()
         self.pixels, self.params, self.seed = pixels, params, seed
         self.train_rows, self.val_rows = rows[rows["split"] == "train"], rows[rows["split"] == "val"]
+        self.part = (BATCH_ON_CPU if params.batch_size == "auto" else params.batch_size) // params.accumulate
+
+    def _sharing(self) -> tuple[int, int, int]:
+        trainer = cast(pl.Trainer, self.trainer)
+        return trainer.accumulate_grad_batches, trainer.world_size, trainer.global_rank
+
+    def mean_part(self, index: int) -> float:
+        """The mean number of frames in the parts of the step to which a process's part ``index`` belongs."""
+        accumulate, world_size, _ = self._sharing()
+        step = self.part * accumulate * world_size
+        return min(step, len(self.train_rows) - index // accumulate * step) / (accumulate * world_size)
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        epoch = self.trainer.current_epoch if self.trainer else 0
+        epoch = cast(pl.Trainer, self.trainer).current_epoch
         # shuffled here, not by the loader, whose order depends on how often it was iterated before
         rows = self.train_rows.sample(frac=1, random_state=derive_seed(self.seed, epoch))
         frames = FrameDataset(self.pixels, rows, self.params.augment, self.seed, epoch)
-        return frame_loader(frames, self.params.batch_size, self.params.num_workers)
+        accumulate, world_size, rank = self._sharing()
+        parts = own_parts(len(rows), self.part * accumulate * world_size, accumulate, world_size, rank)
+        return serve(frame_loader(frames, self.part, self.params.num_workers), parts)
 
     def val_dataloader(self) -> DataLoader[Batch]:
+        _, world_size, rank = self._sharing()
+        own = range(rank, len(self.val_rows), world_size)
+        parts = [list(own[start : start + self.part]) for start in range(0, len(own), self.part)]
         frames = FrameDataset(self.pixels, self.val_rows)
-        return frame_loader(frames, self.params.batch_size, self.params.num_workers)
+        return serve(frame_loader(frames, self.part, self.params.num_workers), parts)
 
 
 def fit(
     model: nn.Module, splits: FrameSplits, params: Train, on_epoch: EpochLog | None = None
-) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Trains to the best validation loss, on whatever accelerator is there, deterministically.
+) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+    """Trains to the best validation loss, on whatever accelerator is there, deterministically unless told otherwise.
 
     ``on_epoch`` is called after each epoch with its train_ and val_ loss, accuracy and auroc.
     Returns the best epoch's state_dict and a summary: the best epoch (from 0) with its losses,
-    accuracies and AUROCs, the epochs run, and whether early stopping struck.
+    accuracies and AUROCs, the epochs run, and whether early stopping struck; with batch_size auto
+    also the size found. Where several processes train, the first returns that, the others None.
+    Raises UserError when the devices are not there, or the frames do not divide among them.
     """
-    classifier = FrameClassifier(model, params.lr, splits.seed, on_epoch)
+    shared: dict[str, Any] = {
+        "precision": fast_precision() if params.precision == "auto" else params.precision,
+        "deterministic": params.deterministic,
+        "benchmark": not params.deterministic,
+        "logger": False,
+        "num_sanity_val_steps": 0,
+        "enable_model_summary": False,
+    }
+    on_cpu = not torch.accelerator.is_available()
     stopping = EarlyStopping("val_loss", patience=params.patience)
+    average = get_ema_multi_avg_fn(params.ema)  # type: ignore[no-untyped-call]
+    averaging = [WeightAveraging(multi_avg_fn=average)] if params.ema else []
     with tempfile.TemporaryDirectory() as folder:
-        best = ModelCheckpoint(folder, monitor="val_loss", save_weights_only=True)
-        trainer = pl.Trainer(
-            max_epochs=params.epochs,
-            precision=params.precision,
-            deterministic=True,
-            devices=1,
-            logger=False,
-            callbacks=[stopping, best, TQDMProgressBar()],  # rich's bar shows nothing in a log
-            num_sanity_val_steps=0,
-            # a new data set each epoch carries the epoch's number, and with it its augmentations
-            reload_dataloaders_every_n_epochs=1,
-            enable_model_summary=False,
-        )
-        print(
-            f"training on {trainer.strategy.root_device}: {len(splits.train_rows)} frames, "
-            f"{len(splits.val_rows)} to validate",
-            flush=True,
-        )
+        # Lightning keeps averaged weights in whole checkpoints alone
+        best = ModelCheckpoint(folder, monitor="val_loss", save_weights_only=not averaging)
+        try:
+            trainer = pl.Trainer(
+                max_epochs=params.epochs,
+                devices=params.devices,
+                num_nodes=params.num_nodes,
+                accumulate_grad_batches=params.accumulate,
+                sync_batchnorm=not on_cpu,
+                plugins=[SyncBatchNormOnCpu()] if on_cpu else None,
+                use_distributed_sampler=False,  # FrameSplits shares the frames, and none is served twice
+                callbacks=[stopping, best, *averaging, TQDMProgressBar()],  # rich's bar shows nothing in a log
+                # a new data set each epoch carries the epoch's number, and with it its augmentations
+                reload_dataloaders_every_n_epochs=1,
+                **shared,
+            )
+        except MisconfigurationException as error:
+            raise UserError(f"train.devices: {' '.join(str(error).split())}") from None
+        check_launcher(trainer.world_size)
+        if params.checkpoint_activations:
+            recompute_activations(model)
+        classifier = FrameClassifier(model, params, splits.seed, on_epoch)
+        batch_size = choose_batch_size(classifier, splits, trainer.world_size, on_cpu, shared)
+        if params.compile != "none":
+            model.compile(mode=params.compile)
+        if trainer.is_global_zero:
+            print(
+                f"training on {trainer.world_size} x {trainer.strategy.root_device.type}: "
+                f"{len(splits.train_rows)} frames, {len(splits.val_rows)} to validate, {batch_size} a step",
+                flush=True,
+            )
         trainer.fit(classifier, splits)
+        if not trainer.is_global_zero:
+            return None
+        print(f"peak memory: {peak_memory(trainer.strategy.root_device) / 2**30:.2f} GiB", flush=True)
         kept = torch.load(best.best_model_path, map_location="cpu", weights_only=True)
     prefix = "model."
     state = {name.removeprefix(prefix): value for name, value in kept["state_dict"].items() if name.startswith(prefix)}
@@ -129,4 +191,37 @@ def fit(
         "epochs_run": len(classifier.history),
         "early_stopped": stopping.stopped_epoch > 0,
     }
-    return state, summary
+    return state, summary | ({"batch_size": batch_size} if params.batch_size == "auto" else {})
+
+
+def choose_batch_size(
+    classifier: FrameClassifier, splits: FrameSplits, world_size: int, on_cpu: bool, settings: dict[str, Any]
+) -> int:
+    """The frames of one step of the optimiser, given or found; sets what a device takes of them at once in ``splits``.
+
+    Raises UserError when they do not divide evenly.
+    """
+    params = splits.params
+    if params.batch_size == "auto":
+        if world_size > 1:
+            raise UserError(
+                "train.batch_size: auto finds what one device holds; with several find it with train.devices=1 "
+                "and train.num_nodes=1, then set that number times the devices"
+            )
+        if on_cpu:
+            print(f"batch_size auto: a CPU's memory gives no measure, {BATCH_ON_CPU} frames are taken", flush=True)
+        else:
+            found = find_batch_size(classifier, splits, "part", **settings)
+            splits.part = min(found, len(splits.train_rows) // params.accumulate)
+        batch_size = splits.part * params.accumulate
+    else:
+        batch_size = params.batch_size
+    splits.part, rest = divmod(batch_size, world_size * params.accumulate)
+    if rest or batch_size < 2 * params.accumulate:
+        raise UserError(
+            f"train.batch_size: {batch_size} frames cannot be shared by {world_size} devices in {params.accumulate} "
+            "parts each: it must be a multiple of both together, with 2 frames or more in a part of all devices"
+        )
+    if min(len(splits.train_rows), len(splits.val_rows)) < world_size:
+        raise UserError(f"train.devices: fewer frames to train on or to validate than the {world_size} devices")
+    return batch_size

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from pytorch_lightning import seed_everything
 from sklearn.metrics import log_loss, roc_auc_score
+from torch.utils.data import DataLoader
 
 from deepfake_detection.checkpoint import save_checkpoint
 from deepfake_detection.frames import FrameDataset, frame_loader, normalise
@@ -18,10 +19,27 @@ from deepfake_detection.inference import predict_logits
 from deepfake_detection.metrics import sigmoid
 from deepfake_detection.model import IMAGENET_MEAN, IMAGENET_STD, build_model
 from deepfake_detection.params import Augment, Train
-from deepfake_detection.training import FrameSplits, fit
+from deepfake_detection.training import Batch, FrameSplits, fit
 
 AUGMENT = Augment(flip=0.5, rotation=5.0, brightness=0.1, contrast=0.1)
-PARAMS = Train(epochs=3, batch_size=4, lr=1e-3, patience=3, precision="32-true", num_workers=0, augment=AUGMENT)
+PARAMS = Train(
+    epochs=3,
+    batch_size=4,
+    accumulate=1,
+    lr=1e-3,
+    schedule="constant",
+    warmup_epochs=0.0,
+    ema=0.0,
+    patience=3,
+    precision="32-true",
+    compile="none",
+    checkpoint_activations=False,
+    deterministic=True,
+    devices=1,
+    num_nodes=1,
+    num_workers=0,
+    augment=AUGMENT,
+)
 
 
 @pytest.fixture(scope="module")
@@ -67,28 +85,35 @@ def test_augmentation_depends_on_seed_epoch_and_frame_not_on_the_worker(
         assert not any(torch.equal(frame, other) for other in drawn[:index])
 
 
+def served(loader: DataLoader[Batch]) -> list[int]:
+    """Rows of pixels in the order in which a loader serves them."""
+    rows = cast(FrameDataset, loader.dataset).rows
+    return [int(rows[item]) for batch in cast(list[list[int]], loader.batch_sampler) for item in batch]
+
+
 def test_each_epoch_serves_every_training_frame_once_in_a_new_order(
     frames: tuple[NDArray[np.uint8], pd.DataFrame],
 ) -> None:
     splits = FrameSplits(*frames, PARAMS, seed=7)
     orders = []
     for epoch in (0, 1):
-        splits.trainer = SimpleNamespace(current_epoch=epoch)  # type: ignore[assignment]
-        loaders = [splits.train_dataloader() for _ in range(2)]
-        first, again = (cast(FrameDataset, loader.dataset).rows.tolist() for loader in loaders)
+        alone = SimpleNamespace(current_epoch=epoch, accumulate_grad_batches=1, world_size=1, global_rank=0)
+        splits.trainer = alone  # type: ignore[assignment]
+        first, again = (served(splits.train_dataloader()) for _ in range(2))
         assert first == again
         assert sorted(first) == list(range(14))
         orders.append(first)
     assert orders[0] != orders[1] != sorted(orders[1])
-    assert cast(FrameDataset, splits.val_dataloader().dataset).rows.tolist() == list(range(14, 19))
+    assert served(splits.val_dataloader()) == list(range(14, 19))
 
 
 def run(pixels: NDArray[np.uint8], rows: pd.DataFrame, params: Train = PARAMS) -> tuple[Any, dict[str, Any], list[Any]]:
     seed_everything(7, workers=True, verbose=False)
     epochs: list[dict[str, float]] = []
     model = build_model("efficientnet_b0", dropout=0.2)
-    state, summary = fit(model, FrameSplits(pixels, rows, params, seed=7), params, epochs.append)
-    return state, summary, epochs
+    trained = fit(model, FrameSplits(pixels, rows, params, seed=7), params, epochs.append)
+    assert trained
+    return *trained, epochs
 
 
 @pytest.fixture(scope="module")

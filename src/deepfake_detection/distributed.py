@@ -1,0 +1,114 @@
+"""Training shared by several processes: who takes which frames, and batch norm over all of them."""
+
+from typing import Any, cast
+
+import numpy as np
+import torch
+from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+from pytorch_lightning.plugins import LayerSync
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from deepfake_detection.errors import UserError
+
+
+def own_parts(frames: int, step: int, accumulate: int = 1, world_size: int = 1, rank: int = 0) -> list[list[int]]:
+    """The frames, numbered in an epoch's order, that one process takes: a list for each forward pass.
+
+    Step ``k`` of the optimiser learns from frames ``k * step`` to ``(k + 1) * step``, whoever shares
+    them: every process takes ``accumulate`` parts of them, in the last, shorter step perhaps fewer,
+    but always as many as the others, who wait for it. The last step's frames are left out where they
+    are fewer than the processes, or one: batch norm cannot train on a single frame.
+    """
+    parts: list[list[int]] = []
+    for start in range(0, frames, step):
+        shared = np.arange(start, min(start + step, frames))
+        count = min(accumulate, len(shared) // max(world_size, 2))
+        if count:
+            parts += [part.tolist() for part in np.array_split(shared[rank::world_size], count)]
+    return parts
+
+
+def serve(loader: DataLoader[Any], batches: list[list[int]]) -> DataLoader[Any]:
+    """The same loader, for these frames in these batches."""
+    return DataLoader(
+        loader.dataset,
+        batch_sampler=batches,
+        num_workers=loader.num_workers,
+        collate_fn=loader.collate_fn,
+        pin_memory=loader.pin_memory,
+        worker_init_fn=loader.worker_init_fn,
+        multiprocessing_context=loader.multiprocessing_context,
+        prefetch_factor=loader.prefetch_factor,
+        persistent_workers=loader.persistent_workers,
+    )
+
+
+def check_launcher(world_size: int) -> None:
+    """Raises UserError when torchrun or Slurm started other than ``world_size`` processes.
+
+    With fewer the run would wait for the missing for ever; with more each would train alone.
+    """
+    for launcher in (TorchElasticEnvironment, SLURMEnvironment):
+        if launcher.detect() and launcher().world_size() != world_size:
+            raise UserError(
+                f"train.devices and train.num_nodes ask for {world_size} processes, but torchrun or srun "
+                f"has started {launcher().world_size()}: make them equal"
+            )
+
+
+class SyncBatchNormOnCpu(LayerSync):
+    """Lightning's plugin that makes batch norm see the frames of all processes; torch's own wants a GPU."""
+
+    def apply(self, model: nn.Module) -> nn.Module:
+        return _change_class(model, nn.BatchNorm2d, _SharedBatchNorm)
+
+    def revert(self, model: nn.Module) -> nn.Module:
+        return _change_class(model, _SharedBatchNorm, nn.BatchNorm2d)
+
+
+def _change_class(model: nn.Module, old: type[nn.Module], new: type[nn.Module]) -> nn.Module:
+    for module in model.modules():
+        if type(module) is old:
+            module.__class__ = new  # same parameters and buffers, another forward
+    return model
+
+
+class _SharedBatchNorm(nn.BatchNorm2d):
+    """Batch norm by the mean and variance over all processes' frames, in two passes for accuracy."""
+
+    def forward(self, frames: Tensor) -> Tensor:
+        if not self.training:
+            return super().forward(frames)
+        values = frames.float()
+        own = values.new_tensor([values.numel() / values.shape[1]])
+        *_, count = total = _sum_over_processes(torch.cat([values.sum((0, 2, 3)), own]))
+        mean = total[:-1] / count
+        centred = values - mean.view(1, -1, 1, 1)
+        variance = _sum_over_processes(centred.square().sum((0, 2, 3))) / count
+        with torch.no_grad():
+            statistics = (self.running_mean, mean), (self.running_var, variance * count / (count - 1))
+            for running, batch in cast(tuple[tuple[Tensor, Tensor], ...], statistics):
+                running.lerp_(batch, cast(float, self.momentum))
+            cast(Tensor, self.num_batches_tracked).add_(1)
+        scale = self.weight * (variance + self.eps).rsqrt()
+        normalised: Tensor = centred * scale.view(1, -1, 1, 1) + self.bias.view(1, -1, 1, 1)
+        return normalised.to(frames.dtype)
+
+
+class _SumOverProcesses(torch.autograd.Function):
+    @staticmethod
+    def forward(_: Any, value: Tensor) -> Tensor:
+        total = value.clone()
+        torch.distributed.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(_: Any, *gradient: Tensor) -> Tensor:
+        return _sum_over_processes(*gradient)  # every process's loss depends on every process's value
+
+
+def _sum_over_processes(value: Tensor) -> Tensor:
+    total: Tensor = _SumOverProcesses.apply(value)
+    return total

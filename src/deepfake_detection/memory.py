@@ -1,0 +1,77 @@
+"""What training takes of memory: less by recomputing, how much at its peak, the batch that fits."""
+
+import copy
+import resource
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from functools import partial
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.tuner.tuning import Tuner
+from pytorch_lightning.utilities.seed import isolate_rng
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.checkpoint import checkpoint
+from torchvision.models.efficientnet import MBConv
+
+from deepfake_detection.errors import UserError
+
+
+def recompute_activations(model: nn.Module) -> None:
+    """Makes each MBConv block keep its input alone and compute the rest again in the backward pass.
+
+    Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost". Results are the same to the bit:
+    dropped paths repeat, and batch norm's running statistics are updated once.
+    """
+    for block in model.modules():
+        if isinstance(block, MBConv):
+            contexts = partial(_contexts, block)
+            block.forward = partial(checkpoint, block.forward, use_reentrant=False, context_fn=contexts)
+
+
+def _contexts(block: nn.Module) -> tuple[nullcontext[None], Any]:
+    return nullcontext(), _statistics_set_aside(block)
+
+
+@contextmanager
+def _statistics_set_aside(block: nn.Module) -> Iterator[None]:
+    """Lets batch norm update copies of its statistics."""
+    norms = [module for module in block.modules() if isinstance(module, _BatchNorm)]
+    kept = [(norm, name, buffer) for norm in norms for name, buffer in norm.named_buffers(recurse=False)]
+    for norm, name, buffer in kept:
+        setattr(norm, name, buffer.clone())
+    try:
+        yield
+    finally:
+        for norm, name, buffer in kept:
+            setattr(norm, name, buffer)
+
+
+def peak_memory(device: torch.device) -> int:
+    """The most bytes so far: of tensors on a CUDA device, else those resident for the whole process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # elsewhere in KiB
+
+
+def find_batch_size(classifier: pl.LightningModule, splits: pl.LightningDataModule, name: str, **trainer: Any) -> int:
+    """The most frames, by doubling, with which a few steps fit into the device's memory (Lightning's Tuner).
+
+    ``name`` is the attribute of ``splits`` that says how many frames are served at once. What is
+    trained is a copy: neither the network nor the random numbers of the run to come are touched.
+    """
+    kept = getattr(splits, name)
+    with tempfile.TemporaryDirectory() as folder, isolate_rng():
+        trial = pl.Trainer(default_root_dir=folder, max_epochs=-1, devices=1, enable_checkpointing=False, **trainer)
+        found = Tuner(trial).scale_batch_size(
+            copy.deepcopy(classifier), datamodule=splits, batch_arg_name=name, max_val=sys.maxsize
+        )
+    setattr(splits, name, kept)
+    if not found or found < 2:
+        raise UserError("train.batch_size: not even 2 frames fit into the device's memory; see checkpoint_activations")
+    return found
