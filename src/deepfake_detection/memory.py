@@ -67,7 +67,7 @@ def find_batch_size(classifier: pl.LightningModule, splits: pl.LightningDataModu
     """
     kept = getattr(splits, name)
     with tempfile.TemporaryDirectory() as folder, isolate_rng():
-        trial = pl.Trainer(default_root_dir=folder, max_epochs=-1, devices=1, enable_checkpointing=False, **trainer)
+        trial = pl.Trainer(default_root_dir=folder, max_epochs=3, devices=1, enable_checkpointing=False, **trainer)
         found = Tuner(trial).scale_batch_size(
             copy.deepcopy(classifier), datamodule=splits, batch_arg_name=name, max_val=sys.maxsize
         )

@@ -163,7 +163,7 @@ def fit(
                 reload_dataloaders_every_n_epochs=1,
                 **shared,
             )
-        except MisconfigurationException as error:
+        except (MisconfigurationException, RuntimeError) as error:  # what Lightning says of devices, Slurm or precision
             raise UserError(f"train.devices: {' '.join(str(error).split())}") from None
         check_launcher(trainer.world_size)
         if params.checkpoint_activations:
