@@ -72,6 +72,9 @@ def find_batch_size(classifier: pl.LightningModule, splits: pl.LightningDataModu
             copy.deepcopy(classifier), datamodule=splits, batch_arg_name=name, max_val=sys.maxsize
         )
     setattr(splits, name, kept)
+    if torch.cuda.is_available():  # what the search took is not the run's peak
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
     if not found or found < 2:
         raise UserError("train.batch_size: not even 2 frames fit into the device's memory; see checkpoint_activations")
     return found

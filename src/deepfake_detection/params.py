@@ -86,9 +86,18 @@ class Augment(Section):
     contrast: Fraction
 
 
+def _auto_or(least: int) -> BeforeValidator:
+    def check(value: object) -> object:
+        if value == "auto" or (type(value) is int and value >= least):
+            return value
+        raise ValueError(f"must be a whole number from {least} on, or auto")
+
+    return BeforeValidator(check)
+
+
 class Train(Section):
     epochs: Count
-    batch_size: Annotated[int, Field(ge=2)] | Literal["auto"]
+    batch_size: Annotated[int | Literal["auto"], _auto_or(2)]
     accumulate: Count
     lr: Annotated[float, Field(gt=0)]
     schedule: Literal["constant", "cosine"]
@@ -99,7 +108,7 @@ class Train(Section):
     compile: Literal["none", "default", "reduce-overhead", "max-autotune"]
     checkpoint_activations: bool
     deterministic: bool
-    devices: Count | Literal["auto"]
+    devices: Annotated[int | Literal["auto"], _auto_or(1)]
     num_nodes: Count
     num_workers: Annotated[int, Field(ge=0)]
     augment: Augment

@@ -169,7 +169,7 @@ def fit(
         if params.checkpoint_activations:
             recompute_activations(model)
         classifier = FrameClassifier(model, params, splits.seed, on_epoch)
-        batch_size = choose_batch_size(classifier, splits, trainer.world_size, on_cpu, shared)
+        batch_size = choose_batch_size(classifier, splits, trainer.world_size, shared)
         if params.compile != "none":
             model.compile(mode=params.compile)
         if trainer.is_global_zero:
@@ -195,7 +195,7 @@ def fit(
 
 
 def choose_batch_size(
-    classifier: FrameClassifier, splits: FrameSplits, world_size: int, on_cpu: bool, settings: dict[str, Any]
+    classifier: FrameClassifier, splits: FrameSplits, world_size: int, settings: dict[str, Any]
 ) -> int:
     """The frames of one step of the optimiser, given or found; sets what a device takes of them at once in ``splits``.
 
@@ -208,11 +208,11 @@ def choose_batch_size(
                 "train.batch_size: auto finds what one device holds; with several find it with train.devices=1 "
                 "and train.num_nodes=1, then set that number times the devices"
             )
-        if on_cpu:
-            print(f"batch_size auto: a CPU's memory gives no measure, {BATCH_ON_CPU} frames are taken", flush=True)
-        else:
+        if torch.cuda.is_available():
             found = find_batch_size(classifier, splits, "part", **settings)
             splits.part = min(found, len(splits.train_rows) // params.accumulate)
+        else:
+            print(f"batch_size auto: a CPU's memory gives no measure, {BATCH_ON_CPU} frames are taken", flush=True)
         batch_size = splits.part * params.accumulate
     else:
         batch_size = params.batch_size

@@ -33,6 +33,27 @@ BAD: dict[str, tuple[Callable[[Tree], object], str]] = {
     "no epochs": (lambda t: t["train"].update(epochs=0), "train.epochs: Input should be greater than or equal to 1"),
     "negative rate": (lambda t: t["train"].update(lr=-1.0), "train.lr: Input should be greater than 0"),
     "NaN": (lambda t: t["train"].update(lr=float("nan")), "train.lr: Input should be"),
+    "one frame a step": (
+        lambda t: t["train"].update(batch_size=1),
+        "train.batch_size: must be a whole number from 2 on",
+    ),
+    "no word for a batch": (
+        lambda t: t["train"].update(batch_size="many"),
+        "train.batch_size: must be a whole number from 2 on, or auto",
+    ),
+    "no devices": (lambda t: t["train"].update(devices=0), "train.devices: must be a whole number from 1 on, or auto"),
+    "no parts": (lambda t: t["train"].update(accumulate=0), "train.accumulate: Input should be greater than or equal"),
+    "unknown schedule": (lambda t: t["train"].update(schedule="step"), "train.schedule: Input should be 'constant' or"),
+    "unknown precision": (lambda t: t["train"].update(precision="64"), "train.precision: Input should be 'auto', "),
+    "average of nothing": (lambda t: t["train"].update(ema=1.0), "train.ema: Input should be less than 1"),
+    "warm-up without end": (
+        lambda t: t["train"].update(epochs=4, warmup_epochs=4.0),
+        "train: warmup_epochs must be below epochs, 4, not 4",
+    ),
+    "two that recompute": (
+        lambda t: t["train"].update(compile="default", checkpoint_activations=True),
+        "train: checkpoint_activations needs compile: none",
+    ),
     "unknown source": (lambda t: t["data"].update(source="ftp"), "data.source: Input should be 'embedded', 'kaggle'"),
     "not a handle": (lambda t: t["data"].update(kaggle="faces"), "data.kaggle: String should match"),
     "other network": (lambda t: t["model"].update(arch="resnet50"), "model.arch: String should match"),
@@ -105,4 +126,11 @@ def test_ffpp_profile_is_the_original_recipe(tmp_path: Path) -> None:
     assert params.model.model_dump() == {"arch": "efficientnet_b7", "weights": "imagenet", "dropout": 0.5}
     train = params.train
     assert (train.epochs, train.patience, train.batch_size, train.lr) == (200, 30, 16, 1e-4)
+    assert (train.precision, train.devices, train.accumulate, train.schedule, train.ema) == (
+        "auto",
+        1,
+        1,
+        "constant",
+        0,
+    )
     assert train.augment.model_dump() == {"flip": 0.5, "rotation": 5.0, "brightness": 0.1, "contrast": 0.1}
