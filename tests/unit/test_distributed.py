@@ -67,7 +67,7 @@ def train(folder: Path, devices: int, frames: int, epochs: int) -> None:
 def run_train(folder: Path, devices: int, frames: int = 37, epochs: int = 4) -> tuple[list[Any], dict[str, Any]]:
     folder.mkdir()
     command = [sys.executable, "-m", "tests.unit.test_distributed", *map(str, (folder, devices, frames, epochs))]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stderr
     state = torch.load(folder / "state.pth", weights_only=True)
     return json.loads((folder / "history.json").read_text()), state
