@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from deepfake_detection.backends import choose_backend
 from deepfake_detection.calibration import choose_threshold
 from deepfake_detection.checkpoint import load_checkpoint
 from deepfake_detection.frames import FrameDataset
@@ -24,7 +25,9 @@ def main() -> None:
     model, sidecar = load_checkpoint(Path(f"models/best_model_{params.model.arch}.pth"))
     pixels, rows = open_prepared(Path("data/prepared"), Path("data/splits.csv"))
     rows = rows.assign(group=identity_groups(rows))[rows["split"].isin(["val", "test"])]
-    logits = predict_logits(model, FrameDataset(pixels, rows), params.evaluate.batch_size)
+    validation = FrameDataset(pixels, rows[rows["split"] == "val"])
+    backend = choose_backend(params.evaluate.backend, model, validation, params.evaluate.batch_size)
+    logits = predict_logits(backend, FrameDataset(pixels, rows), params.evaluate.batch_size)
     table = prediction_table(rows, logits, sidecar["temperature"])
     val, test = table[table["split"] == "val"], table[table["split"] == "test"]
     threshold, calibrated = (

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import torch
 
+from deepfake_detection.backends import choose_backend
 from deepfake_detection.checkpoint import load_checkpoint
 from deepfake_detection.cpus import cpu_count
+from deepfake_detection.frames import FrameDataset
 from deepfake_detection.params import load_params
 from deepfake_detection.plots import save_figure
 from deepfake_detection.prepared import open_prepared
@@ -24,8 +26,9 @@ def main() -> None:
     trained_on = params.data.categories.real + params.data.categories.fake
     test = rows[(rows["split"] == "test") & rows["category"].isin(trained_on)]
     share = min(1, params.robustness.max_frames / len(test))
+    validation = FrameDataset(pixels, rows[rows["split"] == "val"])
     result = evaluate_robustness(
-        model,
+        choose_backend(params.evaluate.backend, model, validation, params.evaluate.batch_size),
         pixels,
         test.groupby("label").sample(frac=share, random_state=params.seed).sort_index(),
         params.evaluate.batch_size,

@@ -127,6 +127,7 @@ class Evaluate(Section):
     unseen_categories: list[Name]
     bootstrap_draws: Annotated[int, Field(ge=100)]
     batch_size: Count
+    backend: Literal["torch", "torch-folded", "torch-bf16", "openvino", "openvino-bf16", "openvino-int8", "auto"]
 
 
 class Robustness(Section):

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from deepfake_detection.corruptions import CORRUPTIONS, Corruption
 from deepfake_detection.errors import UserError
 from deepfake_detection.frames import FrameDataset, derive_seed
-from deepfake_detection.inference import predict_logits
+from deepfake_detection.inference import Predictor, predict_logits
 from deepfake_detection.metrics import sigmoid
 
 
@@ -36,7 +36,7 @@ class CorruptedFrames(FrameDataset):
 
 
 def evaluate_robustness(
-    model: nn.Module,
+    model: nn.Module | Predictor,
     pixels: NDArray[np.uint8],
     rows: pd.DataFrame,
     batch_size: int,
@@ -50,8 +50,8 @@ def evaluate_robustness(
     ``pixels`` and ``rows`` as for FrameDataset. ``auroc``, ``accuracy`` and ``log_loss`` are over
     frames; the latter two are of sigmoid(logit / temperature), fake from ``threshold`` on.
     ``mean_auroc`` is the plain mean over all corruptions and severities, ``mean_auroc_drop`` how
-    far it lies below ``clean_auroc``; AUROCs are None when only one class is there. The model is
-    moved to the accelerator, if there is one, and put in evaluation mode; the result does not
+    far it lies below ``clean_auroc``; AUROCs are None when only one class is there. ``model``
+    as for predict_logits; the result does not
     depend on ``num_workers``. Raises UserError when there are no rows.
     """
     if rows.empty:

@@ -1,0 +1,124 @@
+"""Test-time prediction: every backend of ``evaluate.backend`` that runs here against eager float32.
+
+The reference is what an engineer would write first: the model in evaluation mode, contiguous,
+batch norm apart, under inference_mode, in batches of --batch-size. Both sides start from the same
+uint8 frames and end with logits. Frames are drawn faces that no training saw; int8 is calibrated
+on others. ``ratio`` is that of the backend that ``auto`` would take: the fastest whose AUROC on
+the calibration frames falls by less than 0.002. Decisions are at the checkpoint's threshold.
+"""
+
+import copy
+from argparse import ArgumentParser, Namespace
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import cast
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.metrics import roc_auc_score
+from torch import Tensor, nn
+
+from benchmarks import in_turn, machine
+from deepfake_detection.backends import BACKENDS, choose_backend
+from deepfake_detection.checkpoint import load_checkpoint
+from deepfake_detection.embedded import generate
+from deepfake_detection.errors import UserError
+from deepfake_detection.frames import FrameDataset, normalise
+from deepfake_detection.inference import Predictor, predict_logits
+from deepfake_detection.model import build_model
+from deepfake_detection.prepare import prepare_frames
+from stages import run
+
+
+def command_line() -> Namespace:
+    parser = ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="two cores, under three minutes")
+    parser.add_argument("--arch", default="efficientnet_b7")
+    parser.add_argument("--image-size", type=int, default=224)
+    parser.add_argument("--batch-size", type=int, default=16, help="of both sides; the original recipe's")
+    parser.add_argument("--frames", type=int, help="whose decisions are compared (500; quick: 96)")
+    parser.add_argument("--rounds", type=int, help="in which both sides are timed (9; quick: 5)")
+    options = parser.parse_args()
+    options.frames = options.frames or (96 if options.quick else 500)
+    options.rounds = options.rounds or (5 if options.quick else 9)
+    return options
+
+
+def drawn_frames(count: int, size: int, seed: int) -> FrameDataset:
+    """Half originals, half deepfakes, of ``count`` frames or a few more; prepared as the pipeline does."""
+    with TemporaryDirectory() as name:
+        root = Path(name)
+        generate(root, ["Original", "Deepfakes"], identities=2 * -(-count // 20), frames=5, size=size, seed=seed)
+        index = pd.DataFrame({"filepath": sorted(map(str, root.rglob("*.jpg")))})
+        index["label"] = index["filepath"].str.contains("Deepfakes").astype(int)
+        prepare_frames(index, root, size)
+        pixels = np.load(root / "pixels.npy")
+    # in an order that mixes the classes, since batches shall not be of one
+    return FrameDataset(pixels, index.sample(count, random_state=seed))
+
+
+def trained_model(arch: str) -> tuple[nn.Module, float]:
+    """The pipeline's checkpoint and its threshold as a logit, or random weights."""
+    path = Path(f"models/best_model_{arch}.pth")
+    if not path.exists():
+        print(f"{path} is not there: random weights, whose decisions and AUROC say nothing")
+        return build_model(arch, dropout=0.0).eval(), 0.0
+    model, sidecar = load_checkpoint(path)
+    threshold = sidecar["threshold"]
+    return model, sidecar["temperature"] * float(np.log(threshold / (1 - threshold)))
+
+
+def eager(model: nn.Module) -> Predictor:
+    device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
+    plain = copy.deepcopy(model).eval().to(device, memory_format=torch.contiguous_format)
+
+    def predict(batch: Tensor) -> Tensor:
+        with torch.inference_mode():
+            logits: Tensor = plain(normalise(batch.to(device)).contiguous()).squeeze(1).cpu()
+        return logits
+
+    return predict
+
+
+def main() -> None:
+    options = command_line()
+    print(machine())
+    print(f"{options.arch}, {options.image_size} px, batches of {options.batch_size}, {options.frames} frames compared")
+    model, threshold = trained_model(options.arch)
+    validation = drawn_frames(64 if options.quick else 300, options.image_size, seed=1)
+    test = drawn_frames(options.frames, options.image_size, seed=2)
+    reference = eager(model)
+    exact = predict_logits(reference, test, options.batch_size)
+    exact_auroc = roc_auc_score(test.labels, exact)
+    batch = torch.stack([test[item % len(test)][0] for item in range(options.batch_size)])
+    rows = {}
+    for name in BACKENDS:
+        try:
+            predict = choose_backend(name, model, validation, options.batch_size)
+        except UserError as error:
+            print(f"{name}: left out: {error}")
+            continue
+        if predict is model:  # refused
+            continue
+        logits = predict_logits(cast(Predictor, predict), test, options.batch_size)
+        theirs, ours = in_turn(options.rounds, partial(reference, batch), partial(predict, batch))
+        rows[name] = {
+            "eager frames/s": options.batch_size / theirs,
+            "frames/s": options.batch_size / ours,
+            "ratio": theirs / ours,
+            "largest logit difference": np.abs(logits - exact).max(),
+            "decisions that differ": int(((logits >= threshold) != (exact >= threshold)).sum()),
+            "AUROC": roc_auc_score(test.labels, logits),
+            "AUROC lost": exact_auroc - roc_auc_score(test.labels, logits),
+        }
+    table = pd.DataFrame.from_dict(rows, orient="index")
+    print(f"eager float32: AUROC {exact_auroc:.4f}, standard deviation of the logits {exact.std():.3f}")
+    print(table.to_string(float_format="{:.4g}".format))
+    print(f"auto takes {table['ratio'].idxmax()}")
+    print(f"ratio: {table['ratio'].max():.2f}")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,113 @@
+"""OpenVINO on the CPU, in float32, bf16 and int8; an optional extra."""
+
+import copy
+import importlib.util
+import logging
+import sys
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from deepfake_detection.cpus import cpu_count
+from deepfake_detection.errors import UserError
+from deepfake_detection.frames import FrameDataset, normalise
+from deepfake_detection.inference import Predictor
+
+if TYPE_CHECKING:
+    from openvino import Model
+
+CALIBRATION_FRAMES = 300  # NNCF's own default
+
+
+class _FromBytes(nn.Module):
+    """The network with its normalisation in front, from uint8 of shape (1, size, size, 3) to one logit."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, frames: Tensor) -> Tensor:
+        logits: Tensor = self.network(normalise(frames))
+        return logits
+
+
+def openvino_float32(model: nn.Module, frames: FrameDataset) -> Predictor:
+    """The model as it is, on frames of the size of ``frames``. Raises UserError when the extra is missing."""
+    return _compiled(_converted(model, frames), "f32")
+
+
+def openvino_bf16(model: nn.Module, frames: FrameDataset) -> Predictor:
+    """As float32, rounded in between. Raises UserError where the processor has no bf16, too."""
+    ov = _openvino()
+    if "BF16" not in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        raise UserError("evaluate.backend: openvino-bf16: this machine has no bf16 arithmetic; choose torch or auto")
+    return _compiled(_converted(model, frames), "bf16")
+
+
+def openvino_int8(model: nn.Module, frames: FrameDataset) -> Predictor:
+    """Weights and activations in 8 bits, calibrated on up to CALIBRATION_FRAMES of ``frames``, evenly taken.
+
+    Post-training quantisation of NNCF (Kozlov et al. 2020, "Neural Network Compression Framework
+    for fast model inference"), without retraining. Raises UserError when the extra is missing.
+    """
+    converted = _converted(model, frames)
+    import nncf
+
+    nncf.set_log_level(logging.ERROR)
+    taken = np.linspace(0, len(frames) - 1, min(len(frames), CALIBRATION_FRAMES)).round().astype(int)
+    calibration = nncf.Dataset([frames[item][0][None].numpy() for item in taken])
+    advanced = nncf.AdvancedQuantizationParameters(
+        # without VNNI (AVX2), products of full 8 bits overflow their 16-bit sums
+        overflow_fix=nncf.OverflowFix.ENABLE
+    )
+    quantised = nncf.quantize(converted, calibration, subset_size=len(taken), advanced_parameters=advanced)
+    return _compiled(quantised, "f32")
+
+
+def _openvino() -> Any:
+    """The module, which must not report to its makers that it was imported, nor must NNCF.
+
+    Both use stubs of their own when the package that sends is not there.
+    """
+    if not all(importlib.util.find_spec(name) for name in ("openvino", "nncf")):
+        raise UserError("evaluate.backend: OpenVINO is not installed; run make env, or pip install openvino nncf")
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    import openvino
+
+    return openvino
+
+
+def _converted(model: nn.Module, frames: FrameDataset) -> "Model":
+    ov, size = _openvino(), frames[0][0].shape
+    example = torch.zeros(1, *size, dtype=torch.uint8)
+    normalise(example)  # keeps its constants from its first call, which must not be the traced one
+    exported = torch.export.export(_FromBytes(copy.deepcopy(model).cpu().eval()), (example,))
+    converted: Model = ov.convert_model(exported)
+    return converted
+
+
+def _compiled(converted: "Model", precision: str) -> Predictor:
+    """One frame a request, as many requests at once as suit the cores: what they share stays in the cache."""
+    ov = _openvino()
+    settings = {
+        "PERFORMANCE_HINT": "THROUGHPUT",
+        "INFERENCE_NUM_THREADS": cpu_count(),
+        "INFERENCE_PRECISION_HINT": precision,
+    }
+    queue = ov.AsyncInferQueue(ov.Core().compile_model(converted, "CPU", settings))
+    logits: dict[int, float] = {}
+
+    def keep(request: Any, item: int) -> None:
+        logits[item] = request.get_output_tensor().data.item()
+
+    queue.set_callback(keep)
+
+    def predict(batch: Tensor) -> Tensor:
+        for item, frame in enumerate(batch.numpy()):
+            queue.start_async(frame[None], item)
+        queue.wait_all()
+        return torch.tensor([logits[item] for item in range(len(batch))])
+
+    return predict
