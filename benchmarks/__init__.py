@@ -12,8 +12,6 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 from pathlib import Path
 
-import torch
-
 from deepfake_detection.cpus import cpu_count
 
 
@@ -28,6 +26,8 @@ def arguments(description: str | None, **numbers: int) -> Namespace:
 
 def seconds(work: Callable[[], object]) -> float:
     """The wall-clock seconds of one call, the accelerator's queue included."""
+    import torch  # here, because what a child process imports of these modules does not need it
+
     start = time.perf_counter()
     work()
     if torch.accelerator.is_available():
@@ -45,6 +45,8 @@ def in_turn(rounds: int, *works: Callable[[], object]) -> list[float]:
 
 def machine() -> str:
     """Processor, cores granted and accelerator, in one line."""
+    import torch  # see above
+
     names = [
         line.partition(":")[2].strip()
         for line in (Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else [])

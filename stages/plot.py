@@ -6,7 +6,8 @@ from pathlib import Path
 import pandas as pd
 
 from deepfake_detection.curves import read_curves
-from deepfake_detection.metrics import CLASS_NAMES, sigmoid
+from deepfake_detection.logits import sigmoid
+from deepfake_detection.metrics import CLASS_NAMES
 from deepfake_detection.params import load_params
 from deepfake_detection.plots import (
     confusion_figure,

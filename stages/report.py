@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from deepfake_detection.errors import UserError
-from deepfake_detection.metrics import sigmoid
+from deepfake_detection.logits import sigmoid
 from deepfake_detection.params import load_params
 from deepfake_detection.report import PLOTS, ROBUSTNESS_PLOTS, build_context, render_card, render_html
 from stages import run

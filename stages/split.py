@@ -2,23 +2,37 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from deepfake_detection.audit import contact_sheet, near_duplicates
-from deepfake_detection.layout import OFFICIAL
+from deepfake_detection.cpus import in_process
+from deepfake_detection.layout import OFFICIAL, SPLITS
 from deepfake_detection.official import read_official
-from deepfake_detection.params import load_params
-from deepfake_detection.splits import SPLITS, split_frames, split_report
-from deepfake_detection.tables import load_index
+from deepfake_detection.params import Params, load_params
+from deepfake_detection.splits import split_frames, split_report
+from deepfake_detection.tables import PART, read_index
 from stages import run
 
-RAW, METRICS = Path("data/raw"), Path("metrics")
+RAW, SPLITS_CSV, METRICS = Path("data/raw"), Path("data/splits.csv"), Path("metrics")
 
 
 def main() -> None:
     params = load_params()
-    index = load_index(Path("data/index.csv"), RAW)
+    # in a process of its own: the audit, which has several, shall not carry the tables' memory along
+    report = in_process(_divide, params)
+    audit = near_duplicates(pd.read_csv(SPLITS_CSV, chunksize=PART), RAW)
+    (METRICS / "split").mkdir(parents=True, exist_ok=True)
+    (METRICS / "split.json").write_text(json.dumps(report | {"leak_audit": audit}, indent=2) + "\n")
+    contact_sheet(RAW, audit["pairs"]).save(METRICS / "split" / "leak_audit.png")
+    counts = ", ".join(f"{name} {report[name]['frames']}" for name in SPLITS)
+    leaks = f"leaked groups: {report['leaked_groups']} of {report['groups']}"
+    print(f"frames: {counts}; {leaks}; near-duplicates across splits: {audit['near_duplicates']}")
+
+
+def _divide(params: Params) -> dict[str, Any]:
+    index = read_index(Path("data/index.csv"), ["path", "category", "label", "video_id", "source_id", "frame"])
     split = split_frames(
         index,
         params.split.strategy,
@@ -27,16 +41,8 @@ def main() -> None:
         seen=params.data.categories.real + params.data.categories.fake,
         official=read_official(RAW / OFFICIAL) if params.split.strategy == "official" else None,
     )
-    pd.DataFrame({"path": index["path"], "split": split}).to_csv("data/splits.csv", index=False)
-
-    audit = near_duplicates(index.assign(split=split))
-    report = {"strategy": params.split.strategy} | split_report(index, split) | {"leak_audit": audit}
-    (METRICS / "split").mkdir(parents=True, exist_ok=True)
-    (METRICS / "split.json").write_text(json.dumps(report, indent=2) + "\n")
-    contact_sheet(index, audit["pairs"]).save(METRICS / "split" / "leak_audit.png")
-    counts = ", ".join(f"{name} {report[name]['frames']}" for name in SPLITS)
-    leaks = f"leaked groups: {report['leaked_groups']} of {report['groups']}"
-    print(f"frames: {counts}; {leaks}; near-duplicates across splits: {audit['near_duplicates']}")
+    pd.DataFrame({"path": index["path"], "split": split}).to_csv(SPLITS_CSV, index=False)
+    return {"strategy": params.split.strategy} | split_report(index, split)
 
 
 if __name__ == "__main__":

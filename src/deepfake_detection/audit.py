@@ -1,21 +1,21 @@
 """Finds frames that look nearly the same and stand on two sides of the split, and shows them."""
 
-from concurrent.futures import ProcessPoolExecutor
-from itertools import combinations
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import imagehash
 import numpy as np
 import pandas as pd
+from numpy.dtypes import StringDType
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont, ImageOps
-from tqdm import tqdm
 
-from deepfake_detection.cpus import cpu_count
+from deepfake_detection.cpus import map_in_processes
 from deepfake_detection.errors import UserError
 from deepfake_detection.images import UnreadableImageError, read_rgb
-from deepfake_detection.splits import SPLITS
+from deepfake_detection.layout import SPLITS
 
 # Of photo-like FF++-shaped frames (80 people), 24% of the pairs of frames of one target are within 4 bits, and 2
 # in 10,000 of the pairs of strangers; 6 bits would find 44% and 12 in 10,000. A pHash has as many ones as zeros, so
@@ -28,81 +28,97 @@ COLOURS = {"train": "#3b6ea8", "val": "#8a6d1f", "test": "#b8452c"}
 _SIDE, _GAP, _PAD, _COLUMNS = 216, 10, 24, 2  # pixels; pairs next to one another
 _INK, _FAINT, _PAPER, _CARD = "#1f2328", "#646b73", "#f3f4f6", "#ffffff"
 
-_CHUNK = 256  # of rows compared at once: 256 x 10,000 distances are a few MB
 
-
-def near_duplicates(rows: pd.DataFrame, max_distance: int = MAX_DISTANCE, workers: int | None = None) -> dict[str, Any]:
+def near_duplicates(
+    parts: Iterable[pd.DataFrame], raw: Path, max_distance: int = MAX_DISTANCE, workers: int | None = None
+) -> dict[str, Any]:
     """Counts the pairs of frames on two sides whose perceptual hashes differ in at most ``max_distance`` bits.
 
-    ``rows`` has ``path``, ``filepath`` and ``split``; rows that are not train, val or test are left
-    out. The hash is the 64-bit pHash of the library imagehash (Zauner 2010: signs of the lowest
-    8 x 8 DCT coefficients around their median), of the whole decoded frame. It sees layout, not
-    identity: strangers of like pose, hair and background are counted as well. Returns, ready for
-    JSON, ``near_duplicates`` (all pairs), ``hash``, ``max_distance`` and ``pairs``, the closest LISTED by
-    (distance, paths), each with ``distance``, ``paths`` and ``splits``. Does not depend on the
-    order of the rows nor on ``workers`` (processes; default: all processors granted).
+    ``parts`` have ``path``, relative to ``raw``, and ``split``: the frames, in as many tables as keep
+    memory low; rows that are not train, val or test are left out. The hash is the 64-bit pHash of the
+    library imagehash (Zauner 2010: signs of the lowest 8 x 8 DCT coefficients around their median), of
+    the whole decoded frame. It sees layout, not identity: strangers of like pose, hair and background
+    are counted as well. Returns, ready for JSON, ``near_duplicates`` (all pairs), ``hash``,
+    ``max_distance`` and ``pairs``, the closest LISTED by (distance, paths), each with ``distance``,
+    ``paths`` and ``splits``. Does not depend on the order of the rows nor on ``workers`` (processes;
+    default: all processors granted).
 
     Raises UserError when a frame cannot be read.
     """
-    rows = rows[rows["split"].isin(SPLITS)].sort_values("path", ignore_index=True)  # so that pairs are sorted by path
-    hashes = _hash_all(rows["filepath"].tolist(), workers or cpu_count())
-    split = rows["split"].to_numpy(dtype=object)
+    import scipy.fftpack  # noqa: F401  imagehash loads it at the first hash: here once, not in each process
+
+    used = (part.loc[part["split"].isin(SPLITS), ["path", "split"]] for part in parts)
+    packed = [(np.array(part["path"], dtype=StringDType()), np.array(part["split"], dtype="U5")) for part in used]
+    paths, split = (np.concatenate(arrays) for arrays in zip(*packed, strict=True))
+    del packed
+    order = np.argsort(paths)  # so that pairs are sorted by path
+    paths, split = paths[order], split[order]
+    found = map_in_processes(partial(_hash, raw), paths, len(paths), workers, "hashing frames", "frame")
+    hashes = np.fromiter(found, dtype=np.uint64)
     count, closest = closest_pairs(hashes, split, max_distance)
     pairs = [
-        {"distance": int(bits), "paths": rows["path"].iloc[ends].tolist(), "splits": split[ends].tolist()}
+        {"distance": int(bits), "paths": paths[ends].tolist(), "splits": split[ends].tolist()}
         for bits, *ends in closest.tolist()
     ]
     return {"near_duplicates": count, "hash": "phash 64 bit", "max_distance": max_distance, "pairs": pairs}
 
 
-def closest_pairs(
-    hashes: NDArray[np.uint64], split: NDArray[np.object_], max_distance: int
-) -> tuple[int, NDArray[np.int64]]:
+def closest_pairs(hashes: NDArray[np.uint64], split: NDArray[Any], max_distance: int) -> tuple[int, NDArray[np.int64]]:
     """How many pairs on two sides differ in at most ``max_distance`` bits, and the closest LISTED.
 
     ``hashes`` and ``split`` have shape (n,), the pairs (at most LISTED, 3): distance in bits and
     the two row numbers, the smaller one first, sorted.
+
+    Exact, by multi-index hashing (Norouzi, Punjani and Fleet 2012): of max_distance + 1 bands of bits, two hashes
+    that differ in max_distance bits agree in one at least, so only rows that agree in a band are compared.
     """
+    rows = np.flatnonzero(np.isin(split, SPLITS))
+    # every band has bits of all frequencies: the coefficients of a pHash vary more the higher they are
+    masks = [
+        np.array(sum(1 << bit for bit in range(band, 64, max_distance + 1)), dtype=np.uint64)
+        for band in range(max_distance + 1)
+    ]
     count, closest = 0, np.empty((0, 3), dtype=np.int64)
-    for first, second in combinations(SPLITS, 2):
-        here, there = np.flatnonzero(split == first), np.flatnonzero(split == second)
-        for start in range(0, len(here), _CHUNK):
-            some = here[start : start + _CHUNK]
-            distance = np.bitwise_count(hashes[some, None] ^ hashes[there])
-            a, b = np.nonzero(distance <= max_distance)
-            count += len(a)
-            ends = np.sort(np.stack([some[a], there[b]], axis=1), axis=1)
-            found = np.concatenate([closest, np.column_stack([distance[a, b], ends])])
+    for band, mask in enumerate(masks):
+        order = rows[np.argsort(hashes[rows] & mask)]
+        key, code = hashes[order] & mask, hashes[order]
+        side = np.unique(split[order], return_inverse=True)[1]
+        here = np.arange(len(order))
+        for step in range(1, len(order)):  # each row with the one that comes ``step`` later in the order
+            here = here[: np.searchsorted(here, len(order) - step)]
+            here = here[key[here] == key[here + step]]
+            if not len(here):
+                break
+            bits = code[here] ^ code[here + step]
+            near = (np.bitwise_count(bits) <= max_distance) & (side[here] != side[here + step])
+            for earlier in masks[:band]:  # those that agree there were found there
+                near &= (bits & earlier) != 0
+            count += int(near.sum())
+            ends = np.sort(np.stack([order[here[near]], order[here[near] + step]], axis=1), axis=1)
+            found = np.concatenate([closest, np.column_stack([np.bitwise_count(bits[near]), ends])])
             closest = found[np.lexsort(found.T[::-1])[:LISTED]]
     return count, closest
 
 
-def _hash_all(files: list[str], workers: int) -> NDArray[np.uint64]:
-    with ProcessPoolExecutor(workers) as pool:
-        hashes = pool.map(_hash, files, chunksize=16)
-        return np.array(list(tqdm(hashes, "hashing frames", len(files), unit="frame")), dtype=np.uint64)
-
-
-def _hash(file: str) -> int:
-    bits = imagehash.phash(Image.fromarray(_read(file))).hash
+def _hash(raw: Path, path: str) -> int:
+    bits = imagehash.phash(Image.fromarray(_read(raw / path))).hash
     return int.from_bytes(np.packbits(bits).tobytes(), "big")
 
 
-def _read(file: str) -> NDArray[np.uint8]:
+def _read(file: Path) -> NDArray[np.uint8]:
     try:
-        return read_rgb(Path(file))
+        return read_rgb(file)
     except UnreadableImageError as error:
         raise UserError(f"{file}: {error}: mend or remove it and index the frames again (dvc repro)") from None
 
 
-def contact_sheet(rows: pd.DataFrame, pairs: list[dict[str, Any]]) -> Image.Image:
-    """A picture of the first SHOWN ``pairs`` that ``near_duplicates`` found in ``rows``.
+def contact_sheet(raw: Path, pairs: list[dict[str, Any]]) -> Image.Image:
+    """A picture of the first SHOWN ``pairs`` that ``near_duplicates`` found under ``raw``.
 
     Each pair stands side by side under its distance, each frame over its side, category and name.
     Raises UserError when a frame cannot be read.
     """
-    files = dict(zip(rows["path"], rows["filepath"], strict=True))
-    shown = [(pair, [_thumbnail(files[path]) for path in pair["paths"]]) for pair in pairs[:SHOWN]]
+    shown = [(pair, [_thumbnail(raw / path) for path in pair["paths"]]) for pair in pairs[:SHOWN]]
     height = max((picture.height for _, pictures in shown for picture in pictures), default=0)
     card = 2 * _SIDE + 3 * _GAP, height + 88
     lines = -(-len(shown) // _COLUMNS)
@@ -144,7 +160,7 @@ def _fit(draw: ImageDraw.ImageDraw, text: str, width: float) -> str:
     return short
 
 
-def _thumbnail(file: str) -> Image.Image:
+def _thumbnail(file: Path) -> Image.Image:
     return ImageOps.contain(Image.fromarray(_read(file)), (_SIDE, _SIDE), Image.Resampling.LANCZOS)
 
 

@@ -1,16 +1,14 @@
 """The embedded data set: FaceForensics++-shaped videos drawn by our own code, no network."""
 
-from concurrent.futures import ProcessPoolExecutor
+import csv
 from functools import partial
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from PIL import Image
-from tqdm import tqdm
 
-from deepfake_detection.cpus import cpu_count
+from deepfake_detection.cpus import map_in_processes
 from deepfake_detection.errors import UserError
 from deepfake_detection.faces import add_sensor_noise, draw_identity, draw_scene, draw_shot, render
 from deepfake_detection.layout import FRAMES, LISTS
@@ -39,12 +37,12 @@ def generate(
     order = np.random.default_rng([seed, 0]).permutation(identities)
     pairs = [(int(a), int(b)) for a, b in zip(order[0::2], order[1::2], strict=True)]
     draw = partial(_draw_pair, root=root, categories=categories, frames=frames, size=size, seed=seed)
-    with ProcessPoolExecutor(workers or cpu_count()) as pool:
-        names = chain.from_iterable(tqdm(pool.map(draw, pairs), "drawing videos", len(pairs), unit="pair"))
-        table = pd.DataFrame(sorted(names), columns=["label", "filename"])
+    names = sorted(chain.from_iterable(map_in_processes(draw, pairs, len(pairs), workers, "drawing videos", "pair")))
     for category in categories:
-        listed = table.loc[table["label"] == category, ["filename", "label"]]
-        listed.to_csv(root / LISTS / f"{category}.csv", index=False)
+        with (root / LISTS / f"{category}.csv").open("w", encoding="utf-8", newline="") as file:
+            rows = csv.writer(file, lineterminator="\n")
+            rows.writerow(["filename", "label"])
+            rows.writerows((name, label) for label, name in names if label == category)
 
 
 def _draw_pair(

@@ -4,16 +4,19 @@ import csv
 import hashlib
 import os
 import re
+import sys
 from collections import Counter
 from collections.abc import Mapping
-from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
+from functools import partial
+from pathlib import Path, PurePosixPath
 from typing import Any
 
+import numpy as np
 import pandas as pd
-from tqdm import tqdm
+from numpy.dtypes import StringDType
+from numpy.typing import NDArray
 
-from deepfake_detection.cpus import cpu_count
+from deepfake_detection.cpus import map_in_processes
 from deepfake_detection.errors import UserError
 from deepfake_detection.images import UnreadableImageError, read_rgb
 from deepfake_detection.layout import FRAMES, LISTS
@@ -69,23 +72,15 @@ def build_index(
     """
     labels = dict.fromkeys(real, 0) | dict.fromkeys(fake, 1)
     _require_folders(raw / FRAMES, list(labels))
-    candidates: list[dict[str, Any]] = []
-    rejections: list[Rejection] = []
-    for category, label in labels.items():
-        listed = _read_list(raw / LISTS / f"{category}.csv", category, label)
-        present = _list_folder(raw / FRAMES / category)
-        for name in present.keys() | (listed or {}).keys():
-            path = _printable(f"{FRAMES}/{category}/{name}")
-            found = _screen(name, label, present, listed, official)
-            if isinstance(found, str):
-                rejections.append({"path": path, "category": category, "reason": found})
-            else:
-                candidates.append({"path": path, "category": category, "label": label} | found)
-
-    # originals first: of two equal frames the one called a fake was not manipulated
-    candidates.sort(key=lambda row: (row["label"], row["path"]))
-    frames = _open_all(raw, candidates, rejections, workers or cpu_count())
-    index = pd.DataFrame(frames, columns=list(COLUMNS)).astype(COLUMNS).sort_values("path", ignore_index=True)
+    # originals first: of two equal frames the one called a fake was not manipulated; then by path
+    order = sorted(labels.items(), key=lambda item: (item[1], f"{item[0]}/"))
+    screen = partial(_screen_category, raw, official)
+    screened = list(map_in_processes(screen, order, len(order), workers, "listing files", "category"))
+    rejections = [rejection for _, rejected in screened for rejection in rejected]
+    files = np.concatenate([good for good, _ in screened])
+    del screened
+    files, sizes = _open_all(raw / FRAMES, files, rejections, workers)
+    index = _describe(files, labels).assign(width=sizes[:, 0], height=sizes[:, 1]).astype(COLUMNS)
     rejected = pd.DataFrame(rejections, columns=REJECTED_COLUMNS, dtype=str)
     rejected = rejected.sort_values(["path", "reason"], ignore_index=True)
     _require_classes(index, rejected, raw, (real, fake))
@@ -106,6 +101,28 @@ def _require_folders(frames: Path, categories: list[str]) -> None:
             f"no folder {', '.join(missing)} in {frames} (there is {', '.join(there) or 'none'}): "
             "correct data.categories"
         )
+
+
+def _screen_category(
+    raw: Path, official: Mapping[str, str] | None, of: tuple[str, int]
+) -> tuple[NDArray[Any], list[Rejection]]:
+    """The files of a category to open, sorted and packed, and those that cannot be used.
+
+    ``of`` is the category and its label. A file is named by its path below FRAMES, which says all that
+    is known of a frame: nothing else of it is held until every file has been opened.
+    """
+    category, label = of
+    listed = _read_list(raw / LISTS / f"{category}.csv", category, label)
+    present = _list_folder(raw / FRAMES / category)
+    good: list[str] = []
+    rejections: list[Rejection] = []
+    for name in present.keys() | (listed or {}).keys():
+        file = _printable(f"{category}/{name}")
+        if reason := _screen(name, label, present, listed, official):
+            rejections.append({"path": f"{FRAMES}/{file}", "category": category, "reason": reason})
+        else:
+            good.append(file)
+    return np.array(sorted(good), dtype=StringDType()), rejections
 
 
 def _list_folder(folder: Path) -> dict[str, bool]:
@@ -151,8 +168,8 @@ def _screen(
     present: dict[str, bool],
     listed: dict[str, str] | None,
     official: Mapping[str, str] | None,
-) -> dict[str, str | int] | str:
-    """What a file's name says of the frame, or the first reason not to open the file."""
+) -> str:
+    """The first reason not to open a file, or ""."""
     if name not in present and (name in ("", ".", "..") or "/" in name or "\\" in name):
         return "CSV row points outside the category folder"
     if Path(name).suffix.lower() not in SUFFIXES:
@@ -174,43 +191,66 @@ def _screen(
             return UNLISTED
         if source and official[video] != official[source]:
             return DIVIDED
-    return {"video_id": video, "source_id": source, "frame": int(match["frame"])}
+    return ""
 
 
 def _open_all(
-    raw: Path, candidates: list[dict[str, Any]], rejections: list[Rejection], workers: int
-) -> list[dict[str, Any]]:
-    """The candidates that can be decoded, the first of equal files only; the others join ``rejections``."""
-    paths = [raw / row["path"] for row in candidates]
-    if workers == 1:
-        found = list(tqdm(map(_open, paths), "opening frames", len(paths), unit="frame"))
-    else:
-        with ProcessPoolExecutor(workers) as pool:
-            results = pool.map(_open, paths, chunksize=16)
-            found = list(tqdm(results, "opening frames", len(paths), unit="frame"))
-    frames: list[dict[str, Any]] = []
-    first: dict[str, str] = {}
-    for row, (problem, digest, width, height) in zip(candidates, found, strict=True):
-        if problem:
-            reason = f"could not be decoded: {problem}"
-        elif digest in first:
-            reason = f"duplicate of {first[digest]}"
+    folder: Path, files: NDArray[Any], rejections: list[Rejection], workers: int | None
+) -> tuple[NDArray[Any], NDArray[np.int32]]:
+    """The files that can be decoded, the first of equal ones only, sorted, and their widths and heights.
+
+    The others join ``rejections``.
+    """
+    sizes = np.zeros((len(files), 2), dtype=np.int32)
+    digests = np.zeros(len(files), dtype="S16")
+    problems: dict[int, str] = {}
+    results = map_in_processes(partial(_open, folder), files, len(files), workers, "opening frames", "frame")
+    for row, found in enumerate(results):
+        if isinstance(found, str):
+            problems[row] = f"could not be decoded: {found}"
         else:
-            first[digest] = row["path"]
-            frames.append(row | {"width": width, "height": height})
-            continue
-        rejections.append({"path": row["path"], "category": row["category"], "reason": reason})
-    return frames
+            digests[row], *sizes[row] = found
+    opened = np.flatnonzero(digests != b"")
+    _, first, equal = np.unique(digests[opened], return_index=True, return_inverse=True)
+    twins = opened[first][equal]  # for each file the first with its bytes
+    again = opened[opened != twins]
+    problems |= {
+        row: f"duplicate of {FRAMES}/{files[twin]}" for row, twin in zip(again, twins[opened != twins], strict=True)
+    }
+    for row, reason in problems.items():
+        rejections.append({"path": f"{FRAMES}/{files[row]}", "category": _category(files[row]), "reason": reason})
+    rows = opened[opened == twins]
+    rows = rows[np.argsort(files[rows])]
+    return files[rows], sizes[rows]
 
 
-def _open(path: Path) -> tuple[str, str, int, int]:
-    """What is wrong with an image file or "", the hash of its bytes, and its width and height in pixels."""
+def _describe(files: NDArray[Any], labels: dict[str, int]) -> pd.DataFrame:
+    """What the paths below FRAMES say of frames: the columns of the index but for width and height."""
+    index = pd.DataFrame({"path": [f"{FRAMES}/{file}" for file in files]})
+    # each name is held once, however many frames have it
+    index["category"] = [sys.intern(_category(file)) for file in files]
+    index["label"] = index["category"].map(labels)
+    index["video_id"] = [sys.intern(_parts(file)[0]) for file in files]
+    index["source_id"] = [sys.intern("".join(_parts(file)[1:-1])) for file in files]
+    index["frame"] = [int(_parts(file)[-1].removeprefix("f")) for file in files]
+    return index
+
+
+def _parts(file: str) -> list[str]:
+    return PurePosixPath(file).stem.split("_")  # as _STEMS has it: target, source of a fake, frame
+
+
+def _category(path: str) -> str:
+    return PurePosixPath(path).parent.name
+
+
+def _open(folder: Path, file: str) -> tuple[bytes, int, int] | str:
+    """Half the SHA-256 of a file's bytes, and its width and height in pixels; or what is wrong with it."""
     try:
-        height, width, _ = read_rgb(path).shape
+        height, width, _ = read_rgb(folder / file).shape
     except UnreadableImageError as error:
-        return str(error), "", 0, 0
-    with path.open("rb") as file:
-        return "", hashlib.file_digest(file, "sha256").hexdigest(), width, height
+        return str(error)
+    return hashlib.sha256((folder / file).read_bytes()).digest()[:16], width, height
 
 
 def _require_classes(
@@ -220,7 +260,7 @@ def _require_classes(
         if (index["label"] == label).any():
             continue
         lost = rejected[rejected["category"].isin(categories)]
-        why = f"all {len(lost)} files rejected, {_commonest(lost)}; see data/rejected.csv" if len(lost) else "no files"
+        why = f"all {len(lost)} files rejected, {_commonest(lost)}" if len(lost) else "no files"
         raise RejectedError(
             f"no usable {_CLASSES[label]} frame in {raw / FRAMES} ({', '.join(categories)}): {why}; "
             "check the data and data.categories",
@@ -234,8 +274,7 @@ def _require_few_rejected(index: pd.DataFrame, rejected: pd.DataFrame, max_rejec
     if len(rejected) / total > max_rejected:
         raise RejectedError(
             f"{len(rejected)} of {total} files rejected ({len(rejected) / total:.2%}), more than index.max_rejected "
-            f"({max_rejected:.2%}), {_commonest(rejected)}; see data/rejected.csv, then mend the data or raise "
-            "index.max_rejected",
+            f"({max_rejected:.2%}), {_commonest(rejected)}: mend the data or raise index.max_rejected",
             everything,
         )
 

@@ -25,13 +25,9 @@ from sklearn.metrics import (
 from deepfake_detection.bootstrap import DRAWS, METRICS, group_intervals
 from deepfake_detection.calibration import expected_calibration_error
 from deepfake_detection.errors import UserError
+from deepfake_detection.logits import sigmoid
 
 CLASS_NAMES = ("Original", "Deepfake")
-
-
-def sigmoid(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The probability of a fake; computed so that large logits do not overflow."""
-    return np.exp(-np.logaddexp(0, -logits))
 
 
 def frame_metrics(labels: NDArray[np.int64], probabilities: NDArray[np.float64], threshold: float) -> dict[str, Any]:

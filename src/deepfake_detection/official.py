@@ -4,10 +4,8 @@ import json
 import re
 from pathlib import Path
 
-import requests
-
 from deepfake_detection.errors import UserError
-from deepfake_detection.splits import SPLITS
+from deepfake_detection.layout import SPLITS
 
 # pinned: a list that changed later would change results without a word
 COMMIT = "b952e41cba017eb37593c39e12bd884a934791e1"
@@ -60,6 +58,8 @@ def _read_folder(folder: Path) -> dict[str, str]:
 
 
 def _download(address: str) -> dict[str, str]:
+    import requests  # slow to load, and only an official split without a folder downloads
+
     texts = {}
     for name in FILES:
         try:

@@ -14,7 +14,7 @@ from deepfake_detection.corruptions import CORRUPTIONS, Corruption
 from deepfake_detection.errors import UserError
 from deepfake_detection.frames import FrameDataset, derive_seed
 from deepfake_detection.inference import Predictor, predict_logits
-from deepfake_detection.metrics import sigmoid
+from deepfake_detection.logits import sigmoid
 
 
 class CorruptedFrames(FrameDataset):

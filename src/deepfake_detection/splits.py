@@ -7,11 +7,10 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
-from sklearn.model_selection import train_test_split
 
 from deepfake_detection.errors import UserError
+from deepfake_detection.layout import SPLITS
 
-SPLITS = ("train", "val", "test")
 UNUSED = "unused"  # of a category that is only evaluated, and not in test
 TOLERANCE = 0.02  # of each class's share
 
@@ -135,6 +134,8 @@ def _by_group(index: pd.DataFrame, shares: tuple[float, float, float], seed: int
 
 
 def _by_frame(index: pd.DataFrame, shares: tuple[float, float, float], seed: int) -> pd.Series:
+    from sklearn.model_selection import train_test_split  # takes a second to load, and only this strategy needs it
+
     split = pd.Series("train", index=index.index, name="split")
     try:
         _, rest = train_test_split(
@@ -154,8 +155,8 @@ def split_report(index: pd.DataFrame, split: pd.Series) -> dict[str, Any]:
 
     ``groups`` and what leaks are counted over train, val and test: what is unused leaks nothing.
     """
-    table = index.assign(split=split)
-    table["video"] = table["category"] + "/" + table["video_id"] + "_" + table["source_id"]
+    table = index[["category", "video_id", "source_id"]].assign(split=split)
+    table["video"] = table.groupby(["category", "video_id", "source_id"]).ngroup()
     used = table[table["split"] != UNUSED]
     used = used.assign(group=identity_groups(used))
     unused = table[table["split"] == UNUSED]

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from deepfake_detection.bootstrap import METRICS, group_intervals, resampled_metrics
-from deepfake_detection.metrics import frame_metrics, sigmoid
+from deepfake_detection.logits import sigmoid
+from deepfake_detection.metrics import frame_metrics
 
 
 def _sample(

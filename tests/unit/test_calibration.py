@@ -16,7 +16,7 @@ from deepfake_detection.calibration import (
     reliability_table,
 )
 from deepfake_detection.errors import UserError
-from deepfake_detection.metrics import sigmoid
+from deepfake_detection.logits import sigmoid
 from deepfake_detection.thresholds import parse_rule
 
 LABELS = np.array([0, 0, 0, 1, 1, 1, 1, 0])

@@ -18,8 +18,8 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from deepfake_detection.frames import FrameDataset
 from deepfake_detection.inference import predict_logits
+from deepfake_detection.logits import sigmoid
 from deepfake_detection.memory import find_batch_size, recompute_activations
-from deepfake_detection.metrics import sigmoid
 from deepfake_detection.model import build_model
 from deepfake_detection.params import Train, load_params
 from deepfake_detection.precision import fast_precision

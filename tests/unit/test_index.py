@@ -1,6 +1,4 @@
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -364,7 +362,7 @@ def test_too_many_rejected_is_an_error(raw: Path) -> None:
     message = str(caught.value)
     assert message.startswith("1 of 18 files rejected (5.56%), more than index.max_rejected (5.00%), most often ")
     assert f'"name gives no video id" (1), e.g. {FRAMES}/Original/face.jpg: name' in message
-    assert "data/rejected.csv" in message
+    assert "mend the data or raise index.max_rejected" in message
     assert "\n" not in message
     assert list(caught.value.rejected["path"]) == [f"{FRAMES}/Original/face.jpg"]
 
@@ -521,10 +519,3 @@ def test_failing_stage_still_writes_what_was_rejected(stage: Any) -> None:
         f"path,category,reason\n{FRAMES}/Original/005_f0.jpg,Original,could not be decoded: empty file\n"
     )
     assert not Path("data/index.csv").exists()
-
-
-def test_stage_starts_without_torch() -> None:
-    heavy = {"torch", "torchvision", "lightning", "pytorch_lightning"}
-    code = f"import sys, stages.index; sys.exit(' '.join({heavy} & set(sys.modules)) or 0)"
-    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr

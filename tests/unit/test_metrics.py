@@ -13,13 +13,13 @@ from scipy.optimize import brentq
 
 from deepfake_detection.bootstrap import METRICS
 from deepfake_detection.errors import UserError
+from deepfake_detection.logits import sigmoid
 from deepfake_detection.metrics import (
     category_metrics,
     class_report,
     evaluation,
     frame_metrics,
     prediction_table,
-    sigmoid,
     video_table,
 )
 

@@ -10,31 +10,33 @@ from PIL import Image
 from deepfake_detection.errors import UserError
 from deepfake_detection.prepare import prepare_frames
 from deepfake_detection.prepared import open_prepared
+from deepfake_detection.tables import COLUMNS, read_index
 
 
 @pytest.fixture
-def index(tmp_path: Path) -> pd.DataFrame:
+def index(tmp_path: Path) -> Path:
+    """A written index of 40 frames, whose files lie beside it."""
     rng = np.random.default_rng(0)
     rows = []
     for number in range(40):
         path = tmp_path / f"{number:03d}_f0.jpg"
         height, width = rng.integers(40, 90, 2)
         Image.fromarray(rng.integers(0, 255, (height, width, 3), dtype=np.uint8)).save(path)
-        rows.append((path.name, "Original", 0, f"{number:03d}", "", 0, width, height, str(path)))
-    columns = ["path", "category", "label", "video_id", "source_id", "frame", "width", "height", "filepath"]
-    return pd.DataFrame(rows, columns=columns)
+        rows.append((path.name, "Original", 0, f"{number:03d}", "", 0, width, height))
+    pd.DataFrame(rows, columns=list(COLUMNS)).to_csv(tmp_path / "index.csv", index=False)
+    return tmp_path / "index.csv"
 
 
-def test_pixels_do_not_depend_on_the_workers(tmp_path: Path, index: pd.DataFrame) -> None:
+def test_pixels_do_not_depend_on_the_workers(tmp_path: Path, index: Path) -> None:
     for workers in (1, 3):
-        prepare_frames(index, tmp_path / f"w{workers}", 32, workers)
+        prepare_frames(index, tmp_path, tmp_path / f"w{workers}", 32, workers)
     one, three = ((tmp_path / f"w{workers}" / "pixels.npy").read_bytes() for workers in (1, 3))
     assert one == three
 
 
-def test_rows_are_the_frames_in_index_order(tmp_path: Path, index: pd.DataFrame) -> None:
-    prepare_frames(index, tmp_path / "prepared", 32)
-    splits = pd.DataFrame({"path": index["path"], "split": ["train"] * 39 + ["test"]})
+def test_rows_are_the_frames_in_index_order(tmp_path: Path, index: Path) -> None:
+    prepare_frames(index, tmp_path, tmp_path / "prepared", 32)
+    splits = pd.DataFrame({"path": read_index(index)["path"], "split": ["train"] * 39 + ["test"]})
     splits.to_csv(tmp_path / "splits.csv", index=False)
     pixels, rows = open_prepared(tmp_path / "prepared", tmp_path / "splits.csv")
     assert isinstance(pixels, np.memmap)
@@ -42,12 +44,12 @@ def test_rows_are_the_frames_in_index_order(tmp_path: Path, index: pd.DataFrame)
     assert rows["video_id"].tolist() == [f"{n:03d}" for n in range(40)]
     assert rows["split"].iloc[-1] == "test"
     for row in (0, 17, 39):
-        frame = Image.open(index["filepath"][row]).resize((32, 32), Image.Resampling.BILINEAR)
+        frame = Image.open(tmp_path / rows["path"][row]).resize((32, 32), Image.Resampling.BILINEAR)
         assert np.array_equal(pixels[row], np.asarray(frame))
 
 
-def test_splits_of_other_frames_are_refused(tmp_path: Path, index: pd.DataFrame) -> None:
-    prepare_frames(index, tmp_path / "prepared", 32)
-    pd.DataFrame({"path": index["path"][1:], "split": "train"}).to_csv(tmp_path / "splits.csv", index=False)
+def test_splits_of_other_frames_are_refused(tmp_path: Path, index: Path) -> None:
+    prepare_frames(index, tmp_path, tmp_path / "prepared", 32)
+    pd.DataFrame({"path": read_index(index)["path"][1:], "split": "train"}).to_csv(tmp_path / "splits.csv", index=False)
     with pytest.raises(UserError, match="do not list the same frames"):
         open_prepared(tmp_path / "prepared", tmp_path / "splits.csv")

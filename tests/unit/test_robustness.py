@@ -18,7 +18,7 @@ from deepfake_detection.embedded import film
 from deepfake_detection.errors import UserError
 from deepfake_detection.frames import FrameDataset, derive_seed
 from deepfake_detection.inference import predict_logits
-from deepfake_detection.metrics import sigmoid
+from deepfake_detection.logits import sigmoid
 from deepfake_detection.model import IMAGENET_STD
 from deepfake_detection.robustness import CorruptedFrames, evaluate_robustness, robustness_table
 from deepfake_detection.robustness_plots import robustness_curves, robustness_heatmap

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 from deepfake_detection.checkpoint import save_checkpoint
 from deepfake_detection.frames import FrameDataset, frame_loader, normalise
 from deepfake_detection.inference import predict_logits
-from deepfake_detection.metrics import sigmoid
+from deepfake_detection.logits import sigmoid
 from deepfake_detection.model import IMAGENET_MEAN, IMAGENET_STD, build_model
 from deepfake_detection.params import Augment, Train
 from deepfake_detection.training import Batch, FrameSplits, fit

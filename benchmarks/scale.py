@@ -1,0 +1,137 @@
+"""Time and peak memory of index, split, prepare and one epoch's reading, as the frames grow tenfold.
+
+``python -m benchmarks.scale`` draws 1,000, 10,000 and 100,000 frames (``--quick``: without the last)
+of 64 x 64 pixels in the Kaggle layout, half of them fakes, five a video, and runs each step as a process of
+its own: the three stages as the pipeline runs them, then every training frame once, augmented,
+in two loader processes, no network. The times include the start of the process.
+
+Memory is the peak over the step's processes together, pages that they share counted once
+(proportional set size, sampled every 50 ms). ``memory`` has everything in them: heap, libraries, and
+mapped file pages; ``not reclaimable`` leaves out what the kernel can drop without loss at any time,
+the pages of mapped files such as the prepared pixels. That one has to stay flat.
+
+``ratio`` is the growth of the frames over the growth of the time, from the smaller to the larger of the
+last two sizes, of the step where it is least: 1 is linear, more is better.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import yaml
+from PIL import Image
+
+from benchmarks import arguments, machine
+from deepfake_detection.layout import FRAMES
+
+ROOT = Path(__file__).parents[1]
+SIZES = 1_000, 10_000, 100_000
+STEPS = {
+    "index": "from stages.index import main; main()",
+    "split": "from stages.split import main; main()",
+    "prepare": "from stages.prepare import main; main()",
+    "read": "from benchmarks.scale import read; read()",
+}
+A_VIDEO = 5  # frames
+Peak = tuple[float, float, float]  # seconds, MB, MB that cannot be reclaimed
+
+
+def main() -> None:
+    quick = arguments(__doc__).quick
+    print(machine())
+    print(f"{'frames':>7}  {'step':8}{'seconds':>9}{'ms/frame':>10}{'memory MB':>11}{'not reclaimable MB':>20}")
+    found: list[dict[str, Peak]] = []
+    sizes = SIZES[:2] if quick else SIZES
+    for size in sizes:
+        with tempfile.TemporaryDirectory() as folder:
+            draw(Path(folder), size)
+            found.append({step: measure(code, Path(folder)) for step, code in STEPS.items()})
+        for step, (seconds, memory, kept) in found[-1].items():
+            print(f"{size:7}  {step:8}{seconds:9.1f}{1000 * seconds / size:10.3f}{memory:11.0f}{kept:20.0f}")
+    for (small, large), (before, after) in zip(pairwise(sizes), pairwise(found), strict=True):
+        growth = {step: [b / a for a, b in zip(before[step], after[step], strict=True)] for step in STEPS}
+        texts = [f"{step} x{g[0]:.1f}, {g[1] - 1:+.0%}, {g[2] - 1:+.0%}" for step, g in growth.items()]
+        print(f"{small} to {large}, time, memory and what of it is not reclaimable: {'; '.join(texts)}")
+    print(f"ratio: {large / small / max(g[0] for g in growth.values()):.2f}")
+
+
+def draw(root: Path, frames: int) -> None:
+    """Frames of as many videos as needed, and params.yaml with the repo's own parameters at 32 pixels."""
+    for category in ("Original", "Deepfakes"):
+        (root / "data/raw" / FRAMES / category).mkdir(parents=True)
+    with ProcessPoolExecutor() as pool:
+        list(pool.map(partial(draw_video, root / "data/raw" / FRAMES), range(frames // (2 * A_VIDEO)), chunksize=16))
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params["prepare"]["image_size"] = 32
+    (root / "params.yaml").write_text(yaml.safe_dump(params))
+
+
+def draw_video(folder: Path, video: int) -> None:
+    """A pattern of its own for each video, a variation of it for each frame and fake: hashes spread as on real ones."""
+    rng = np.random.default_rng(video)
+    pattern = rng.uniform(40, 215, (8, 8, 3))
+    for frame in range(A_VIDEO):
+        for name in (f"Original/{video:05d}_f{frame}.jpg", f"Deepfakes/{video:05d}_{video ^ 1:05d}_f{frame}.jpg"):
+            pixels = np.uint8(pattern + rng.uniform(-20, 20, pattern.shape))
+            Image.fromarray(pixels).resize((64, 64), Image.Resampling.BICUBIC).save(folder / name, quality=75)
+
+
+def read() -> None:
+    """Every training frame once, augmented, as an epoch reads them."""
+    from deepfake_detection.frames import FrameDataset, frame_loader  # torch: the other steps are measured without
+    from deepfake_detection.params import load_params
+    from deepfake_detection.prepared import open_prepared
+
+    params = load_params()
+    pixels, rows = open_prepared(Path("data/prepared"), Path("data/splits.csv"))
+    train = rows[rows["split"] == "train"].sample(frac=1, random_state=params.seed)
+    count = sum(len(labels) for _, labels in frame_loader(FrameDataset(pixels, train, params.train.augment), 64, 2))
+    assert count in (len(train), len(train) - 1), f"{count} of {len(train)} frames were read"  # noqa: S101
+
+
+def measure(code: str, folder: Path) -> Peak:
+    """Seconds and peaks of memory of a fresh interpreter that runs ``code`` in ``folder``."""
+    start = time.perf_counter()
+    environment = os.environ | {"PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}", "PYTHONWARNINGS": "ignore"}
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(  # noqa: S603  our own code
+            [sys.executable, "-c", code], cwd=folder, env=environment, stdout=log, stderr=log
+        )
+        peak = np.zeros(2)
+        while process.poll() is None:
+            peak = np.maximum(peak, sum((memory(pid) for pid in family(process.pid)), np.zeros(2)))
+            time.sleep(0.05)
+        if process.returncode:
+            log.seek(0)
+            sys.exit(f"{code}: {log.read().decode()[-2000:]}")
+    return time.perf_counter() - start, *(peak / 1000)
+
+
+def family(pid: int) -> list[int]:
+    """A process and those it has started, as far as they still run (Linux)."""
+    try:
+        lists = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/children")]
+    except OSError:
+        return [pid]
+    return [pid, *(other for text in lists for child in text.split() for other in family(int(child)))]
+
+
+def memory(pid: int) -> np.ndarray:
+    """Proportional set size in kB: all of it, and its anonymous and shared-memory part."""
+    try:
+        text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    except OSError:  # has ended
+        return np.zeros(2)
+    size = {line.split(":")[0]: int(line.split()[1]) for line in text.splitlines()[1:]}
+    return np.array([size["Pss"], size["Pss_Anon"] + size["Pss_Shmem"]], dtype=float)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,31 @@
+"""The stages that run before there is a model start without what only later ones need."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+TORCH = {"torch", "torchvision", "pytorch_lightning", "torchmetrics"}
+HEAVY = TORCH | {"matplotlib", "sklearn", "kagglehub", "requests", "av", "dvc", "dvclive"}
+LIGHT = {
+    "download": HEAVY | {"pandas", "numpy", "scipy", "PIL"},
+    "index": HEAVY | {"scipy", "imagehash", "jinja2"},
+    "split": HEAVY | {"jinja2"},
+    "prepare": HEAVY | {"scipy", "imagehash", "jinja2"},
+    "report": HEAVY | {"scipy", "imagehash"},
+    "plot": TORCH,
+}
+
+
+@pytest.mark.parametrize("stage", LIGHT)
+def test_stage_starts_without_what_it_does_not_use(stage: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys, stages.{stage}; print(*sys.modules)"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert not LIGHT[stage] & set(done.stdout.split())
