@@ -12,7 +12,10 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
+
 from deepfake_detection.cpus import cpu_count
+from deepfake_detection.prepare import prepare_frames
 
 
 def arguments(description: str | None, **numbers: int) -> Namespace:
@@ -59,3 +62,12 @@ def machine() -> str:
     if torch.cuda.is_available():
         parts.append(torch.cuda.get_device_name())
     return f"{', '.join(parts)}; torch {torch.__version__}"
+
+
+def prepare(paths: list[Path], labels: list[int], folder: Path, size: int, workers: int | None = None) -> pd.DataFrame:
+    """Prepares picture files as the pipeline does, into ``folder``; the rows, with ``label``."""
+    rows = pd.DataFrame({"path": [str(path.absolute()) for path in paths], "label": labels})
+    index = folder.with_suffix(".csv")
+    rows.to_csv(index, index=False)
+    prepare_frames(index, Path(), folder, size, workers)
+    return rows

@@ -20,7 +20,7 @@ import torch
 from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 
-from benchmarks import in_turn, machine
+from benchmarks import in_turn, machine, prepare
 from deepfake_detection.backends import BACKENDS, choose_backend
 from deepfake_detection.checkpoint import load_checkpoint
 from deepfake_detection.embedded import generate
@@ -28,7 +28,7 @@ from deepfake_detection.errors import UserError
 from deepfake_detection.frames import FrameDataset, normalise
 from deepfake_detection.inference import Predictor, predict_logits
 from deepfake_detection.model import build_model
-from deepfake_detection.prepare import prepare_frames
+from deepfake_detection.prepared import PIXELS
 from stages import run
 
 
@@ -51,10 +51,9 @@ def drawn_frames(count: int, size: int, seed: int) -> FrameDataset:
     with TemporaryDirectory() as name:
         root = Path(name)
         generate(root, ["Original", "Deepfakes"], identities=2 * -(-count // 20), frames=5, size=size, seed=seed)
-        index = pd.DataFrame({"filepath": sorted(map(str, root.rglob("*.jpg")))})
-        index["label"] = index["filepath"].str.contains("Deepfakes").astype(int)
-        prepare_frames(index, root, size)
-        pixels = np.load(root / "pixels.npy")
+        paths = sorted(root.rglob("*.jpg"))
+        index = prepare(paths, [int("Deepfakes" in path.parts) for path in paths], root / "prepared", size)
+        pixels = np.load(root / "prepared" / PIXELS)
     # in an order that mixes the classes, since batches shall not be of one
     return FrameDataset(pixels, index.sample(count, random_state=seed))
 
@@ -72,7 +71,7 @@ def trained_model(arch: str) -> tuple[nn.Module, float]:
 
 def eager(model: nn.Module) -> Predictor:
     device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
-    plain = copy.deepcopy(model).eval().to(device, memory_format=torch.contiguous_format)
+    plain = copy.deepcopy(model).eval().to(device).to(memory_format=torch.contiguous_format)
 
     def predict(batch: Tensor) -> Tensor:
         with torch.inference_mode():

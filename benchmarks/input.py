@@ -16,7 +16,7 @@ import pandas as pd
 import torch
 from torch.utils.data import DataLoader
 
-from benchmarks import arguments, in_turn, machine, seconds
+from benchmarks import arguments, in_turn, machine, prepare, seconds
 from benchmarks.recipe import BATCH_SIZE, RecipeFrames, Transform, literal, pil_first, write_frames
 from deepfake_detection.frames import (
     FrameDataset,
@@ -27,7 +27,6 @@ from deepfake_detection.frames import (
     normalise,
 )
 from deepfake_detection.params import Augment
-from deepfake_detection.prepare import prepare_frames
 from deepfake_detection.prepared import PIXELS
 
 AUGMENT = Augment(flip=0.5, rotation=5.0, brightness=0.1, contrast=0.1)
@@ -45,9 +44,9 @@ def main() -> None:
     print(machine())
     with tempfile.TemporaryDirectory() as folder:
         paths = write_frames(Path(folder), options.frames)
-        rows = pd.DataFrame({"path": map(str, paths), "filepath": map(str, paths), "label": [0, 1] * (len(paths) // 2)})
-        prepared = Path(folder) / "prepared"
-        preparing = seconds(lambda: prepare_frames(rows, prepared, options.image_size, workers=1))
+        prepared, labels = Path(folder) / "prepared", [0, 1] * (len(paths) // 2)
+        preparing = seconds(lambda: prepare(paths, labels, prepared, options.image_size, workers=1))
+        rows = pd.DataFrame({"label": labels})
         frames = FrameDataset(np.load(prepared / PIXELS, mmap_mode="r"), rows, AUGMENT)
 
         def recipe(transform: Transform) -> Callable[[], None]:

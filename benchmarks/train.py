@@ -34,12 +34,11 @@ from torch import nn
 from torch.profiler import ProfilerActivity, profile
 from torchvision.models import get_model
 
-from benchmarks import machine, seconds
+from benchmarks import machine, prepare, seconds
 from benchmarks.recipe import BATCH_SIZE, LR, recipe_loader, recipe_step, write_frames
 from deepfake_detection.frames import normalise
 from deepfake_detection.model import build_model
 from deepfake_detection.params import Params
-from deepfake_detection.prepare import prepare_frames
 from deepfake_detection.prepared import PIXELS
 from deepfake_detection.training import Batch, FrameSplits, fit
 
@@ -185,8 +184,7 @@ def ffpp() -> Params:
 def measure(params: Params, size: int, options: argparse.Namespace, folder: Path) -> TimedSplits:
     """Runs the three sides at one image size."""
     paths = write_frames(folder, FILES)
-    index = pd.DataFrame({"path": map(str, paths), "filepath": map(str, paths)})
-    prepare_frames(index, folder / "prepared", size)
+    prepare(paths, [0] * FILES, folder / "prepared", size)
     # random weights in a file: with weights the model is built as for fine-tuning
     torch.save(get_model(options.arch, weights=None).state_dict(), folder / "weights.pth")
     ours, theirs = (build_model(options.arch, params.model.dropout, folder / "weights.pth") for _ in range(2))

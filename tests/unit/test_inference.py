@@ -128,7 +128,8 @@ def test_int8_is_refused_where_it_costs_auroc(capsys: pytest.CaptureFixture[str]
                 self.head.weight.copy_(torch.tensor([-1.0, 1.0] * 4).view(1, 8, 1, 1) + 1e-4)
 
         def forward(self, pixels: Tensor) -> Tensor:
-            return self.head(self.widen(pixels.mean((2, 3), keepdim=True))).flatten(1)
+            logits: torch.Tensor = self.head(self.widen(pixels.mean((2, 3), keepdim=True))).flatten(1)
+            return logits
 
     model = Faint().eval()
     steps = torch.randperm(64, generator=torch.Generator().manual_seed(0)).numpy()
