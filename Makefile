@@ -24,8 +24,10 @@ $(STAMP): requirements.lock pyproject.toml
 repro: env ## Run the whole pipeline, or what of it has changed
 	dvc repro
 
+# OpenVINO in one process with all else that is tested ended it once: its backends have one of their own
 test: env lint ## Lint, check types and run the tests
-	python -m pytest
+	python -m pytest tests/unit tests/pipeline
+	python -m pytest tests/backends
 
 lint: env ## Lint and check types
 	ruff check

@@ -81,8 +81,6 @@ def test_two_processes_train_as_one(tmp_path: Path) -> None:
     for one, two in zip(alone, shared, strict=True):
         for name in ("train_loss", "val_loss"):
             assert two[name] == pytest.approx(one[name], abs=1e-5), name
-        for name in ("train_accuracy", "val_accuracy", "train_auroc", "val_auroc"):
-            assert two[name] == pytest.approx(one[name], abs=1e-6), name
     assert list(state) == list(own_state)
     # Adam makes a step of what is rounding where a gradient is nought, so that a few weights drift by some
     apart = torch.cat([(state[name].double() - value).abs().flatten() for name, value in own_state.items()])

@@ -93,10 +93,13 @@ def test_a_backend_gives_the_logits_of_eager_float32(name: str, small: nn.Module
             raise
         pytest.skip(str(error))
     exact = eager(small, frames)
-    # int8 errs by a part of the logits' own spread
-    tolerance = 0.2 * float(exact.std()) if name in ROUNDING else 1e-5
     for batch_size in (12, 5):  # the last batch is smaller
-        assert predict_logits(predict, frames, batch_size) == pytest.approx(exact, abs=tolerance)
+        logits = predict_logits(predict, frames, batch_size)
+        if name in ROUNDING:  # int8 errs by a part of the logits' own spread
+            assert np.corrcoef(logits, exact)[0, 1] > 0.9
+            assert logits == pytest.approx(exact, abs=float(exact.std()))
+        else:
+            assert logits == pytest.approx(exact, abs=1e-5)
 
 
 def test_torch_is_the_model_as_it_is(small: nn.Module, frames: FrameDataset) -> None:
