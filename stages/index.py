@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from deepfake_detection.errors import UserError
 from deepfake_detection.index import RejectedError, build_index
 from deepfake_detection.layout import OFFICIAL
 from deepfake_detection.official import read_official
@@ -29,7 +30,7 @@ def main() -> None:
         )
     except RejectedError as error:
         _write(error.rejected, REJECTED)
-        raise
+        raise UserError(f"{error}; {REJECTED} lists what was rejected") from None
     _write(index, INDEX)
     _write(rejected, REJECTED)
     METRICS.parent.mkdir(exist_ok=True)

@@ -41,7 +41,7 @@ def _divide(params: Params) -> dict[str, Any]:
         seen=params.data.categories.real + params.data.categories.fake,
         official=read_official(RAW / OFFICIAL) if params.split.strategy == "official" else None,
     )
-    pd.DataFrame({"path": index["path"], "split": split}).to_csv(SPLITS_CSV, index=False)
+    pd.DataFrame({"path": index.pop("path"), "split": split}).to_csv(SPLITS_CSV, index=False)
     return {"strategy": params.split.strategy} | split_report(index, split)
 
 

@@ -8,6 +8,7 @@ import sys
 from collections import Counter
 from collections.abc import Mapping
 from functools import partial
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -116,7 +117,7 @@ def _screen_category(
     present = _list_folder(raw / FRAMES / category)
     good: list[str] = []
     rejections: list[Rejection] = []
-    for name in present.keys() | (listed or {}).keys():
+    for name in chain(present, (name for name in listed or () if name not in present)):
         file = _printable(f"{category}/{name}")
         if reason := _screen(name, label, present, listed, official):
             rejections.append({"path": f"{FRAMES}/{file}", "category": category, "reason": reason})
@@ -213,15 +214,16 @@ def _open_all(
     opened = np.flatnonzero(digests != b"")
     _, first, equal = np.unique(digests[opened], return_index=True, return_inverse=True)
     twins = opened[first][equal]  # for each file the first with its bytes
-    again = opened[opened != twins]
-    problems |= {
-        row: f"duplicate of {FRAMES}/{files[twin]}" for row, twin in zip(again, twins[opened != twins], strict=True)
-    }
+    again = opened != twins
+    for row, twin in zip(opened[again], twins[again], strict=True):
+        problems[row] = f"duplicate of {FRAMES}/{files[twin]}"
     for row, reason in problems.items():
         rejections.append({"path": f"{FRAMES}/{files[row]}", "category": _category(files[row]), "reason": reason})
-    rows = opened[opened == twins]
-    rows = rows[np.argsort(files[rows])]
-    return files[rows], sizes[rows]
+    usable = np.zeros(len(files), dtype=bool)
+    usable[opened[~again]] = True
+    order = np.argsort(files)
+    order = order[usable[order]]
+    return files[order], sizes[order]
 
 
 def _describe(files: NDArray[Any], labels: dict[str, int]) -> pd.DataFrame:

@@ -513,7 +513,7 @@ def test_stage_writes_tables_and_counts(stage: Any, capsys: pytest.CaptureFixtur
 
 def test_failing_stage_still_writes_what_was_rejected(stage: Any) -> None:
     Path("data/raw", FRAMES, "Original", "005_f0.jpg").write_bytes(b"")
-    with pytest.raises(RejectedError):
+    with pytest.raises(UserError, match=r"rejected.*; data/rejected\.csv lists what was rejected$"):
         stage.main()
     assert Path("data/rejected.csv").read_text() == (
         f"path,category,reason\n{FRAMES}/Original/005_f0.jpg,Original,could not be decoded: empty file\n"
