@@ -38,11 +38,11 @@ def command_line() -> Namespace:
     parser.add_argument("--arch", default="efficientnet_b7")
     parser.add_argument("--image-size", type=int, default=224)
     parser.add_argument("--batch-size", type=int, default=16, help="of both sides; the original recipe's")
-    parser.add_argument("--frames", type=int, help="whose decisions are compared (500; quick: 96)")
-    parser.add_argument("--rounds", type=int, help="in which both sides are timed (9; quick: 5)")
+    parser.add_argument("--frames", type=int, help="whose decisions are compared (500; quick: 64)")
+    parser.add_argument("--rounds", type=int, help="in which both sides are timed (9; quick: 3)")
     options = parser.parse_args()
-    options.frames = options.frames or (96 if options.quick else 500)
-    options.rounds = options.rounds or (5 if options.quick else 9)
+    options.frames = options.frames or (64 if options.quick else 500)
+    options.rounds = options.rounds or (3 if options.quick else 9)
     return options
 
 
@@ -86,7 +86,7 @@ def main() -> None:
     print(machine())
     print(f"{options.arch}, {options.image_size} px, batches of {options.batch_size}, {options.frames} frames compared")
     model, threshold = trained_model(options.arch)
-    validation = drawn_frames(64 if options.quick else 300, options.image_size, seed=1)
+    validation = drawn_frames(32 if options.quick else 300, options.image_size, seed=1)
     test = drawn_frames(options.frames, options.image_size, seed=2)
     reference = eager(model)
     exact = predict_logits(reference, test, options.batch_size)

@@ -95,12 +95,13 @@ def _unless_worse(
     """``predict``, or the model itself where rounding costs too much AUROC."""
     if name not in ROUNDING:
         return predict
-    exact, rounded = (
-        float(roc_auc_score(validation.labels, predict_logits(each, validation, batch_size)))
-        for each in (model, predict)
+    exact, rounded = (predict_logits(each, validation, batch_size) for each in (model, predict))
+    before, after = (float(roc_auc_score(validation.labels, logits)) for logits in (exact, rounded))
+    loss = before - after
+    print(
+        f"{name}: AUROC of {len(validation)} validation frames {after:.4f}, float32 {before:.4f}, lost {loss:.4f}; "
+        f"decisions at 0.5 that differ: {int(((exact >= 0) != (rounded >= 0)).sum())}"
     )
-    loss = exact - rounded
-    print(f"{name}: AUROC of {len(validation)} validation frames {rounded:.4f}, float32 {exact:.4f}, lost {loss:.4f}")
     if loss < MAX_AUROC_LOSS:
         return predict
     print(f"{name}: refused, since {MAX_AUROC_LOSS} or more is lost; predicting in float32")
