@@ -8,7 +8,6 @@ from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from pytorch_lightning.plugins import LayerSync
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from deepfake_detection.errors import UserError
 
@@ -28,21 +27,6 @@ def own_parts(frames: int, step: int, accumulate: int = 1, world_size: int = 1, 
         if count:
             parts += [part.tolist() for part in np.array_split(shared[rank::world_size], count)]
     return parts
-
-
-def serve(loader: DataLoader[Any], batches: list[list[int]]) -> DataLoader[Any]:
-    """The same loader, for these frames in these batches."""
-    return DataLoader(
-        loader.dataset,
-        batch_sampler=batches,
-        num_workers=loader.num_workers,
-        collate_fn=loader.collate_fn,
-        pin_memory=loader.pin_memory,
-        worker_init_fn=loader.worker_init_fn,
-        multiprocessing_context=loader.multiprocessing_context,
-        prefetch_factor=loader.prefetch_factor,
-        persistent_workers=loader.persistent_workers,
-    )
 
 
 def check_launcher(world_size: int) -> None:

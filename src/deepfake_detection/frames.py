@@ -176,11 +176,4 @@ def derive_seed(*numbers: int) -> int:
 
 def frame_loader(frames: FrameDataset, batch_size: int, num_workers: int = 0) -> DataLoader[tuple[Tensor, Tensor]]:
     """Batches of frames in the data set's order."""
-    return DataLoader(
-        frames,
-        batch_size,
-        num_workers=num_workers,
-        pin_memory=torch.cuda.is_available(),
-        # batch norm cannot train on a single frame
-        drop_last=frames.augment is not None and len(frames) % batch_size == 1,
-    )
+    return DataLoader(frames, batch_size, num_workers=num_workers, pin_memory=torch.cuda.is_available())
