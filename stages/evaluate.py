@@ -1,6 +1,5 @@
 """Evaluates the best checkpoint on the test split, once; validation frames give the threshold."""
 
-import json
 from pathlib import Path
 
 import pandas as pd
@@ -8,6 +7,7 @@ import pandas as pd
 from deepfake_detection.backends import choose_backend
 from deepfake_detection.calibration import choose_threshold
 from deepfake_detection.checkpoint import load_checkpoint
+from deepfake_detection.files import write_csv, write_json
 from deepfake_detection.frames import FrameDataset
 from deepfake_detection.inference import predict_logits
 from deepfake_detection.metrics import class_report, evaluation, prediction_table
@@ -46,10 +46,9 @@ def main() -> None:
     )
     headline = test[~test["category"].isin(params.evaluate.unseen_categories)]
     report = class_report(headline["label"].to_numpy(), headline["probability"].to_numpy(), threshold)
-    test[PREDICTIONS].to_csv("data/predictions.csv", index=False)
-    METRICS.mkdir(exist_ok=True)
-    (METRICS / "test.json").write_text(json.dumps(metrics, indent=2, allow_nan=False) + "\n")
-    (METRICS / "classification_report.json").write_text(json.dumps(report, indent=2) + "\n")
+    write_csv(Path("data/predictions.csv"), test[PREDICTIONS])
+    write_json(METRICS / "test.json", metrics)
+    write_json(METRICS / "classification_report.json", report)
     intervals = metrics["intervals"]
     print(pd.DataFrame({"test frames": {name: metrics[name] for name in intervals}, "95%": intervals}).to_string())
 

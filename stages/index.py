@@ -1,11 +1,9 @@
 """Lists the frames that can be used and those that cannot: data/raw -> data/index.csv, data/rejected.csv."""
 
-import json
 from pathlib import Path
 
-import pandas as pd
-
 from deepfake_detection.errors import UserError
+from deepfake_detection.files import write_csv, write_json
 from deepfake_detection.index import RejectedError, build_index
 from deepfake_detection.layout import OFFICIAL
 from deepfake_detection.official import read_official
@@ -29,17 +27,12 @@ def main() -> None:
             official=read_official(RAW / OFFICIAL) if params.split.strategy == "official" else None,
         )
     except RejectedError as error:
-        _write(error.rejected, REJECTED)
+        write_csv(REJECTED, error.rejected)
         raise UserError(f"{error}; {REJECTED} lists what was rejected") from None
-    _write(index, INDEX)
-    _write(rejected, REJECTED)
-    METRICS.parent.mkdir(exist_ok=True)
-    METRICS.write_text(json.dumps(counts, indent=2) + "\n", encoding="utf-8")
+    write_csv(INDEX, index)
+    write_csv(REJECTED, rejected)
+    write_json(METRICS, counts)
     print(f"index: {counts['frames']} frames of {counts['videos']} videos, {counts['rejected']} files rejected")
-
-
-def _write(table: pd.DataFrame, path: Path) -> None:
-    table.to_csv(path, index=False, lineterminator="\n")
 
 
 if __name__ == "__main__":

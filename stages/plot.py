@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from deepfake_detection.curves import read_curves
+from deepfake_detection.files import write_csv
 from deepfake_detection.logits import sigmoid
 from deepfake_detection.metrics import CLASS_NAMES
 from deepfake_detection.params import load_params
@@ -41,10 +42,10 @@ def main() -> None:
     save_figure(reliability_figure(labels, probabilities, calibrated), PLOTS / "reliability.png")
     save_figure(curves_figure(curves, best_epoch), PLOTS / "learning_curves.png")
     names = pd.DataFrame({"actual": labels, "predicted": called}).replace(dict(enumerate(CLASS_NAMES)))
-    names.to_csv(PLOTS / "confusion_matrix.csv", index=False)
-    roc_table(labels, probabilities).to_csv(PLOTS / "roc.csv", index=False)
-    precision_recall_table(labels, probabilities).to_csv(PLOTS / "precision_recall.csv", index=False)
-    curves.to_csv(PLOTS / "learning_curves.csv", index=False)
+    write_csv(PLOTS / "confusion_matrix.csv", names)
+    write_csv(PLOTS / "roc.csv", roc_table(labels, probabilities))
+    write_csv(PLOTS / "precision_recall.csv", precision_recall_table(labels, probabilities))
+    write_csv(PLOTS / "learning_curves.csv", curves)
 
 
 if __name__ == "__main__":

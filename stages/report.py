@@ -7,9 +7,11 @@ from typing import Any
 import pandas as pd
 
 from deepfake_detection.errors import UserError
+from deepfake_detection.files import replacing
 from deepfake_detection.logits import sigmoid
 from deepfake_detection.params import load_params
 from deepfake_detection.report import PLOTS, ROBUSTNESS_PLOTS, build_context, render_card, render_html
+from deepfake_detection.sidecar import read_sidecar
 from stages import run
 
 METRICS, RAW, REPORT = Path("metrics"), Path("data/raw"), Path("report")
@@ -26,7 +28,7 @@ def main() -> None:
         split=_read(METRICS / "split.json"),
         train=_read(METRICS / "train.json"),
         test=test,
-        sidecar=_read(Path(f"models/best_model_{params.model.arch}.json")),
+        sidecar=read_sidecar(Path(f"models/best_model_{params.model.arch}.json")),
         predictions=predictions,
         raw=RAW,
         pictures={name: METRICS / "plots" / f"{name}.png" for name in PLOTS}
@@ -35,9 +37,9 @@ def main() -> None:
         robustness=_read(robustness) if robustness.exists() else None,
         origin=_read(origin) if origin.exists() else None,
     )
-    REPORT.mkdir(exist_ok=True)
-    (REPORT / "report.html").write_text(render_html(context), encoding="utf-8", newline="\n")
-    (REPORT / "model_card.md").write_text(render_card(context), encoding="utf-8", newline="\n")
+    with replacing(REPORT / "report.html", REPORT / "model_card.md") as (page, card):
+        page.write_text(render_html(context), encoding="utf-8", newline="\n")
+        card.write_text(render_card(context), encoding="utf-8", newline="\n")
     print(f"report: {REPORT / 'report.html'}, {REPORT / 'model_card.md'}")
 
 

@@ -1,6 +1,5 @@
 """Evaluates the best checkpoint on the test split under corruptions of rising severity."""
 
-import json
 from pathlib import Path
 
 import torch
@@ -8,6 +7,7 @@ import torch
 from deepfake_detection.backends import choose_backend
 from deepfake_detection.checkpoint import load_checkpoint
 from deepfake_detection.cpus import cpu_count
+from deepfake_detection.files import write_csv, write_json
 from deepfake_detection.frames import FrameDataset
 from deepfake_detection.params import load_params
 from deepfake_detection.plots import save_figure
@@ -32,15 +32,14 @@ def main() -> None:
         pixels,
         test.groupby("label").sample(frac=share, random_state=params.seed).sort_index(),
         params.evaluate.batch_size,
-        sidecar.get("threshold", 0.5),
+        sidecar["threshold"],
         params.seed,
-        sidecar.get("temperature", 1.0),
+        sidecar["temperature"],
         # an accelerator would wait for the corruptions; two cores are busy with the network
         num_workers=cpu_count() if torch.cuda.is_available() else 0,
     )
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    METRICS.write_text(json.dumps(result, indent=2, allow_nan=False) + "\n")
-    robustness_table(result).to_csv(FOLDER / "robustness.csv", index=False, lineterminator="\n")
+    write_json(METRICS, result)
+    write_csv(FOLDER / "robustness.csv", robustness_table(result))
     save_figure(robustness_heatmap(result), FOLDER / "heatmap.png")
     save_figure(robustness_curves(result), FOLDER / "curves.png")
     print(", ".join(f"{name} {result[name]}" for name in ("clean_auroc", "mean_auroc", "mean_auroc_drop")))

@@ -1,6 +1,5 @@
 """Divides the frames into train, val and test, and looks for what stands on two sides."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +7,7 @@ import pandas as pd
 
 from deepfake_detection.audit import contact_sheet, near_duplicates
 from deepfake_detection.cpus import in_process
+from deepfake_detection.files import replacing, write_csv, write_json
 from deepfake_detection.layout import OFFICIAL, SPLITS
 from deepfake_detection.official import read_official
 from deepfake_detection.params import Params, load_params
@@ -23,9 +23,9 @@ def main() -> None:
     # in a process of its own: the audit, which has several, shall not carry the tables' memory along
     report = in_process(_divide, params)
     audit = near_duplicates(pd.read_csv(SPLITS_CSV, chunksize=PART), RAW)
-    (METRICS / "split").mkdir(parents=True, exist_ok=True)
-    (METRICS / "split.json").write_text(json.dumps(report | {"leak_audit": audit}, indent=2) + "\n")
-    contact_sheet(RAW, audit["pairs"]).save(METRICS / "split" / "leak_audit.png")
+    write_json(METRICS / "split.json", report | {"leak_audit": audit})
+    with replacing(METRICS / "split" / "leak_audit.png") as (part,):
+        contact_sheet(RAW, audit["pairs"]).save(part)
     counts = ", ".join(f"{name} {report[name]['frames']}" for name in SPLITS)
     leaks = f"leaked groups: {report['leaked_groups']} of {report['groups']}"
     print(f"frames: {counts}; {leaks}; near-duplicates across splits: {audit['near_duplicates']}")
@@ -41,7 +41,7 @@ def _divide(params: Params) -> dict[str, Any]:
         seen=params.data.categories.real + params.data.categories.fake,
         official=read_official(RAW / OFFICIAL) if params.split.strategy == "official" else None,
     )
-    pd.DataFrame({"path": index.pop("path"), "split": split}).to_csv(SPLITS_CSV, index=False)
+    write_csv(SPLITS_CSV, pd.DataFrame({"path": index.pop("path"), "split": split}))
     return {"strategy": params.split.strategy} | split_report(index, split)
 
 

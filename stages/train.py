@@ -1,6 +1,5 @@
 """Fine-tunes EfficientNet on the training split and keeps the best epoch; goes on where it was killed."""
 
-import json
 import os
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from pytorch_lightning import seed_everything
 from deepfake_detection.calibration import calibrate
 from deepfake_detection.checkpoint import save_checkpoint
 from deepfake_detection.curves import epoch_log
+from deepfake_detection.files import write_json
 from deepfake_detection.frames import FrameDataset
 from deepfake_detection.inference import predict_logits
 from deepfake_detection.model import build_model
@@ -51,8 +51,7 @@ def main() -> None:
             temperature,
             thresholds,
         )
-        Path("metrics").mkdir(exist_ok=True)
-        Path("metrics/train.json").write_text(json.dumps(summary, indent=2) + "\n")
+        write_json(Path("metrics/train.json"), summary)
 
 
 if __name__ == "__main__":

@@ -7,8 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from deepfake_detection.errors import UserError
+from deepfake_detection.files import replacing
 from deepfake_detection.model import IMAGENET_MEAN, IMAGENET_STD, build_model
+from deepfake_detection.sidecar import read_sidecar
 
 DECISION_THRESHOLD = 0.5  # where the training loss itself is undecided
 
@@ -25,10 +26,8 @@ def save_checkpoint(
 ) -> None:
     """Writes ``path``, readable with ``weights_only=True``, and its sidecar ``path`` with ``.json``.
 
-    ``temperature`` and ``thresholds`` (on the calibrated probability, by rule) come from validation frames.
+    Neither changes before both are written. ``temperature`` and ``thresholds`` (on the calibrated probability, by rule) come from validation frames.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    torch.save({name: value.contiguous() for name, value in state.items()}, path)
     sidecar = {
         "arch": arch,
         "input_size": [image_size, image_size],
@@ -45,16 +44,20 @@ def save_checkpoint(
         "best_epoch": best_epoch,
         "parameters": sum(p.numel() for p in build_model(arch, dropout=0.0).parameters()),
     }
-    path.with_suffix(".json").write_text(json.dumps(sidecar, indent=2) + "\n")
+    with replacing(path, path.with_suffix(".json")) as (weights, described):
+        _save({name: value.contiguous() for name, value in state.items()}, weights)
+        described.write_text(json.dumps(sidecar, indent=2) + "\n")
+
+
+def _save(state: dict[str, Tensor], path: Path) -> None:
+    try:
+        with path.open("wb") as file:  # of a path torch would keep the name in the file, and hide what went wrong
+            torch.save(state, file)
+    except RuntimeError as error:  # raised over the full disk's OSError when torch tidies up
+        raise error.__context__ if isinstance(error.__context__, OSError) else error
 
 
 def load_checkpoint(path: Path) -> tuple[nn.Module, dict[str, Any]]:
     """The model in evaluation mode, and its sidecar. Raises UserError when either is missing or wrong."""
-    try:
-        sidecar: dict[str, Any] = json.loads(path.with_suffix(".json").read_text())
-        arch = sidecar["arch"]
-    except FileNotFoundError:
-        raise UserError(f"{path.with_suffix('.json')}: not there; run `dvc repro train`") from None
-    except (ValueError, KeyError):
-        raise UserError(f"{path.with_suffix('.json')}: not the sidecar of a checkpoint") from None
-    return build_model(arch, dropout=0.0, weights=path).eval(), sidecar
+    sidecar = read_sidecar(path.with_suffix(".json"))
+    return build_model(sidecar["arch"], dropout=0.0, weights=path).eval(), sidecar

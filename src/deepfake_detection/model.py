@@ -4,10 +4,10 @@ Tan and Le 2019, "EfficientNet: Rethinking Model Scaling for Convolutional Neura
 """
 
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import cast
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torchvision.models import get_model
 from torchvision.models.efficientnet import MBConv
@@ -42,24 +42,33 @@ def load_weights(model: nn.Module, path: Path) -> None:
     """Loads a state_dict into a model built here; an ImageNet head is left out."""
     state = read_state_dict(path)
     own = model.state_dict()
-    if "classifier.1.weight" in state and state["classifier.1.weight"].shape[0] != 1:
+    if "classifier.1.weight" in state and state["classifier.1.weight"].shape[:1] != (1,):
         state |= {name: own[name] for name in ("classifier.1.weight", "classifier.1.bias")}
     wrong = [name for name in own if name not in state or state[name].shape != own[name].shape]
     if wrong or len(state) != len(own):
         where = wrong[0] if wrong else next(name for name in state if name not in own)
         raise UserError(f"{path}: not a checkpoint of this architecture (first difference: {where}); see model.arch")
+    for name, value in state.items():
+        if value.layout != torch.strided or value.is_meta or value.is_quantized or value.is_complex():
+            raise UserError(f"{path}: {name} is not a plain tensor of numbers")
+        if not value.isfinite().all():
+            raise UserError(f"{path}: {name} holds NaN or infinite numbers; take another checkpoint or train again")
     model.load_state_dict(state)
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
-    """Reads a plain state_dict, never running what a pickle might hold."""
+    """Reads a plain state_dict, or a ``.safetensors`` file, never running what a pickle might hold."""
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
     except FileNotFoundError:
         raise UserError(f"{path}: no such checkpoint; run the stage that writes it (dvc repro)") from None
-    except (UnpicklingError, RuntimeError, EOFError, KeyError, ValueError):
+    except (OSError, MemoryError):
+        raise  # say something of the machine, not of the file
+    except Exception:  # on malformed files torch's reader raises nearly anything
         raise UserError(f"{path}: not a checkpoint of tensors alone; nothing of it was run") from None
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+    if not isinstance(state, dict) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
+    ):
         raise UserError(f"{path}: not a plain state_dict of tensors")
     return state
 

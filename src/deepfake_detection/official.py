@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 from deepfake_detection.errors import UserError
+from deepfake_detection.files import replacing
 from deepfake_detection.layout import SPLITS
 
 # pinned: a list that changed later would change results without a word
@@ -28,9 +29,10 @@ def fetch_official(source: str, folder: Path, address: str = ADDRESS) -> None:
         _sides(texts)
     except ValueError as error:
         raise UserError(f"official split from {source or address}: {error}; {_by_hand(address)}") from None
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, text in texts.items():
-        (folder / name).write_text(text, encoding="utf-8", newline="")
+    with replacing(folder) as (part,):
+        part.mkdir()
+        for name, text in texts.items():
+            (part / name).write_text(text, encoding="utf-8", newline="")
 
 
 def read_official(folder: Path) -> dict[str, str]:

@@ -15,6 +15,7 @@ from sklearn.metrics import (
 )
 
 from deepfake_detection.calibration import expected_calibration_error, reliability_table
+from deepfake_detection.files import replacing
 from deepfake_detection.metrics import CLASS_NAMES
 
 COLOURS = {"train": "#3b6ea8", "val": "#c8553d"}
@@ -23,8 +24,8 @@ TITLES = {"loss": "Loss (BCE)", "accuracy": "Accuracy", "auroc": "AUROC"}
 
 def save_figure(figure: Figure, path: Path) -> None:
     """Writes a PNG that holds no version and no time, so that equal figures are equal files."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=200, bbox_inches="tight", metadata={"Software": None})
+    with replacing(path) as (part,):
+        figure.savefig(part, dpi=200, bbox_inches="tight", metadata={"Software": None})
 
 
 def confusion_figure(labels: NDArray[np.int64], called: NDArray[np.int64]) -> Figure:

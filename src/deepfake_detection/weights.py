@@ -1,11 +1,11 @@
 """Where the weights come from that training starts with."""
 
-import json
 import shutil
 from pathlib import Path
 from urllib.error import URLError
 
 from deepfake_detection.errors import UserError
+from deepfake_detection.files import replacing, write_json
 
 
 def weights_file(arch: str, weights: str, folder: Path) -> Path | None:
@@ -29,13 +29,14 @@ def fetch_weights(arch: str, weights: str, folder: Path) -> None:
         if path != wanted:
             path.unlink()
     # also keeps DVC from warning of an empty folder
-    (folder / "source.json").write_text(json.dumps({"arch": arch, "weights": weights}, indent=2) + "\n")
+    write_json(folder / "source.json", {"arch": arch, "weights": weights})
     if wanted is None:
         return
     if weights == "imagenet":
         _fetch_imagenet(_imagenet_address(arch), wanted)
     elif Path(weights).is_file():
-        shutil.copyfile(weights, wanted)
+        with replacing(wanted) as (part,):
+            shutil.copyfile(weights, part)
     else:
         raise UserError(f"model.weights: no file {weights}; give none, imagenet or the path of a checkpoint")
 
@@ -60,6 +61,7 @@ def _fetch_imagenet(address: str, to: Path) -> None:
             return
         raise UserError(f"{to}: its SHA-256 begins with {found[: len(digest)]}, not {digest}: {by_hand}")
     try:
-        download_url_to_file(address, str(to), hash_prefix=digest)
+        with replacing(to) as (part,):
+            download_url_to_file(address, str(part), hash_prefix=digest)
     except (URLError, OSError, RuntimeError) as error:
         raise UserError(f"ImageNet weights cannot be downloaded ({error}): {by_hand}") from None
