@@ -37,7 +37,7 @@ def replacing(*paths: Path) -> Iterator[tuple[Path, ...]]:
             _remove(part)
         yield parts
         for part in parts:
-            _flush(part, *part.rglob("*"))
+            _flush(part)
         for part, path in zip(parts, paths, strict=True):
             _put(part, path)
     except BaseException as error:
@@ -75,14 +75,19 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _flush(*paths: Path) -> None:
-    """Waits until files and folders are on the disk: else a power cut could leave a new name without its content."""
-    for path in paths:
-        number = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(number)
-        finally:
-            os.close(number)
+def _flush(path: Path) -> None:
+    """Waits until a file, or a folder and all in it, is on the disk.
+
+    Else a power cut could leave a new name without its content.
+    """
+    if path.is_dir():
+        os.sync()  # one by one takes 2 ms a file: a minute for 30,000 frames
+        return
+    number = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
 
 
 def _put(part: Path, path: Path) -> None:
@@ -98,7 +103,6 @@ def _put(part: Path, path: Path) -> None:
         _remove(old)
     else:
         part.replace(path)
-    _flush(path.parent)
 
 
 def _named(error: OSError, parts: tuple[Path, ...], paths: tuple[Path, ...]) -> OSError | None:
