@@ -1,6 +1,5 @@
 """Outputs that are whole or not there: written beside their place, then put there in one step."""
 
-import errno
 import json
 import os
 import shutil
@@ -112,5 +111,5 @@ def _named(error: OSError, parts: tuple[Path, ...], paths: tuple[Path, ...]) -> 
     for part, path in zip(parts, paths, strict=True):
         for name in names:
             if name == str(part) or name.startswith(f"{part}{os.sep}"):
-                return OSError(error.errno or errno.EIO, words, str(path) + name.removeprefix(str(part)))
-    return None if names else OSError(error.errno or errno.EIO, words, ", ".join(map(str, paths)))
+                return OSError(error.errno, words, str(path) + name.removeprefix(str(part)))
+    return None if names else OSError(error.errno, words, ", ".join(map(str, paths)))

@@ -114,7 +114,7 @@ def _screen_category(
     """
     category, label = of
     listed = _read_list(raw / LISTS / f"{category}.csv", category, label)
-    present = _list_folder(raw / FRAMES / category)
+    present = _list_folder(raw / FRAMES / category, raw.resolve())
     good: list[str] = []
     rejections: list[Rejection] = []
     for name in chain(present, (name for name in listed or () if name not in present)):
@@ -126,13 +126,26 @@ def _screen_category(
     return np.array(sorted(good), dtype=StringDType()), rejections
 
 
-def _list_folder(folder: Path) -> dict[str, bool]:
-    """The names in a folder, hidden ones left out, and whether each is a file."""
+def _list_folder(folder: Path, root: Path) -> dict[str, str]:
+    """The names in a folder, hidden ones left out, each with why it cannot be opened or ""."""
+    if not folder.resolve().is_relative_to(root):
+        raise UserError(f"{folder} is a link that leads out of {root.name}: put the folder itself there")
     try:
         with os.scandir(folder) as entries:
-            return {entry.name: entry.is_file() for entry in entries if not entry.name.startswith(".")}
+            return {entry.name: _closed(entry, root) for entry in entries if not entry.name.startswith(".")}
     except OSError as error:
         raise UserError(f"{folder} cannot be read ({_words(error)}): correct its permissions") from None
+
+
+def _closed(entry: os.DirEntry[str], root: Path) -> str:
+    try:
+        if not entry.is_file():
+            return "not a regular file"
+    except OSError as error:  # a link to itself
+        return _words(error)
+    if entry.is_symlink() and not Path(entry.path).resolve().is_relative_to(root):
+        return "link that leads out of the data"
+    return ""
 
 
 def _read_list(path: Path, category: str, label: int) -> dict[str, str] | None:
@@ -166,7 +179,7 @@ def _read_list(path: Path, category: str, label: int) -> dict[str, str] | None:
 def _screen(
     name: str,
     label: int,
-    present: dict[str, bool],
+    present: dict[str, str],
     listed: dict[str, str] | None,
     official: Mapping[str, str] | None,
 ) -> str:
@@ -179,8 +192,8 @@ def _screen(
         return "listed but missing"
     if listed is not None and name not in listed:
         return "present but unlisted"
-    if not present[name]:
-        return "not a regular file"
+    if present[name]:
+        return present[name]
     if listed and listed[name]:
         return f"label in CSV differs from the category: {listed[name]}"
     match = _STEMS[label].fullmatch(Path(name).stem)

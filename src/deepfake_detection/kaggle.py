@@ -1,6 +1,6 @@
 """Fetches a data set from Kaggle.
 
-kagglehub does the work: its cache under KAGGLEHUB_CACHE (~/.cache/kagglehub) keeps what has arrived,
+kagglehub does the work but for unpacking, which archives.py does: its cache under KAGGLEHUB_CACHE (~/.cache/kagglehub) keeps what has arrived,
 continues a partial archive and skips a finished one. Added here: every failure that a user can mend in
 one line, and no broken leftover in that cache that would fail every later call as well.
 
@@ -12,12 +12,14 @@ import errno
 import json
 import lzma
 import shutil
-import tarfile
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import kagglehub
+import kagglehub.http_resolver
 import requests
 from kagglehub.cache import get_cached_archive_path
 from kagglehub.config import get_kaggle_credentials
@@ -25,18 +27,18 @@ from kagglehub.exceptions import DataCorruptionError
 from kagglehub.handle import parse_dataset_handle
 from kagglehub.tracker import get_accessed_datasources
 
+from deepfake_detection.archives import unpack
 from deepfake_detection.errors import UserError
 
 CREDENTIALS = (
     "a token from https://www.kaggle.com/settings in the environment variable KAGGLE_API_TOKEN "
     "or in the file ~/.kaggle/access_token"
 )
-# What a wrong checksum, bytes that are no archive and a damaged zip or tar raise (found by damaging some):
+# What a wrong checksum, bytes that are no archive and a damaged zip raise (found by damaging some):
 # kagglehub has a type of its own only for the checksum.
 BROKEN_ARCHIVE = (
     DataCorruptionError,
     zipfile.BadZipFile,
-    tarfile.TarError,
     zlib.error,
     lzma.LZMAError,
     EOFError,
@@ -52,8 +54,8 @@ def download_kaggle(handle: str) -> tuple[Path, int]:
     is not downloaded again, and an interrupted download goes on where it stopped.
 
     Raises UserError, in one line, for a malformed handle, unreadable credentials, a refusal by Kaggle
-    (401, 403, 404 and the rest), a connection that fails or breaks off, an archive that is broken or differs
-    from its checksum, and a disk that is full or cannot be written. The same call again is then safe: it
+    (401, 403, 404 and the rest), a connection that fails or breaks off, an archive that is broken, differs
+    from its checksum or holds what ``archives.unpack`` refuses, and a disk that is full or cannot be written. The same call again is then safe: it
     continues a partial archive and starts a broken one afresh.
     """
     try:
@@ -70,7 +72,8 @@ def download_kaggle(handle: str) -> tuple[Path, int]:
     cached = Path(get_cached_archive_path(dataset)).parent
     _unmark_missing(cached)
     try:
-        path = Path(kagglehub.dataset_download(handle))
+        with _unpacking_with_care():
+            path = Path(kagglehub.dataset_download(handle))
     except json.JSONDecodeError:
         raise UserError(
             f"what answers in place of Kaggle for {handle} is not its API: look for a proxy or a login page in between"
@@ -81,6 +84,12 @@ def download_kaggle(handle: str) -> tuple[Path, int]:
         raise UserError(
             f"the connection to Kaggle failed for {handle} ({_cause(error)}): check the network and its proxy, "
             "then run this again, it keeps what has arrived"
+        ) from None
+    except UserError as error:
+        _discard_unfinished(cached)
+        raise UserError(
+            f"the archive that came for {handle} is not safe to unpack and was deleted ({error}): set data.kaggle to "
+            "another version, and tell the data set's owner"
         ) from None
     except (*BROKEN_ARCHIVE, OSError) as error:
         # A damaged archive also shows as a seek to a negative place, or as gzip's and bz2's OSError without a number.
@@ -95,6 +104,18 @@ def download_kaggle(handle: str) -> tuple[Path, int]:
             "run this again to download it afresh; if it stays so, set data.kaggle to another version"
         ) from None
     return path, get_accessed_datasources()[dataset]
+
+
+@contextmanager
+def _unpacking_with_care() -> Iterator[None]:
+    # kagglehub 1.0 unpacks within its download and has no place for a look into the archive before that: it stops
+    # none that grows without bounds. Should it lose this function, the next line fails and nothing is unpacked.
+    theirs = kagglehub.http_resolver._extract_archive
+    kagglehub.http_resolver._extract_archive = lambda archive, folder: unpack(Path(archive), Path(folder))
+    try:
+        yield
+    finally:
+        kagglehub.http_resolver._extract_archive = theirs
 
 
 def _unmark_missing(cached: Path) -> None:

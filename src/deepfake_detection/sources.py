@@ -10,11 +10,13 @@ from deepfake_detection.errors import UserError
 from deepfake_detection.layout import FRAMES, LISTS
 
 
-def lay_out(folder: Path, categories: list[str], raw: Path) -> None:
+def lay_out(folder: Path, categories: list[str], raw: Path, trusted: bool = True) -> None:
     """Puts the wanted categories of ``folder`` into ``raw``: hard links where possible, else copies.
 
     ``folder`` holds ``FF++C32-Frames/<Category>/`` and perhaps ``CSVs/<Category>.csv``, as the
-    Kaggle data set does. Raises UserError when it or one of the categories is not there.
+    Kaggle data set does. Symbolic links are followed, out of ``folder`` only if that is ``trusted``: a
+    user's own may gather frames from several disks. Raises UserError when ``folder`` or one of the
+    categories is not there, and for a link that is not followed.
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; data.local_dir must name one that holds {FRAMES}/")
@@ -26,8 +28,17 @@ def lay_out(folder: Path, categories: list[str], raw: Path) -> None:
             raise UserError(f"{frames}: no category {category} (there is {there}); see data.categories")
     files = [path for category in categories for path in sorted((frames / category).iterdir()) if path.is_file()]
     files += [path for category in categories if (path := folder / LISTS / f"{category}.csv").is_file()]
+    if not trusted:
+        _require_inside(folder, files)
     for path in tqdm(files, "laying out frames", unit="file"):
         _link(path, raw / path.relative_to(folder))
+
+
+def _require_inside(folder: Path, files: list[Path]) -> None:
+    root = folder.resolve()
+    for path in files:
+        if not path.resolve().is_relative_to(root):
+            raise UserError(f"{path}: a link that leads out of {folder}; remove that folder and run this again")
 
 
 def _link(path: Path, to: Path) -> None:

@@ -2,12 +2,9 @@
 
 import errno
 import math
-import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
@@ -15,17 +12,7 @@ import pytest
 
 from deepfake_detection.errors import UserError
 from deepfake_detection.files import replacing, write_csv, write_json
-
-
-@contextmanager
-def file_size_limit(size: int) -> Iterator[None]:
-    """Writing beyond ``size`` bytes fails as on a full disk, with EFBIG: Python ignores SIGXFSZ."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+from tests.disks import file_size_limit
 
 
 @pytest.fixture

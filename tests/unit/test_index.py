@@ -267,8 +267,48 @@ def test_linked_frame_is_indexed(raw: Path) -> None:
     assert build(raw)[1].empty
 
 
+def test_link_out_of_the_data_is_rejected(raw: Path) -> None:
+    path = raw / FRAMES / "Original" / "005_f0.jpg"
+    path.symlink_to(path.rename(raw.parent / "elsewhere.jpg"))
+    assert only_rejected(raw)[2] == "link that leads out of the data"
+
+
+def test_link_that_leads_nowhere_is_rejected(raw: Path) -> None:
+    path = raw / FRAMES / "Original" / "005_f0.jpg"
+    path.unlink()
+    path.symlink_to(path)
+    assert only_rejected(raw)[2] == "too many levels of symbolic links"
+    path.unlink()
+    path.symlink_to("not there.jpg")
+    assert only_rejected(raw)[2] == "not a regular file"
+
+
+def test_category_linked_from_outside_is_an_error(raw: Path) -> None:
+    path = raw / FRAMES / "Original"
+    path.symlink_to(path.rename(raw.parent / "elsewhere"))
+    with pytest.raises(UserError, match=r"Original is a link that leads out of raw: put the folder"):
+        build(raw)
+
+
+def test_row_with_a_nul_byte_is_rejected(raw: Path) -> None:
+    write_list(raw, "Deepfakes", [f"{name},Deepfakes" for name in [*NAMES["Deepfakes"], "005_010_f0.jpg\0.jpg"]])
+    assert only_rejected(raw)[1:] == ("Deepfakes", "listed but missing")
+
+
 @pytest.mark.parametrize(
-    "name", ["/005_f0.jpg", "../Original/005_f0.jpg", "..", "sub/005_f0.jpg", r"C:\005_f0.jpg", r"..\005_f0.jpg", ""]
+    "name",
+    [
+        "/005_f0.jpg",
+        "/etc/passwd",
+        "../../../../etc/passwd",
+        "../Original/005_f0.jpg",
+        "..",
+        "sub/005_f0.jpg",
+        r"C:\005_f0.jpg",
+        r"\\host\share\005_f0.jpg",
+        r"..\005_f0.jpg",
+        "",
+    ],
 )
 def test_row_that_leaves_the_category_folder_is_rejected(raw: Path, name: str) -> None:
     write_list(raw, "Deepfakes", [f"{name},Deepfakes" for name in [*NAMES["Deepfakes"], name]])

@@ -1,7 +1,10 @@
 """The real kagglehub client against a Kaggle of our own on the loopback."""
 
-import resource
+import io
 import shutil
+import stat
+import tarfile
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +12,7 @@ import pytest
 
 from deepfake_detection.errors import UserError
 from deepfake_detection.kaggle import download_kaggle
+from tests.disks import file_size_limit
 from tests.kaggle_server import Kaggle, zipped
 
 MIB = 1 << 20
@@ -174,7 +178,7 @@ def test_a_wrong_checksum_is_refused(kaggle: Kaggle) -> None:
     assert files_in(download_kaggle("owner/name")[0]) == LAYOUT
 
 
-@pytest.mark.parametrize(("archive", "reason"), [(b"<html>busy</html>", "archive type"), (DAMAGED, "Bad CRC-32")])
+@pytest.mark.parametrize(("archive", "reason"), [(b"<html>busy</html>", "not a zip file"), (DAMAGED, "Bad CRC-32")])
 def test_a_broken_archive_leaves_nothing(kaggle: Kaggle, archive: bytes, reason: str) -> None:
     kaggle.archive = archive
     kaggle.md5_of = None
@@ -196,12 +200,70 @@ def test_a_half_unpacked_folder_is_not_complete(kaggle: Kaggle) -> None:
 
 
 def test_a_full_disk(kaggle: Kaggle, tmp_path: Path) -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (MIB // 2, hard))
-    try:
+    with file_size_limit(MIB // 2):
         message = failure()
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert str(tmp_path / "cache") in message
     assert "KAGGLEHUB_CACHE" in message
     assert files_in(download_kaggle("owner/name")[0]) == LAYOUT
+
+
+def with_member(name: str, kind: int = stat.S_IFREG, content: bytes = b"x", declared: int | None = None) -> bytes:
+    """The data set with one more member, that its list of members may say to be ``declared`` bytes long."""
+    buffer = io.BytesIO(ARCHIVE)
+    with zipfile.ZipFile(buffer, "a", zipfile.ZIP_DEFLATED) as archive:
+        member = zipfile.ZipInfo(name)
+        member.filename = name  # ZipInfo cleans it on some systems
+        member.external_attr = (kind | 0o644) << 16
+        archive.writestr(member, content, zipfile.ZIP_DEFLATED)
+        if declared is not None:
+            member.file_size = declared
+    return buffer.getvalue()
+
+
+def tarred(member: tarfile.TarInfo) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        archive.addfile(member, io.BytesIO(bytes(member.size)))
+    return buffer.getvalue()
+
+
+OUTSIDE, LINK, BOMB = "would lie outside the folder", "is a link or a device", "more than 100 times its size"
+
+
+@pytest.mark.parametrize(
+    ("archive", "reason"),
+    [
+        (with_member("../../../../../evil"), OUTSIDE),
+        (with_member("CSVs/../../../../../../evil"), OUTSIDE),
+        (with_member("/tmp/evil"), OUTSIDE),  # noqa: S108, refused
+        (with_member(r"..\..\evil"), OUTSIDE),
+        (with_member(r"C:\evil"), OUTSIDE),
+        (with_member("evil", stat.S_IFLNK, b"/etc/passwd"), LINK),
+        (with_member("evil", stat.S_IFIFO), LINK),
+        (with_member("evil", stat.S_IFCHR), LINK),
+        (with_member("evil", content=bytes(MIB), declared=1 << 40), BOMB),
+        (with_member("evil", content=bytes(16 * MIB), declared=10), "is broken"),  # more than it says
+        (tarred(tarfile.TarInfo("../../../../../evil")), "is broken"),
+    ],
+)
+def test_an_unsafe_archive_is_refused_and_leaves_nothing(
+    kaggle: Kaggle, tmp_path: Path, archive: bytes, reason: str
+) -> None:
+    kaggle.archive = kaggle.md5_of = archive
+    message = failure()
+    assert "owner/name" in message
+    assert reason in message
+    assert "deleted" in message
+    assert files_in(tmp_path) == {}
+    kaggle.archive = kaggle.md5_of = ARCHIVE
+    assert files_in(download_kaggle("owner/name")[0]) == LAYOUT
+
+
+def test_an_archive_that_does_not_fit_unpacked_stays_until_there_is_room(
+    kaggle: Kaggle, small_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KAGGLEHUB_CACHE", str(small_disk))
+    kaggle.archive = kaggle.md5_of = zipped({"a": bytes(MIB // 2), "b": bytes(MIB // 4)})
+    assert "make room" in failure()
+    (kept,) = files_in(small_disk).values()
+    assert kept == kaggle.archive
