@@ -1,5 +1,7 @@
 import io
+import resource
 import struct
+import time
 import warnings
 import zlib
 from pathlib import Path
@@ -10,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from deepfake_detection.images import UnreadableImageError, read_rgb
+from deepfake_detection.images import MAX_BYTES, MAX_PIXELS, MAX_SCANNED, UnreadableImageError, read_rgb
 from tests.permissions import open_folder, unprivileged
 
 NOISE = np.random.default_rng(0).integers(0, 256, (24, 40, 3), dtype=np.uint8)
@@ -187,3 +189,103 @@ def test_unreadable_file_is_named() -> None:
         path.chmod(0)
         with unprivileged(), pytest.raises(UnreadableImageError, match=r"^permission denied$"):
             read_rgb(path)
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def one_bit_png(side: int) -> bytes:
+    """A whole black square, row by row."""
+    deflate = zlib.compressobj(1)
+    rows = [deflate.compress(bytes(1 + side // 8)) for _ in range(side)]
+    header = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
+    parts = [(b"IHDR", header), (b"IDAT", b"".join(rows) + deflate.flush()), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(kind, data) for kind, data in parts)
+
+
+def segment(marker: int, data: bytes) -> bytes:
+    return bytes([0xFF, marker]) + struct.pack(">H", len(data) + 2) + data
+
+
+def many_scans_jpeg(side: int, scans: int) -> bytes:
+    """A grey square of ``side`` pixels in a few kB, whose coefficients are refined ``scans`` times, by nothing."""
+    blocks = (side // 8) ** 2
+    runs = "".join("0" + "1" * 13 + "0" for _ in range(-(-blocks // 32_766)))  # each ends as many blocks
+    bits = runs + "1" * (-len(runs) % 8)
+    nothing = bytes(int(bits[i : i + 8], 2) for i in range(0, len(bits), 8)).replace(b"\xff", b"\xff\0")
+    tables = segment(0xDB, bytes([0] + [1] * 64))
+    tables += segment(0xC4, bytes([0x00, 1] + [0] * 15 + [0])) + segment(0xC4, bytes([0x10, 1] + [0] * 15 + [0xE0]))
+    frame = segment(0xC2, struct.pack(">BHHB", 8, side, side, 1) + bytes([1, 0x11, 0]))
+    dc = segment(0xDA, bytes([1, 1, 0, 0, 0, 0])) + bytes(blocks // 8)
+    first, refined = (segment(0xDA, bytes([1, 1, 0, 1, 63, bit])) + nothing for bit in (1, 0x10))
+    return b"\xff\xd8" + tables + frame + dc + first + refined * scans + b"\xff\xd9"
+
+
+def refused(path: Path, content: bytes) -> tuple[str, float]:
+    """Why, and after how many seconds."""
+    path.write_bytes(content)
+    start = time.process_time()
+    with pytest.raises(UnreadableImageError) as caught:
+        read_rgb(path)
+    return str(caught.value), time.process_time() - start
+
+
+def test_a_huge_picture_is_refused_before_it_takes_time_or_memory(tmp_path: Path) -> None:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    content = one_bit_png(50_000)
+    assert len(content) < 2**20 * 2
+    reason, seconds = refused(tmp_path / "a.png", content)
+    assert reason == "too many pixels"
+    assert seconds < 0.5
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**17  # KiB; the picture has 2.5 GB
+
+
+def test_a_jpeg_of_very_many_scans_is_refused(tmp_path: Path) -> None:
+    path, side = tmp_path / "a.jpg", 1024
+    within = MAX_SCANNED // side**2
+    path.write_bytes(many_scans_jpeg(side, within - 2))
+    start = time.process_time()
+    assert read_rgb(path).shape == (side, side, 3)
+    assert time.process_time() - start < 10  # 0.9 s on two busy cores
+    content = many_scans_jpeg(side, 100 * within)  # would take minutes
+    assert len(content) < 3 * 2**20
+    reason, seconds = refused(path, content)
+    assert reason == "too much work to decode"
+    assert seconds < 0.5
+
+
+def test_a_camera_jpeg_in_scans_is_within_bounds() -> None:
+    picture = io.BytesIO(encode(Image.fromarray(NOISE), "JPEG", progressive=True))
+    scans = picture.getvalue().count(b"\xff\xda")
+    assert 5 < scans <= MAX_SCANNED // MAX_PIXELS
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        JPEG[:2] + segment(0xFE, b"") * 600_000 + JPEG[2:],
+        PNG[:33] + chunk(b"teSt", b"") * 600_000 + PNG[33:],
+    ],
+)
+def test_a_file_of_very_many_pieces_is_refused(tmp_path: Path, content: bytes) -> None:
+    reason, seconds = refused(tmp_path / "a.jpg", content)
+    assert reason == "too much work to decode"
+    assert seconds < 10  # 3 s on two busy cores
+
+
+def test_a_file_of_very_many_bytes_is_refused_unread(tmp_path: Path) -> None:
+    path = tmp_path / "a.bmp"
+    with path.open("wb") as file:
+        file.truncate(MAX_BYTES + 1)
+    with pytest.raises(UnreadableImageError, match=r"^too many bytes$"):
+        read_rgb(path)
+
+
+@pytest.mark.parametrize(("kind", "options"), [("PNG", {}), ("WEBP", {"lossless": True})])
+def test_of_an_animation_the_first_picture_is_read(tmp_path: Path, kind: str, options: dict[str, Any]) -> None:
+    later = [Image.new("RGB", (40, 24), (number, 0, 0)) for number in range(200)]
+    pixels = read(tmp_path / "a.png", Image.fromarray(NOISE), kind, save_all=True, append_images=later, **options)
+    with Image.open(tmp_path / "a.png") as animation:
+        assert getattr(animation, "n_frames", 1) == 201
+    np.testing.assert_array_equal(pixels, NOISE)
