@@ -20,6 +20,7 @@ from deepfake_detection.plots import (
     roc_table,
     save_figure,
 )
+from deepfake_detection.tables import read_predictions
 from stages import run
 
 PLOTS = Path("metrics/plots")
@@ -27,7 +28,7 @@ PLOTS = Path("metrics/plots")
 
 def main() -> None:
     params = load_params()
-    table = pd.read_csv("data/predictions.csv")
+    table = read_predictions(Path("data/predictions.csv"))
     table = table[~table["category"].isin(params.evaluate.unseen_categories)]
     labels, probabilities = table["label"].to_numpy(), table["probability"].to_numpy()
     test = json.loads(Path("metrics/test.json").read_text())

@@ -4,14 +4,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from deepfake_detection.errors import UserError
 from deepfake_detection.files import replacing
 from deepfake_detection.logits import sigmoid
 from deepfake_detection.params import load_params
 from deepfake_detection.report import PLOTS, ROBUSTNESS_PLOTS, build_context, render_card, render_html
 from deepfake_detection.sidecar import read_sidecar
+from deepfake_detection.tables import read_predictions
 from stages import run
 
 METRICS, RAW, REPORT = Path("metrics"), Path("data/raw"), Path("report")
@@ -21,7 +20,7 @@ def main() -> None:
     params = load_params()
     robustness, origin = METRICS / "robustness.json", RAW / "source.json"
     test = _read(METRICS / "test.json")
-    predictions = pd.read_csv("data/predictions.csv", dtype={"path": str, "category": str}, keep_default_na=False)
+    predictions = read_predictions(Path("data/predictions.csv"))
     predictions["calibrated"] = sigmoid(predictions["logit"].to_numpy() / test["temperature"])
     context = build_context(
         index=_read(METRICS / "index.json"),

@@ -26,7 +26,8 @@ def save_checkpoint(
 ) -> None:
     """Writes ``path``, readable with ``weights_only=True``, and its sidecar ``path`` with ``.json``.
 
-    Neither changes before both are written. ``temperature`` and ``thresholds`` (on the calibrated probability, by rule) come from validation frames.
+    Neither changes before both are written. ``temperature`` and ``thresholds`` (on the calibrated
+    probability, by rule) come from validation frames.
     """
     sidecar = {
         "arch": arch,
@@ -54,7 +55,7 @@ def _save(state: dict[str, Tensor], path: Path) -> None:
         with path.open("wb") as file:  # of a path torch would keep the name in the file, and hide what went wrong
             torch.save(state, file)
     except RuntimeError as error:  # raised over the full disk's OSError when torch tidies up
-        raise error.__context__ if isinstance(error.__context__, OSError) else error
+        raise (error.__context__ if isinstance(error.__context__, OSError) else error) from None
 
 
 def load_checkpoint(path: Path) -> tuple[nn.Module, dict[str, Any]]:

@@ -1,8 +1,9 @@
 """Fetches a data set from Kaggle.
 
-kagglehub does the work but for unpacking, which archives.py does: its cache under KAGGLEHUB_CACHE (~/.cache/kagglehub) keeps what has arrived,
-continues a partial archive and skips a finished one. Added here: every failure that a user can mend in
-one line, and no broken leftover in that cache that would fail every later call as well.
+kagglehub does the work but for unpacking, which archives.py does: its cache under KAGGLEHUB_CACHE
+(~/.cache/kagglehub) keeps what has arrived, continues a partial archive and skips a finished one. Added
+here: every failure that a user can mend in one line, and no broken leftover in that cache that would fail
+every later call as well.
 
 kagglehub 1.0 reports nothing home beyond the download's own requests, whose user agent names its version,
 and writes a log file only if KAGGLE_LOGGING_ENABLED is set: there is nothing to turn off.
@@ -55,8 +56,8 @@ def download_kaggle(handle: str) -> tuple[Path, int]:
 
     Raises UserError, in one line, for a malformed handle, unreadable credentials, a refusal by Kaggle
     (401, 403, 404 and the rest), a connection that fails or breaks off, an archive that is broken, differs
-    from its checksum or holds what ``archives.unpack`` refuses, and a disk that is full or cannot be written. The same call again is then safe: it
-    continues a partial archive and starts a broken one afresh.
+    from its checksum or holds what ``archives.unpack`` refuses, and a disk that is full or cannot be
+    written. The same call again is then safe: it continues a partial archive and starts a broken one afresh.
     """
     try:
         dataset = parse_dataset_handle(handle)

@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from deepfake_detection.errors import UserError
-from deepfake_detection.tables import read_index
+from deepfake_detection.tables import read_index, read_splits
 
 PIXELS, ROWS = "pixels.npy", "index.csv"
 
@@ -15,10 +15,16 @@ PIXELS, ROWS = "pixels.npy", "index.csv"
 def open_prepared(folder: Path, splits_csv: Path) -> tuple[NDArray[np.uint8], pd.DataFrame]:
     """The memory-mapped pixels, and the index of their rows with each frame's ``split``.
 
-    Raises UserError when the splits are not those of these frames.
+    Raises UserError when one of them is missing or damaged, or when the splits are not those of these frames.
     """
     rows = read_index(folder / ROWS)
-    splits = pd.read_csv(splits_csv)
+    splits = read_splits(splits_csv)
     if not splits["path"].equals(rows["path"]):
         raise UserError(f"{splits_csv} and {folder} do not list the same frames; run `dvc repro`")
-    return np.load(folder / PIXELS, mmap_mode="r"), rows.assign(split=splits["split"])
+    try:
+        pixels = np.load(folder / PIXELS, mmap_mode="r")
+    except (ValueError, EOFError):  # half a file, or Python objects, which are never unpickled
+        raise UserError(f"{folder / PIXELS}: not an array of pixels; run `dvc repro prepare`") from None
+    if pixels.dtype != np.uint8 or pixels.ndim != 4 or len(pixels) != len(rows) or pixels.shape[3] != 3:
+        raise UserError(f"{folder / PIXELS}: not the pixels of {len(rows)} frames; run `dvc repro prepare`")
+    return pixels, rows.assign(split=splits["split"])

@@ -43,18 +43,22 @@ def test_a_file_and_a_folder_are_replaced_when_both_are_written(folder: Path) ->
 
 @pytest.mark.parametrize("error", [ValueError("no"), KeyboardInterrupt(), SystemExit(1)])
 def test_what_fails_leaves_the_old_and_nothing_else(folder: Path, error: BaseException) -> None:
-    with pytest.raises(type(error)), replacing(folder / "file", folder / "folder") as (file, inside):
-        file.write_text("new")
-        inside.mkdir()
-        (inside / "other").write_text("new")
-        raise error
+    def fail() -> None:
+        with replacing(folder / "file", folder / "folder") as (file, inside):
+            file.write_text("new")
+            inside.mkdir()
+            (inside / "other").write_text("new")
+            raise error
+
+    with pytest.raises(type(error)):
+        fail()
     assert content(folder) == OLD
 
 
 def test_neither_of_two_changes_when_the_second_is_not_written(folder: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="folder/other"):
-        with replacing(folder / "file", folder / "folder" / "other") as (file, _):
-            file.write_text("new")
+    outputs = replacing(folder / "file", folder / "folder" / "other")
+    with pytest.raises(FileNotFoundError, match="folder/other"), outputs as (file, _):
+        file.write_text("new")
     assert content(folder) == OLD
 
 
@@ -110,10 +114,15 @@ def test_a_full_disk_names_the_output_not_the_temporary_file(folder: Path) -> No
     with file_size_limit(1000), pytest.raises(OSError, match=r"/out/file'$") as caught:
         write_csv(folder / "file", table)
     assert caught.value.errno == errno.EFBIG
-    with file_size_limit(1000), pytest.raises(OSError, match=r"/out/folder'$"), replacing(folder / "folder") as (part,):
-        part.mkdir()
-        (part / "fits").write_text("new")
-        (part / "too large").write_bytes(bytes(10_000))
+
+    def fill() -> None:
+        with replacing(folder / "folder") as (part,):
+            part.mkdir()
+            (part / "fits").write_text("new")
+            (part / "too large").write_bytes(bytes(10_000))
+
+    with file_size_limit(1000), pytest.raises(OSError, match=r"/out/folder'$"):
+        fill()
     assert content(folder) == OLD
 
 

@@ -1,17 +1,21 @@
 """The network, its initialisation and what it loads."""
 
+import json
 import pickle
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 from torchvision.models import efficientnet_b0
 from torchvision.models.efficientnet import MBConv
 
 from deepfake_detection.checkpoint import load_checkpoint, save_checkpoint
 from deepfake_detection.errors import UserError
-from deepfake_detection.model import build_model
+from deepfake_detection.model import build_model, load_weights
+from tests.disks import file_size_limit
 
 
 def test_b7_has_as_many_parameters_as_its_paper_less_999_classes() -> None:
@@ -88,3 +92,121 @@ def test_what_is_no_checkpoint_of_this_network_is_one_line(tmp_path: Path) -> No
 def test_checkpoint_without_its_sidecar_says_so(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"best\.json: not there"):
         load_checkpoint(tmp_path / "best.pth")
+
+
+CATEGORIES = {"real": ["Original"], "fake": ["X"]}
+HEAD = "classifier.1.weight"
+
+
+def tiny() -> nn.Module:
+    """Weights of the head's names, without a network to build."""
+    return nn.ModuleDict({"classifier": nn.Sequential(nn.Dropout(), nn.Linear(8, 1))})
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint of some tensors, and a sidecar; not to be changed."""
+    path = tmp_path_factory.mktemp("models") / "best_model_efficientnet_b0.pth"
+    save_checkpoint(path, {"a": torch.zeros(100_000)}, "efficientnet_b0", 96, CATEGORIES, 3)
+    return path
+
+
+def test_safetensors_are_read(tmp_path: Path) -> None:
+    model, path = tiny(), tmp_path / "mine.safetensors"
+    state = {name: torch.rand(value.shape) for name, value in model.state_dict().items()}
+    save_file(state, path)
+    load_weights(model, path)
+    assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
+    path.write_bytes(b"\xff" * 100)
+    with pytest.raises(UserError, match="not a checkpoint of tensors alone"):
+        load_weights(model, path)
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (torch.full((1, 8), torch.nan), f"{HEAD} holds NaN or infinite"),
+        (torch.full((1, 8), torch.inf), f"{HEAD} holds NaN or infinite"),
+        (torch.zeros(1, 8).to_sparse(), f"{HEAD} is not a plain tensor"),
+        (torch.zeros(1, 8, device="meta"), f"{HEAD} is not a plain tensor"),
+        (torch.zeros(1, 8, dtype=torch.complex64), f"{HEAD} is not a plain tensor"),
+        (torch.zeros(1, 9), "not a checkpoint of this architecture"),
+        ("text", "not a plain state_dict"),
+    ],
+)
+def test_weights_that_no_training_gives_are_refused(tmp_path: Path, value: Any, reason: str) -> None:
+    torch.save(tiny().state_dict() | {HEAD: value}, tmp_path / "mine.pth")
+    with pytest.raises(UserError, match=reason) as caught:
+        load_weights(tiny(), tmp_path / "mine.pth")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_head_without_dimensions_is_left_out_as_that_of_imagenet(tmp_path: Path) -> None:
+    torch.save(tiny().state_dict() | {HEAD: torch.tensor(1.0)}, tmp_path / "mine.pth")
+    model = tiny()
+    own = model.state_dict()[HEAD].clone()
+    load_weights(model, tmp_path / "mine.pth")
+    assert torch.equal(model.state_dict()[HEAD], own)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"arch": "resnet50"},
+        {"arch": "efficientnet_b0\n"},
+        {"arch": ["efficientnet_b0"]},
+        {"temperature": 0},
+        {"temperature": -1.0},
+        {"temperature": float("nan")},
+        {"temperature": float("inf")},
+        {"temperature": 10**400},
+        {"temperature": "1"},
+        {"threshold": 1.5},
+        {"thresholds": {"a\nb": 2.0}},
+        {"thresholds": [0.5]},
+        {"input_size": [96]},
+        {"input_size": [96, -1]},
+        {"categories": {"real": ["<script>"], "fake": ["X"]}},
+        {"categories": {"real": [], "fake": ["X"]}},
+        {"std": [0.2, 0.2, 0.0]},
+    ],
+)
+def test_a_hostile_sidecar_is_one_line_that_names_the_key(tmp_path: Path, saved: Path, change: dict[str, Any]) -> None:
+    sidecar = json.loads(saved.with_suffix(".json").read_text())
+    (tmp_path / "x.json").write_text(json.dumps(sidecar | change))
+    with pytest.raises(UserError, match=rf"x\.json: not the sidecar of a checkpoint \({next(iter(change))}") as caught:
+        load_checkpoint(tmp_path / "x.pth")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b"\xff", b"[" * 100_000, b'{"arch": ' + b"1" * 10_000 + b"}"])
+def test_what_is_no_sidecar_is_one_line(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "x.json").write_bytes(content)
+    with pytest.raises(UserError, match="not the sidecar of a checkpoint") as caught:
+        load_checkpoint(tmp_path / "x.pth")
+    assert "\n" not in str(caught.value)
+
+
+def test_damaged_checkpoints_are_one_line(tmp_path: Path, saved: Path) -> None:
+    content = saved.read_bytes()
+    for end in (1, 100, len(content) // 2, len(content) - 1):
+        (tmp_path / "x.pth").write_bytes(content[:end])
+        with pytest.raises(UserError, match="not a checkpoint of tensors alone"):
+            load_weights(tiny(), tmp_path / "x.pth")
+
+
+def test_a_full_disk_leaves_the_earlier_checkpoint_and_sidecar(saved: Path) -> None:
+    before = {path.name: path.read_bytes() for path in saved.parent.iterdir()}
+    assert len(before) == 2
+    for limit in (1000, len(before[saved.name]) - 1):
+        with (
+            file_size_limit(limit),
+            pytest.raises(OSError, match=r"File too large: '.*best_model_efficientnet_b0\.pth"),
+        ):
+            save_checkpoint(saved, {"a": torch.ones(100_000)}, "efficientnet_b0", 64, CATEGORIES, 5)
+        assert {path.name: path.read_bytes() for path in saved.parent.iterdir()} == before
+
+
+def test_the_same_weights_are_the_same_bytes_under_any_name(tmp_path: Path, saved: Path) -> None:
+    save_checkpoint(tmp_path / "x.pth", {"a": torch.zeros(100_000)}, "efficientnet_b0", 96, CATEGORIES, 3)
+    assert (tmp_path / "x.pth").read_bytes() == saved.read_bytes()

@@ -197,6 +197,27 @@ def test_names_are_text_never_markup(inputs: dict[str, Any]) -> None:
     assert "| &lt;script&gt;alert(1)&lt;\\|script&gt; | yes | 180 |" in card
 
 
+def test_a_file_name_cannot_leave_its_attribute_or_table(inputs: dict[str, Any]) -> None:
+    name = '005_f0" onerror="alert(1)" \'><script>alert(2)</script>|`[x](javascript:3).jpg'
+    predictions = inputs["predictions"]
+    path, category = f"FF++C32-Frames/Original/{name.replace('/', ':')}", f"{name}/Original"
+    picture = inputs["raw"] / path
+    (inputs["raw"] / predictions.loc[1, "path"]).rename(picture)
+    predictions.loc[1, ["path", "category"]] = [path, category]
+    inputs["split"]["leak_audit"]["pairs"][0]["paths"][1] = path
+    inputs["index"]["categories"] = {category: {"frames": 1, "videos": 1}}
+    context = build_context(**inputs)
+    page, card = render_html(context), render_card(context)
+    read = Page(page)
+    assert any(path in attrs.get("alt", "") for attrs in read.all("img"))  # whole, as text
+    assert not any(element == "script" for element, _ in read.elements)
+    assert not any(attribute.startswith("on") for _, attrs in read.elements for attribute in attrs)
+    assert "<script" not in card
+    (row,) = [line for line in card.splitlines() if "onerror" in line]
+    assert "](javascript" not in row.replace("\\]", "")
+    assert len(re.findall(r"(?<!\\)\|", row)) == 4
+
+
 @pytest.mark.parametrize(
     ("text", "escaped"),
     [
