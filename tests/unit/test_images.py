@@ -261,17 +261,11 @@ def test_a_camera_jpeg_in_scans_is_within_bounds() -> None:
     assert 5 < scans <= MAX_SCANNED // MAX_PIXELS
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        JPEG[:2] + segment(0xFE, b"") * 600_000 + JPEG[2:],
-        PNG[:33] + chunk(b"teSt", b"") * 600_000 + PNG[33:],
-    ],
-)
-def test_a_file_of_very_many_pieces_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_a_file_of_very_many_pieces_is_refused(tmp_path: Path) -> None:
+    content = JPEG[:2] + segment(0xFE, b"") * 600_000 + JPEG[2:]
     reason, seconds = refused(tmp_path / "a.jpg", content)
     assert reason == "too much work to decode"
-    assert seconds < 10  # 3 s on two busy cores
+    assert seconds < 10  # 1 s on two busy cores
 
 
 def test_a_file_of_very_many_bytes_is_refused_unread(tmp_path: Path) -> None:

@@ -1,0 +1,126 @@
+"""Hostile files and full disks, with the real commands: one line, nothing run, the earlier output whole."""
+
+import pickle
+import shutil
+from pathlib import Path
+
+import pytest
+
+from deepfake_detection.checkpoint import save_checkpoint
+from deepfake_detection.layout import FRAMES
+from deepfake_detection.model import build_model
+from tests.kaggle_server import Kaggle, zipped
+from tests.pipeline.conftest import Project, make_project
+from tests.unit.test_images import one_bit_png
+from tests.unit.test_model import Bomb
+
+LIMITED = """
+import resource, runpy, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))
+runpy.run_module(sys.argv[1], run_name="__main__")
+"""
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project with all that comes before training, and a checkpoint that was not trained; not to be changed."""
+    project = make_project(tmp_path_factory.mktemp("prepared"))
+    project.set_params(data__categories__fake=["Deepfakes"], evaluate__unseen_categories=[])
+    for stage in ("download", "index", "split", "prepare"):
+        project.run("python", "-m", f"stages.{stage}")
+    arch = "efficientnet_b0"
+    save_checkpoint(
+        project.path / "models" / f"best_model_{arch}.pth",
+        build_model(arch, 0.2).state_dict(),
+        arch,
+        32,
+        {"real": ["Original"], "fake": ["Deepfakes"]},
+        0,
+    )
+    return project
+
+
+@pytest.fixture
+def project(tmp_path: Path, prepared: Project) -> Project:
+    shutil.copytree(prepared.path, tmp_path / "project", symlinks=True)
+    return Project(tmp_path / "project")
+
+
+def outputs(project: Project) -> dict[str, bytes]:
+    folders = [project.path / name for name in ("data", "models", "metrics")]
+    return {str(path): path.read_bytes() for folder in folders for path in folder.rglob("*") if path.is_file()}
+
+
+FULL = {
+    "index": ("data/index.csv", 200),
+    "prepare": ("data/prepared", 50_000),
+    "evaluate": ("data/predictions.csv", 200),
+}
+
+
+@pytest.mark.parametrize("stage", FULL)
+def test_a_full_disk_names_the_output_and_leaves_the_earlier_one(project: Project, stage: str) -> None:
+    output, limit = FULL[stage]
+    if stage == "evaluate":
+        (project.path / output).write_text("earlier")
+    before = outputs(project)
+    line = project.fails_with_one_line("python", "-c", LIMITED, f"stages.{stage}", str(limit))
+    assert line == f"error: {output}: File too large; check permissions and free disk space"
+    assert outputs(project) == before
+
+
+def test_a_disk_that_is_really_full(project: Project, small_disk: Path) -> None:
+    project.set_params(prepare__image_size=128)  # of 32 frames: 1.5 MiB
+    shutil.copytree(project.path / "data", small_disk / "data")
+    shutil.rmtree(project.path / "data")
+    (project.path / "data").symlink_to(small_disk / "data")
+    before = outputs(project)
+    line = project.fails_with_one_line("python", "-m", "stages.prepare")
+    assert line == "error: data/prepared: No space left on device; check permissions and free disk space"
+    assert outputs(project) == before
+
+
+def test_a_pickle_bomb_for_weights(project: Project, tmp_path: Path) -> None:
+    mark = tmp_path / "went off"
+    (tmp_path / "bomb.pth").write_bytes(pickle.dumps(Bomb(mark), protocol=2))
+    project.set_params(model__weights=str(tmp_path / "bomb.pth"))
+    project.run("python", "-m", "stages.download")
+    line = project.fails_with_one_line("python", "-m", "stages.train")
+    assert "bomb.pth: not a checkpoint of tensors alone; nothing of it was run" in line
+    assert not mark.exists()
+
+
+def test_an_archive_with_members_that_lead_out(project: Project, tmp_path: Path, kaggle_server: Kaggle) -> None:
+    kaggle_server.archive = zipped({f"{FRAMES}/Original/000_f0.jpg": b"x", f"{'../' * 12}{tmp_path}/evil": b"evil"})
+    project.set_params(data__source="kaggle", data__kaggle="owner/name")
+    before = outputs(project)
+    line = project.fails_with_one_line("python", "-m", "stages.download")
+    assert "owner/name is not safe to unpack and was deleted (a member would lie outside the folder" in line
+    assert outputs(project) == before
+    assert not (tmp_path / "evil").exists()
+    assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+
+
+def test_a_huge_picture_and_a_list_of_paths_elsewhere(project: Project) -> None:
+    raw = project.path / "data" / "raw"
+    secret = project.path / "006_f0.jpg"
+    shutil.copy(raw / FRAMES / "Original" / "005_f0.jpg", secret)
+    (raw / FRAMES / "Original" / "005_f0.jpg").write_bytes(one_bit_png(50_000))
+    with (raw / "CSVs" / "Original.csv").open("a") as file:
+        file.writelines(f"{path},Original\n" for path in (secret, "../../../../006_f0.jpg", "/etc/passwd"))
+    line = project.fails_with_one_line("python", "-m", "stages.index")
+    assert "4 of 35 files rejected" in line
+    assert '"CSV row points outside the category folder" (3)' in line
+    rejected = (project.path / "data" / "rejected.csv").read_text()
+    assert f"{FRAMES}/Original/005_f0.jpg,Original,could not be decoded: too many pixels\n" in rejected
+
+
+def test_a_table_of_paths_elsewhere(project: Project) -> None:
+    index = project.path / "data" / "index.csv"
+    shutil.copy(project.path / "data" / "raw" / FRAMES / "Original" / "005_f0.jpg", project.path / "outside.jpg")
+    index.write_text(index.read_text().replace(f"{FRAMES}/Original/005_f0.jpg", "../../outside.jpg"))
+    before = outputs(project)
+    for stage in ("split", "prepare"):
+        line = project.fails_with_one_line("python", "-m", f"stages.{stage}")
+        assert "data/index.csv: the path '../../outside.jpg' leads out of the data" in line
+    assert outputs(project) == before
