@@ -47,7 +47,7 @@ def load_weights(model: nn.Module, path: Path) -> None:
     wrong = [name for name in own if name not in state or state[name].shape != own[name].shape]
     if wrong or len(state) != len(own):
         where = wrong[0] if wrong else next(name for name in state if name not in own)
-        raise UserError(f"{path}: not a checkpoint of this architecture (first difference: {where}); see model.arch")
+        raise UserError(f"{path}: not a checkpoint of this architecture (first difference: {where!r}); see model.arch")
     for name, value in state.items():
         if value.layout != torch.strided or value.is_meta or value.is_quantized or value.is_complex():
             raise UserError(f"{path}: {name} is not a plain tensor of numbers")

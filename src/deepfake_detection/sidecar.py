@@ -44,5 +44,5 @@ def read_sidecar(path: Path) -> dict[str, Any]:
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False, include_context=False)[0]
         key = ".".join(map(str, problem["loc"])) or "the whole file"
-        words = " ".join(f"{key}: {problem['msg']}".split())
+        words = "".join(char if char.isprintable() else " " for char in f"{key}: {problem['msg']}")
         raise UserError(f"{path}: not the sidecar of a checkpoint ({words}); run `dvc repro train`") from None

@@ -162,7 +162,7 @@ def test_a_head_without_dimensions_is_left_out_as_that_of_imagenet(tmp_path: Pat
         {"temperature": 10**400},
         {"temperature": "1"},
         {"threshold": 1.5},
-        {"thresholds": {"a\nb": 2.0}},
+        {"thresholds": {"a\nb\x1b[2J": 2.0}},
         {"thresholds": [0.5]},
         {"input_size": [96]},
         {"input_size": [96, -1]},
@@ -176,7 +176,7 @@ def test_a_hostile_sidecar_is_one_line_that_names_the_key(tmp_path: Path, saved:
     (tmp_path / "x.json").write_text(json.dumps(sidecar | change))
     with pytest.raises(UserError, match=rf"x\.json: not the sidecar of a checkpoint \({next(iter(change))}") as caught:
         load_checkpoint(tmp_path / "x.pth")
-    assert "\n" not in str(caught.value)
+    assert str(caught.value).isprintable()
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"{}", b"\xff", b"[" * 100_000, b'{"arch": ' + b"1" * 10_000 + b"}"])
