@@ -2,7 +2,6 @@
 
 import pickle
 import shutil
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -67,10 +66,8 @@ def test_a_full_disk_names_the_output_and_leaves_the_earlier_one(
     assert outputs(project) == before
 
 
-# the streams of capsys have no file: a limit would bind what the stage prints, too
-def test_a_full_disk_leaves_earlier_predictions(
-    project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.mark.usefixtures("capsys")  # else the limit would bind what the stage prints, too: into a file of pytest's
+def test_a_full_disk_leaves_earlier_predictions(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     (project.path / "data" / "predictions.csv").write_text("earlier")
     before = outputs(project)
     monkeypatch.chdir(project.path)
@@ -97,10 +94,13 @@ def test_a_pickle_bomb_for_weights(project: Project, tmp_path: Path) -> None:
     project.set_params(model__weights=str(tmp_path / "bomb.pth"))
     project.run("python", "-m", "stages.download")
     weights = weights_file("efficientnet_b0", str(tmp_path / "bomb.pth"), project.path / "data" / "weights")
-    with pytest.raises(
-        SystemExit, match=r"^error: .*bomb\.pth: not a checkpoint of tensors alone; nothing of it was run$"
-    ):
-        run(partial(build_model, "efficientnet_b0", 0.2, weights))  # as the training stage does
+
+    def start() -> None:  # as the training stage does
+        build_model("efficientnet_b0", 0.2, weights)
+
+    refusal = r"^error: .*bomb\.pth: not a checkpoint of tensors alone; nothing of it was run$"
+    with pytest.raises(SystemExit, match=refusal):
+        run(start)
     assert not mark.exists()
 
 
