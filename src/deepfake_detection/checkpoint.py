@@ -46,11 +46,12 @@ def save_checkpoint(
         "parameters": sum(p.numel() for p in build_model(arch, dropout=0.0).parameters()),
     }
     with replacing(path, path.with_suffix(".json")) as (weights, described):
-        _save({name: value.contiguous() for name, value in state.items()}, weights)
+        save_tensors({name: value.contiguous() for name, value in state.items()}, weights)
         described.write_text(json.dumps(sidecar, indent=2) + "\n")
 
 
-def _save(state: dict[str, Tensor], path: Path) -> None:
+def save_tensors(state: dict[str, Any], path: Path) -> None:
+    """torch.save, whose OSError says what went wrong."""
     try:
         with path.open("wb") as file:  # of a path torch would keep the name in the file, and hide what went wrong
             torch.save(state, file)

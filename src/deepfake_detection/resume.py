@@ -6,7 +6,6 @@ folder named by all that the run depends on, which no other run can take for its
 
 import fcntl
 import hashlib
-import os
 import shutil
 import sys
 import time
@@ -17,13 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
 from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning_fabric.utilities.rank_zero import rank_zero_only
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 from torch.utils.data import DataLoader
 
+from deepfake_detection.checkpoint import save_tensors
 from deepfake_detection.errors import UserError
+from deepfake_detection.files import replacing
 
 LAST, BEST = "last.ckpt", "best.ckpt"
 KEPT = 7 * 24 * 3600  # seconds for which a run that nobody continues is kept
@@ -74,13 +74,8 @@ class AtomicCheckpoints(TorchCheckpointIO):
     """Lightning's checkpoints, never half-written under their name, never more than tensors when read."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        path = Path(path)
-        part = path.with_name(f"{path.name}.part")
-        with part.open("wb") as file:
-            torch.save(checkpoint, file)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
+        with replacing(Path(path)) as (part,):
+            save_tensors(checkpoint, part)
 
     def load_checkpoint(self, path: Any, map_location: Any = "cpu", weights_only: bool | None = True) -> dict[str, Any]:
         return super().load_checkpoint(path, map_location, weights_only=True)

@@ -36,9 +36,10 @@ from deepfake_detection.precision import fast_precision
 from deepfake_detection.resume import BEST, LAST, AtomicCheckpoints, ResumableLoader, StopAndGoOn
 from deepfake_detection.schedule import lr_schedule
 
-# its tips advertise; warnings still come through, but for one about its own code
+# its tips advertise; warnings still come through, but for one about its own code and one about what is meant to be
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
 warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec", module="pytorch_lightning")
+warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
 
 Batch = tuple[Tensor, Tensor]
 EpochLog = Callable[[dict[str, float]], None]

@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import os
 import signal
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,11 @@ from torch import nn
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from deepfake_detection.errors import UserError
+from deepfake_detection.files import PART
 from deepfake_detection.params import Train, load_params
 from deepfake_detection.resume import BEST, LAST, run_key, training_state
 from deepfake_detection.training import FrameSplits, fit
+from tests.disks import file_size_limit
 
 DEFAULTS = load_params(Path(__file__).parents[2] / "params.yaml").train.model_dump()
 SMALL = {"epochs": 3, "batch_size": 4, "lr": 1e-2, "schedule": "cosine", "warmup_epochs": 0.5}
@@ -39,8 +42,16 @@ def network() -> nn.Module:
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(8, 1)).to(memory_format=torch.channels_last)
 
 
-def train(folder: Path, changes: dict[str, Any], number: int = 0, step: int = 0) -> None:
-    """Trains into ``folder``; sends itself signal ``number`` after ``step`` steps of this call, or at the very end."""
+def train(folder: Path, changes: dict[str, Any], number: int = 0, step: int = 0, disk: int | None = None) -> None:
+    """Trains into ``folder``; sends itself signal ``number`` after ``step`` steps of this call, or at the very end.
+
+    With ``disk`` no file can be longer than so many bytes.
+    """
+    with file_size_limit(disk) if disk else nullcontext():
+        _train(folder, changes, number, step)
+
+
+def _train(folder: Path, changes: dict[str, Any], number: int, step: int) -> None:
     taken: list[None] = []
 
     def count(*_: object) -> None:
@@ -136,7 +147,16 @@ def test_it_may_be_killed_again_and_again(tmp_path: Path, undisturbed: dict[str,
 
 def test_a_half_written_state_is_not_taken(tmp_path: Path, undisturbed: dict[str, Path]) -> None:
     assert in_process(tmp_path, {}, signal.SIGKILL, STEPS + 2) != 0
-    (tmp_path / "run" / f"{LAST}.part").write_bytes(b"PK")
+    (tmp_path / "run" / f"{PART}{LAST}").write_bytes(b"PK")
+    assert in_process(tmp_path, {}) == 0
+    assert result(tmp_path)[0] == result(undisturbed["as it is"])[0]
+
+
+def test_a_full_disk_leaves_the_state_before_it(tmp_path: Path, undisturbed: dict[str, Path]) -> None:
+    assert in_process(tmp_path, {}, signal.SIGKILL, STEPS + 2) != 0
+    before = (tmp_path / "run" / LAST).read_bytes()
+    assert in_process(tmp_path, {}, 0, 0, len(before) // 2) == 1
+    assert (tmp_path / "run" / LAST).read_bytes() == before
     assert in_process(tmp_path, {}) == 0
     assert result(tmp_path)[0] == result(undisturbed["as it is"])[0]
 
