@@ -1,35 +1,41 @@
-"""Lists the frames that can be used and those that cannot: data/raw -> data/index.csv, data/rejected.csv."""
+"""Lists the frames that can be used, where their faces are, and what cannot be used."""
 
 from pathlib import Path
 
+import pandas as pd
+
 from deepfake_detection.errors import UserError
 from deepfake_detection.files import write_csv, write_json
-from deepfake_detection.index import RejectedError, build_index
+from deepfake_detection.index import RejectedError, build_index, keep_only
 from deepfake_detection.layout import OFFICIAL
 from deepfake_detection.official import read_official
 from deepfake_detection.params import load_params
+from deepfake_detection.tracks import BOX_COLUMNS, NO_FACE, find_faces
 from stages import run
 
 RAW = Path("data/raw")
 INDEX = Path("data/index.csv")
 REJECTED = Path("data/rejected.csv")
+FACES = Path("data/faces.csv")
 METRICS = Path("metrics/index.json")
 
 
 def main() -> None:
     params = load_params()
+    real, fake = params.data.categories.real, params.data.categories.fake + params.evaluate.unseen_categories
+    official = read_official(RAW / OFFICIAL) if params.split.strategy == "official" else None
+    limits = (RAW, real, fake, params.index.max_rejected)
+    faces = pd.DataFrame(columns=BOX_COLUMNS)
     try:
-        index, rejected, counts = build_index(
-            RAW,
-            params.data.categories.real,
-            params.data.categories.fake + params.evaluate.unseen_categories,
-            params.index.max_rejected,
-            official=read_official(RAW / OFFICIAL) if params.split.strategy == "official" else None,
-        )
+        index, rejected, counts = build_index(*limits, official=official)
+        if params.prepare.crop == "face":
+            faces = find_faces(index, RAW)
+            index, rejected, counts = keep_only(set(faces["path"]), NO_FACE, index, rejected, *limits)
     except RejectedError as error:
         write_csv(REJECTED, error.rejected)
         raise UserError(f"{error}; {REJECTED} lists what was rejected") from None
     write_csv(INDEX, index)
+    write_csv(FACES, faces)
     write_csv(REJECTED, rejected)
     write_json(METRICS, counts)
     print(f"index: {counts['frames']} frames of {counts['videos']} videos, {counts['rejected']} files rejected")

@@ -1,4 +1,4 @@
-"""Decodes and resizes every frame once, into memory-mapped pixels."""
+"""Decodes, crops and resizes every frame once, into memory-mapped pixels."""
 
 from pathlib import Path
 
@@ -9,7 +9,14 @@ from stages import run
 
 def main() -> None:
     params = load_params()
-    prepare_frames(Path("data/index.csv"), Path("data/raw"), Path("data/prepared"), params.prepare.image_size)
+    prepare_frames(
+        Path("data/index.csv"),
+        Path("data/raw"),
+        Path("data/prepared"),
+        params.prepare.image_size,
+        faces=Path("data/faces.csv") if params.prepare.crop == "face" else None,
+        margin=params.prepare.margin,
+    )
 
 
 if __name__ == "__main__":

@@ -32,8 +32,7 @@ def main() -> None:
     model = build_model(params.model.arch, params.model.dropout, weights)
     splits = FrameSplits(pixels, rows, params.train, params.seed)
     inputs = [PREPARED / PIXELS, PREPARED / ROWS, SPLITS_CSV, *([weights] if weights else [])]
-    settings = repr((params.seed, params.model, params.train))
-    with training_state(STATES, run_key(settings, inputs, STATES)) as state:
+    with training_state(STATES, run_key(repr((params.seed, params.model, params.train)), inputs, STATES)) as state:
         trained = fit(model, splits, params.train, epoch_log("metrics/train"), state)
         if trained is None:  # one of several processes: the first writes
             return
@@ -50,6 +49,8 @@ def main() -> None:
             summary["best_epoch"],
             temperature,
             thresholds,
+            crop=params.prepare.crop,
+            margin=params.prepare.margin,
         )
         write_json(Path("metrics/train.json"), summary)
 

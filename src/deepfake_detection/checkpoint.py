@@ -23,11 +23,14 @@ def save_checkpoint(
     best_epoch: int,
     temperature: float = 1.0,
     thresholds: dict[str, float] | None = None,
+    crop: str = "none",
+    margin: float = 0.0,
 ) -> None:
     """Writes ``path``, readable with ``weights_only=True``, and its sidecar ``path`` with ``.json``.
 
     Neither changes before both are written. ``temperature`` and ``thresholds`` (on the calibrated
-    probability, by rule) come from validation frames.
+    probability, by rule) come from validation frames. ``crop`` and ``margin`` say what was taken of each
+    frame, as ``prepare.crop`` and ``prepare.margin`` do.
     """
     sidecar = {
         "arch": arch,
@@ -35,6 +38,8 @@ def save_checkpoint(
         "channels": "RGB",
         "mean": IMAGENET_MEAN,
         "std": IMAGENET_STD,
+        "crop": crop,
+        "margin": margin,
         "resize": "squeezed to the input size, antialiased bilinear",
         "output": "one logit; sigmoid(logit / temperature) is the calibrated probability of a fake",
         "categories": categories,

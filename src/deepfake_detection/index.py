@@ -6,7 +6,7 @@ import os
 import re
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import partial
 from itertools import chain
 from pathlib import Path, PurePosixPath
@@ -82,11 +82,35 @@ def build_index(
     del screened
     files, sizes = _open_all(raw / FRAMES, files, rejections, workers)
     index = _describe(files, labels).assign(width=sizes[:, 0], height=sizes[:, 1]).astype(COLUMNS)
-    rejected = pd.DataFrame(rejections, columns=REJECTED_COLUMNS, dtype=str)
+    return _judge(index, pd.DataFrame(rejections, columns=REJECTED_COLUMNS, dtype=str), raw, real, fake, max_rejected)
+
+
+def keep_only(
+    paths: Collection[str],
+    reason: str,
+    index: pd.DataFrame,
+    rejected: pd.DataFrame,
+    raw: Path,
+    real: list[str],
+    fake: list[str],
+    max_rejected: float,
+) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
+    """What ``build_index`` returned, with every frame that is not one of ``paths`` rejected for ``reason``.
+
+    Returns and raises as ``build_index`` does.
+    """
+    kept = index["path"].isin(paths)
+    lost = index.loc[~kept, ["path", "category"]].assign(reason=reason)
+    return _judge(index[kept].reset_index(drop=True), pd.concat([rejected, lost]), raw, real, fake, max_rejected)
+
+
+def _judge(
+    index: pd.DataFrame, rejected: pd.DataFrame, raw: Path, real: list[str], fake: list[str], max_rejected: float
+) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
     rejected = rejected.sort_values(["path", "reason"], ignore_index=True)
     _require_classes(index, rejected, raw, (real, fake))
     _require_few_rejected(index, rejected, max_rejected)
-    return index, rejected, _count(index, rejected, list(labels))
+    return index, rejected, _count(index, rejected, real + fake)
 
 
 def _require_folders(frames: Path, categories: list[str]) -> None:

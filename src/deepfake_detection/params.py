@@ -71,6 +71,8 @@ class Split(Section):
 
 class Prepare(Section):
     image_size: Annotated[int, Field(ge=32)]
+    crop: Literal["none", "face"]
+    margin: Annotated[float, Field(ge=0, le=4)]
 
 
 class Model(Section):

@@ -20,6 +20,8 @@ class Sidecar(BaseModel):
     channels: Literal["RGB"] = "RGB"
     mean: Channels
     std: Annotated[list[Positive], Field(min_length=3, max_length=3)]
+    crop: Literal["none", "face"] = "none"
+    margin: Annotated[float, Field(ge=0)] = 0.0
     resize: str = ""
     output: str = ""
     categories: Categories

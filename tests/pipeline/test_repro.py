@@ -22,6 +22,7 @@ def test_outputs_are_as_agreed(built: Project) -> None:
     assert list(index) == ["path", "category", "label", "video_id", "source_id", "frame", "width", "height"]
     assert len(index) == 8 * 2 * 3
     assert index["path"].is_monotonic_increasing
+    assert (data / "faces.csv").read_text() == "path,left,top,right,bottom,score\n"
     splits = pd.read_csv(data / "splits.csv")
     assert list(splits) == ["path", "split"]
     predictions = pd.read_csv(data / "predictions.csv")
@@ -36,6 +37,7 @@ def test_outputs_are_as_agreed(built: Project) -> None:
     assert {name: part["seen"] for name, part in test["categories"].items()} == {"Deepfakes": True, "FaceSwap": False}
     sidecar = json.loads((built.path / "models" / "best_model_efficientnet_b0.json").read_text())
     assert sidecar["categories"] == {"real": ["Original"], "fake": ["Deepfakes"]}
+    assert (sidecar["crop"], sidecar["margin"]) == ("none", 0.3)
     calibrated = 1 / (1 + np.exp(-headline["logit"] / sidecar["temperature"]))
     assert test["calibrated"]["brier"] == pytest.approx(((calibrated - headline["label"]) ** 2).mean())
     assert "<html" in (built.path / "report" / "report.html").read_text()
@@ -76,6 +78,8 @@ CHANGES = {
     "model__dropout": (0.1, {"train"}),
     "robustness__max_frames": (6, {"robustness"}),
     "prepare__image_size": (40, {"prepare"}),
+    "prepare__crop": ("face", {"index", "prepare", "train"}),
+    "prepare__margin": (0.5, {"prepare", "train"}),
     "split__strategy": ("frame", {"download", "index", "split"}),
     "split__train": (0.6, {"split"}),
     "evaluate__unseen_categories": ([], {"download", "index", "evaluate", "plot"}),

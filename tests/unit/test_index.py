@@ -537,6 +537,7 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         data=SimpleNamespace(categories=categories),
         index=SimpleNamespace(max_rejected=0.05),
         split=SimpleNamespace(strategy="group"),
+        prepare=SimpleNamespace(crop="none"),
         evaluate=SimpleNamespace(unseen_categories=[]),
     )
     monkeypatch.setattr(stages.index, "load_params", lambda: params)

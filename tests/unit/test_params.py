@@ -56,6 +56,8 @@ BAD: dict[str, tuple[Callable[[Tree], object], str]] = {
     ),
     "unknown source": (lambda t: t["data"].update(source="ftp"), "data.source: Input should be 'embedded', 'kaggle'"),
     "not a handle": (lambda t: t["data"].update(kaggle="faces"), "data.kaggle: String should match"),
+    "unknown crop": (lambda t: t["prepare"].update(crop="eyes"), "prepare.crop: Input should be 'none' or 'face'"),
+    "margin inwards": (lambda t: t["prepare"].update(margin=-0.1), "prepare.margin: Input should be greater than or"),
     "other network": (lambda t: t["model"].update(arch="resnet50"), "model.arch: String should match"),
     "ratios over one": (lambda t: t["split"].update(test=0.3), "split: train + val + test must be 1, not 1.15"),
     "no test frames": (lambda t: t["split"].update(train=0.85, test=0.0), "split.test: Input should be greater than 0"),
@@ -122,7 +124,7 @@ def test_ffpp_profile_is_the_original_recipe(tmp_path: Path) -> None:
     assert params.data.kaggle == "fatimahirshad/faceforensics-extracted-dataset-c23"
     assert params.data.categories.model_dump() == {"real": ["Original"], "fake": ["Deepfakes"]}
     assert (params.split.train, params.split.val, params.split.test) == (0.70, 0.15, 0.15)
-    assert params.prepare.image_size == 224
+    assert params.prepare.model_dump() == {"image_size": 224, "crop": "none", "margin": 0.3}
     assert params.model.model_dump() == {"arch": "efficientnet_b7", "weights": "imagenet", "dropout": 0.5}
     train = params.train
     assert (train.epochs, train.patience, train.batch_size, train.lr) == (200, 30, 16, 1e-4)
