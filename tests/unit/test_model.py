@@ -47,7 +47,8 @@ def test_imagenet_backbone_is_taken_and_its_head_is_not(tmp_path: Path) -> None:
 def test_checkpoint_round_trip(tmp_path: Path) -> None:
     model = build_model("efficientnet_b0", 0.2)
     path = tmp_path / "best_model_efficientnet_b0.pth"
-    save_checkpoint(path, model.state_dict(), "efficientnet_b0", 96, {"real": ["Original"], "fake": ["X"]}, 3)
+    categories = {"real": ["Original"], "fake": ["X"]}
+    save_checkpoint(path, model.state_dict(), "efficientnet_b0", 96, categories, 3, crop="face", margin=0.25)
     state = torch.load(path, weights_only=True)
     assert all(torch.equal(state[name], value) for name, value in model.state_dict().items())
     loaded, sidecar = load_checkpoint(path)
@@ -56,7 +57,9 @@ def test_checkpoint_round_trip(tmp_path: Path) -> None:
     assert sidecar["parameters"] == sum(p.numel() for p in model.parameters())
     assert (sidecar["arch"], sidecar["input_size"], sidecar["best_epoch"]) == ("efficientnet_b0", [96, 96], 3)
     assert sidecar["mean"] == [0.485, 0.456, 0.406]
-    assert sidecar["categories"] == {"real": ["Original"], "fake": ["X"]}
+    assert sidecar["categories"] == categories
+    assert (sidecar["crop"], sidecar["margin"]) == ("face", 0.25)
+    assert sidecar["resize"] == "a square around the face, squeezed to the input size, antialiased bilinear"
 
 
 class Bomb:

