@@ -69,16 +69,17 @@ def killed(project: Project, stage: str, after: float, number: signal.Signals) -
     follow(process, stage)
     time.sleep(after)
     os.killpg(process.pid, number)
-    process.communicate(timeout=120)
+    process.communicate(timeout=300)
     time.sleep(1)  # what DVC started may take a moment longer than DVC
-    again = project.run("dvc", "repro", succeed=False)
+    again = start(project)
+    said, _ = again.communicate(timeout=900)
     return {
         "killed by": number.name,
         "in stage": stage,
         "after s": round(after, 2),
         "rerun": again.returncode,
-        "went on": "going on from" in again.stdout,
-        "says": "" if again.returncode == 0 else again.stdout.strip().splitlines()[-1],
+        "went on": "going on from" in said,
+        "says": "" if again.returncode == 0 else said.strip().splitlines()[-1],
     }
 
 
