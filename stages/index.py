@@ -24,13 +24,13 @@ def main() -> None:
     params = load_params()
     real, fake = params.data.categories.real, params.data.categories.fake + params.evaluate.unseen_categories
     official = read_official(RAW / OFFICIAL) if params.split.strategy == "official" else None
-    limits = (RAW, real, fake, params.index.max_rejected)
+    inputs = (RAW, real, fake, params.index.max_rejected)
     faces = pd.DataFrame(columns=BOX_COLUMNS)
     try:
-        index, rejected, counts = build_index(*limits, official=official)
+        index, rejected, counts = build_index(*inputs, official=official)
         if params.prepare.crop == "face":
             faces = find_faces(index, RAW)
-            index, rejected, counts = keep_only(set(faces["path"]), NO_FACE, index, rejected, *limits)
+            index, rejected, counts = keep_only(set(faces["path"]), NO_FACE, index, rejected, *inputs)
     except RejectedError as error:
         write_csv(REJECTED, error.rejected)
         raise UserError(f"{error}; {REJECTED} lists what was rejected") from None
