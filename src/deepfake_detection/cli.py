@@ -1,0 +1,140 @@
+"""The command ``deepfake-detect``."""
+
+import csv
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from glob import glob, has_magic
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from tqdm import tqdm
+
+from deepfake_detection.errors import UserError
+from deepfake_detection.index import SUFFIXES
+from deepfake_detection.videos import SUFFIXES as VIDEOS
+
+if TYPE_CHECKING:  # torch takes seconds to load, and the help does not need it
+    from deepfake_detection.detector import Detector, Prediction
+
+CHECKPOINT = Path("models/best_model_efficientnet_b7.pth")
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+
+Checkpoint = Annotated[Path, typer.Option(help="What the train stage wrote, with its JSON file beside it.")]
+
+
+@app.callback()
+def about() -> None:
+    """Says of pictures and videos how probably they are deepfakes, with a checkpoint of this project."""
+
+
+@app.command()
+def predict(
+    paths: Annotated[
+        list[str], typer.Argument(help="Pictures, videos, folders of them, or patterns such as 'a/*.jpg'.")
+    ],
+    checkpoint: Checkpoint = CHECKPOINT,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="CSV with a header.")] = False,
+    frames: Annotated[int, typer.Option(min=1, help="Frames taken of each video.")] = 32,
+    batch_size: Annotated[int, typer.Option(min=1, help="Pictures that the network takes at once.")] = 16,
+) -> None:
+    """Judge pictures and videos.
+
+    A file that cannot be read gets a line that says so, and exit status 1 at the end; it stops nothing.
+    """
+    from deepfake_detection.detector import Detector
+
+    files = listed(paths)
+    detector = Detector.load(checkpoint)
+    write = write_json if as_json else write_csv if as_csv else write_line
+    failed = 0
+    # the bar is on stderr, so that what stands on stdout can be piped; it shows only on a terminal
+    with tqdm(total=len(files), unit="file", disable=None) as bar:
+        for number, found in enumerate(predictions(detector, files, frames, batch_size)):
+            failed += found.failed
+            with bar.external_write_mode():
+                write(found, first=not number)
+            bar.update()
+    if failed:
+        print(f"{failed} of {len(files)} files could not be read", file=sys.stderr)
+        raise typer.Exit(1)
+
+
+def listed(paths: list[str]) -> list[str]:
+    """The files that ``paths`` mean: of folders and patterns those with a suffix of a picture or video.
+
+    Raises UserError when there is none.
+    """
+    files: list[str] = []
+    for name in paths:
+        if Path(name).is_dir():
+            files += sorted(str(path) for path in Path(name).rglob("*") if _suffix(path) in SUFFIXES | VIDEOS)
+        elif has_magic(name) and not Path(name).exists():
+            matches = glob(name, recursive=True)  # noqa: PTH207  Path.glob takes no absolute pattern
+            files += sorted(path for path in matches if _suffix(path) in SUFFIXES | VIDEOS)
+        else:
+            files.append(name)  # whatever its name says: it was asked for
+    if not files:
+        raise UserError(f"{', '.join(paths)}: no picture or video there ({', '.join(sorted(SUFFIXES | VIDEOS))})")
+    return files
+
+
+def predictions(detector: "Detector", files: list[str], frames: int, batch_size: int) -> Iterator["Prediction"]:
+    """The prediction of each file, in order."""
+    for videos, group in groupby(files, key=lambda file: _suffix(file) in VIDEOS):
+        if videos:
+            for file in group:
+                yield detector.video(file, frames, batch_size)
+        else:
+            yield from detector.stream(group, batch_size)
+
+
+def _suffix(path: str | Path) -> str:
+    return Path(path).suffix.lower()
+
+
+def write_json(found: "Prediction", first: bool) -> None:
+    print(json.dumps(asdict(found)))
+
+
+def write_csv(found: "Prediction", first: bool) -> None:
+    row: dict[str, Any] = {name: getattr(found, name) for name in ("path", "verdict", "probability", "logit", "reason")}
+    writer = csv.DictWriter(sys.stdout, list(row), lineterminator="\n")
+    if first:
+        writer.writeheader()
+    writer.writerow(row)
+
+
+def write_line(found: "Prediction", first: bool) -> None:
+    if first:
+        print(f"{'verdict':10}{'fake':>7}  path")
+    probability = "" if found.probability is None else f"{found.probability:.1%}"
+    rest = f": {found.reason}" if found.reason else ""
+    moments = getattr(found, "moments", ())[:3]
+    if moments:
+        rest += (
+            "  (most suspicious at " + ", ".join(f"{_clock(m.seconds)} {m.face.probability:.0%}" for m in moments) + ")"
+        )
+    # a name may hold what a terminal would obey
+    path = "".join(char if char.isprintable() else "?" for char in found.path)
+    print(f"{found.verdict:10}{probability:>7}  {path}{rest}")
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds // 60)}:{seconds % 60:04.1f}"
+
+
+def main() -> None:
+    """Runs the command; a mistake the user can mend ends it with one line and exit status 1."""
+    try:
+        app()
+    except UserError as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()
