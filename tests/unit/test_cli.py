@@ -1,0 +1,91 @@
+"""The command line: what it takes, what it prints, how it ends."""
+
+import csv
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from deepfake_detection.cli import listed
+from deepfake_detection.errors import UserError
+from tests.unit.test_detector import save
+from tests.unit.test_videos import film as write_video
+
+
+def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [str(Path(sys.executable).parent / "deepfake-detect"), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two pictures, one of them in a folder below, a video, a text file named .jpg and one that is nothing of ours."""
+    root = tmp_path_factory.mktemp("pictures")
+    (root / "below").mkdir()
+    rng = np.random.default_rng(0)
+    for name in ("a.png", "below/b.JPG"):
+        Image.fromarray(rng.integers(0, 256, (80, 80, 3), np.uint8)).save(root / name)
+    write_video(root / "c.mp4", 30)
+    (root / "text.jpg").write_text("hello")
+    (root / "notes.txt").write_text("hello")
+    save(root / "best.pth")
+    return root
+
+
+def test_folders_and_patterns_are_searched_and_files_taken_as_named(folder: Path) -> None:
+    names = [str(folder / name) for name in ("a.png", "below/b.JPG", "c.mp4", "text.jpg")]
+    assert listed([str(folder)]) == names
+    assert listed([str(folder / "*.*g")]) == [names[0], names[3]]
+    assert listed([str(folder / "**" / "*.JPG")]) == [names[1]]
+    assert listed([str(folder / "notes.txt"), "missing.png"]) == [str(folder / "notes.txt"), "missing.png"]
+    with pytest.raises(UserError, match="no picture or video there"):
+        listed([str(folder / "*.gif")])
+
+
+def test_json_has_a_line_for_each_file_and_a_bad_one_stops_nothing(folder: Path) -> None:
+    done = run("predict", folder, "--checkpoint", folder / "best.pth", "--json", "--frames", 4)
+    assert done.returncode == 1, done.stderr
+    assert done.stderr.strip() == "1 of 4 files could not be read"
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [Path(row["path"]).name for row in rows] == ["a.png", "b.JPG", "c.mp4", "text.jpg"]
+    assert [row["failed"] for row in rows] == [False, False, False, True]
+    assert rows[3]["reason"] == "not an image in a known format"
+    assert rows[0]["probability"] == pytest.approx(1 / (1 + np.exp(-rows[0]["logit"] / 2)))
+    assert len(rows[2]["moments"]) == 4
+
+
+def test_csv_and_the_table_say_the_same(folder: Path) -> None:
+    picture = folder / "a.png"
+    as_csv = run("predict", picture, "--checkpoint", folder / "best.pth", "--csv")
+    assert as_csv.returncode == 0, as_csv.stderr
+    (row,) = csv.DictReader(io.StringIO(as_csv.stdout))
+    assert list(row) == ["path", "verdict", "probability", "logit", "reason"]
+    table = run("predict", picture, folder / "c.mp4", "--checkpoint", folder / "best.pth").stdout.splitlines()
+    assert table[1].split() == [row["verdict"], f"{float(row['probability']):.1%}", str(picture)]
+    assert "most suspicious at 0:0" in table[2]
+
+
+def test_a_users_mistake_is_one_line(folder: Path) -> None:
+    for arguments, line in (
+        (
+            ("predict", folder / "a.png", "--checkpoint", folder / "none.pth"),
+            f"error: {folder / 'none.json'}: not there",
+        ),
+        (("predict", folder / "below" / "*.gif", "--checkpoint", folder / "best.pth"), "no picture or video there"),
+    ):
+        done = run(*arguments)
+        assert done.returncode == 1
+        assert line in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+        assert not done.stdout
+
+
+def test_help_comes_without_torch(tmp_path: Path) -> None:
+    code = "import sys, deepfake_detection.cli; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert "predict" in run("--help").stdout
