@@ -37,8 +37,9 @@ lint: env ## Lint and check types
 reproduce: env ## Rebuild the committed result in a fresh clone and compare
 	python -m tests.reproduce
 
-torture: env ## Long campaigns against hostile input; not part of the tests
+torture: env ## Long campaigns: 10,000 mutated pictures, 20 kills; not part of the tests
 	python -m tests.torture.images
+	python -m tests.torture.kills
 
 bench: env ## Time this against the original recipe, quickly
 	for name in input train infer pipeline scale faces; do echo "== $$name"; python -m benchmarks.$$name --quick || exit 1; done
