@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["tests.kaggle_server"]
+pytest_plugins = ["tests.disks", "tests.kaggle_server"]
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keeps together what shares fixtures that take long: the pipeline's tests, and those of a module."""
     for item in items:

@@ -243,7 +243,7 @@ OUTSIDE, LINK, BOMB = "would lie outside the folder", "is a link or a device", "
         (with_member("evil", stat.S_IFCHR), LINK),
         (with_member("evil", content=bytes(MIB), declared=1 << 40), BOMB),
         (with_member("evil", content=bytes(16 * MIB), declared=10), "is broken"),  # more than it says
-        (tarred(tarfile.TarInfo("../../../../../evil")), "is broken"),
+        pytest.param(tarred(tarfile.TarInfo("../../../../../evil")), "is broken", id="tar"),  # its bytes hold the time
     ],
 )
 def test_an_unsafe_archive_is_refused_and_leaves_nothing(
