@@ -128,6 +128,23 @@ def _clock(seconds: float) -> str:
     return f"{int(seconds // 60)}:{seconds % 60:04.1f}"
 
 
+@app.command()
+def serve(
+    checkpoint: Checkpoint = CHECKPOINT,
+    host: Annotated[str, typer.Option(help="Address to listen on; others than loopback let others in.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
+    max_mb: Annotated[int, typer.Option(min=1, help="Larger files are refused.")] = 100,
+    max_seconds: Annotated[float, typer.Option(min=0.1, help="A judgement that takes longer is stopped.")] = 60.0,
+) -> None:
+    """Judge pictures and videos on a page in the browser, which works without a network and keeps nothing."""
+    try:
+        from deepfake_detection import server
+    except ModuleNotFoundError as error:
+        missing = f"{error.name} is not installed; run make env, or pip install starlette uvicorn python-multipart"
+        raise UserError(f"serve: {missing}") from None
+    server.serve(checkpoint, host, port, max_mb * 10**6, max_seconds)
+
+
 def main() -> None:
     """Runs the command; a mistake the user can mend ends it with one line and exit status 1."""
     try:
