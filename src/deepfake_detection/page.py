@@ -44,9 +44,9 @@ HEADLINES = {
 }
 
 
-def load(checkpoint: Path) -> dict[str, Any]:
-    """Loads the network of ``checkpoint``, if this process has not; its sidecar. Raises UserError as Detector.load."""
-    return _detector(checkpoint).sidecar
+def load(checkpoint: Path) -> None:
+    """Loads the network of ``checkpoint``, if this process has not. Raises UserError as Detector.load."""
+    _detector(checkpoint)
 
 
 def judge(checkpoint: Path, path: Path) -> dict[str, Any]:

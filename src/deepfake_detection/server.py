@@ -1,5 +1,6 @@
 """The server of ``deepfake-detect serve``: one page, to which a picture or video is posted and which keeps nothing."""
 
+import os
 import shutil
 import signal
 import socket
@@ -28,6 +29,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from deepfake_detection.errors import UserError
 from deepfake_detection.images import UnreadableImageError
 from deepfake_detection.page import judge, load, percent
+from deepfake_detection.sidecar import read_sidecar
 
 WAITING = 4  # uploads beside the one that is judged
 UPLOAD_SECONDS = 120.0
@@ -226,6 +228,7 @@ STATIC = {"page.css": "text/css", "page.js": "text/javascript"}
 
 def serve(checkpoint: Path, host: str, port: int, max_bytes: int, max_seconds: float) -> None:
     """Serves until SIGINT or SIGTERM. Raises UserError for a checkpoint, host or port that cannot be used."""
+    sidecar = read_sidecar(checkpoint.with_suffix(".json"))  # what is wrong there is said before a long import
     listening = _listen(host, port)
     name = f"[{host}]" if ":" in host else host
     if not _is_loopback(host):
@@ -235,7 +238,7 @@ def serve(checkpoint: Path, host: str, port: int, max_bytes: int, max_seconds: f
 
     async def run() -> None:
         print(f"loading {checkpoint}", file=sys.stderr)
-        sidecar = await to_process.run_sync(load, checkpoint)
+        await to_process.run_sync(load, checkpoint)
         app = create_app(checkpoint, sidecar, host, max_bytes, max_seconds)
         config = uvicorn.Config(
             app,
@@ -264,7 +267,9 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        # socket adds the address to the words; those of a name that is not found have a negative number
+        number = error.errno or 0
+        reason = (os.strerror(number) if number > 0 else error.strerror or str(error)).lower()
         raise UserError(f"{host}:{port}: cannot listen there ({reason}); choose another --port or --host") from None
 
 
