@@ -150,6 +150,8 @@ def create_app(checkpoint: Path, sidecar: dict[str, Any], host: str, max_bytes: 
             return await take_in(request)
         except ClientDisconnect:
             return Response()
+        except anyio.get_cancelled_exc_class():  # by uvicorn alone, and nothing is awaited after it
+            return page(503, "The server is being ended.")
         finally:
             here.remove(request)
 
