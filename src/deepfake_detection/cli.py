@@ -145,12 +145,51 @@ def serve(
     server.serve(checkpoint, host, port, max_mb * 10**6, max_seconds)
 
 
+@app.command()
+def explain(
+    path: Annotated[Path, typer.Argument(help="A picture or a video.")],
+    out: Annotated[Path | None, typer.Option(help="The PNG to write. [default: ./STEM-explained.png]")] = None,
+    checkpoint: Checkpoint = CHECKPOINT,
+    frames: Annotated[
+        int, typer.Option(min=1, help="Frames taken of a video, of which the worst four are shown.")
+    ] = 32,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+) -> None:
+    """Show what in a picture or video speaks for a fake, as a heat map in a PNG."""
+    from deepfake_detection.detector import Detector
+    from deepfake_detection.explain import explain as explained
+    from deepfake_detection.plots import save_figure
+
+    written = out or Path(f"{path.stem}-explained.png")
+    if written.suffix.lower() != ".png":
+        raise UserError(f"--out {written}: it will be a PNG, so name it .png")
+    may_write([written], force)
+    print("loading the network", file=sys.stderr)
+    detector = Detector.load(checkpoint)
+    print("looking at it", file=sys.stderr)
+    figure = explained(detector, path, frames)
+    save_figure(figure, written)
+    print(written)
+
+
+def may_write(paths: list[Path], force: bool) -> None:
+    """Raises UserError where a file is in the way, unless ``force``, or a folder."""
+    for path in paths:
+        if path.is_dir():
+            raise UserError(f"{path} is a folder: name a file, with --out")
+        if path.exists() and not force:
+            raise UserError(f"{path} is there already: name another file with --out, or replace it with --force")
+
+
 def main() -> None:
     """Runs the command; a mistake the user can mend ends it with one line and exit status 1."""
     try:
         app()
     except UserError as error:
         sys.exit(f"error: {error}")
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        sys.exit(f"error: {where}{error.strerror or error}; check permissions and free disk space")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -147,6 +148,12 @@ class Detector:
             with self._turn:  # one uses all processors
                 found += self._predict(batch).tolist()
         return found
+
+    @contextmanager
+    def alone(self) -> Iterator[nn.Module]:
+        """The network, and no other thread predicts with it until the block ends: what is hooked in meets no other."""
+        with self._turn:
+            yield self.network
 
     def _read(self, picture: Picture) -> "_Read | Prediction":
         path = str(picture) if isinstance(picture, str | Path) else ""
