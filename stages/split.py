@@ -1,5 +1,6 @@
 """Divides the frames into train, val and test, and looks for what stands on two sides."""
 
+import csv
 from pathlib import Path
 from typing import Any
 
@@ -7,15 +8,15 @@ import pandas as pd
 
 from deepfake_detection.audit import contact_sheet, near_duplicates
 from deepfake_detection.cpus import in_process
-from deepfake_detection.files import replacing, write_csv, write_json
+from deepfake_detection.files import replacing, write_json
 from deepfake_detection.layout import OFFICIAL, SPLITS
 from deepfake_detection.official import read_official
 from deepfake_detection.params import Params, load_params
 from deepfake_detection.splits import split_frames, split_report
-from deepfake_detection.tables import PART, read_index
+from deepfake_detection.tables import PART, read_index, read_paths
 from stages import run
 
-RAW, SPLITS_CSV, METRICS = Path("data/raw"), Path("data/splits.csv"), Path("metrics")
+RAW, INDEX, SPLITS_CSV, METRICS = Path("data/raw"), Path("data/index.csv"), Path("data/splits.csv"), Path("metrics")
 
 
 def main() -> None:
@@ -32,7 +33,7 @@ def main() -> None:
 
 
 def _divide(params: Params) -> dict[str, Any]:
-    index = read_index(Path("data/index.csv"), ["path", "category", "label", "video_id", "source_id", "frame"])
+    index = read_index(INDEX, ["category", "label", "video_id", "source_id", "frame"])
     split = split_frames(
         index,
         params.split.strategy,
@@ -41,7 +42,10 @@ def _divide(params: Params) -> dict[str, Any]:
         seen=params.data.categories.real + params.data.categories.fake,
         official=read_official(RAW / OFFICIAL) if params.split.strategy == "official" else None,
     )
-    write_csv(SPLITS_CSV, pd.DataFrame({"path": index.pop("path"), "split": split}))
+    with replacing(SPLITS_CSV) as (part,), part.open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(("path", "split"))
+        table.writerows(zip(read_paths(INDEX), split, strict=True))  # paths are most of an index's memory
     return {"strategy": params.split.strategy} | split_report(index, split)
 
 

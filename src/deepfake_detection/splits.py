@@ -107,8 +107,9 @@ def _by_list(index: pd.DataFrame, official: Mapping[str, str]) -> pd.Series:
     side = index["video_id"].map(official)
     source = index["source_id"].where(index["source_id"] != "", index["video_id"]).map(official)
     if (wrong := side.isna() | (side != source)).any():
+        category, video, source = index.loc[wrong, ["category", "video_id", "source_id"]].iloc[0]
         raise UserError(
-            f"split: the official lists give {index.loc[wrong, 'path'].iloc[0]} no side or two: "
+            f"split: the official lists give {category}/{'_'.join(filter(None, (video, source)))} no side or two: "
             "index the frames again with these lists (dvc repro)"
         )
     return side.rename("split").astype(object)

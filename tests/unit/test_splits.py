@@ -211,7 +211,7 @@ def test_official_side_without_a_class_is_an_error(empty: str) -> None:
 @pytest.mark.parametrize("change", [{"001": "val"}, {"000": "", "001": ""}])
 def test_lists_that_do_not_fit_the_index_are_an_error(change: dict[str, str]) -> None:
     lists = {who: side for who, side in (lists_of(pairs(6)) | change).items() if side}
-    with pytest.raises(UserError, match=r"the official lists give Deepfakes/000_001_f0\.jpg no side or two"):
+    with pytest.raises(UserError, match=r"the official lists give Deepfakes/000_001 no side or two"):
         split_frames(make_index(pairs(6)), "official", SHARES, 0, official=lists)
 
 
