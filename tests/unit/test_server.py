@@ -125,7 +125,7 @@ def test_a_picture_is_judged_and_nothing_of_it_is_kept(server: Running, face: by
     assert "At most 1 in 100 originals of the validation frames scored 90% or more." in found.text
     assert "What this score does not mean" in found.text
     there = importlib.util.find_spec("deepfake_detection.explain") is not None
-    assert ("Where the network looked" in found.text) == there
+    assert ("What spoke for a deepfake" in found.text) == there
     assert found.headers["cache-control"] == "no-store"
     assert server.left() == []
 
