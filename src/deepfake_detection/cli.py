@@ -3,12 +3,13 @@
 import csv
 import json
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from glob import glob, has_magic
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from tqdm import tqdm
@@ -148,7 +149,7 @@ def serve(
 @app.command()
 def explain(
     path: Annotated[Path, typer.Argument(help="A picture or a video.")],
-    out: Annotated[Path | None, typer.Option(help="The PNG to write. [default: ./STEM-explained.png]")] = None,
+    out: Annotated[Path | None, typer.Option(help="The PNG to write; STEM-explained.png if not given.")] = None,
     checkpoint: Checkpoint = CHECKPOINT,
     frames: Annotated[
         int, typer.Option(min=1, help="Frames taken of a video, of which the worst four are shown.")
@@ -170,6 +171,31 @@ def explain(
     figure = explained(detector, path, frames)
     save_figure(figure, written)
     print(written)
+
+
+@app.command()
+def export(
+    form: Annotated[Literal["onnx", "openvino", "safetensors"], typer.Option("--format", help="Who shall read it.")],
+    out: Annotated[Path | None, typer.Option(help="STEM.onnx, .xml or .safetensors if not given.")] = None,
+    checkpoint: Checkpoint = CHECKPOINT,
+    force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
+) -> None:
+    """Write the network for another runtime, once what was written gives the same probabilities as here."""
+    from deepfake_detection.export import FILES, OPSET, files_of
+    from deepfake_detection.export import export as exported
+
+    written = out or Path(checkpoint.stem + FILES[form][0])
+    paths = files_of(form, written)
+    may_write(paths, force)
+    start = time.perf_counter()
+    parity = exported(checkpoint, form, written)
+    print(f"format: {form}" + f", opset {OPSET}" * (form == "onnx") + f", in {time.perf_counter() - start:.0f} s")
+    for path in paths:
+        print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
+    print(
+        f"largest difference from torch on {parity.frames} drawn faces: probability {parity.probability:.1e}, "
+        f"logit {parity.logit:.1e}; other decisions: {parity.decisions}"
+    )
 
 
 def may_write(paths: list[Path], force: bool) -> None:

@@ -1,0 +1,242 @@
+"""A trained network in the form that other runtimes read: ONNX, OpenVINO's, or safetensors."""
+
+import copy
+import errno
+import json
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeAlias, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import save
+from scipy.special import expit
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from deepfake_detection.checkpoint import load_checkpoint
+from deepfake_detection.crops import crop_face
+from deepfake_detection.embedded import film
+from deepfake_detection.errors import UserError
+from deepfake_detection.files import replacing
+from deepfake_detection.frames import normalise
+from deepfake_detection.manipulations import deepfakes
+
+Numbers: TypeAlias = NDArray[np.float64]
+Runner: TypeAlias = Callable[[NDArray[np.uint8]], tuple[NDArray[Any], NDArray[Any]]]
+"""From frames, uint8 of shape (batch, size, size, 3), to their probabilities and logits, of shape (batch,) both."""
+
+FILES = {"onnx": (".onnx",), "openvino": (".xml", ".bin"), "safetensors": (".safetensors", ".json")}
+OPSET = 18  # the oldest that torch writes: what any runtime of the last years reads
+INPUT, OUTPUTS = "frames", ("probability", "logit")
+TOLERANCE = 1e-3  # of the probability
+BATCHES = (1, 3, 4, 8, 8, 8)  # the sizes in which what was written is compared with torch: none may be fixed
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How far what was written is from torch: the largest differences, and the decisions that are others."""
+
+    frames: int
+    probability: float
+    logit: float
+    decisions: int
+
+
+def files_of(form: str, out: Path) -> list[Path]:
+    """The files that ``export`` writes; raises UserError for a name that does not end as the format's does."""
+    endings = FILES[form]
+    if out.suffix != endings[0]:
+        raise UserError(f"--out {out}: {form} goes into a file that ends in {endings[0]}")
+    return [out.with_suffix(ending) for ending in endings]
+
+
+def export(checkpoint: Path, form: str, out: Path) -> Parity:
+    """Writes the files of ``files_of``, whole or not at all, once they give torch's probabilities when read again.
+
+    ONNX and OpenVINO take ``frames``, uint8 RGB of shape (batch, size, size, 3), any batch, not normalised, and give
+    ``probability``, sigmoid(logit / temperature), and ``logit``, float32 of shape (batch,) each. safetensors holds
+    the weights alone, for ``Detector.load``. The sidecar's content is in the file's metadata (ONNX: metadata_props,
+    OpenVINO: rt_info under "deepfake_detection"), what is no text as JSON. Nothing in the files depends on the
+    machine's folders.
+
+    Raises UserError when the checkpoint or the extra is missing, when a file would replace the checkpoint's, and
+    when a probability of drawn faces differs from torch's by TOLERANCE or more.
+    """
+    paths = files_of(form, out)
+    for path in paths:
+        if any(path.exists() and path.samefile(own) for own in (checkpoint, checkpoint.with_suffix(".json"))):
+            raise UserError(f"{path} belongs to the checkpoint: name another file with --out")
+    write, read = FORMATS[form]
+    network, sidecar = load_checkpoint(checkpoint)
+    with replacing(*paths) as parts:
+        _say(f"{form}: converting {sidecar['arch']} at {sidecar['input_size'][0]} pixels; B7 takes about a minute")
+        write(network, sidecar, parts[0])
+        parity = compare(read(parts[0]), network, sidecar)
+        if not parity.probability < TOLERANCE:  # nor is NaN
+            raise UserError(
+                f"{out}: not written: its probabilities differ from torch's by up to {parity.probability:.1e}, "
+                f"{TOLERANCE:.0e} or more; take another --format"
+            )
+    return parity
+
+
+def compare(run: Runner, network: nn.Module, sidecar: dict[str, Any]) -> Parity:
+    """What ``run`` gives, against ``network`` in torch on the CPU, on drawn faces, half of them fakes."""
+    drawn = _drawn(sidecar["input_size"][0], sum(BATCHES))
+    found: list[tuple[Numbers, Numbers]] = []
+    exact: list[Numbers] = []
+    with tqdm(total=sum(BATCHES), desc="comparing with torch", unit="frame", disable=None) as bar:
+        for size in BATCHES:
+            batch = np.stack(list(islice(drawn, size)))
+            probability, logit = run(batch)
+            if probability.shape != (size,) or logit.shape != (size,):
+                raise ValueError(f"{size} frames gave {probability.shape} probabilities and {logit.shape} logits")
+            found.append((probability.astype(float), logit.astype(float)))
+            with torch.inference_mode():
+                exact.append(network(normalise(torch.from_numpy(batch))).squeeze(1).double().numpy())
+            bar.update(size)
+    probabilities, logits = (np.concatenate(part) for part in zip(*found, strict=True))
+    torch_logits = np.concatenate(exact)
+    torch_probabilities = expit(torch_logits / sidecar["temperature"])
+    threshold = sidecar["threshold"]
+    return Parity(
+        len(logits),
+        float(np.abs(probabilities - torch_probabilities).max()),
+        float(np.abs(logits - torch_logits).max()),
+        int(((probabilities >= threshold) != (torch_probabilities >= threshold)).sum()),
+    )
+
+
+def metadata(sidecar: dict[str, Any]) -> dict[str, str]:
+    """The sidecar as text by key: what is no text, as JSON."""
+    return {key: value if isinstance(value, str) else json.dumps(value) for key, value in sidecar.items()}
+
+
+class _Judge(nn.Module):
+    """The network with normalisation in front and calibration behind."""
+
+    def __init__(self, network: nn.Module, temperature: float) -> None:
+        super().__init__()
+        self.network, self.temperature = network, temperature
+
+    def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+        logit = self.network(normalise(frames)).squeeze(1)
+        return torch.sigmoid(logit / self.temperature), logit
+
+
+def _traced(network: nn.Module, sidecar: dict[str, Any]) -> torch.export.ExportedProgram:
+    example = torch.zeros(2, *sidecar["input_size"], 3, dtype=torch.uint8)
+    normalise(example)  # keeps its constants from its first call, which must not be the traced one
+    judge = _Judge(copy.deepcopy(network), sidecar["temperature"]).eval()
+    return torch.export.export(judge, (example,), dynamic_shapes=({0: torch.export.Dim("batch", min=1)},))
+
+
+def _write_onnx(network: nn.Module, sidecar: dict[str, Any], path: Path) -> None:
+    onnx, _ = _onnx()
+    program = torch.onnx.export(
+        _traced(network, sidecar),
+        dynamo=True,
+        opset_version=OPSET,
+        input_names=[INPUT],
+        output_names=OUTPUTS,
+        dynamic_shapes=({0: "batch"},),
+        verbose=False,
+    )
+    model = cast(torch.onnx.ONNXProgram, program).model_proto
+    for part in (model.graph, *model.graph.node, *model.graph.value_info, *model.graph.initializer):
+        part.ClearField("metadata_props")  # lines of code, in this machine's folders
+    onnx.helper.set_model_props(model, metadata(sidecar))
+    path.write_bytes(model.SerializeToString())
+
+
+def _read_onnx(path: Path) -> Runner:
+    _, runtime = _onnx()
+    session = runtime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    return lambda batch: tuple(session.run(list(OUTPUTS), {INPUT: batch}))
+
+
+def _write_openvino(network: nn.Module, sidecar: dict[str, Any], path: Path) -> None:
+    openvino = _openvino()
+    model = openvino.convert_model(_traced(network, sidecar))
+    model.reshape(openvino.PartialShape([-1, *sidecar["input_size"], 3]))  # which the conversion loses
+    for port, name in zip((*model.inputs, *model.outputs), (INPUT, *OUTPUTS), strict=True):
+        port.get_tensor().set_names({name})
+    for key, value in metadata(sidecar).items():
+        model.set_rt_info(value, ["deepfake_detection", key])
+    try:
+        openvino.save_model(model, path, compress_to_fp16=False)
+    except RuntimeError as error:  # of a full disk too, and without the system's words
+        raise OSError(errno.EIO, f"OpenVINO could not write it ({error})", str(path)) from None
+
+
+def _read_openvino(path: Path) -> Runner:
+    model = _openvino().Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+
+    def run(batch: NDArray[np.uint8]) -> tuple[NDArray[Any], NDArray[Any]]:
+        found = model(batch)
+        return found[OUTPUTS[0]], found[OUTPUTS[1]]
+
+    return run
+
+
+def _write_safetensors(network: nn.Module, sidecar: dict[str, Any], path: Path) -> None:
+    state = {name: value.contiguous() for name, value in network.state_dict().items()}
+    path.write_bytes(save(state, metadata(sidecar)))
+    path.with_suffix(".json").write_text(json.dumps(sidecar, indent=2) + "\n")
+
+
+def _read_safetensors(path: Path) -> Runner:
+    network, sidecar = load_checkpoint(path)
+
+    def run(batch: NDArray[np.uint8]) -> tuple[NDArray[Any], NDArray[Any]]:
+        with torch.inference_mode():
+            logit = network(normalise(torch.from_numpy(batch))).squeeze(1).numpy()
+        return expit(logit / sidecar["temperature"]), logit
+
+    return run
+
+
+FORMATS: dict[str, tuple[Callable[[nn.Module, dict[str, Any], Path], None], Callable[[Path], Runner]]] = {
+    "onnx": (_write_onnx, _read_onnx),
+    "openvino": (_write_openvino, _read_openvino),
+    "safetensors": (_write_safetensors, _read_safetensors),
+}
+
+
+def _onnx() -> tuple[Any, Any]:
+    try:
+        import onnx
+        import onnxruntime
+        import onnxscript  # noqa: F401  torch needs it
+    except ImportError as error:
+        raise UserError(
+            f"{error.name} is not installed; run make env, or pip install onnx onnxscript onnxruntime"
+        ) from None
+    return onnx, onnxruntime
+
+
+def _openvino() -> Any:
+    """The module, which must not report to its makers that it was imported, as in openvino_backend."""
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    try:
+        import openvino
+    except ImportError:
+        raise UserError("openvino is not installed; run make env, or pip install openvino") from None
+    return openvino
+
+
+def _drawn(size: int, count: int) -> Iterator[NDArray[np.uint8]]:
+    """Frames of as many people, the same in every run; every other one is a face swap."""
+    for who in range(count):
+        target, source = (film(person, 0, 128, seed=0) for person in (who, who + count))
+        picture = deepfakes(target, source, np.random.default_rng(who)) if who % 2 else target.filmed
+        yield crop_face(np.round(picture * 255).astype(np.uint8), None, 0, size)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)

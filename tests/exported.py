@@ -1,0 +1,37 @@
+"""A checkpoint to export, and what README says of reading the result."""
+
+import re
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from deepfake_detection.checkpoint import save_checkpoint
+from deepfake_detection.model import build_model
+
+SIZE = 32
+README = Path(__file__).parents[1] / "README.md"
+
+
+def checkpoint(folder: Path) -> Path:
+    """A B0 whose logits differ from frame to frame, with a temperature and a threshold of its own."""
+    torch.manual_seed(0)
+    network = build_model("efficientnet_b0", dropout=0.0)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            nn.init.normal_(module.bias, std=0.1)
+            module.momentum = 1.0  # the running statistics arrive at once
+    with torch.no_grad():
+        network(torch.randn(32, 3, SIZE, SIZE) + torch.randn(32, 3, 1, 1))
+    path = folder / "best_model_efficientnet_b7.pth"  # as README calls it
+    categories = {"real": ["Original"], "fake": ["Größe"]}
+    save_checkpoint(path, network.state_dict(), "efficientnet_b0", SIZE, categories, 3, 1.7, crop="face", margin=0.25)
+    return path
+
+
+def snippet(runtime: str) -> str:
+    """The Python of README that speaks of a runtime."""
+    (found,) = [code for code in re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL) if runtime in code]
+    assert len(found.splitlines()) <= 12
+    return found
