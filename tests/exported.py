@@ -32,6 +32,7 @@ def checkpoint(folder: Path) -> Path:
 
 def snippet(runtime: str) -> str:
     """The Python of README that speaks of a runtime."""
+    found: str
     (found,) = [code for code in re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL) if runtime in code]
     assert len(found.splitlines()) <= 12
     return found

@@ -60,9 +60,9 @@ def export(checkpoint: Path, form: str, out: Path) -> Parity:
 
     ONNX and OpenVINO take ``frames``, uint8 RGB of shape (batch, size, size, 3), any batch, not normalised, and give
     ``probability``, sigmoid(logit / temperature), and ``logit``, float32 of shape (batch,) each. safetensors holds
-    the weights alone, for ``Detector.load``. The sidecar's content is in the file's metadata (ONNX: metadata_props,
-    OpenVINO: rt_info under "deepfake_detection"), what is no text as JSON. Nothing in the files depends on the
-    machine's folders.
+    the weights alone, for ``Detector.load``. The sidecar's content is in the file's metadata: in ONNX's
+    metadata_props and OpenVINO's rt_info (there under "deepfake_detection") by key, what is no text as JSON; in
+    safetensors' as one JSON. The files name nothing of this machine.
 
     Raises UserError when the checkpoint or the extra is missing, when a file would replace the checkpoint's, and
     when a probability of drawn faces differs from torch's by TOLERANCE or more.
@@ -186,7 +186,8 @@ def _read_openvino(path: Path) -> Runner:
 
 def _write_safetensors(network: nn.Module, sidecar: dict[str, Any], path: Path) -> None:
     state = {name: value.contiguous() for name, value in network.state_dict().items()}
-    path.write_bytes(save(state, metadata(sidecar)))
+    # under one key: safetensors writes several in an order that no two runs share
+    path.write_bytes(save(state, {"deepfake_detection": json.dumps(sidecar)}))
     path.with_suffix(".json").write_text(json.dumps(sidecar, indent=2) + "\n")
 
 
@@ -232,9 +233,14 @@ def _openvino() -> Any:
 
 def _drawn(size: int, count: int) -> Iterator[NDArray[np.uint8]]:
     """Frames of as many people, the same in every run; every other one is a face swap."""
+    side = min(max(size, 64), 128)  # more would take longer than the networks
     for who in range(count):
-        target, source = (film(person, 0, 128, seed=0) for person in (who, who + count))
-        picture = deepfakes(target, source, np.random.default_rng(who)) if who % 2 else target.filmed
+        target = film(who, 0, side, seed=0)
+        if who % 2:
+            source = film(who + count, 0, side, seed=0)
+            picture = deepfakes(target, source, np.random.default_rng(who))
+        else:
+            picture = target.filmed
         yield crop_face(np.round(picture * 255).astype(np.uint8), None, 0, size)
 
 
