@@ -1,6 +1,7 @@
 """Frames of a video, evenly taken."""
 
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import av
@@ -46,11 +47,16 @@ def _at(container: InputContainer, count: int) -> Iterator[tuple[float, av.Video
     stream.thread_type = "AUTO"
     start, length = _extent(container, stream)
     half = 0.5 / float(stream.average_rate or 25)  # of a frame, in seconds
-    frames, now = container.decode(stream), start
+    frames, now, jumps = container.decode(stream), start, True
     for time in (start + (number + 0.5) * length / count for number in range(count)):
-        if time - now > SKIP:
+        if jumps and time - now > SKIP:
             container.seek(round(time / _base(stream)), stream=stream)
             frames = container.decode(stream)
+            if (landed := next(frames, None)) is None:
+                return
+            # behind where it was: key frames are too far apart, and each jump would decode the same stretch again
+            jumps = landed.time is None or landed.time > now
+            frames = chain([landed], frames)
         nearest = None
         for nearest in frames:  # where stretches are shorter than a frame, each takes the next
             now = nearest.time if nearest.time is not None else time

@@ -1,21 +1,25 @@
 """Frames are taken evenly from any container; what is no video says so in a few words."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import av
 import numpy as np
 import pytest
+from av.container import InputContainer
 
 from deepfake_detection.images import UnreadableImageError
-from deepfake_detection.videos import sample_frames
+from deepfake_detection.videos import _at, sample_frames
 
 
-def film(path: Path, frames: int, rate: int = 25) -> Path:
-    """Grey frames, from black to white, a key frame every two seconds."""
+def film(path: Path, frames: int, rate: int = 25, key_every: float = 2.0) -> Path:
+    """Grey frames, from black to white, a key frame every so many seconds."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libvpx" if path.suffix == ".webm" else "libx264", rate=rate)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-        stream.gop_size = 2 * rate
+        stream.gop_size = round(key_every * rate)
+        stream.options = {"sc_threshold": "0"}  # no other key frames
         for number in range(frames):
             grey = np.full((48, 64, 3), number * 255 / max(frames - 1, 1), np.uint8)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(grey, format="rgb24")))
@@ -33,6 +37,31 @@ def test_frames_are_taken_evenly(tmp_path: Path, suffix: str, count: int) -> Non
     for seconds, pixels in found:
         assert pixels.shape == (48, 64, 3)
         assert pixels.mean() == pytest.approx(seconds / length * 255, abs=4)
+
+
+class Counting:
+    """A container that counts the frames it decodes."""
+
+    def __init__(self, container: InputContainer) -> None:
+        self.container, self.decoded = container, 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.container, name)
+
+    def decode(self, stream: av.VideoStream) -> Iterator[av.VideoFrame]:
+        for frame in self.container.decode(stream):
+            self.decoded += 1
+            yield frame
+
+
+# 120 seconds, of which 10 frames are taken: 12 seconds apart
+@pytest.mark.parametrize(("key_every", "least", "most"), [(2.0, 10, 400), (1000.0, 1100, 2400)])
+def test_no_stretch_is_decoded_again_and_again(tmp_path: Path, key_every: float, least: int, most: int) -> None:
+    with av.open(str(film(tmp_path / "a.mp4", 1200, rate=10, key_every=key_every))) as container:
+        counting = Counting(container)
+        found = [seconds for seconds, _ in _at(cast(InputContainer, counting), 10)]
+    assert found == pytest.approx([6 + 12 * number for number in range(10)], abs=0.11)
+    assert least <= counting.decoded <= most
 
 
 def test_a_short_video_gives_each_frame_once(tmp_path: Path) -> None:
