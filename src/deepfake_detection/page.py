@@ -6,9 +6,7 @@
 import base64
 import io
 import math
-from collections.abc import Callable
 from functools import cache
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -202,11 +200,12 @@ def _view(pixels: Pixels, faces: "list[Face]", longest: int, threshold: float) -
 
 
 def _heat(detector: "Detector", pixels: Pixels, box: "Box | None") -> str | None:
-    """The heat map of a crop as a data: URI; None where the module or what it needs is not installed."""
+    """The heat map of a crop as a data: URI; None where the extra ``explain`` is not installed."""
+    from deepfake_detection.explain import heat_map
+
     try:
-        heat_map: Callable[..., Pixels] = import_module("deepfake_detection.explain").heat_map
         overlay = heat_map(detector, pixels, box)
-    except (ImportError, UserError):
+    except UserError:
         return None
     picture = Image.fromarray(overlay)
     if max(picture.size) < NARROW // 2:  # a browser's own enlargement would differ from the next one's
