@@ -9,11 +9,19 @@ import platform
 import statistics
 import time
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
 
+from deepfake_detection.allocator import (
+    MMAP_MAX,
+    MMAP_THRESHOLD,
+    TRIM_THRESHOLD,
+    keep_freed_memory,
+    set_malloc,
+)
 from deepfake_detection.cpus import cpu_count
 from deepfake_detection.prepare import prepare_frames
 
@@ -44,6 +52,19 @@ def in_turn(rounds: int, *works: Callable[[], object]) -> list[float]:
         work()
     times = [[seconds(work) for work in works] for _ in range(rounds)]
     return [statistics.median(each) for each in zip(*times, strict=True)]
+
+
+@contextmanager
+def default_malloc() -> Iterator[None]:
+    """What runs inside gives freed memory back, as in a process that never called keep_freed_memory.
+
+    The thresholds are those that glibc settles at by itself once large blocks have been freed.
+    """
+    set_malloc({MMAP_MAX: 65536, MMAP_THRESHOLD: 2**25, TRIM_THRESHOLD: 2**26})
+    try:
+        yield
+    finally:
+        keep_freed_memory()
 
 
 def machine() -> str:

@@ -20,7 +20,7 @@ import torch
 from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 
-from benchmarks import in_turn, machine, prepare
+from benchmarks import default_malloc, in_turn, machine, prepare
 from deepfake_detection.backends import BACKENDS, choose_backend
 from deepfake_detection.checkpoint import load_checkpoint
 from deepfake_detection.embedded import generate
@@ -74,7 +74,7 @@ def eager(model: nn.Module) -> Predictor:
     plain = copy.deepcopy(model).eval().to(device).to(memory_format=torch.contiguous_format)
 
     def predict(batch: Tensor) -> Tensor:
-        with torch.inference_mode():
+        with torch.inference_mode(), default_malloc():
             logits: Tensor = plain(normalise(batch.to(device)).contiguous()).squeeze(1).cpu()
         return logits
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from deepfake_detection.allocator import keep_freed_memory
 from deepfake_detection.frames import FrameDataset, frame_loader, normalise
 
 Predictor: TypeAlias = Callable[[Tensor], Tensor]
@@ -42,6 +43,8 @@ def predict_logits(
 def on_device(model: nn.Module, precision: torch.dtype | None = None) -> Predictor:
     """Runs ``model`` on the accelerator, if there is one, in evaluation mode; rounded to ``precision`` where named."""
     device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
+    if device.type == "cpu":
+        keep_freed_memory()
     model.to(device).eval()
 
     def predict(batch: Tensor) -> Tensor:

@@ -27,6 +27,7 @@ from torch.utils.data import DataLoader
 from torchmetrics import MeanMetric, MetricCollection
 from torchmetrics.classification import BinaryAccuracy, BinaryAUROC
 
+from deepfake_detection.allocator import keep_freed_memory
 from deepfake_detection.distributed import SyncBatchNormOnCpu, check_launcher, own_parts
 from deepfake_detection.errors import UserError
 from deepfake_detection.frames import FrameDataset, derive_seed, normalise
@@ -217,7 +218,8 @@ def fit(
         "num_sanity_val_steps": 0,
         "enable_model_summary": False,
     }
-    on_cpu = not torch.accelerator.is_available()
+    if on_cpu := not torch.accelerator.is_available():
+        keep_freed_memory()
     stopping = EarlyStopping("val_loss", patience=params.patience)
     average = get_ema_multi_avg_fn(params.ema)  # type: ignore[no-untyped-call]
     averaging = [WeightAveraging(multi_avg_fn=average)] if params.ema else []
