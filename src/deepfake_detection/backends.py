@@ -1,8 +1,10 @@
 """The backends that predict logits, and the choice of the fastest on a machine."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
+import numpy as np
+import pandas as pd
 import torch
 from sklearn.metrics import roc_auc_score
 from torch import nn
@@ -28,21 +30,43 @@ def choose_backend(name: str, model: nn.Module, validation: FrameDataset, batch_
         return model
     if name != "auto":
         return _unless_worse(name, BACKENDS[name](model, validation), model, validation, batch_size)
-    speeds = {}
-    for each, build in BACKENDS.items():
-        try:
-            predict = build(model, validation)
-        except UserError as error:
-            print(f"{each}: left out: {error}")
-            continue
-        speeds[each] = (frames_a_second(predict, validation, batch_size), predict)
-        print(f"{each}: {speeds[each][0]:.1f} frames/s")
-    for each in sorted(speeds, key=lambda key: speeds[key][0], reverse=True):
-        predict = _unless_worse(each, speeds[each][1], model, validation, batch_size)
+    for each, fast in by_speed(BACKENDS, model, validation, batch_size):
+        predict = _unless_worse(each, fast, model, validation, batch_size)
         if predict is not model:
             print(f"evaluate.backend: auto takes {each}")
             return predict
     return model
+
+
+def backend_for(name: str, model: nn.Module, size: int, batch_size: int) -> Predictor:
+    """What predicts ``model``'s logits of frames of ``size`` pixels where no validation frames are at hand.
+
+    ``name`` is a key of BACKENDS but int8's, which needs frames for its calibration, and is taken at its word if it
+    rounds; ``auto`` takes the fastest that does not. Raises UserError when ``name`` does not run here.
+    """
+    noise = np.random.default_rng(0).integers(0, 256, (batch_size, size, size, 3), np.uint8)
+    frames = FrameDataset(noise, pd.DataFrame({"label": [0] * batch_size}))
+    if name != "auto":
+        return BACKENDS[name](model, frames)
+    name, predict = by_speed([each for each in BACKENDS if each not in ROUNDING], model, frames, batch_size)[0]
+    print(f"auto takes {name}")
+    return predict
+
+
+def by_speed(
+    names: Iterable[str], model: nn.Module, frames: FrameDataset, batch_size: int
+) -> list[tuple[str, Predictor]]:
+    """Those of BACKENDS that run on this machine, the fastest first, as timed on ``frames``."""
+    speeds = {}
+    for name in names:
+        try:
+            predict = BACKENDS[name](model, frames)
+        except UserError as error:
+            print(f"{name}: left out: {error}")
+            continue
+        speeds[name, predict] = frames_a_second(predict, frames, batch_size)
+        print(f"{name}: {speeds[name, predict]:.1f} frames/s")
+    return sorted(speeds, key=lambda each: speeds[each], reverse=True)
 
 
 def frames_a_second(predict: Predictor, frames: FrameDataset, batch_size: int, rounds: int = 3) -> float:

@@ -30,6 +30,7 @@ Picture: TypeAlias = str | Path | Image.Image | Pixels
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+BATCH = 16  # frames that the network takes at once
 LEAST = 32  # pixels of the shorter side of a picture, or of a face: less shows too little
 
 
@@ -85,26 +86,31 @@ class Detector:
     """Judges pictures; several threads may use one at once.
 
     ``network`` is in evaluation mode, ``sidecar`` the checked content of the JSON file beside the checkpoint.
+    ``backend`` says what computes the logits: ``torch`` is the network as it is, for the others see backend_for.
     """
 
-    def __init__(self, network: nn.Module, sidecar: dict[str, Any]) -> None:
+    def __init__(self, network: nn.Module, sidecar: dict[str, Any], backend: str = "torch") -> None:
         self.network, self.sidecar = network, sidecar
         self.size: int = sidecar["input_size"][0]
         self._predict, self._turn = on_device(network), threading.Lock()
+        if backend != "torch":
+            from deepfake_detection.backends import backend_for  # with what it needs, which ``torch`` does not
+
+            self._predict = backend_for(backend, network, self.size, BATCH)
 
     @classmethod
-    def load(cls, checkpoint: str | Path) -> "Detector":
+    def load(cls, checkpoint: str | Path, backend: str = "torch") -> "Detector":
         """The detector of a checkpoint that the train stage wrote, with the JSON file beside it.
 
-        Raises UserError when either is missing or wrong.
+        Raises UserError when either is missing or wrong, or ``backend`` does not run here.
         """
-        return cls(*load_checkpoint(Path(checkpoint)))
+        return cls(*load_checkpoint(Path(checkpoint)), backend)
 
-    def predict(self, pictures: Iterable[Picture], batch_size: int = 16) -> list[Prediction]:
+    def predict(self, pictures: Iterable[Picture], batch_size: int = BATCH) -> list[Prediction]:
         """One prediction a picture, in their order; see ``stream``."""
         return list(self.stream(pictures, batch_size))
 
-    def stream(self, pictures: Iterable[Picture], batch_size: int = 16) -> Iterator[Prediction]:
+    def stream(self, pictures: Iterable[Picture], batch_size: int = BATCH) -> Iterator[Prediction]:
         """One prediction a picture as they come, in constant memory.
 
         A picture is a file's path, a PIL image or uint8 RGB of shape (height, width, 3). One that cannot be
@@ -118,7 +124,14 @@ class Detector:
                 for found in part:
                     yield found if isinstance(found, Prediction) else self._judge(found, logits)
 
-    def video(self, path: str | Path, frames: int = 32, batch_size: int = 16) -> VideoPrediction:
+    def squares(self, pictures: Iterable[Picture]) -> Iterator[Pixels]:
+        """What the network sees: uint8 of shape (size, size, 3), none of a picture that cannot be judged."""
+        with ThreadPoolExecutor(cpu_count()) as pool:
+            for found in _ahead(pool, self._read, pictures, 3 * BATCH):
+                if isinstance(found, _Read):
+                    yield from found.squares
+
+    def video(self, path: str | Path, frames: int = 32, batch_size: int = BATCH) -> VideoPrediction:
         """The prediction of up to ``frames`` evenly taken frames; only one of them is held at a time."""
         try:
             boxes: list[Box | None] = [None] * frames
@@ -140,7 +153,7 @@ class Detector:
         whole = self._face(None, sum(logits) / len(logits))
         return VideoPrediction(str(path), self._verdict(whole), whole.probability, whole.logit, moments=tuple(moments))
 
-    def logits(self, squares: list[Pixels], batch_size: int = 16) -> list[float]:
+    def logits(self, squares: list[Pixels], batch_size: int = BATCH) -> list[float]:
         """The logits of frames of the network's own size, uint8 of shape (size, size, 3) each."""
         found: list[float] = []
         for start in range(0, len(squares), batch_size):
