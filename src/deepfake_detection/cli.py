@@ -5,6 +5,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 from dataclasses import asdict
 from glob import glob, has_magic
 from itertools import groupby
@@ -24,6 +25,7 @@ if TYPE_CHECKING:  # torch takes seconds to load, and the help does not need it
 CHECKPOINT = Path("models/best_model_efficientnet_b7.pth")
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
+Backend = Literal["torch", "torch-folded", "torch-bf16", "openvino", "openvino-bf16", "auto"]
 Checkpoint = Annotated[Path, typer.Option(help="What the train stage wrote, with its JSON file beside it.")]
 
 
@@ -42,6 +44,7 @@ def predict(
     as_csv: Annotated[bool, typer.Option("--csv", help="CSV with a header.")] = False,
     frames: Annotated[int, typer.Option(min=1, help="Frames taken of each video.")] = 32,
     batch_size: Annotated[int, typer.Option(min=1, help="Pictures that the network takes at once.")] = 16,
+    backend: Annotated[Backend, typer.Option(help="What computes; auto times those that do not round.")] = "torch",
 ) -> None:
     """Judge pictures and videos.
 
@@ -50,7 +53,8 @@ def predict(
     from deepfake_detection.detector import Detector
 
     files = listed(paths)
-    detector = Detector.load(checkpoint)
+    with redirect_stdout(sys.stderr):  # what a backend says of itself is no verdict
+        detector = Detector.load(checkpoint, backend)
     write = write_json if as_json else write_csv if as_csv else write_line
     failed = 0
     # the bar is on stderr, so that what stands on stdout can be piped; it shows only on a terminal
@@ -178,22 +182,29 @@ def export(
     form: Annotated[Literal["onnx", "openvino", "safetensors"], typer.Option("--format", help="Who shall read it.")],
     out: Annotated[Path | None, typer.Option(help="STEM.onnx, .xml or .safetensors if not given.")] = None,
     checkpoint: Checkpoint = CHECKPOINT,
+    int8: Annotated[
+        list[str] | None, typer.Option(help="OpenVINO in 8 bits, calibrated on these pictures: a folder or a pattern.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
 ) -> None:
     """Write the network for another runtime, once what was written gives the same probabilities as here."""
     from deepfake_detection.export import FILES, OPSET, files_of
     from deepfake_detection.export import export as exported
 
-    written = out or Path(checkpoint.stem + FILES[form][0])
+    pictures = [file for file in listed(int8) if _suffix(file) not in VIDEOS] if int8 else []
+    written = out or Path(checkpoint.stem + "-int8" * bool(int8) + FILES[form][0])
     paths = files_of(form, written)
     may_write(paths, force)
     start = time.perf_counter()
-    parity = exported(checkpoint, form, written)
-    print(f"format: {form}" + f", opset {OPSET}" * (form == "onnx") + f", in {time.perf_counter() - start:.0f} s")
+    with redirect_stdout(sys.stderr):  # the bars of what quantises
+        parity = exported(checkpoint, form, written, pictures)
+    kind = form + f", opset {OPSET}" * (form == "onnx") + ", 8 bits" * bool(int8)
+    print(f"format: {kind}, in {time.perf_counter() - start:.0f} s")
     for path in paths:
         print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
+    frames = f"{parity.frames} {'other' if int8 else 'drawn'} faces"
     print(
-        f"largest difference from torch on {parity.frames} drawn faces: probability {parity.probability:.1e}, "
+        f"largest difference from torch on {frames}: probability {parity.probability:.1e}, "
         f"logit {parity.logit:.1e}; other decisions: {parity.decisions}"
     )
 

@@ -4,9 +4,10 @@ import copy
 import errno
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from functools import partial
+from itertools import chain, islice, repeat
 from pathlib import Path
 from typing import Any, TypeAlias, cast
 
@@ -20,21 +21,26 @@ from tqdm import tqdm
 
 from deepfake_detection.checkpoint import load_checkpoint
 from deepfake_detection.crops import crop_face
+from deepfake_detection.detector import Detector
 from deepfake_detection.embedded import film
 from deepfake_detection.errors import UserError
 from deepfake_detection.files import replacing
 from deepfake_detection.frames import normalise
 from deepfake_detection.manipulations import deepfakes
+from deepfake_detection.openvino_backend import CALIBRATION_FRAMES, import_openvino, quantised
 
+Pixels: TypeAlias = NDArray[np.uint8]
 Numbers: TypeAlias = NDArray[np.float64]
-Runner: TypeAlias = Callable[[NDArray[np.uint8]], tuple[NDArray[Any], NDArray[Any]]]
+Runner: TypeAlias = Callable[[Pixels], tuple[NDArray[Any], NDArray[Any]]]
 """From frames, uint8 of shape (batch, size, size, 3), to their probabilities and logits, of shape (batch,) both."""
 
 FILES = {"onnx": (".onnx",), "openvino": (".xml", ".bin"), "safetensors": (".safetensors", ".json")}
 OPSET = 18  # the oldest that torch writes: what any runtime of the last years reads
 INPUT, OUTPUTS = "frames", ("probability", "logit")
 TOLERANCE = 1e-3  # of the probability
-BATCHES = (1, 3, 4, 8, 8, 8)  # the sizes in which what was written is compared with torch: none may be fixed
+BATCHES = (1, 3, 4)  # the first sizes in which what was written is compared with torch: none may be fixed
+DRAWN = 32  # frames of the comparison
+LEAST_SEEN = 20  # half of them calibrate 8 bits
 
 
 @dataclass(frozen=True)
@@ -55,7 +61,7 @@ def files_of(form: str, out: Path) -> list[Path]:
     return [out.with_suffix(ending) for ending in endings]
 
 
-def export(checkpoint: Path, form: str, out: Path) -> Parity:
+def export(checkpoint: Path, form: str, out: Path, int8: Sequence[str] = ()) -> Parity:
     """Writes the files of ``files_of``, whole or not at all, once they give torch's probabilities when read again.
 
     ONNX and OpenVINO take ``frames``, uint8 RGB of shape (batch, size, size, 3), any batch, not normalised, and give
@@ -64,35 +70,47 @@ def export(checkpoint: Path, form: str, out: Path) -> Parity:
     metadata_props and OpenVINO's rt_info (there under "deepfake_detection") by key, what is no text as JSON; in
     safetensors' as one JSON. The files name nothing of this machine.
 
-    Raises UserError when the checkpoint or the extra is missing, when a file would replace the checkpoint's, and
-    when a probability of drawn faces differs from torch's by TOLERANCE or more.
+    ``int8``, for OpenVINO alone, names pictures like those that will be judged. Then the network computes in 8 bits:
+    up to CALIBRATION_FRAMES of their faces calibrate it, as many others are compared with torch.
+
+    Raises UserError when the checkpoint or the extra is missing, when a file would replace the checkpoint's, when
+    the pictures are too few, and when a probability of drawn faces differs from torch's by TOLERANCE or more; in
+    8 bits the differences are for the caller to judge.
     """
+    if int8 and form != "openvino":
+        raise UserError(f"--int8 goes with --format openvino, not with {form}")
     paths = files_of(form, out)
     for path in paths:
         if any(path.exists() and path.samefile(own) for own in (checkpoint, checkpoint.with_suffix(".json"))):
             raise UserError(f"{path} belongs to the checkpoint: name another file with --out")
     write, read = FORMATS[form]
     network, sidecar = load_checkpoint(checkpoint)
+    size, tolerance = sidecar["input_size"][0], TOLERANCE
+    if int8:
+        seen = _seen(Detector(network, sidecar), int8)
+        write, compared, tolerance = partial(_write_openvino, calibration=seen[::2]), seen[1::2], 1.0
+    else:
+        compared = list(_drawn(size, DRAWN))
     with replacing(*paths) as parts:
-        _say(f"{form}: converting {sidecar['arch']} at {sidecar['input_size'][0]} pixels; B7 takes about a minute")
+        _say(f"{form}: converting {sidecar['arch']} at {size} pixels; B7 takes about a minute")
         write(network, sidecar, parts[0])
-        parity = compare(read(parts[0]), network, sidecar)
-        if not parity.probability < TOLERANCE:  # nor is NaN
+        parity = compare(read(parts[0]), network, sidecar, compared)
+        if not parity.probability < tolerance:  # nor is NaN
             raise UserError(
                 f"{out}: not written: its probabilities differ from torch's by up to {parity.probability:.1e}, "
-                f"{TOLERANCE:.0e} or more; take another --format"
+                f"{tolerance:.0e} or more; take another --format"
             )
     return parity
 
 
-def compare(run: Runner, network: nn.Module, sidecar: dict[str, Any]) -> Parity:
-    """What ``run`` gives, against ``network`` in torch on the CPU, on drawn faces, half of them fakes."""
-    drawn = _drawn(sidecar["input_size"][0], sum(BATCHES))
+def compare(run: Runner, network: nn.Module, sidecar: dict[str, Any], frames: Sequence[Pixels]) -> Parity:
+    """What ``run`` gives of ``frames``, against ``network`` in torch on the CPU."""
     found: list[tuple[Numbers, Numbers]] = []
     exact: list[Numbers] = []
-    with tqdm(total=sum(BATCHES), desc="comparing with torch", unit="frame", disable=None) as bar:
-        for size in BATCHES:
-            batch = np.stack(list(islice(drawn, size)))
+    waiting, sizes = iter(frames), chain(BATCHES, repeat(8))
+    with tqdm(total=len(frames), desc="comparing with torch", unit="frame", disable=None) as bar:
+        while part := list(islice(waiting, next(sizes))):
+            batch, size = np.stack(part), len(part)
             probability, logit = run(batch)
             if probability.shape != (size,) or logit.shape != (size,):
                 raise ValueError(f"{size} frames gave {probability.shape} probabilities and {logit.shape} logits")
@@ -160,10 +178,14 @@ def _read_onnx(path: Path) -> Runner:
     return lambda batch: tuple(session.run(list(OUTPUTS), {INPUT: batch}))
 
 
-def _write_openvino(network: nn.Module, sidecar: dict[str, Any], path: Path) -> None:
-    openvino = _openvino()
+def _write_openvino(
+    network: nn.Module, sidecar: dict[str, Any], path: Path, calibration: Sequence[Pixels] = ()
+) -> None:
+    openvino = import_openvino()
     model = openvino.convert_model(_traced(network, sidecar))
     model.reshape(openvino.PartialShape([-1, *sidecar["input_size"], 3]))  # which the conversion loses
+    if calibration:
+        model = quantised(model, calibration)
     for port, name in zip((*model.inputs, *model.outputs), (INPUT, *OUTPUTS), strict=True):
         port.get_tensor().set_names({name})
     for key, value in metadata(sidecar).items():
@@ -175,9 +197,9 @@ def _write_openvino(network: nn.Module, sidecar: dict[str, Any], path: Path) -> 
 
 
 def _read_openvino(path: Path) -> Runner:
-    model = _openvino().Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    model = import_openvino().Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
 
-    def run(batch: NDArray[np.uint8]) -> tuple[NDArray[Any], NDArray[Any]]:
+    def run(batch: Pixels) -> tuple[NDArray[Any], NDArray[Any]]:
         found = model(batch)
         return found[OUTPUTS[0]], found[OUTPUTS[1]]
 
@@ -194,7 +216,7 @@ def _write_safetensors(network: nn.Module, sidecar: dict[str, Any], path: Path) 
 def _read_safetensors(path: Path) -> Runner:
     network, sidecar = load_checkpoint(path)
 
-    def run(batch: NDArray[np.uint8]) -> tuple[NDArray[Any], NDArray[Any]]:
+    def run(batch: Pixels) -> tuple[NDArray[Any], NDArray[Any]]:
         with torch.inference_mode():
             logit = network(normalise(torch.from_numpy(batch))).squeeze(1).numpy()
         return expit(logit / sidecar["temperature"]), logit
@@ -221,17 +243,18 @@ def _onnx() -> tuple[Any, Any]:
     return onnx, onnxruntime
 
 
-def _openvino() -> Any:
-    """The module, which must not report to its makers that it was imported, as in openvino_backend."""
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
-    try:
-        import openvino
-    except ImportError:
-        raise UserError("openvino is not installed; run make env, or pip install openvino") from None
-    return openvino
+def _seen(detector: Detector, files: Sequence[str]) -> list[Pixels]:
+    """What the network sees of the pictures, evenly taken: to calibrate with every other one, and compare the rest."""
+    most = 2 * CALIBRATION_FRAMES
+    some = files[:: -(-len(files) // most)]
+    with tqdm(detector.squares(some), desc="reading pictures", unit="face", disable=None) as found:
+        seen = list(islice(found, most))
+    if len(seen) < LEAST_SEEN:
+        raise UserError(f"--int8: {len(seen)} faces in {len(some)} pictures; name {LEAST_SEEN} or more, best 600")
+    return seen
 
 
-def _drawn(size: int, count: int) -> Iterator[NDArray[np.uint8]]:
+def _drawn(size: int, count: int) -> Iterator[Pixels]:
     """Frames of as many people, the same in every run; every other one is a face swap."""
     side = min(max(size, 64), 128)  # more would take longer than the networks
     for who in range(count):

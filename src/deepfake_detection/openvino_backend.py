@@ -4,10 +4,12 @@ import copy
 import importlib.util
 import logging
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from deepfake_detection.cpus import cpu_count
@@ -40,7 +42,7 @@ def openvino_float32(model: nn.Module, frames: FrameDataset) -> Predictor:
 
 def openvino_bf16(model: nn.Module, frames: FrameDataset) -> Predictor:
     """As float32, rounded in between. Raises UserError where the processor has no bf16, too."""
-    ov = _openvino()
+    ov = import_openvino()
     if "BF16" not in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         raise UserError("evaluate.backend: openvino-bf16: this machine has no bf16 arithmetic; choose torch or auto")
     return _compiled(_converted(model, frames), "bf16")
@@ -49,30 +51,39 @@ def openvino_bf16(model: nn.Module, frames: FrameDataset) -> Predictor:
 def openvino_int8(model: nn.Module, frames: FrameDataset) -> Predictor:
     """Weights and activations in 8 bits, calibrated on up to CALIBRATION_FRAMES of ``frames``, evenly taken.
 
-    Post-training quantisation of NNCF (Kozlov et al. 2020, "Neural Network Compression Framework
-    for fast model inference"), without retraining. Raises UserError when the extra is missing.
+    Raises UserError when the extra is missing.
     """
-    converted = _converted(model, frames)
+    taken = np.linspace(0, len(frames) - 1, min(len(frames), CALIBRATION_FRAMES)).round().astype(int)
+    calibration = [frames[item][0].numpy() for item in taken]
+    return _compiled(quantised(_converted(model, frames), calibration), "f32")
+
+
+def quantised(converted: "Model", calibration: Sequence[NDArray[np.uint8]]) -> "Model":
+    """A converted network in 8 bits; ``calibration`` are frames of shape (size, size, 3) like those it will see.
+
+    Post-training quantisation of NNCF (Kozlov et al. 2020, "Neural Network Compression Framework
+    for fast model inference"), without retraining.
+    """
+    import_openvino()
     import nncf
 
     nncf.set_log_level(logging.ERROR)
-    taken = np.linspace(0, len(frames) - 1, min(len(frames), CALIBRATION_FRAMES)).round().astype(int)
-    calibration = nncf.Dataset([frames[item][0][None].numpy() for item in taken])
     advanced = nncf.AdvancedQuantizationParameters(
         # without VNNI (AVX2), products of full 8 bits overflow their 16-bit sums
         overflow_fix=nncf.OverflowFix.ENABLE
     )
-    quantised = nncf.quantize(converted, calibration, subset_size=len(taken), advanced_parameters=advanced)
-    return _compiled(quantised, "f32")
+    batches = nncf.Dataset([frame[None] for frame in calibration])
+    found: Model = nncf.quantize(converted, batches, subset_size=len(calibration), advanced_parameters=advanced)
+    return found
 
 
-def _openvino() -> Any:
+def import_openvino() -> Any:
     """The module, which must not report to its makers that it was imported, nor must NNCF.
 
-    Both use stubs of their own when the package that sends is not there.
+    Both use stubs of their own when the package that sends is not there. Raises UserError when the extra is missing.
     """
     if not all(importlib.util.find_spec(name) for name in ("openvino", "nncf")):
-        raise UserError("evaluate.backend: OpenVINO is not installed; run make env, or pip install openvino nncf")
+        raise UserError("OpenVINO is not installed; run make env, or pip install openvino nncf")
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     import openvino
 
@@ -80,7 +91,7 @@ def _openvino() -> Any:
 
 
 def _converted(model: nn.Module, frames: FrameDataset) -> "Model":
-    ov, size = _openvino(), frames[0][0].shape
+    ov, size = import_openvino(), frames[0][0].shape
     example = torch.zeros(1, *size, dtype=torch.uint8)
     normalise(example)  # keeps its constants from its first call, which must not be the traced one
     exported = torch.export.export(_FromBytes(copy.deepcopy(model).cpu().eval()), (example,))
@@ -90,7 +101,7 @@ def _converted(model: nn.Module, frames: FrameDataset) -> "Model":
 
 def _compiled(converted: "Model", precision: str) -> Predictor:
     """One frame a request, as many requests at once as suit the cores: what they share stays in the cache."""
-    ov = _openvino()
+    ov = import_openvino()
     settings = {
         "PERFORMANCE_HINT": "THROUGHPUT",
         "INFERENCE_NUM_THREADS": cpu_count(),

@@ -1,5 +1,6 @@
 """What is exported for OpenVINO says the same in OpenVINO as the detector in torch."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from PIL import Image
 
 from deepfake_detection.checkpoint import load_checkpoint
 from deepfake_detection.detector import Detector
+from deepfake_detection.embedded import film
 from deepfake_detection.export import metadata
 from tests import exported
 from tests.commands import command
@@ -53,3 +55,48 @@ def test_openvino_gives_the_detector_s_numbers_and_says_what_it_is(
     assert said.startswith(f"error: {path.name}: OpenVINO could not write it")
     assert path.read_bytes() == before
     assert not list(tmp_path.glob(".part-*"))
+
+
+def test_in_8_bits_pictures_calibrate_it_and_others_tell_how_many_decisions_differ(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    checkpoint = exported.checkpoint(tmp_path)
+    (tmp_path / "pictures").mkdir()
+    rng = np.random.default_rng(0)
+    for number in range(20):
+        face = film(number, 0, 128, seed=0).filmed * rng.uniform(0.7, 1)
+        Image.fromarray(np.round(face * 255).astype(np.uint8)).save(tmp_path / "pictures" / f"{number}.png")
+    (tmp_path / "pictures" / "damaged.png").write_bytes(b"damaged")
+    asked = ("export", "--format", "openvino", "--checkpoint", checkpoint.name, "--int8")
+    assert not command(*asked, "pictures")
+    said = capsys.readouterr().out
+    assert "openvino, 8 bits, in " in said
+    assert "on 10 other faces: " in said
+    path = Path(f"{checkpoint.stem}-int8.xml")
+    assert path.with_suffix(".bin").stat().st_size < 0.4 * checkpoint.stat().st_size
+    detector = Detector.load(checkpoint)
+    frames = list(detector.squares(sorted((tmp_path / "pictures").iterdir())))
+    exact = np.array(detector.logits(frames))
+    compiled = openvino.Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    assert np.corrcoef(compiled(np.stack(frames))["logit"], exact)[0, 1] > 0.9
+
+    assert "error: --int8: 1 faces in 1 pictures; name 20 or more" in str(command(*asked, "pictures/0.png", "--force"))
+    assert "--int8 goes with --format openvino, not with onnx" in str(
+        command("export", "--format", "onnx", "--checkpoint", checkpoint.name, "--int8", "pictures")
+    )
+
+
+def test_a_detector_on_another_backend_says_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    checkpoint = exported.checkpoint(tmp_path)
+    pictures = np.random.default_rng(0).integers(0, 256, (5, SIZE, SIZE, 3), dtype=np.uint8)
+    exact = Detector.load(checkpoint).logits(list(pictures))
+    for backend in ("openvino", "auto"):
+        assert Detector.load(checkpoint, backend).logits(list(pictures)) == pytest.approx(exact, abs=1e-4)
+    assert "auto takes " in capsys.readouterr().out
+    for number, frame in enumerate(pictures):
+        Image.fromarray(frame).resize((64, 64)).save(tmp_path / f"{number}.png")
+    assert not command("predict", tmp_path / "*.png", "--checkpoint", checkpoint, "--backend", "auto", "--json")
+    said = capsys.readouterr()
+    assert [json.loads(line)["failed"] for line in said.out.splitlines()] == [False] * 5  # and nothing else
+    assert "auto takes " in said.err

@@ -15,7 +15,7 @@ from safetensors import safe_open
 from deepfake_detection.checkpoint import load_checkpoint
 from deepfake_detection.detector import Detector
 from deepfake_detection.errors import UserError
-from deepfake_detection.export import BATCHES, TOLERANCE, compare, export, metadata
+from deepfake_detection.export import TOLERANCE, compare, export, metadata
 from tests import exported
 from tests.commands import command
 from tests.disks import file_size_limit
@@ -102,8 +102,8 @@ def test_a_difference_from_torch_is_found_and_nothing_is_written(
         logits = np.array(detector.logits(list(batch)))
         return 1 / (1 + np.exp(-logits / 1.7)) + 2 * TOLERANCE, logits - 100
 
-    parity = compare(off, network, sidecar)
-    assert parity.frames == sum(BATCHES) == 32
+    parity = compare(off, network, sidecar, list(np.zeros((21, SIZE, SIZE, 3), np.uint8)))
+    assert parity.frames == 21
     assert parity.probability == pytest.approx(2 * TOLERANCE, abs=1e-5)
     assert parity.logit == pytest.approx(100, abs=1e-3)
     monkeypatch.setattr("deepfake_detection.export.TOLERANCE", 0.0)
@@ -113,13 +113,19 @@ def test_a_difference_from_torch_is_found_and_nothing_is_written(
 
 
 def test_decisions_that_differ_are_counted(checkpoint: Path) -> None:
-    network, sidecar = load_checkpoint(checkpoint)
-    always = compare(lambda batch: (np.ones(len(batch)), np.ones(len(batch))), network, sidecar)
-    never = compare(lambda batch: (np.zeros(len(batch)), np.zeros(len(batch))), network, sidecar)
-    assert always.decisions + never.decisions == 32
-    assert np.isnan(compare(lambda batch: (np.full(len(batch), np.nan),) * 2, network, sidecar).probability)
+    model = (*load_checkpoint(checkpoint), list(np.zeros((12, SIZE, SIZE, 3), np.uint8)))
+    sizes = []
+
+    def always(batch: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        sizes.append(len(batch))
+        return np.ones(len(batch)), np.ones(len(batch))
+
+    never = compare(lambda batch: (np.zeros(len(batch)), np.zeros(len(batch))), *model)
+    assert compare(always, *model).decisions + never.decisions == 12
+    assert sizes == [1, 3, 4, 4]
+    assert np.isnan(compare(lambda batch: (np.full(len(batch), np.nan),) * 2, *model).probability)
     with pytest.raises(ValueError, match="1 frames gave"):
-        compare(lambda batch: (np.zeros(2), np.zeros(2)), network, sidecar)
+        compare(lambda batch: (np.zeros(2), np.zeros(2)), *model)
 
 
 def test_mistakes_are_one_line_and_touch_nothing(checkpoint: Path, tmp_path: Path) -> None:
