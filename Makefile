@@ -26,7 +26,7 @@ repro: env ## Run the whole pipeline, or what of it has changed
 
 # OpenVINO in one process with all else that is tested ended it once: its backends have one of their own
 test: env lint ## Lint, check types and run the tests
-	OMP_NUM_THREADS=1 python -m pytest --numprocesses 2 --dist loadfile tests/pipeline tests/unit
+	OMP_NUM_THREADS=1 python -m pytest --numprocesses 2 --dist loadgroup tests/pipeline tests/unit
 	python -m pytest tests/backends
 
 lint: env ## Lint and check types
@@ -42,7 +42,7 @@ torture: env ## Long campaigns: 10,000 mutated pictures, 20 kills; not part of t
 	python -m tests.torture.kills
 
 bench: env ## Time this against the original recipe, quickly
-	for name in input train infer pipeline scale faces; do echo "== $$name"; python -m benchmarks.$$name --quick || exit 1; done
+	for name in input train infer predict pipeline scale faces; do echo "== $$name"; python -m benchmarks.$$name --quick || exit 1; done
 
 lock: env ## Write requirements.lock anew from pyproject.toml
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \

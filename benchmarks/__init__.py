@@ -86,9 +86,10 @@ def machine() -> str:
 
 
 def prepare(paths: list[Path], labels: list[int], folder: Path, size: int, workers: int | None = None) -> pd.DataFrame:
-    """Prepares picture files as the pipeline does, into ``folder``; the rows, with ``label``."""
-    rows = pd.DataFrame({"path": [str(path.absolute()) for path in paths], "label": labels})
+    """Prepares picture files as the pipeline does, into ``folder``; their rows, with ``path`` and ``label``."""
+    raw = Path(os.path.commonpath([path.absolute().parent for path in paths]))
+    rows = pd.DataFrame({"path": [path.absolute().relative_to(raw).as_posix() for path in paths], "label": labels})
     index = folder.with_suffix(".csv")
     rows.to_csv(index, index=False)
-    prepare_frames(index, Path(), folder, size, workers)
+    prepare_frames(index, raw, folder, size, workers)
     return rows

@@ -13,7 +13,7 @@ SIZE = 32
 README = Path(__file__).parents[1] / "README.md"
 
 
-def checkpoint(folder: Path) -> Path:
+def checkpoint(folder: Path, crop: str = "face") -> Path:
     """A B0 whose logits differ from frame to frame, with a temperature and a threshold of its own."""
     torch.manual_seed(0)
     network = build_model("efficientnet_b0", dropout=0.0)
@@ -26,7 +26,7 @@ def checkpoint(folder: Path) -> Path:
         network(torch.randn(32, 3, SIZE, SIZE) + torch.randn(32, 3, 1, 1))
     path = folder / "best_model_efficientnet_b7.pth"  # as README calls it
     categories = {"real": ["Original"], "fake": ["Größe"]}
-    save_checkpoint(path, network.state_dict(), "efficientnet_b0", SIZE, categories, 3, 1.7, crop="face", margin=0.25)
+    save_checkpoint(path, network.state_dict(), "efficientnet_b0", SIZE, categories, 3, 1.7, crop=crop, margin=0.25)
     return path
 
 
