@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from deepfake_detection.errors import UserError
 from deepfake_detection.index import SUFFIXES
+from deepfake_detection.percent import percent
 from deepfake_detection.videos import SUFFIXES as VIDEOS
 
 if TYPE_CHECKING:  # torch takes seconds to load, and the help does not need it
@@ -117,13 +118,12 @@ def write_csv(found: "Prediction", first: bool) -> None:
 def write_line(found: "Prediction", first: bool) -> None:
     if first:
         print(f"{'verdict':10}{'fake':>7}  path")
-    probability = "" if found.probability is None else f"{found.probability:.1%}"
+    probability = "" if found.probability is None else percent(found.probability)
     rest = f": {found.reason}" if found.reason else ""
     moments = getattr(found, "moments", ())[:3]
     if moments:
-        rest += (
-            "  (most suspicious at " + ", ".join(f"{_clock(m.seconds)} {m.face.probability:.0%}" for m in moments) + ")"
-        )
+        times = ", ".join(f"{_clock(moment.seconds)} {percent(moment.face.probability, 0)}" for moment in moments)
+        rest += f"  (most suspicious at {times})"
     # a name may hold what a terminal would obey
     path = "".join(char if char.isprintable() else "?" for char in found.path)
     print(f"{found.verdict:10}{probability:>7}  {path}{rest}")

@@ -27,6 +27,7 @@ from deepfake_detection.detector import Detector, Face, Prediction
 from deepfake_detection.errors import UserError
 from deepfake_detection.frames import normalise
 from deepfake_detection.images import UnreadableImageError, read_rgb
+from deepfake_detection.percent import percent
 from deepfake_detection.videos import SUFFIXES, sample_frames
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def explain(detector: Detector, path: Path, frames: int = 32) -> Figure:
     _draw_maps(detector, figure, [(pixels, face) for face in shown], sides)
     if len(faces) > 1:
         for number, (face, (crop, _)) in enumerate(zip(shown, sides, strict=True), 1):
-            crop.set_title(f"face {number}: {face.probability:.1%}", fontsize=7)
+            crop.set_title(f"face {number}: {percent(face.probability)}", fontsize=7)
     _say(figure, detector, prediction, "the most suspicious face decides" if len(faces) > 1 else "")
     return figure
 
@@ -131,7 +132,7 @@ def _video(detector: Detector, path: Path, frames: int) -> Figure:
     for whole, moment, (pixels, face) in zip(axes[0], moments, shown, strict=True):
         _draw_picture(whole, pixels, [face])
         minutes, seconds = divmod(moment.seconds, 60)
-        whole.set_title(f"at {minutes:.0f}:{seconds:04.1f}: {face.probability:.1%}", fontsize=7)
+        whole.set_title(f"at {minutes:.0f}:{seconds:04.1f}: {percent(face.probability)}", fontsize=7)
     _draw_maps(detector, figure, shown, list(zip(axes[1], axes[2], strict=True)))
     number = len(prediction.moments)
     _say(figure, detector, prediction, f"by the mean logit of {number} frame{'s' * (number > 1)}")
@@ -216,5 +217,9 @@ def _draw_maps(
 
 def _say(figure: Figure, detector: Detector, prediction: Prediction, how: str) -> None:
     threshold = detector.sidecar["threshold"]
-    words = [f"calibrated probability of a fake {prediction.probability:.1%}", f"threshold {threshold:.1%}", how]
+    words = [
+        f"calibrated probability of a fake {percent(cast(float, prediction.probability))}",
+        f"threshold {threshold:.1%}",
+        how,
+    ]
     figure.suptitle(f"{prediction.verdict}: " + ", ".join(filter(None, words)), fontsize=8, x=0.01, ha="left")

@@ -54,6 +54,18 @@ def test_outputs_are_as_agreed(built: Project) -> None:
     assert curves["val_loss"][train["best_epoch"]] == train["val_loss"]
 
 
+def test_the_command_judges_test_frames_as_evaluate_does(built: Project) -> None:
+    predictions = pd.read_csv(built.path / "data" / "predictions.csv")
+    frames = [f"data/raw/{path}" for path in predictions["path"]]
+    checkpoint = "models/best_model_efficientnet_b0.pth"
+    done = built.run("deepfake-detect", "predict", *frames, "--checkpoint", checkpoint, "--json")
+    found = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    assert [row["path"] for row in found] == frames
+    temperature = json.loads((built.path / checkpoint).with_suffix(".json").read_text())["temperature"]
+    calibrated = 1 / (1 + np.exp(-predictions["logit"] / temperature))
+    assert [row["probability"] for row in found] == pytest.approx(calibrated.to_list(), abs=1e-5)
+
+
 def test_git_holds_metrics_and_no_data(built: Project) -> None:
     tracked = set(built.run("git", "ls-files", "data", "models", "metrics").stdout.split())
     assert {name for name in tracked if not name.startswith("metrics/")} == {"data/.gitignore", "models/.gitignore"}

@@ -13,6 +13,7 @@ from PIL import Image
 
 from deepfake_detection.cli import listed
 from deepfake_detection.errors import UserError
+from deepfake_detection.percent import percent
 from tests.unit.test_detector import save
 from tests.unit.test_videos import film as write_video
 
@@ -66,8 +67,25 @@ def test_csv_and_the_table_say_the_same(folder: Path) -> None:
     (row,) = csv.DictReader(io.StringIO(as_csv.stdout))
     assert list(row) == ["path", "verdict", "probability", "logit", "reason"]
     table = run("predict", picture, folder / "c.mp4", "--checkpoint", folder / "best.pth").stdout.splitlines()
-    assert table[1].split() == [row["verdict"], f"{float(row['probability']):.1%}", str(picture)]
+    assert table[1].split() == [row["verdict"], percent(float(row["probability"])), str(picture)]
     assert "most suspicious at 0:0" in table[2]
+
+
+@pytest.mark.parametrize(
+    ("probability", "words", "whole"),
+    [
+        (0.0, "<0.1%", "<1%"),
+        (0.0004, "<0.1%", "<1%"),
+        (0.0006, "0.1%", "<1%"),
+        (0.006, "0.6%", "1%"),
+        (0.5, "50.0%", "50%"),
+        (0.9994, "99.9%", ">99%"),
+        (0.9996, ">99.9%", ">99%"),
+        (1.0, ">99.9%", ">99%"),
+    ],
+)
+def test_no_percentage_is_certain(probability: float, words: str, whole: str) -> None:
+    assert (percent(probability), percent(probability, 0)) == (words, whole)
 
 
 def test_a_users_mistake_is_one_line(folder: Path) -> None:
