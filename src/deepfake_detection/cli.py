@@ -120,10 +120,10 @@ def write_line(found: "Prediction", first: bool) -> None:
         print(f"{'verdict':10}{'fake':>7}  path")
     probability = "" if found.probability is None else percent(found.probability)
     rest = f": {found.reason}" if found.reason else ""
-    moments = getattr(found, "moments", ())[:3]
-    if moments:
-        times = ", ".join(f"{_clock(moment.seconds)} {percent(moment.face.probability, 0)}" for moment in moments)
-        rest += f"  (most suspicious at {times})"
+    if moments := getattr(found, "moments", ()):
+        times = ", ".join(f"{_clock(each.seconds)} {percent(each.face.probability, 0)}" for each in moments[:3])
+        fakes = sum(each.face.verdict == "fake" for each in moments)
+        rest += f"  ({fakes} of {len(moments)} frames fake, most suspicious at {times})"
     # a name may hold what a terminal would obey
     path = "".join(char if char.isprintable() else "?" for char in found.path)
     print(f"{found.verdict:10}{probability:>7}  {path}{rest}")

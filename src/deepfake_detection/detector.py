@@ -38,21 +38,22 @@ LEAST = 32  # pixels of the shorter side of a picture, or of a face: less shows 
 class Face:
     """What the network says of one face, or with ``box`` None of the whole picture.
 
-    ``probability`` is the calibrated probability of a deepfake, sigmoid(logit / temperature).
+    ``probability`` is the calibrated probability of a deepfake, sigmoid(logit / temperature); ``verdict`` compares it
+    with the checkpoint's threshold.
     """
 
     box: Box | None
     logit: float
     probability: float
+    verdict: Literal["original", "fake"]
 
 
 @dataclass(frozen=True)
 class Prediction:
     """What the network says of a picture: ``logit`` and ``probability`` are those of its most suspicious face.
 
-    ``verdict`` compares the probability with the checkpoint's threshold. It is "none", and the numbers None,
-    where ``reason`` says why there is no judgement; ``failed`` tells a file that could not be read from one
-    that shows nothing to judge.
+    ``verdict`` is "none", and the numbers None, where ``reason`` says why there is no judgement; ``failed`` tells a
+    file that could not be read from one that shows nothing to judge.
     """
 
     path: str
@@ -151,7 +152,7 @@ class Detector:
         moments = [Moment(second, face) for second, face in zip(seconds, faces_found, strict=True)]
         moments.sort(key=lambda moment: -moment.face.logit)
         whole = self._face(None, sum(logits) / len(logits))
-        return VideoPrediction(str(path), self._verdict(whole), whole.probability, whole.logit, moments=tuple(moments))
+        return VideoPrediction(str(path), whole.verdict, whole.probability, whole.logit, moments=tuple(moments))
 
     def logits(self, squares: list[Pixels], batch_size: int = BATCH) -> list[float]:
         """The logits of frames of the network's own size, uint8 of shape (size, size, 3) each."""
@@ -191,13 +192,11 @@ class Detector:
     def _judge(self, read: "_Read", logits: Iterator[float]) -> Prediction:
         faces = tuple(self._face(box, next(logits)) for box in read.boxes)
         worst = max(faces, key=lambda face: face.logit)
-        return Prediction(read.path, self._verdict(worst), worst.probability, worst.logit, faces)
+        return Prediction(read.path, worst.verdict, worst.probability, worst.logit, faces)
 
     def _face(self, box: Box | None, logit: float) -> Face:
-        return Face(box, logit, float(expit(logit / self.sidecar["temperature"])))
-
-    def _verdict(self, face: Face) -> Literal["original", "fake"]:
-        return "fake" if face.probability >= self.sidecar["threshold"] else "original"
+        probability = float(expit(logit / self.sidecar["temperature"]))
+        return Face(box, logit, probability, "fake" if probability >= self.sidecar["threshold"] else "original")
 
 
 @dataclass(frozen=True)

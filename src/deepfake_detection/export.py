@@ -88,6 +88,7 @@ def export(checkpoint: Path, form: str, out: Path, int8: Sequence[str] = ()) -> 
     size, tolerance = sidecar["input_size"][0], TOLERANCE
     if int8:
         seen = _seen(Detector(network, sidecar), int8)
+        network.cpu()  # which the detector moves to an accelerator
         write, compared, tolerance = partial(_write_openvino, calibration=seen[::2]), seen[1::2], 1.0
     else:
         compared = list(_drawn(size, DRAWN))

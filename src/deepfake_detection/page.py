@@ -34,12 +34,14 @@ MAYBE_VIDEO = ("not an image in a known format", "too many bytes")
 
 # Distances in log-odds, both from the threshold and from even odds: 1 is odds of 2.7 to 1, 3 of 20 to 1
 UNCERTAIN, CLEAR = 1.0, 3.0
+MIXED = 0.1  # share of a video's frames at the threshold or above from which on its mean is not left to speak alone
 HEADLINES = {
     ("fake", "clear"): "Looks like a deepfake",
     ("fake", "leaning"): "More like a deepfake than an original",
     ("original", "leaning"): "More like an original than a deepfake",
     ("original", "clear"): "No sign of the deepfakes it knows",
 }
+MIXED_HEADLINE = "Mixed: some frames look like a deepfake"
 
 
 def load(checkpoint: Path) -> None:
@@ -123,6 +125,7 @@ def _picture(detector: "Detector", pixels: Pixels) -> dict[str, Any]:
     crops = [_heat(detector, pixels, face.box) for face in faces[:MOMENTS_SHOWN]]
     return {
         "kind": "picture",
+        "mixed": False,
         "reason": found.reason,
         "faces": [percent(face.probability, detector.sidecar["threshold"]) for face in faces[:FACES_SHOWN]],
         "more_faces": max(0, len(faces) - FACES_SHOWN),
@@ -137,6 +140,8 @@ def _video(detector: "Detector", path: Path) -> dict[str, Any]:
     found = detector.video(path, FRAMES)
     if found.failed:
         raise UnreadableImageError(found.reason)
+    above = sum(moment.face.verdict == "fake" for moment in found.moments)
+    mixed = found.verdict == "original" and above >= MIXED * len(found.moments)
     worst = found.moments[:MOMENTS_SHOWN]
     wanted = {moment.seconds: moment.face for moment in worst}
     views, heat = {}, {}
@@ -150,10 +155,13 @@ def _video(detector: "Detector", path: Path) -> dict[str, Any]:
         "faces": [],
         "more_faces": 0,
         "frames": len(found.moments),
+        "above": above,
+        "mixed": mixed,
         "whole": found.verdict != "none" and found.moments[0].face.box is None,
         "shown": [views[moment.seconds] for moment in worst if moment.seconds in views],
         "heat": [uri for moment in worst if (uri := heat.get(moment.seconds))],
         **_score(found.probability, detector.sidecar),
+        **({"headline": MIXED_HEADLINE, "level": "uncertain"} if mixed else {}),
     }
 
 
@@ -184,7 +192,7 @@ def _view(pixels: Pixels, faces: "list[Face]", longest: int, threshold: float) -
             "y": round(face.box.top * scale, 1),
             "width": round((face.box.right - face.box.left) * scale, 1),
             "height": round((face.box.bottom - face.box.top) * scale, 1),
-            "side": "fake" if face.probability >= threshold else "original",
+            "side": face.verdict,
         }
         for face in faces
         if face.box

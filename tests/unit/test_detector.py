@@ -75,6 +75,7 @@ def test_each_face_is_judged_and_the_most_suspicious_counts(of_faces: Path, face
     assert len(found.faces) == 2
     assert found.logit == max(judged.logit for judged in found.faces)
     assert found.faces[0].logit != found.faces[1].logit
+    assert all(judged.verdict == ("fake" if judged.probability >= 0.5 else "original") for judged in found.faces)
 
 
 def test_what_cannot_be_judged_says_why_and_stops_nothing(tmp_path: Path, of_faces: Path, face: Any) -> None:

@@ -23,11 +23,13 @@ import torch
 from PIL import Image
 
 from deepfake_detection.checkpoint import save_checkpoint
+from deepfake_detection.detector import Detector
 from deepfake_detection.embedded import film
 from deepfake_detection.model import build_model
-from deepfake_detection.page import certainty, clock, false_alarms, percent
+from deepfake_detection.page import MIXED_HEADLINE, _video, certainty, clock, false_alarms, percent
 from deepfake_detection.server import WAITING, host_allowed
 from tests.browser import CHROMIUM, Browser, browsing
+from tests.unit.test_videos import film as write_video
 
 HOSTILE = '"><script>alert(1)</script>.png'
 
@@ -381,6 +383,31 @@ def test_a_browser_without_scripts_judges_too_and_prints(
 )
 def test_words_by_distance(probability: float, threshold: float, words: str, level: str) -> None:
     assert certainty(probability, threshold) == (words, level)
+
+
+class Bright(torch.nn.Module):
+    """Takes frames for fakes that are brighter than ``limit``, on the scale of normalised pixels."""
+
+    def __init__(self, limit: float) -> None:
+        super().__init__()
+        self.limit = limit
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        return 4 * (pixels.mean((1, 2, 3))[:, None] - self.limit)
+
+
+@pytest.mark.parametrize(("limit", "headline"), [(1.6, MIXED_HEADLINE), (2.3, "No sign of the deepfakes it knows")])
+def test_a_video_of_which_a_part_is_fake_is_not_called_clear(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: float, headline: str
+) -> None:
+    monkeypatch.setitem(sys.modules, "captum.attr", None)  # no heat map of such a network
+    sidecar = {"input_size": [32, 32], "crop": "none", "margin": 0.0, "temperature": 1.0, "threshold": 0.5}
+    detector = Detector(Bright(limit), sidecar | {"thresholds": {}})
+    found = _video(detector, write_video(tmp_path / "a.mp4", 100))  # from black to white
+    assert found["headline"] == headline
+    assert found["mixed"] == (headline == MIXED_HEADLINE)
+    assert (found["above"] >= 4) == found["mixed"]
+    assert found["side"] == "original"
 
 
 def test_numbers_promise_no_more_than_they_hold() -> None:
