@@ -26,7 +26,7 @@ repro: env ## Run the whole pipeline, or what of it has changed
 
 # OpenVINO in one process with all else that is tested ended it once: its backends have one of their own
 test: env lint ## Lint, check types and run the tests
-	OMP_NUM_THREADS=1 python -m pytest --numprocesses 2 --dist loadgroup tests/pipeline tests/unit
+	OMP_NUM_THREADS=1 python -m pytest --numprocesses 2 --dist loadfile tests/pipeline tests/unit
 	python -m pytest tests/backends
 
 lint: env ## Lint and check types

@@ -1,5 +1,6 @@
 """A project of its own for each test module: the repo's pipeline with a tiny profile, under git and DVC."""
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -94,13 +95,20 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, list[str]]:
+def finished(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> tuple[Project, list[str]]:
     """A project after its first `dvc repro`, committed, and the stages that ran; not to be changed, see ``built``."""
-    project = make_project(tmp_path_factory.mktemp("finished"))
-    ran = project.stages_run("dvc", "repro")
-    project.run("git", "add", "--all")
-    project.run("git", "commit", "--quiet", "--message", "First run")
-    return project, ran
+    own = tmp_path_factory.getbasetemp()
+    folder = own if worker_id == "master" else own.parent  # all processes of a test run share one
+    project, ran = Project(folder / "finished"), folder / "stages_run"
+    with (folder / "finished.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not ran.exists():
+            make_project(project.path)
+            stages = project.stages_run("dvc", "repro")
+            project.run("git", "add", "--all")
+            project.run("git", "commit", "--quiet", "--message", "First run")
+            ran.write_text(" ".join(stages))
+    return project, ran.read_text().split()
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,9 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple, cast
 
 import numpy as np
 import pytest
@@ -15,13 +17,30 @@ from PIL import Image
 from deepfake_detection.cli import listed
 from deepfake_detection.errors import UserError
 from deepfake_detection.percent import percent
+from tests.commands import command
 from tests.unit.test_detector import save
 from tests.unit.test_videos import film as write_video
 
 
-def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [str(Path(sys.executable).parent / "deepfake-detect"), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+class Done(NamedTuple):
+    status: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Done]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Types a command in this process: torch is loaded once."""
+
+    def typed(*words: object) -> Done:
+        ending = command(*words)
+        out, err = capsys.readouterr()
+        return Done(1, out, f"{err}{ending}\n") if isinstance(ending, str) else Done(cast(int, ending) or 0, out, err)
+
+    return typed
 
 
 @pytest.fixture(scope="module")
@@ -49,11 +68,11 @@ def test_folders_and_patterns_are_searched_and_files_taken_as_named(folder: Path
         listed([str(folder / "*.gif")])
 
 
-def test_json_has_a_line_for_each_file_and_a_bad_one_stops_nothing(folder: Path) -> None:
+def test_json_has_a_line_for_each_file_and_a_bad_one_stops_nothing(folder: Path, run: Run) -> None:
     done = run("predict", folder, "--checkpoint", folder / "best.pth", "--json", "--frames", 4)
-    assert done.returncode == 1, done.stderr
-    assert done.stderr.strip() == "1 of 4 files could not be read"
-    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.status == 1, done.err
+    assert done.err.strip() == "1 of 4 files could not be read"
+    rows = [json.loads(line) for line in done.out.splitlines()]
     assert [Path(row["path"]).name for row in rows] == ["a.png", "b.JPG", "c.mp4", "text.jpg"]
     assert [row["failed"] for row in rows] == [False, False, False, True]
     assert rows[3]["reason"] == "not an image in a known format"
@@ -61,13 +80,13 @@ def test_json_has_a_line_for_each_file_and_a_bad_one_stops_nothing(folder: Path)
     assert len(rows[2]["moments"]) == 4
 
 
-def test_csv_and_the_table_say_the_same(folder: Path) -> None:
+def test_csv_and_the_table_say_the_same(folder: Path, run: Run) -> None:
     picture = folder / "a.png"
     as_csv = run("predict", picture, "--checkpoint", folder / "best.pth", "--csv")
-    assert as_csv.returncode == 0, as_csv.stderr
-    (row,) = csv.DictReader(io.StringIO(as_csv.stdout))
+    assert as_csv.status == 0, as_csv.err
+    (row,) = csv.DictReader(io.StringIO(as_csv.out))
     assert list(row) == ["path", "verdict", "probability", "logit", "reason"]
-    table = run("predict", picture, folder / "c.mp4", "--checkpoint", folder / "best.pth").stdout.splitlines()
+    table = run("predict", picture, folder / "c.mp4", "--checkpoint", folder / "best.pth").out.splitlines()
     assert table[1].split() == [row["verdict"], percent(float(row["probability"])), str(picture)]
     assert re.search(r"\(\d+ of 30 frames fake, most suspicious at 0:0", table[2])
 
@@ -89,7 +108,7 @@ def test_no_percentage_is_certain(probability: float, words: str, whole: str) ->
     assert (percent(probability), percent(probability, 0)) == (words, whole)
 
 
-def test_a_users_mistake_is_one_line(folder: Path) -> None:
+def test_a_users_mistake_is_one_line(folder: Path, run: Run) -> None:
     for arguments, line in (
         (
             ("predict", folder / "a.png", "--checkpoint", folder / "none.pth"),
@@ -98,13 +117,14 @@ def test_a_users_mistake_is_one_line(folder: Path) -> None:
         (("predict", folder / "below" / "*.gif", "--checkpoint", folder / "best.pth"), "no picture or video there"),
     ):
         done = run(*arguments)
-        assert done.returncode == 1
-        assert line in done.stderr
-        assert len(done.stderr.splitlines()) == 1
-        assert not done.stdout
+        assert done.status == 1
+        assert line in done.err
+        assert len(done.err.splitlines()) == 1
+        assert not done.out
 
 
 def test_help_comes_without_torch(tmp_path: Path) -> None:
     code = "import sys, deepfake_detection.cli; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
-    assert "predict" in run("--help").stdout
+    installed = str(Path(sys.executable).parent / "deepfake-detect")
+    assert b"predict" in subprocess.run([installed, "--help"], capture_output=True, check=True).stdout

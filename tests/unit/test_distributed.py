@@ -21,6 +21,7 @@ from deepfake_detection.params import Train, load_params
 from deepfake_detection.training import FrameSplits, fit
 
 ROOT = Path(__file__).parents[2]
+FRAMES, EPOCHS = 37, 4
 
 
 @pytest.mark.parametrize("world_size", [1, 2, 4])
@@ -44,14 +45,14 @@ def test_no_part_of_all_processes_is_a_single_frame() -> None:
     assert own_parts(11, 4, accumulate=2)[-1] == [8, 9, 10]
 
 
-def train(folder: Path, devices: int, frames: int, epochs: int) -> None:
+def train(folder: Path, devices: int) -> None:
     """B0 from scratch without dropout, whose draws differ between processes; 9 frames to validate."""
     rng = np.random.default_rng(0)
-    pixels = rng.integers(0, 255, (frames + 9, 32, 32, 3), dtype=np.uint8)
+    pixels = rng.integers(0, 255, (FRAMES + 9, 32, 32, 3), dtype=np.uint8)
     rows = pd.DataFrame(
-        {"label": np.arange(frames + 9) % 2, "split": ["train"] * frames + ["val"] * 9},
+        {"label": np.arange(FRAMES + 9) % 2, "split": ["train"] * FRAMES + ["val"] * 9},
     )
-    changes = {"epochs": epochs, "batch_size": 8, "lr": 1e-4, "devices": devices, "num_workers": 0}
+    changes = {"epochs": EPOCHS, "batch_size": 8, "lr": 1e-4, "devices": devices, "num_workers": 0}
     params = Train.model_validate(load_params(ROOT / "params.yaml").train.model_dump() | changes)
     seed_everything(7, workers=True, verbose=False)
     model = build_model("efficientnet_b0", dropout=0.0)
@@ -60,23 +61,22 @@ def train(folder: Path, devices: int, frames: int, epochs: int) -> None:
     assert (trained is None) == (os.environ.get("LOCAL_RANK", "0") != "0")
     assert {type(module) for module in model.modules() if isinstance(module, nn.BatchNorm2d)} == {nn.BatchNorm2d}
     if trained:
+        folder.mkdir()
         torch.save(trained[0], folder / "state.pth")
         (folder / "history.json").write_text(json.dumps(history))
 
 
-def run_train(folder: Path, devices: int, frames: int = 37, epochs: int = 4) -> tuple[list[Any], dict[str, Any]]:
-    folder.mkdir()
-    command = [sys.executable, "-m", "tests.unit.test_distributed", *map(str, (folder, devices, frames, epochs))]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=600)
-    assert done.returncode == 0, done.stderr
-    state = torch.load(folder / "state.pth", weights_only=True)
-    return json.loads((folder / "history.json").read_text()), state
+def outcome(folder: Path) -> tuple[list[Any], dict[str, Any]]:
+    return json.loads((folder / "history.json").read_text()), torch.load(folder / "state.pth", weights_only=True)
 
 
 def test_two_processes_train_as_one(tmp_path: Path) -> None:
     """20 steps, of 8 frames and, last in each epoch, of 5: three for one process and two for the other."""
-    alone, own_state = run_train(tmp_path / "1", devices=1)
-    shared, state = run_train(tmp_path / "2", devices=2)
+    train(tmp_path / "1", devices=1)
+    command = [sys.executable, "-m", "tests.unit.test_distributed", str(tmp_path / "2"), "2"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=600)
+    assert done.returncode == 0, done.stderr
+    (alone, own_state), (shared, state) = outcome(tmp_path / "1"), outcome(tmp_path / "2")
     assert len(alone) == len(shared) == 4
     for one, two in zip(alone, shared, strict=True):
         for name in ("train_loss", "val_loss"):
@@ -126,5 +126,4 @@ def test_a_launcher_that_starts_another_number_of_processes_is_told(
 
 
 if __name__ == "__main__":
-    where, *numbers = sys.argv[1:]
-    train(Path(where), *map(int, numbers))
+    train(Path(sys.argv[1]), int(sys.argv[2]))

@@ -25,6 +25,7 @@ from deepfake_detection.errors import UserError
 from deepfake_detection.explain import evidence, explain, heat_map
 from deepfake_detection.frames import normalise
 from deepfake_detection.model import build_model
+from deepfake_detection.percent import percent
 from tests.commands import command
 
 SIZE = 32
@@ -196,9 +197,10 @@ def test_every_face_of_a_picture_is_explained(detector: Detector, tmp_path: Path
     judged = detector.predict([tmp_path / "two.png"])[0]
     said = words(figure)
     assert said.count("what speaks for a fake") + said.count("nothing speaks for a fake") == 2
-    assert f"{judged.verdict}: calibrated probability of a fake {judged.probability:.1%}, threshold 50.0%" in said
+    probability = percent(cast(float, judged.probability))
+    assert f"{judged.verdict}: calibrated probability of a fake {probability}, threshold 50.0%" in said
     for place, face in enumerate(sorted(judged.faces, key=lambda face: -face.logit), 1):
-        assert f"face {place}: {face.probability:.1%}" in said
+        assert f"face {place}: {percent(face.probability)}" in said
     assert "4 x 4 places" in said
     Image.new("RGB", (64, 64), "grey").save(tmp_path / "grey.png")
     with pytest.raises(UserError, match=r"grey\.png: no face found; there is nothing to explain"):
