@@ -3,7 +3,10 @@
 import sys
 from collections.abc import Callable
 
-from deepfake_detection.errors import UserError
+try:
+    from deepfake_detection.errors import UserError
+except ModuleNotFoundError:
+    sys.exit(f"error: {sys.executable} has none of the project's packages: `make env`, then `. .venv/bin/activate`")
 
 
 def run(stage: Callable[[], None]) -> None:

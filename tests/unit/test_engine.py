@@ -148,6 +148,15 @@ def test_precision_is_that_of_the_convolutions(precision: str, inside: torch.dty
     assert {value.dtype for value in state.values()} == {torch.float32, torch.int64}
 
 
+@pytest.mark.skipif(torch.accelerator.is_available(), reason="what the processor has counts where there is no GPU")
+@pytest.mark.parametrize(("has", "expected"), [("amx_bf16", "bf16-mixed"), ("avx512_bf16", "32-true")])
+def test_bf16_on_a_processor_is_for_those_that_multiply_matrices_in_it(
+    has: str, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {has: True})
+    assert fast_precision() == expected
+
+
 @pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile wants a C++ compiler")
 def test_a_compiled_network_trains_to_the_same_names_and_loss() -> None:
     changes = {"epochs": 1, "train": 16}

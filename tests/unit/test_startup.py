@@ -29,3 +29,14 @@ def test_stage_starts_without_what_it_does_not_use(stage: str) -> None:
         check=True,
     )
     assert not LIGHT[stage] & set(done.stdout.split())
+
+
+@pytest.mark.parametrize("stage", ["download", "train"])
+def test_python_without_the_environment_is_told_in_one_line(stage: str) -> None:
+    done = subprocess.run(  # -S: without site-packages, as the system's own Python
+        [sys.executable, "-S", "-E", "-m", f"stages.{stage}"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert ". .venv/bin/activate" in line
