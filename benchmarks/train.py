@@ -8,7 +8,7 @@ the optimiser's state, compilation); a time covers `--steps` steps.
 
 Peak memory is the device's on CUDA, else this process's beyond what it held before; workers are not counted. On CUDA
 `idle` is the share of a profiled window in which no kernel runs. The ratio is for the first of `--sizes`.
-On a GPU: python -m benchmarks.train --sizes 224 380 600
+On a GPU: python -m benchmarks.train --sizes 224 380 600, and the same with --batch-size and --compile default.
 """
 
 import argparse
@@ -23,7 +23,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import numpy as np
 import pandas as pd
@@ -38,7 +38,7 @@ from benchmarks import default_malloc, machine, prepare, seconds
 from benchmarks.recipe import BATCH_SIZE, LR, recipe_loader, recipe_step, write_frames
 from deepfake_detection.frames import normalise
 from deepfake_detection.model import build_model
-from deepfake_detection.params import Params
+from deepfake_detection.params import Params, Train
 from deepfake_detection.prepared import PIXELS
 from deepfake_detection.training import Batch, FrameSplits, fit
 
@@ -190,7 +190,8 @@ def measure(params: Params, size: int, options: argparse.Namespace, folder: Path
     torch.save(get_model(options.arch, weights=None).state_dict(), folder / "weights.pth")
     ours, theirs = (build_model(options.arch, params.model.dropout, folder / "weights.pth") for _ in range(2))
     theirs.to(memory_format=torch.contiguous_format)
-    train = params.train.model_copy(update={"epochs": 1, "batch_size": options.batch_size})
+    changes = {"epochs": 1, "batch_size": options.batch_size, "compile": options.compile}
+    train = params.train.model_copy(update=changes)
     # every round, the profiled one and a step to spare; then as many frames to validate as both classes need
     count = options.batch_size * ((options.rounds + 1) * (options.warm_up + options.steps) + 1)
     rows = pd.DataFrame({"label": np.arange(count) % 2, "split": "train"}, index=np.arange(count) % FILES)
@@ -217,6 +218,8 @@ def main() -> None:
     parser.add_argument("--arch", default="efficientnet_b0" if quick else params.model.arch)
     parser.add_argument("--image-size", "--sizes", dest="sizes", type=int, nargs="+", default=[96 if quick else 224])
     parser.add_argument("--batch-size", type=int, default=given if isinstance(given, int) else BATCH_SIZE, help="ours")
+    modes = get_args(Train.model_fields["compile"].annotation)
+    parser.add_argument("--compile", choices=modes, default=params.train.compile, help="ours and the pure step's")
     parser.add_argument("--steps", type=int, default=10 if quick else 30)
     parser.add_argument("--warm-up", type=int, default=5, help="more than the batches that wait in a loader's queue")
     parser.add_argument("--rounds", type=int, default=3)
