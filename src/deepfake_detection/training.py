@@ -218,6 +218,8 @@ def fit(
         "num_sanity_val_steps": 0,
         "enable_model_summary": False,
     }
+    # a guard against operators that read what they have not written, which would fill each new tensor in every step
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     if on_cpu := not torch.accelerator.is_available():
         keep_freed_memory()
     stopping = EarlyStopping("val_loss", patience=params.patience)

@@ -126,8 +126,10 @@ def test_averaged_weights_are_validated_and_kept() -> None:
 @pytest.mark.parametrize("deterministic", [False, True])
 def test_deterministic_is_a_switch(deterministic: bool) -> None:
     before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
+    torch.utils.deterministic.fill_uninitialized_memory = True  # type: ignore[attr-defined]  # as torch starts
     try:
         train(tiny(), deterministic=deterministic)
+        assert not torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
         assert torch.are_deterministic_algorithms_enabled() == deterministic
         assert torch.backends.cudnn.benchmark != deterministic
     finally:
