@@ -8,7 +8,8 @@ the optimiser's state, compilation); a time covers `--steps` steps.
 
 Peak memory is the device's on CUDA, else this process's beyond what it held before; workers are not counted. On CUDA
 `idle` is the share of a profiled window in which no kernel runs. The ratio is for the first of `--sizes`.
-On a GPU: python -m benchmarks.train --sizes 224 380 600, and the same with --batch-size and --compile default.
+On a GPU: python -m benchmarks.train --sizes 224 380 600, and the same with a larger --batch-size, more
+--num-workers and --compile default.
 """
 
 import argparse
@@ -66,8 +67,8 @@ class TimedSplits(FrameSplits):
         """Each yield is a step of the whole pipeline."""
         warm_up, steps = self.options.warm_up, self.options.steps
         for _ in range(self.options.rounds):
+            reset_peak()  # trims what is freed, which the steps to warm up get back
             yield from [None] * warm_up
-            reset_peak()
             synchronise()
             start = time.perf_counter()
             yield from [None] * steps
@@ -190,8 +191,8 @@ def measure(params: Params, size: int, options: argparse.Namespace, folder: Path
     torch.save(get_model(options.arch, weights=None).state_dict(), folder / "weights.pth")
     ours, theirs = (build_model(options.arch, params.model.dropout, folder / "weights.pth") for _ in range(2))
     theirs.to(memory_format=torch.contiguous_format)
-    changes = {"epochs": 1, "batch_size": options.batch_size, "compile": options.compile}
-    train = params.train.model_copy(update=changes)
+    changes = {name: getattr(options, name) for name in ("batch_size", "compile", "deterministic", "num_workers")}
+    train = params.train.model_copy(update=changes | {"epochs": 1})
     # every round, the profiled one and a step to spare; then as many frames to validate as both classes need
     count = options.batch_size * ((options.rounds + 1) * (options.warm_up + options.steps) + 1)
     rows = pd.DataFrame({"label": np.arange(count) % 2, "split": "train"}, index=np.arange(count) % FILES)
@@ -220,6 +221,8 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=given if isinstance(given, int) else BATCH_SIZE, help="ours")
     modes = get_args(Train.model_fields["compile"].annotation)
     parser.add_argument("--compile", choices=modes, default=params.train.compile, help="ours and the pure step's")
+    parser.add_argument("--deterministic", action=argparse.BooleanOptionalAction, default=params.train.deterministic)
+    parser.add_argument("--num-workers", type=int, default=params.train.num_workers)
     parser.add_argument("--steps", type=int, default=10 if quick else 30)
     parser.add_argument("--warm-up", type=int, default=5, help="more than the batches that wait in a loader's queue")
     parser.add_argument("--rounds", type=int, default=3)
@@ -237,7 +240,7 @@ def main() -> None:
         for side in ("recipe", "ours", "pure step"):
             batch_size = BATCH_SIZE if side == "recipe" else options.batch_size
             held = f"{splits.peak[side]:.0f}" if side in splits.peak else ""
-            idle = f"{splits.idle:.1%}" if side == "ours" else ""
+            idle = f"{splits.idle:.1%}" if side == "ours" and torch.cuda.is_available() else ""
             print(
                 f"{size:4} {side:10}{batch_size:6}{1 / took[side]:10.1f}{took[side] * batch_size * 1000:11.1f}"
                 f"{held:>10}{took['pure step'] / took[side]:9.1%}{idle:>7}"
