@@ -2,11 +2,14 @@
 
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
 
-try:
-    from deepfake_detection.errors import UserError
-except ModuleNotFoundError:
-    sys.exit(f"error: {sys.executable} has none of the project's packages: `make env`, then `. .venv/bin/activate`")
+if missing := [name for name in ("pandas", "pydantic", "torch") if not find_spec(name)]:
+    sys.exit(f"error: {sys.executable} has no {', '.join(missing)}: `make env`, then `. .venv/bin/activate`")
+sys.path.append(str(Path(__file__).parents[1] / "src"))  # a training machine may not have the project installed
+
+from deepfake_detection.errors import UserError
 
 
 def run(stage: Callable[[], None]) -> None:

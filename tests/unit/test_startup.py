@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -39,4 +40,13 @@ def test_python_without_the_environment_is_told_in_one_line(stage: str) -> None:
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     assert line.startswith("error: ")
+    assert "pydantic" in line
     assert ". .venv/bin/activate" in line
+
+
+def test_stages_run_where_the_packages_are_but_not_this_one() -> None:
+    packages = sysconfig.get_path("purelib")
+    code = f"import sys; sys.path.append({packages!r}); import stages.download; print(stages.run.__module__)"
+    # -S does not follow the .pth file that an editable installation is
+    done = subprocess.run([sys.executable, "-S", "-E", "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert (done.stdout, done.returncode) == ("stages\n", 0), done.stderr
