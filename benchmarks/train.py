@@ -191,8 +191,8 @@ def measure(params: Params, size: int, options: argparse.Namespace, folder: Path
     torch.save(get_model(options.arch, weights=None).state_dict(), folder / "weights.pth")
     ours, theirs = (build_model(options.arch, params.model.dropout, folder / "weights.pth") for _ in range(2))
     theirs.to(memory_format=torch.contiguous_format)
-    changes = {name: getattr(options, name) for name in ("batch_size", "compile", "deterministic", "num_workers")}
-    train = params.train.model_copy(update=changes | {"epochs": 1})
+    given = ("batch_size", "precision", "compile", "deterministic", "num_workers")
+    train = params.train.model_copy(update={"epochs": 1} | {name: getattr(options, name) for name in given})
     # every round, the profiled one and a step to spare; then as many frames to validate as both classes need
     count = options.batch_size * ((options.rounds + 1) * (options.warm_up + options.steps) + 1)
     rows = pd.DataFrame({"label": np.arange(count) % 2, "split": "train"}, index=np.arange(count) % FILES)
@@ -213,14 +213,16 @@ def measure(params: Params, size: int, options: argparse.Namespace, folder: Path
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="B0 at 96 px: two cores, under three minutes")
-    quick = parser.parse_known_args()[0].quick
+    quick = "--quick" in sys.argv  # before it is parsed, since other defaults depend on it
     params = ffpp()
     given = params.train.batch_size
     parser.add_argument("--arch", default="efficientnet_b0" if quick else params.model.arch)
     parser.add_argument("--image-size", "--sizes", dest="sizes", type=int, nargs="+", default=[96 if quick else 224])
     parser.add_argument("--batch-size", type=int, default=given if isinstance(given, int) else BATCH_SIZE, help="ours")
-    modes = get_args(Train.model_fields["compile"].annotation)
-    parser.add_argument("--compile", choices=modes, default=params.train.compile, help="ours and the pure step's")
+    for name in ("precision", "compile"):
+        choices = get_args(Train.model_fields[name].annotation)
+        default = getattr(params.train, name)
+        parser.add_argument(f"--{name}", choices=choices, default=default, help="of ours and the pure step")
     parser.add_argument("--deterministic", action=argparse.BooleanOptionalAction, default=params.train.deterministic)
     parser.add_argument("--num-workers", type=int, default=params.train.num_workers)
     parser.add_argument("--steps", type=int, default=10 if quick else 30)
