@@ -152,7 +152,9 @@ def test_a_missing_package_is_one_line(
             choose_backend(name, small, frames, 4)
         assert "\n" not in str(caught.value)
     assert isinstance(predict_logits(choose_backend("auto", small, frames, 4), frames, 4), np.ndarray)
-    assert "auto takes torch-folded" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert all(f"\n{name}: left out: " in printed for name in BACKENDS if name.startswith("openvino"))
+    assert "auto takes torch-" in printed  # folded, or bf16 on a processor that is faster in it
 
 
 # an audit hook cannot be taken off, nor fooled by what a package imported before: a process of its own
