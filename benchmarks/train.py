@@ -4,7 +4,7 @@ The recipe (benchmarks/recipe.py) decodes every frame in every step and trains i
 own `fit` on prepared pixels with the settings of conf/profile/ffpp.yaml: loader, augmentation, metrics, progress bar.
 The pure step is the same model, precision, memory format and optimiser on one batch that is on the device already.
 The three take turns within one run of `fit`, `--rounds` times, each after steps to warm up (a new loader's workers,
-the optimiser's state, compilation); a time covers `--steps` steps.
+the optimiser's state, compilation, a heap that was trimmed); a time covers `--steps` steps.
 
 Peak memory is the device's on CUDA, else this process's beyond what it held before; workers are not counted. On CUDA
 `idle` is the share of a profiled window in which no kernel runs. The ratio is for the first of `--sizes`.
@@ -226,7 +226,8 @@ def main() -> None:
     parser.add_argument("--deterministic", action=argparse.BooleanOptionalAction, default=params.train.deterministic)
     parser.add_argument("--num-workers", type=int, default=params.train.num_workers)
     parser.add_argument("--steps", type=int, default=10 if quick else 30)
-    parser.add_argument("--warm-up", type=int, default=5, help="more than the batches that wait in a loader's queue")
+    waits = "more than the batches that wait in a loader's queue, and till a CPU's heap has grown: 6"
+    parser.add_argument("--warm-up", type=int, default=6, help=waits)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
 
