@@ -4,7 +4,7 @@ VENV := .venv
 STAMP := $(VENV)/installed
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help env repro test lint reproduce torture bench lock
+.PHONY: help env repro test lint reproduce torture bench docs lock
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -24,10 +24,10 @@ $(STAMP): requirements.lock pyproject.toml
 repro: env ## Run the whole pipeline, or what of it has changed
 	dvc repro
 
-# OpenVINO in one process with all else that is tested ended it once: its backends have one of their own
+# OpenVINO once ended a process that had run other tests: its tests have a process of their own
 test: env lint ## Lint, check types and run the tests
-	OMP_NUM_THREADS=1 python -m pytest --numprocesses 2 --dist loadfile tests/pipeline tests/unit
-	python -m pytest tests/backends
+	OMP_NUM_THREADS=1 python -m pytest --numprocesses 2 --dist loadfile -m "not openvino" tests/pipeline tests/unit
+	python -m pytest -m openvino tests/unit
 
 lint: env ## Lint and check types
 	ruff check
@@ -35,7 +35,7 @@ lint: env ## Lint and check types
 	mypy
 
 reproduce: env ## Rebuild the committed result in a fresh clone and compare
-	python -m tests.reproduce
+	python -m tools.reproduce
 
 torture: env ## Long campaigns: 10,000 mutated pictures, 20 kills; not part of the tests
 	python -m tests.torture.images
@@ -43,6 +43,9 @@ torture: env ## Long campaigns: 10,000 mutated pictures, 20 kills; not part of t
 
 bench: env ## Time this against the original recipe, quickly
 	for name in input train infer predict pipeline scale faces; do echo "== $$name"; python -m benchmarks.$$name --quick || exit 1; done
+
+docs: env ## Write docs/reference/ anew from the code
+	python -m tools.reference
 
 lock: env ## Write requirements.lock anew from pyproject.toml
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \

@@ -1,7 +1,7 @@
 """Side-by-side timings, run as ``python -m benchmarks.NAME [--quick]`` from the project's root.
 
-Each prints the machine, one table, and as its last line ``ratio: X``: ours over the reference,
-higher is better. The two sides take turns, so that what else the machine does hits both.
+Each prints the machine, one table, and as its last line ``ratio: X``. The ratio is our speed over the reference's,
+so higher is better. The two sides take turns, so that other load on the machine affects both.
 """
 
 import os
@@ -15,19 +15,19 @@ from pathlib import Path
 
 import pandas as pd
 
-from deepfake_detection.allocator import (
+from deepfake_detection.common.parallel import cpu_count
+from deepfake_detection.frames.prepare import prepare_frames
+from deepfake_detection.network.allocator import (
     MMAP_MAX,
     MMAP_THRESHOLD,
     TRIM_THRESHOLD,
     keep_freed_memory,
     set_malloc,
 )
-from deepfake_detection.cpus import cpu_count
-from deepfake_detection.prepare import prepare_frames
 
 
 def arguments(description: str | None, **numbers: int) -> Namespace:
-    """The command line: ``--quick``, and a whole number for each of ``numbers`` with its default."""
+    """Parses the command line: ``--quick``, and an integer for each of ``numbers``, which gives its default."""
     parser = ArgumentParser(description=description)
     parser.add_argument("--quick", action="store_true", help="two cores, under three minutes")
     for name, default in numbers.items():
@@ -36,8 +36,8 @@ def arguments(description: str | None, **numbers: int) -> Namespace:
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """The wall-clock seconds of one call, the accelerator's queue included."""
-    import torch  # here, because what a child process imports of these modules does not need it
+    """The wall-clock seconds of one call, including work in the accelerator's queue."""
+    import torch  # imported here, because child processes import this module and do not need torch
 
     start = time.perf_counter()
     work()
@@ -47,7 +47,7 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 def in_turn(rounds: int, *works: Callable[[], object]) -> list[float]:
-    """The median seconds of each work, called one after the other ``rounds`` times after one call to warm up."""
+    """The median seconds of each of ``works``, called in turn for ``rounds`` rounds after one warm-up call each."""
     for work in works:
         work()
     times = [[seconds(work) for work in works] for _ in range(rounds)]
@@ -56,9 +56,9 @@ def in_turn(rounds: int, *works: Callable[[], object]) -> list[float]:
 
 @contextmanager
 def default_malloc() -> Iterator[None]:
-    """What runs inside gives freed memory back, as in a process that never called keep_freed_memory.
+    """Code inside the block gives freed memory back, as in a process that never called keep_freed_memory.
 
-    The thresholds are those that glibc settles at by itself once large blocks have been freed.
+    The thresholds are those that glibc reaches by itself after large blocks have been freed.
     """
     set_malloc({MMAP_MAX: 65536, MMAP_THRESHOLD: 2**25, TRIM_THRESHOLD: 2**26})
     try:
@@ -68,8 +68,8 @@ def default_malloc() -> Iterator[None]:
 
 
 def machine() -> str:
-    """Processor, cores granted and accelerator, in one line."""
-    import torch  # see above
+    """Processor, available cores and accelerator, in one line."""
+    import torch  # imported here for the same reason as above
 
     names = [
         line.partition(":")[2].strip()
@@ -86,7 +86,7 @@ def machine() -> str:
 
 
 def prepare(paths: list[Path], labels: list[int], folder: Path, size: int, workers: int | None = None) -> pd.DataFrame:
-    """Prepares picture files as the pipeline does, into ``folder``; their rows, with ``path`` and ``label``."""
+    """Prepares picture files into ``folder``, as the pipeline does. Returns their rows, with ``path`` and ``label``."""
     raw = Path(os.path.commonpath([path.absolute().parent for path in paths]))
     rows = pd.DataFrame({"path": [path.absolute().relative_to(raw).as_posix() for path in paths], "label": labels})
     index = folder.with_suffix(".csv")

@@ -1,11 +1,11 @@
-"""Finding faces: ours (YuNet) against OpenCV's Haar cascade, what most tutorials use, on one core.
+"""Face detection: ours (YuNet) against OpenCV's Haar cascade, which most tutorials use, on one core.
 
-``python -m benchmarks.faces FOLDER`` takes the frames below FOLDER, a folder as ``data.local_dir``
-names it, each with one face; without FOLDER they are drawn faces. ``recall`` is the share of them
-on which something is found, ``more`` how many show more than one face. Frames are then pasted onto
-1280x720 backdrops, one or three at a time; the row says on how many of them just as many are found.
-The pictures without a face are rooms, noise, blurs, rectangles and ellipses, drawn by code.
-``ratio`` is Haar's time over ours on the 1280x720 pictures.
+``python -m benchmarks.faces FOLDER`` takes the frames below FOLDER, which is a folder such as ``data.local_dir``
+names. Each frame has one face. Without FOLDER, drawn faces are used. ``recall`` is the share of frames on which
+something is found; ``more`` is the number of frames on which more than one face is found. Frames are then pasted
+onto 1280x720 backdrops, one or three at a time. ``one of one`` and ``three of three`` are the shares of these
+pictures on which exactly that many faces are found. The pictures without a face are rooms, noise, blurs,
+rectangles and ellipses, drawn by code. ``ratio`` is Haar's time over ours on the 1280x720 pictures.
 """
 
 from argparse import ArgumentParser
@@ -20,11 +20,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from benchmarks import in_turn, machine
-from deepfake_detection.crops import detect_faces
-from deepfake_detection.embedded import film
-from deepfake_detection.faces import draw_scene
-from deepfake_detection.images import read_rgb
-from deepfake_detection.index import SUFFIXES
+from deepfake_detection.media.faces import detect_faces
+from deepfake_detection.media.images import IMAGE_SUFFIXES, read_rgb
+from deepfake_detection.sources.drawn.dataset import film
+from deepfake_detection.sources.drawn.people import draw_scene
 
 Frame = NDArray[np.uint8]
 Detector = Callable[[Frame], Sequence[object]]
@@ -32,16 +31,16 @@ WIDTH, HEIGHT = 1280, 720
 
 
 def haar() -> Detector:
-    """OpenCV's own choice of cascade in its samples, with its usual settings; one core, as ours."""
+    """The cascade that OpenCV's own samples use, with its usual settings; on one core, like ours."""
     cascade = cv2.CascadeClassifier(cv2.data.haarcascades + "haarcascade_frontalface_alt2.xml")
     return lambda pixels: list(cascade.detectMultiScale(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), 1.1, 5))
 
 
 def frames_of(folder: Path | None, count: int) -> list[Frame]:
-    """Up to ``count`` frames, evenly taken."""
+    """Up to ``count`` frames, evenly spaced."""
     if folder is None:
         return [np.asarray(film(who, 0, 256, seed=1).filmed * 255, np.uint8) for who in range(min(count, 60))]
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
     return [read_rgb(path) for path in paths[:: -(-len(paths) // count)]]
 
 
@@ -51,7 +50,7 @@ def room(rng: np.random.Generator) -> Image.Image:
 
 
 def with_faces(frames: list[Frame], faces: int, number: int) -> Frame:
-    """A room in which ``faces`` of the frames hang side by side, 160 to 360 pixels large."""
+    """A room with ``faces`` of the frames side by side, each 160 to 360 pixels wide."""
     rng = np.random.default_rng([faces, number])
     picture = room(rng)
     for place, frame in enumerate(rng.choice(len(frames), faces, replace=False)):
@@ -92,7 +91,7 @@ def main() -> None:
     ones, threes = ([with_faces(frames, faces, number) for number in range(composed)] for faces in (1, 3))
     empty = [without_faces(number) for number in range(200)]
     detectors: dict[str, Detector] = {"ours": detect_faces, "Haar": haar()}
-    detect_faces(frames[0])  # which has OpenCV use one core
+    detect_faces(frames[0])  # this call makes OpenCV use one core
     timed = frames[:: -(-len(frames) // 40)]
     works = [
         lambda detect=detect, pictures=pictures: [detect(picture) for picture in pictures]

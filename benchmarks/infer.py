@@ -1,10 +1,10 @@
-"""Test-time prediction: every backend of ``evaluate.backend`` that runs here against eager float32.
+"""Prediction at test time: every backend of ``evaluate.backend`` that runs here, against eager float32.
 
-The reference is what an engineer would write first: the model in evaluation mode, contiguous,
-batch norm apart, under inference_mode, in batches of --batch-size. Both sides start from the same
-uint8 frames and end with logits. Frames are drawn faces that no training saw; int8 is calibrated
-on others. ``ratio`` is that of the backend that ``auto`` would take: the fastest whose AUROC on
-the calibration frames falls by less than 0.002. Decisions are at the checkpoint's threshold.
+The reference is what an engineer would write first: the model in evaluation mode, contiguous, with separate batch
+norm layers, under inference_mode, in batches of --batch-size. Both sides start from the same uint8 frames and end
+with logits. The frames are drawn faces that were never trained on; int8 is calibrated on others. ``ratio`` is that
+of the backend that ``auto`` would take: the fastest whose AUROC on the calibration frames falls by less than 0.002.
+Decisions use the checkpoint's threshold.
 """
 
 import copy
@@ -18,17 +18,17 @@ import numpy as np
 import pandas as pd
 import torch
 from sklearn.metrics import roc_auc_score
-from torch import Tensor, nn
+from torch import Tensor
 
 from benchmarks import default_malloc, in_turn, machine, prepare
-from deepfake_detection.backends import BACKENDS, choose_backend
-from deepfake_detection.checkpoint import load_checkpoint
-from deepfake_detection.embedded import generate
-from deepfake_detection.errors import UserError
-from deepfake_detection.frames import FrameDataset, normalise
-from deepfake_detection.inference import Predictor, predict_logits
-from deepfake_detection.model import build_model
-from deepfake_detection.prepared import PIXELS
+from deepfake_detection.common.errors import UserError
+from deepfake_detection.frames.dataset import FrameDataset
+from deepfake_detection.frames.prepared import PIXELS
+from deepfake_detection.network.backends import BACKENDS, choose_backend
+from deepfake_detection.network.checkpoint import load_checkpoint
+from deepfake_detection.network.logits import Predictor, predict_logits
+from deepfake_detection.network.model import Network, build_model
+from deepfake_detection.sources.drawn.dataset import generate
 from stages import run
 
 
@@ -47,35 +47,35 @@ def command_line() -> Namespace:
 
 
 def drawn_frames(count: int, size: int, seed: int) -> FrameDataset:
-    """Half originals, half deepfakes, of ``count`` frames or a few more; prepared as the pipeline does."""
+    """``count`` frames, about half originals and half deepfakes, prepared as the pipeline does."""
     with TemporaryDirectory() as name:
         root = Path(name)
         generate(root, ["Original", "Deepfakes"], identities=2 * -(-count // 20), frames=5, size=size, seed=seed)
         paths = sorted(root.rglob("*.jpg"))
         index = prepare(paths, [int("Deepfakes" in path.parts) for path in paths], root / "prepared", size)
         pixels = np.load(root / "prepared" / PIXELS)
-    # in an order that mixes the classes, since batches shall not be of one
+    # in an order that mixes the classes, so that no batch has only one class
     return FrameDataset(pixels, index.sample(count, random_state=seed))
 
 
-def trained_model(arch: str) -> tuple[nn.Module, float]:
-    """The pipeline's checkpoint and its threshold as a logit, or random weights."""
+def trained_model(arch: str) -> tuple[Network, float]:
+    """The pipeline's checkpoint, or random weights if there is none, with the threshold as a logit."""
     path = Path(f"models/best_model_{arch}.pth")
     if not path.exists():
         print(f"{path} is not there: random weights, whose decisions and AUROC say nothing")
         return build_model(arch, dropout=0.0).eval(), 0.0
     model, sidecar = load_checkpoint(path)
-    threshold = sidecar["threshold"]
-    return model, sidecar["temperature"] * float(np.log(threshold / (1 - threshold)))
+    threshold = sidecar.threshold
+    return model, sidecar.temperature * float(np.log(threshold / (1 - threshold)))
 
 
-def eager(model: nn.Module) -> Predictor:
+def eager(model: Network) -> Predictor:
     device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
     plain = copy.deepcopy(model).eval().to(device).to(memory_format=torch.contiguous_format)
 
     def predict(batch: Tensor) -> Tensor:
         with torch.inference_mode(), default_malloc():
-            logits: Tensor = plain(normalise(batch.to(device)).contiguous()).squeeze(1).cpu()
+            logits: Tensor = plain.efficientnet(plain.normalise(batch.to(device)).contiguous()).squeeze(1).cpu()
         return logits
 
     return predict
@@ -99,7 +99,7 @@ def main() -> None:
         except UserError as error:
             print(f"{name}: left out: {error}")
             continue
-        if predict is model:  # refused
+        if predict is model:  # refused, because it lost too much AUROC
             continue
         logits = predict_logits(cast(Predictor, predict), test, options.batch_size)
         theirs, ours = in_turn(options.rounds, partial(reference, batch), partial(predict, batch))

@@ -1,14 +1,16 @@
-"""Frames a second and core, from the disk to the normalised float32 batch: the original recipe's input path and ours.
+"""Frames per second and core, from the disk to the normalised float32 batch: the original recipe against ours.
 
-The recipe's decodes a 1280x720 JPEG for every sample (benchmarks/recipe.py has both ways to read its text; the ratio
-is against the literal one). Ours maps pixels that the prepare stage has decoded and resized once, augments them as
-bytes and normalises whole batches. One process, one torch thread, files in the page cache, 224 px. The last lines say
-what the parts of ours take, and after how many epochs preparing the frames has paid.
+The recipe decodes a 1280x720 JPEG for every sample. Its text can be read in two ways, and benchmarks/recipe.py has
+both; the ratio is against the literal one. Ours maps pixels that the prepare stage has decoded and resized once,
+augments them as bytes and normalises whole batches. It is measured in one process with one torch thread, with the
+files in the page cache, at 224 px. The last lines say how long the parts of ours take, and after how many epochs
+preparing the frames has paid off.
 """
 
 import collections
 import tempfile
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,27 +20,23 @@ from torch.utils.data import DataLoader
 
 from benchmarks import arguments, in_turn, machine, prepare, seconds
 from benchmarks.recipe import BATCH_SIZE, RecipeFrames, Transform, literal, pil_first, write_frames
-from deepfake_detection.frames import (
-    FrameDataset,
-    apply_augmentation,
-    derive_seed,
-    draw_augmentation,
-    frame_loader,
-    normalise,
-)
-from deepfake_detection.params import Augment
-from deepfake_detection.prepared import PIXELS
+from deepfake_detection.frames.augment import apply_augmentation, augment_frame, draw_augmentation
+from deepfake_detection.frames.dataset import FrameDataset, derive_seed, frame_loader
+from deepfake_detection.frames.normalise import Normalise
+from deepfake_detection.frames.prepared import PIXELS
+from deepfake_detection.params.train import Augment
 
 AUGMENT = Augment(flip=0.5, rotation=5.0, brightness=0.1, contrast=0.1)
 
 
 def run_through(made: Iterable[object]) -> None:
-    """Keeps nothing of what it is given."""
+    """Runs through an iterable and keeps none of its items."""
     collections.deque(made, maxlen=0)
 
 
 def main() -> None:
     options = arguments(__doc__, image_size=224, frames=64, rounds=15)
+    normalise = Normalise()
     rounds = 5 if options.quick else options.rounds
     torch.set_num_threads(1)
     print(machine())
@@ -47,7 +45,7 @@ def main() -> None:
         prepared, labels = Path(folder) / "prepared", [0, 1] * (len(paths) // 2)
         preparing = seconds(lambda: prepare(paths, labels, prepared, options.image_size, workers=1))
         rows = pd.DataFrame({"label": labels})
-        frames = FrameDataset(np.load(prepared / PIXELS, mmap_mode="r"), rows, AUGMENT)
+        frames = FrameDataset(np.load(prepared / PIXELS, mmap_mode="r"), rows, partial(augment_frame, AUGMENT))
 
         def recipe(transform: Transform) -> Callable[[], None]:
             loader = DataLoader(RecipeFrames(paths, transform), BATCH_SIZE)

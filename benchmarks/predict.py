@@ -1,12 +1,13 @@
-"""``deepfake-detect predict`` on thousands of pictures: frames/s beside the bare network's, and peak memory.
+"""``deepfake-detect predict`` on thousands of pictures: its frames/s beside the bare network's, and its peak memory.
 
-``python -m benchmarks.predict`` writes 1,000 and 10,000 JPEGs of 256 pixels (``--quick``: 200 and 600), variations of
-drawn faces, and has the command judge each folder with the pipeline's checkpoint: read, decode, resize, judge, print.
-The bare network takes 256 of the same frames, decoded and resized before, in batches of the same size, before and
-after each run of the command. Memory is the peak of the command's process (the kernel's maximum resident set size).
+``python -m benchmarks.predict`` writes 1,000 and 10,000 JPEGs of 256 pixels (``--quick``: 200 and 600), which are
+variations of drawn faces. The command predicts each folder with the pipeline's checkpoint: it reads, decodes,
+resizes, predicts and prints. The bare network takes 256 of the same frames, decoded and resized in advance, in
+batches of the same size. It is timed before and after each run of the command. Memory is the peak of the command's
+process (the kernel's maximum resident set size).
 
-``ratio`` is the command's frames/s, its start-up left out (that of one picture), over the bare network's on the
-larger folder.
+``ratio`` is the command's frames/s over the bare network's, on the larger folder. The command's start-up time is
+left out; it is measured with one picture.
 """
 
 import os
@@ -24,9 +25,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmarks import machine, seconds
-from deepfake_detection.cli import CHECKPOINT
-from deepfake_detection.detector import BATCH, Detector
-from deepfake_detection.embedded import film
+from deepfake_detection.serving.cli import CHECKPOINT
+from deepfake_detection.serving.detector import BATCH, Detector
+from deepfake_detection.sources.drawn.dataset import film
 from stages import run
 
 FACES, SIZE, BARE = 60, 256, 256
@@ -47,15 +48,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder, sizes = Path(name), (1, 200, 600) if options.quick else (1, 1_000, 10_000)
         write(folder / "bare", faces, BARE)
-        squares = list(detector.squares(sorted((folder / "bare").iterdir())))
-        bare = partial(detector.logits, squares)
+        crops = list(detector.crops(sorted((folder / "bare").iterdir())))
+        bare = partial(detector.logits, crops)
         bare()
         start_up = 0.0
         for size in sizes:
             write(folder / str(size), faces, size)
             before = [seconds(bare), seconds(bare)]
             took, peak = judged([*command, str(folder / str(size))], size)
-            alone = len(squares) / statistics.median([*before, seconds(bare), seconds(bare)])
+            alone = len(crops) / statistics.median([*before, seconds(bare), seconds(bare)])
             if size == 1:
                 start_up = took
                 print(f"{size:6}{took:9.1f}{'':31}{peak:11.0f}")
@@ -66,7 +67,7 @@ def main() -> None:
 
 
 def write(folder: Path, faces: list[NDArray[np.uint8]], count: int) -> None:
-    """``count`` pictures, each a face brighter or darker, and shifted."""
+    """Writes ``count`` pictures. Each is a face, darkened at random and shifted."""
     folder.mkdir()
     rng = np.random.default_rng(0)
     for number in range(count):
@@ -75,7 +76,7 @@ def write(folder: Path, faces: list[NDArray[np.uint8]], count: int) -> None:
 
 
 def judged(arguments: list[str], count: int) -> tuple[float, float]:
-    """Seconds and peak MB of the command, once it has printed a line for each of ``count`` files and a header."""
+    """Seconds and peak MB of the command, which must print a header and a line for each of ``count`` files."""
     command = [str(Path(sys.executable).parent / "deepfake-detect"), *arguments]
     with tempfile.TemporaryFile() as out:
         start = time.perf_counter()

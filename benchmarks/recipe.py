@@ -1,11 +1,12 @@
-"""The original write-up's input path and training step, from its description: what `input` and `train` compare with.
+"""The input path and training step of the original write-up, from its description. `input` and `train` use them.
 
-Its text says: frames resized to 224 px, RandomHorizontalFlip, RandomRotation, ColorJitter, Normalize, in a custom
-data set that opens the frame's file in every epoch; float32, batches of 16, Adam, BCEWithLogitsLoss, a DataLoader with
-2 workers and pinned memory, cudnn deterministic. LITERAL takes it word for word: decode, make a float tensor of the
-whole frame, then every transform on that. PIL_FIRST is the other common reading: torchvision's transforms on the
-decoded picture, a tensor at the end. Both decode all 1280x720 pixels anew for each sample, and rotate by the nearest
-pixel, RandomRotation's default, which is less work than our bilinear rotation.
+The write-up says: frames resized to 224 px, RandomHorizontalFlip, RandomRotation, ColorJitter, Normalize, in a
+custom data set that opens the frame's file in every epoch; float32, batches of 16, Adam, BCEWithLogitsLoss, a
+DataLoader with 2 workers and pinned memory, cudnn deterministic. ``literal`` follows it word for word: it decodes
+the frame, makes a float tensor of the whole frame, then applies every transform to that. ``pil_first`` is the other
+common reading: torchvision's transforms on the decoded picture, and a tensor at the end. Both decode all 1280x720
+pixels again for each sample. Both rotate by the nearest pixel, RandomRotation's default, which is less work than
+our bilinear rotation.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
-from deepfake_detection.model import IMAGENET_MEAN, IMAGENET_STD
+from deepfake_detection.frames.normalise import MEAN, STD
 
 FRAME = (1280, 720)
 BATCH_SIZE, WORKERS, LR = 16, 2, 1e-4
@@ -27,16 +28,16 @@ Transform = Callable[[Image.Image], Tensor]
 
 
 def literal(size: int) -> Transform:
-    """All on a float32 tensor of the whole frame."""
+    """Applies every transform to a float32 tensor of the whole frame."""
     to_float = [v2.ToImage(), v2.ToDtype(torch.float32, scale=True)]
-    transform: Transform = v2.Compose([*to_float, *_augmentations(size), v2.Normalize(IMAGENET_MEAN, IMAGENET_STD)])
+    transform: Transform = v2.Compose([*to_float, *_augmentations(size), v2.Normalize(MEAN, STD)])
     return transform
 
 
 def pil_first(size: int) -> Transform:
-    """On the picture, as Pillow has it; a float32 tensor at the end."""
+    """Applies the transforms to the Pillow picture, and makes a float32 tensor at the end."""
     to_float = [v2.ToImage(), v2.ToDtype(torch.float32, scale=True)]
-    transform: Transform = v2.Compose([*_augmentations(size), *to_float, v2.Normalize(IMAGENET_MEAN, IMAGENET_STD)])
+    transform: Transform = v2.Compose([*_augmentations(size), *to_float, v2.Normalize(MEAN, STD)])
     return transform
 
 
@@ -46,7 +47,7 @@ def _augmentations(size: int) -> list[v2.Transform]:
 
 
 class RecipeFrames(Dataset[tuple[Tensor, Tensor]]):
-    """Opens, decodes and transforms a file each time it is asked for."""
+    """Opens, decodes and transforms a file each time it is requested."""
 
     def __init__(self, paths: Sequence[Path], transform: Transform) -> None:
         self.paths, self.transform = paths, transform
@@ -60,13 +61,13 @@ class RecipeFrames(Dataset[tuple[Tensor, Tensor]]):
 
 
 def recipe_loader(paths: Sequence[Path], size: int) -> DataLoader[tuple[Tensor, Tensor]]:
-    """The write-up's loader: shuffled, two workers, pinned memory where there is a GPU to copy to."""
+    """The write-up's loader: shuffled, two workers, pinned memory if there is a GPU to copy to."""
     frames = RecipeFrames(paths, literal(size))
     return DataLoader(frames, BATCH_SIZE, shuffle=True, num_workers=WORKERS, pin_memory=torch.cuda.is_available())
 
 
 def recipe_step(model: nn.Module, optimizer: torch.optim.Optimizer, batch: tuple[Tensor, Tensor]) -> float:
-    """One training step, and its loss, which the write-up adds up for its epoch metrics."""
+    """Runs one training step and returns its loss, which the write-up adds up for its epoch metrics."""
     device = next(model.parameters()).device
     frames, labels = (part.to(device) for part in batch)
     optimizer.zero_grad()
@@ -77,7 +78,7 @@ def recipe_step(model: nn.Module, optimizer: torch.optim.Optimizer, batch: tuple
 
 
 def write_frames(folder: Path, count: int) -> list[Path]:
-    """``count`` JPEGs of 1280x720: smooth colours with a camera's noise, about 170 kB each."""
+    """Writes ``count`` JPEGs of 1280x720: smooth colours with a camera's noise, about 170 kB each."""
     rng = np.random.default_rng(0)
     paths = [folder / f"{number:04d}.jpg" for number in range(count)]
     for path in paths:

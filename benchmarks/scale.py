@@ -1,17 +1,17 @@
-"""Time and peak memory of index, split, prepare and one epoch's reading, as the frames grow tenfold.
+"""Time and peak memory of index, split, prepare and the reading of one epoch, as the frames grow tenfold.
 
-``python -m benchmarks.scale`` draws 1,000, 10,000 and 100,000 frames (``--quick``: without the last)
-of 64 x 64 pixels in the Kaggle layout, half of them fakes, five a video, and runs each step as a process of
-its own: the three stages as the pipeline runs them, then every training frame once, augmented,
-in two loader processes, no network. The times include the start of the process.
+``python -m benchmarks.scale`` draws 1,000, 10,000 and 100,000 frames (``--quick``: without the last) of 64 x 64
+pixels in the Kaggle layout. Half of them are fakes, and each video has five. Each step runs as a process of its
+own: first the three stages, as the pipeline runs them, then ``read``, which reads every training frame once,
+augmented, in two loader processes, without a network. The times include the start of the process.
 
-Memory is the peak over the step's processes together (sampled every 50 ms): heap, libraries and all, pages
-that they share counted once (the kernel's proportional set size). Only pages of mapped data files are left
-out, that is ``read``'s pixels: they are the page cache's, which gives them up whenever memory is short.
-Bar: 20% more from 10,000 to 100,000 frames.
+Memory is the peak of all processes of a step together, sampled every 50 ms. It includes heap and libraries; pages
+that processes share are counted once (the kernel's proportional set size). Only pages of mapped data files, the
+pixels of ``read``, are left out: they belong to the page cache, which gives them up whenever memory is short.
+Memory should grow by 20% at most from 10,000 to 100,000 frames.
 
-``ratio`` is the growth of the frames over the growth of the time, from the smaller to the larger of the
-last two sizes, of the step where it is least: 1 is linear, more is better.
+``ratio`` is the growth of the frames over the growth of the time, between the last two sizes, for the step where it
+is lowest. 1 means linear; higher is better.
 """
 
 import os
@@ -29,7 +29,7 @@ import yaml
 from PIL import Image
 
 from benchmarks import arguments, machine
-from deepfake_detection.layout import FRAMES
+from deepfake_detection.sources.layout import FRAMES
 
 ROOT = Path(__file__).parents[1]
 SIZES = 1_000, 10_000, 100_000
@@ -39,7 +39,7 @@ STEPS = {
     "prepare": "from stages.prepare import main; main()",
     "read": "from benchmarks.scale import read; read()",
 }
-A_VIDEO = 5  # frames
+A_VIDEO = 5  # frames per video
 Cost = tuple[float, float]  # seconds, MB
 
 
@@ -61,19 +61,22 @@ def main() -> None:
 
 
 def draw(root: Path, frames: int) -> None:
-    """Frames of as many videos as needed, and params.yaml with the repo's own parameters at 32 pixels."""
+    """Draws frames of as many videos as needed. Writes params.yaml: the repository's parameters, but at 32 pixels."""
     for category in ("Original", "Deepfakes"):
         (root / "data/raw" / FRAMES / category).mkdir(parents=True)
     with ProcessPoolExecutor() as pool:
         list(pool.map(partial(draw_video, root / "data/raw" / FRAMES), range(frames // (2 * A_VIDEO)), chunksize=16))
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     params["prepare"]["image_size"] = 32
-    params["evaluate"]["unseen_categories"] = []  # what is not drawn
+    params["evaluate"]["unseen_categories"] = []  # they are not drawn
     (root / "params.yaml").write_text(yaml.safe_dump(params))
 
 
 def draw_video(folder: Path, video: int) -> None:
-    """A pattern of its own for each video, a variation of it for each frame and fake: hashes spread as on real ones."""
+    """Draws a pattern for each video, and a variation of it for each frame and fake.
+
+    Perceptual hashes are then spread as they are on real frames.
+    """
     rng = np.random.default_rng(video)
     pattern = rng.uniform(40, 215, (8, 8, 3))
     for frame in range(A_VIDEO):
@@ -83,15 +86,18 @@ def draw_video(folder: Path, video: int) -> None:
 
 
 def read() -> None:
-    """Every training frame once, augmented, as an epoch reads them."""
-    from deepfake_detection.frames import FrameDataset, frame_loader  # torch: the other steps are measured without
-    from deepfake_detection.params import load_params
-    from deepfake_detection.prepared import open_prepared
+    """Reads every training frame once, augmented, as an epoch does."""
+    # imported here, because these load torch and the other steps are measured without it
+    from deepfake_detection.frames.augment import augment_frame
+    from deepfake_detection.frames.dataset import FrameDataset, frame_loader
+    from deepfake_detection.frames.prepared import open_prepared
+    from deepfake_detection.params.load import load_params
 
     params = load_params()
     pixels, rows = open_prepared(Path("data/prepared"), Path("data/splits.csv"))
     train = rows[rows["split"] == "train"].sample(frac=1, random_state=params.seed)
-    count = sum(len(labels) for _, labels in frame_loader(FrameDataset(pixels, train, params.train.augment), 64, 2))
+    frames = FrameDataset(pixels, train, partial(augment_frame, params.train.augment))
+    count = sum(len(labels) for _, labels in frame_loader(frames, 64, 2))
     assert count == len(train), f"{count} of {len(train)} frames were read"  # noqa: S101
 
 
@@ -114,7 +120,7 @@ def measure(code: str, folder: Path) -> Cost:
 
 
 def family(pid: int) -> list[int]:
-    """A process and those it has started, as far as they still run (Linux)."""
+    """A process and its descendants that are still running (Linux)."""
     try:
         lists = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/children")]
     except OSError:
@@ -123,10 +129,10 @@ def family(pid: int) -> list[int]:
 
 
 def memory(pid: int, data: Path) -> float:
-    """Proportional set size in MB of a process, without the mapped files of the folder ``data``."""
+    """The proportional set size of a process in MB, without mapped files in the folder ``data``."""
     try:
         text = Path(f"/proc/{pid}/smaps").read_bytes()
-    except OSError:  # has ended
+    except OSError:  # the process has ended
         return 0.0
     mappings = re.findall(
         rb"^[0-9a-f]+-[0-9a-f]+ \S+ \S+ \S+ \d+ *(.*)\n(?:[A-Z].*\n)*?Pss: +(\d+)", text, re.MULTILINE

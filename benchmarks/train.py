@@ -1,15 +1,15 @@
 """Whole training steps on JPEGs of 1280x720: the original recipe, `ffpp`'s settings, and the bare model step.
 
 The recipe (benchmarks/recipe.py) decodes every frame in every step and trains in float32. Ours is the train stage's
-own `fit` on prepared pixels with the settings of conf/profile/ffpp.yaml: loader, augmentation, metrics, progress bar.
-The pure step is the same model, precision, memory format and optimiser on one batch that is on the device already.
-The three take turns within one run of `fit`, `--rounds` times, each after steps to warm up (a new loader's workers,
-the optimiser's state, compilation, a heap that was trimmed); a time covers `--steps` steps.
+`fit` on prepared pixels with the settings of conf/profile/ffpp.yaml, including loader, augmentation, metrics and
+progress bar. The pure step is the same model, precision, memory format and optimiser on one batch that is already
+on the device. The three take turns within one run of `fit`, `--rounds` times. Each turn times `--steps` steps, after
+steps that warm up a new loader's workers, the optimiser's state, compilation and a trimmed heap.
 
-Peak memory is the device's on CUDA, else this process's beyond what it held before; workers are not counted. On CUDA
-`idle` is the share of a profiled window in which no kernel runs. The ratio is for the first of `--sizes`.
-On a GPU: python -m benchmarks.train --sizes 224 380 600, and the same with a larger --batch-size, more
---num-workers and --compile default.
+Peak memory is the device's on CUDA. Elsewhere it is what this process holds beyond what it held before, without its
+workers. On CUDA `idle` is the share of a profiled window in which no kernel runs. The ratio is for the first of
+`--sizes`. On a GPU run: python -m benchmarks.train --sizes 224 380 600, and the same with a larger --batch-size,
+more --num-workers and --compile default.
 """
 
 import argparse
@@ -37,22 +37,23 @@ from torchvision.models import get_model
 
 from benchmarks import default_malloc, machine, prepare, seconds
 from benchmarks.recipe import BATCH_SIZE, LR, recipe_loader, recipe_step, write_frames
-from deepfake_detection.frames import normalise
-from deepfake_detection.model import build_model
-from deepfake_detection.params import Params, Train
-from deepfake_detection.prepared import PIXELS
-from deepfake_detection.training import Batch, FrameSplits, fit
+from deepfake_detection.frames.prepared import PIXELS
+from deepfake_detection.network.model import build_model
+from deepfake_detection.params.load import Params
+from deepfake_detection.params.train import Train
+from deepfake_detection.training.fit import fit
+from deepfake_detection.training.loader import Batch, FrameBatches
 
 FILES = 64
 
 
-class TimedSplits(FrameSplits):
-    """FrameSplits that watches training batches pass to the model, and lets the other sides run between two of them."""
+class TimedBatches(FrameBatches):
+    """FrameBatches that sees each batch on its way to the model, and runs the other sides between two batches."""
 
     def __init__(self, *args: Any, recipe: Callable[[], tuple[float, float]], options: argparse.Namespace) -> None:
         super().__init__(*args)
         self.recipe, self.options = recipe, options
-        self.took: dict[str, list[float]] = defaultdict(list)  # seconds a frame of each side, one a round
+        self.took: dict[str, list[float]] = defaultdict(list)  # seconds per frame of each side, one value per round
         self.peak: dict[str, float] = {}
         self.idle = math.nan
         self.held, self.script = reset_peak(), self._script()
@@ -64,10 +65,10 @@ class TimedSplits(FrameSplits):
         return batch
 
     def _script(self) -> Iterator[None]:
-        """Each yield is a step of the whole pipeline."""
+        """Each yield is one step of the whole pipeline."""
         warm_up, steps = self.options.warm_up, self.options.steps
         for _ in range(self.options.rounds):
-            reset_peak()  # trims what is freed, which the steps to warm up get back
+            reset_peak()  # also trims freed memory, which the warm-up steps get back
             yield from [None] * warm_up
             synchronise()
             start = time.perf_counter()
@@ -96,20 +97,20 @@ class TimedSplits(FrameSplits):
     def _pure_steps(self, steps: int) -> None:
         trainer = cast(pl.Trainer, self.trainer)
         model, (optimizer,) = cast(nn.Module, trainer.lightning_module.model), trainer.optimizers
-        frames, labels = normalise(self.batch[0]), self.batch[1]
+        frames, labels = self.batch
         for _ in range(steps):
             optimizer.zero_grad()
             with trainer.precision_plugin.forward_context():
-                loss = nn.functional.binary_cross_entropy_with_logits(model(frames).squeeze(1).float(), labels)
+                loss = nn.functional.binary_cross_entropy_with_logits(model(frames), labels)
             torch.autograd.backward(loss)
             optimizer.step()
         optimizer.zero_grad()
 
 
 def time_recipe(model: nn.Module, paths: list[Path], size: int, options: argparse.Namespace) -> tuple[float, float]:
-    """Seconds a frame and peak memory; nan for both where the device has too little of it."""
+    """Seconds per frame and peak memory; both are nan if the device runs out of memory."""
     before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.deterministic
-    # all that the write-up sets; Lightning's switch has kernels of its own
+    # the write-up sets only cudnn's switch; the one that Lightning sets selects other kernels
     torch.use_deterministic_algorithms(False)
     torch.backends.cudnn.deterministic = True
     held = reset_peak()
@@ -139,25 +140,25 @@ def synchronise() -> None:
 
 
 def reset_peak() -> float:
-    """Starts peak() anew; returns the MiB held now."""
+    """Makes peak() start again from now; returns the MiB held now."""
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
     elif sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):
-            ctypes.CDLL(None).malloc_trim(0)  # what the other side has freed is not held any more
+            ctypes.CDLL(None).malloc_trim(0)  # so that memory that another side has freed is not counted
             Path("/proc/self/clear_refs").write_text("5")  # resets the peak, see proc_pid_clear_refs(5)
     return peak()
 
 
 def peak() -> float:
-    """MiB, the most that was held since reset_peak()."""
+    """The most MiB held since reset_peak()."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 
 def busy_seconds(profiler: profile) -> float:
-    """The time in which at least one kernel runs: kernels of several streams overlap."""
+    """The time in which at least one kernel runs. Kernels of several streams may overlap."""
     kernels = sorted(
         (event.time_range.start, event.time_range.end)
         for event in cast(Any, profiler).events()
@@ -171,7 +172,7 @@ def busy_seconds(profiler: profile) -> float:
 
 
 def ffpp() -> Params:
-    """The profile, composed as DVC does, which a training machine need not have."""
+    """The profile, composed in the same way as by DVC, because a training machine may lack DVC."""
 
     def merge(below: Any, above: Any) -> Any:
         if not (isinstance(below, dict) and isinstance(above, dict)):
@@ -183,37 +184,37 @@ def ffpp() -> Params:
     return Params.model_validate(merge(config, profile))
 
 
-def measure(params: Params, size: int, options: argparse.Namespace, folder: Path) -> TimedSplits:
+def measure(params: Params, size: int, options: argparse.Namespace, folder: Path) -> TimedBatches:
     """Runs the three sides at one image size."""
     paths = write_frames(folder, FILES)
     prepare(paths, [0] * FILES, folder / "prepared", size)
-    # random weights in a file: with weights the model is built as for fine-tuning
+    # random weights in a file, because with weights the model is built as for fine-tuning
     torch.save(get_model(options.arch, weights=None).state_dict(), folder / "weights.pth")
     ours, theirs = (build_model(options.arch, params.model.dropout, folder / "weights.pth") for _ in range(2))
     theirs.to(memory_format=torch.contiguous_format)
     given = ("batch_size", "precision", "compile", "deterministic", "num_workers")
     train = params.train.model_copy(update={"epochs": 1} | {name: getattr(options, name) for name in given})
-    # every round, the profiled one and a step to spare; then as many frames to validate as both classes need
+    # enough frames for every round, the profiled window and one spare step; then one validation frame of each class
     count = options.batch_size * ((options.rounds + 1) * (options.warm_up + options.steps) + 1)
     rows = pd.DataFrame({"label": np.arange(count) % 2, "split": "train"}, index=np.arange(count) % FILES)
     rows = pd.concat([rows, rows[:2].assign(split="val")])
-    splits = TimedSplits(
+    batches = TimedBatches(
         np.load(folder / "prepared" / PIXELS, mmap_mode="r"),
         rows,
         train,
         params.seed,
-        recipe=lambda: time_recipe(theirs, paths, size, options),
+        recipe=lambda: time_recipe(theirs.efficientnet, paths, size, options),
         options=options,
     )
-    with contextlib.redirect_stdout(sys.stderr):  # the table alone goes to stdout
-        fit(ours, splits, train)
-    return splits
+    with contextlib.redirect_stdout(sys.stderr):  # only the table goes to stdout
+        fit(ours, batches, train)
+    return batches
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="B0 at 96 px: two cores, under three minutes")
-    quick = "--quick" in sys.argv  # before it is parsed, since other defaults depend on it
+    quick = "--quick" in sys.argv  # read before parsing, because other defaults depend on it
     params = ffpp()
     given = params.train.batch_size
     parser.add_argument("--arch", default="efficientnet_b0" if quick else params.model.arch)
@@ -238,12 +239,12 @@ def main() -> None:
     print(f"{machine()}\n{options.arch}, {options.steps} steps, {options.rounds} rounds\n")
     print(f"{'px':>4} {'':10}{'batch':>6}{'frames/s':>10}{'ms a step':>11}{'peak MiB':>10}{'of pure':>9}{'idle':>7}")
     ratios = []
-    for size, splits in found.items():
-        took = {side: statistics.median(times) for side, times in splits.took.items()}
+    for size, batches in found.items():
+        took = {side: statistics.median(times) for side, times in batches.took.items()}
         for side in ("recipe", "ours", "pure step"):
             batch_size = BATCH_SIZE if side == "recipe" else options.batch_size
-            held = f"{splits.peak[side]:.0f}" if side in splits.peak else ""
-            idle = f"{splits.idle:.1%}" if side == "ours" and torch.cuda.is_available() else ""
+            held = f"{batches.peak[side]:.0f}" if side in batches.peak else ""
+            idle = f"{batches.idle:.1%}" if side == "ours" and torch.cuda.is_available() else ""
             print(
                 f"{size:4} {side:10}{batch_size:6}{1 / took[side]:10.1f}{took[side] * batch_size * 1000:11.1f}"
                 f"{held:>10}{took['pure step'] / took[side]:9.1%}{idle:>7}"

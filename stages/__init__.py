@@ -1,4 +1,4 @@
-"""One module a DVC stage, run from the project's root as ``python -m stages.<name>``."""
+"""One module for each DVC stage, run from the project's root as ``python -m stages.<name>``."""
 
 import sys
 from collections.abc import Callable
@@ -9,11 +9,11 @@ if missing := [name for name in ("pandas", "pydantic", "torch") if not find_spec
     sys.exit(f"error: {sys.executable} has no {', '.join(missing)}: `make env`, then `. .venv/bin/activate`")
 sys.path.append(str(Path(__file__).parents[1] / "src"))  # a training machine may not have the project installed
 
-from deepfake_detection.errors import UserError
+from deepfake_detection.common.errors import UserError
 
 
 def run(stage: Callable[[], None]) -> None:
-    """Runs a stage; a mistake the user can mend ends it with one line and exit status 1."""
+    """Runs a stage. A mistake that the user can fix ends it with a one-line message and exit status 1."""
     try:
         stage()
     except UserError as error:

@@ -1,14 +1,14 @@
-"""Brings the frames and the pretrained weights: the only stage that may use the network."""
+"""Gets the frames and the pretrained weights. This is the only stage that may use the internet."""
 
 import json
 from pathlib import Path
 
-from deepfake_detection.files import replacing
-from deepfake_detection.layout import OFFICIAL
-from deepfake_detection.official import fetch_official
-from deepfake_detection.params import Params, load_params
-from deepfake_detection.sources import lay_out
-from deepfake_detection.weights import fetch_weights
+from deepfake_detection.common.files import replacing
+from deepfake_detection.params.load import Params, load_params
+from deepfake_detection.sources.ffpp import fetch_official
+from deepfake_detection.sources.imagenet import fetch_weights
+from deepfake_detection.sources.layout import OFFICIAL
+from deepfake_detection.sources.local import lay_out
 from stages import run
 
 RAW, WEIGHTS = Path("data/raw"), Path("data/weights")
@@ -18,18 +18,18 @@ def main() -> None:
     params = load_params()
     with replacing(RAW) as (raw,):
         raw.mkdir()
-        origin = bring_frames(params, raw)
+        origin = fetch_frames(params, raw)
         if params.split.strategy == "official":
             fetch_official(params.split.official_dir, raw / OFFICIAL)
         (raw / "source.json").write_text(json.dumps(origin, indent=2) + "\n")
     fetch_weights(params.model.arch, params.model.weights, WEIGHTS)
 
 
-def bring_frames(params: Params, raw: Path) -> dict[str, str | int]:
-    """Fills ``raw`` and says where the frames come from."""
+def fetch_frames(params: Params, raw: Path) -> dict[str, str | int]:
+    """Fills ``raw`` with frames and returns where they come from."""
     categories = params.data.categories.real + params.data.categories.fake + params.evaluate.unseen_categories
     if params.data.source == "embedded":
-        from deepfake_detection.embedded import generate
+        from deepfake_detection.sources.drawn.dataset import generate
 
         generate(
             raw,
@@ -41,7 +41,7 @@ def bring_frames(params: Params, raw: Path) -> dict[str, str | int]:
         )
         return {"source": "embedded"}
     if params.data.source == "kaggle":
-        from deepfake_detection.kaggle import download_kaggle
+        from deepfake_detection.sources.kaggle import download_kaggle
 
         folder, version = download_kaggle(params.data.kaggle)
         lay_out(folder, categories, raw, trusted=False)

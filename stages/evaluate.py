@@ -1,19 +1,19 @@
-"""Evaluates the best checkpoint on the test split, once; validation frames give the threshold."""
+"""Evaluates the best checkpoint on the test split, once. The threshold comes from the validation frames."""
 
 from pathlib import Path
 
 import pandas as pd
 
-from deepfake_detection.backends import choose_backend
-from deepfake_detection.calibration import choose_threshold
-from deepfake_detection.checkpoint import load_checkpoint
-from deepfake_detection.files import write_csv, write_json
-from deepfake_detection.frames import FrameDataset
-from deepfake_detection.inference import predict_logits
-from deepfake_detection.metrics import class_report, evaluation, prediction_table
-from deepfake_detection.params import load_params
-from deepfake_detection.prepared import open_prepared
-from deepfake_detection.splits import identity_groups
+from deepfake_detection.common.files import write_csv, write_json
+from deepfake_detection.evaluation.calibration import choose_threshold
+from deepfake_detection.evaluation.metrics import class_report, evaluation, prediction_table
+from deepfake_detection.frames.dataset import FrameDataset
+from deepfake_detection.frames.prepared import open_prepared
+from deepfake_detection.index.splits import identity_groups
+from deepfake_detection.network.backends import choose_backend
+from deepfake_detection.network.checkpoint import load_checkpoint
+from deepfake_detection.network.logits import predict_logits
+from deepfake_detection.params.load import load_params
 from stages import run
 
 METRICS = Path("metrics")
@@ -28,7 +28,7 @@ def main() -> None:
     validation = FrameDataset(pixels, rows[rows["split"] == "val"])
     backend = choose_backend(params.evaluate.backend, model, validation, params.evaluate.batch_size)
     logits = predict_logits(backend, FrameDataset(pixels, rows), params.evaluate.batch_size)
-    table = prediction_table(rows, logits, sidecar["temperature"])
+    table = prediction_table(rows, logits, sidecar.temperature)
     val, test = table[table["split"] == "val"], table[table["split"] == "test"]
     threshold, calibrated = (
         choose_threshold(params.evaluate.threshold, val["label"].to_numpy(), val[score].to_numpy())
@@ -37,8 +37,8 @@ def main() -> None:
     metrics = evaluation(
         test,
         threshold,
-        sidecar["temperature"],
-        sidecar["categories"]["real"] + sidecar["categories"]["fake"],
+        sidecar.temperature,
+        sidecar.categories.real + sidecar.categories.fake,
         params.seed,
         params.evaluate.bootstrap_draws,
         threshold_rule=params.evaluate.threshold,

@@ -1,23 +1,23 @@
-"""Lists the frames that can be used, where their faces are, and what cannot be used."""
+"""Lists the usable frames, the positions of their faces, and the files that cannot be used."""
 
 from pathlib import Path
 
 import pandas as pd
 
-from deepfake_detection.errors import UserError
-from deepfake_detection.files import write_csv, write_json
-from deepfake_detection.index import RejectedError, build_index, keep_only
-from deepfake_detection.layout import OFFICIAL
-from deepfake_detection.official import read_official
-from deepfake_detection.params import load_params
-from deepfake_detection.tracks import BOX_COLUMNS, NO_FACE, find_faces
+from deepfake_detection.common.errors import UserError
+from deepfake_detection.common.files import write_csv, write_json
+from deepfake_detection.index.index import RejectedError, build_index, keep_only
+from deepfake_detection.index.tracks import BOX_COLUMNS, NO_FACE, find_faces
+from deepfake_detection.params.load import load_params
+from deepfake_detection.sources.ffpp import read_official
+from deepfake_detection.sources.layout import OFFICIAL
 from stages import run
 
 RAW = Path("data/raw")
 INDEX = Path("data/index.csv")
 REJECTED = Path("data/rejected.csv")
 FACES = Path("data/faces.csv")
-METRICS = Path("metrics/index.json")
+METRICS = Path("metrics")
 
 
 def main() -> None:
@@ -37,7 +37,7 @@ def main() -> None:
     write_csv(INDEX, index)
     write_csv(FACES, faces)
     write_csv(REJECTED, rejected)
-    write_json(METRICS, counts)
+    write_json(METRICS / "index.json", counts)
     print(f"index: {counts['frames']} frames of {counts['videos']} videos, {counts['rejected']} files rejected")
 
 

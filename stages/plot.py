@@ -1,16 +1,15 @@
-"""Draws the confusion matrix, ROC, precision-recall, reliability and learning curves."""
+"""Draws the figures of the evaluation, the learning curves and the robustness."""
 
 import json
 from pathlib import Path
 
 import pandas as pd
 
-from deepfake_detection.curves import read_curves
-from deepfake_detection.files import write_csv
-from deepfake_detection.logits import sigmoid
-from deepfake_detection.metrics import CLASS_NAMES
-from deepfake_detection.params import load_params
-from deepfake_detection.plots import (
+from deepfake_detection.common.files import write_csv, write_figure
+from deepfake_detection.evaluation.probability import sigmoid
+from deepfake_detection.index.tables import CLASS_NAMES, read_predictions
+from deepfake_detection.params.load import load_params
+from deepfake_detection.reporting.figures import (
     confusion_figure,
     curves_figure,
     precision_recall_figure,
@@ -18,12 +17,13 @@ from deepfake_detection.plots import (
     reliability_figure,
     roc_figure,
     roc_table,
-    save_figure,
 )
-from deepfake_detection.tables import read_predictions
+from deepfake_detection.reporting.robustness_figures import robustness_curves, robustness_heatmap
+from deepfake_detection.training.curves import read_curves
 from stages import run
 
-PLOTS = Path("metrics/plots")
+METRICS = Path("metrics")
+PLOTS, ROBUSTNESS = METRICS / "plots", METRICS / "robustness"
 
 
 def main() -> None:
@@ -31,18 +31,21 @@ def main() -> None:
     table = read_predictions(Path("data/predictions.csv"))
     table = table[~table["category"].isin(params.evaluate.unseen_categories)]
     labels, probabilities = table["label"].to_numpy(), table["probability"].to_numpy()
-    test = json.loads(Path("metrics/test.json").read_text())
-    called = (probabilities >= test["threshold"]).astype(int)
-    best_epoch = json.loads(Path("metrics/train.json").read_text())["best_epoch"]
-    curves = read_curves(Path("metrics/train"))
+    test = json.loads((METRICS / "test.json").read_text())
+    predicted = (probabilities >= test["threshold"]).astype(int)
     calibrated = sigmoid(table["logit"].to_numpy() / test["temperature"])
+    best_epoch = json.loads((METRICS / "train.json").read_text())["best_epoch"]
+    curves = read_curves(METRICS / "train")
+    robustness = json.loads((METRICS / "robustness.json").read_text())
 
-    save_figure(confusion_figure(labels, called), PLOTS / "confusion_matrix.png")
-    save_figure(roc_figure(labels, probabilities), PLOTS / "roc.png")
-    save_figure(precision_recall_figure(labels, probabilities), PLOTS / "precision_recall.png")
-    save_figure(reliability_figure(labels, probabilities, calibrated), PLOTS / "reliability.png")
-    save_figure(curves_figure(curves, best_epoch), PLOTS / "learning_curves.png")
-    names = pd.DataFrame({"actual": labels, "predicted": called}).replace(dict(enumerate(CLASS_NAMES)))
+    write_figure(PLOTS / "confusion_matrix.png", confusion_figure(labels, predicted))
+    write_figure(PLOTS / "roc.png", roc_figure(labels, probabilities))
+    write_figure(PLOTS / "precision_recall.png", precision_recall_figure(labels, probabilities))
+    write_figure(PLOTS / "reliability.png", reliability_figure(labels, probabilities, calibrated))
+    write_figure(PLOTS / "learning_curves.png", curves_figure(curves, best_epoch))
+    write_figure(ROBUSTNESS / "heatmap.png", robustness_heatmap(robustness))
+    write_figure(ROBUSTNESS / "curves.png", robustness_curves(robustness))
+    names = pd.DataFrame({"actual": labels, "predicted": predicted}).replace(dict(enumerate(CLASS_NAMES)))
     write_csv(PLOTS / "confusion_matrix.csv", names)
     write_csv(PLOTS / "roc.csv", roc_table(labels, probabilities))
     write_csv(PLOTS / "precision_recall.csv", precision_recall_table(labels, probabilities))

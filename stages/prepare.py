@@ -1,9 +1,9 @@
-"""Decodes, crops and resizes every frame once, into memory-mapped pixels."""
+"""Decodes, crops and resizes every frame once, and stores the pixels for memory mapping."""
 
 from pathlib import Path
 
-from deepfake_detection.params import load_params
-from deepfake_detection.prepare import prepare_frames
+from deepfake_detection.frames.prepare import prepare_frames
+from deepfake_detection.params.load import load_params
 from stages import run
 
 

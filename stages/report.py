@@ -1,16 +1,16 @@
-"""Writes the report of the trained model: one HTML page, and a Markdown model card."""
+"""Writes the report on the trained model: one HTML page and a Markdown model card."""
 
 import json
 from pathlib import Path
 from typing import Any
 
-from deepfake_detection.errors import UserError
-from deepfake_detection.files import replacing
-from deepfake_detection.logits import sigmoid
-from deepfake_detection.params import load_params
-from deepfake_detection.report import PLOTS, ROBUSTNESS_PLOTS, build_context, render_card, render_html
-from deepfake_detection.sidecar import read_sidecar
-from deepfake_detection.tables import read_predictions
+from deepfake_detection.common.errors import UserError
+from deepfake_detection.common.files import replacing
+from deepfake_detection.evaluation.probability import sigmoid
+from deepfake_detection.index.tables import read_predictions
+from deepfake_detection.network.sidecar import read_sidecar
+from deepfake_detection.params.load import load_params
+from deepfake_detection.reporting.report import PLOTS, ROBUSTNESS_PLOTS, build_context, render_card, render_html
 from stages import run
 
 METRICS, RAW, REPORT = Path("metrics"), Path("data/raw"), Path("report")
@@ -18,7 +18,6 @@ METRICS, RAW, REPORT = Path("metrics"), Path("data/raw"), Path("report")
 
 def main() -> None:
     params = load_params()
-    robustness, origin = METRICS / "robustness.json", RAW / "source.json"
     test = _read(METRICS / "test.json")
     predictions = read_predictions(Path("data/predictions.csv"))
     predictions["calibrated"] = sigmoid(predictions["logit"].to_numpy() / test["temperature"])
@@ -33,8 +32,8 @@ def main() -> None:
         pictures={name: METRICS / "plots" / f"{name}.png" for name in PLOTS}
         | {name: METRICS / "robustness" / f"{name}.png" for name in ROBUSTNESS_PLOTS}
         | {"leak_audit": METRICS / "split" / "leak_audit.png"},
-        robustness=_read(robustness) if robustness.exists() else None,
-        origin=_read(origin) if origin.exists() else None,
+        robustness=_read(METRICS / "robustness.json"),
+        origin=_read(RAW / "source.json"),
     )
     with replacing(REPORT / "report.html", REPORT / "model_card.md") as (page, card):
         page.write_text(render_html(context), encoding="utf-8", newline="\n")

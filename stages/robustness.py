@@ -1,22 +1,20 @@
-"""Evaluates the best checkpoint on the test split under corruptions of rising severity."""
+"""Evaluates the best checkpoint on the test split under corruptions of increasing severity."""
 
 from pathlib import Path
 
 import torch
 
-from deepfake_detection.backends import choose_backend
-from deepfake_detection.checkpoint import load_checkpoint
-from deepfake_detection.cpus import cpu_count
-from deepfake_detection.files import write_csv, write_json
-from deepfake_detection.frames import FrameDataset
-from deepfake_detection.params import load_params
-from deepfake_detection.plots import save_figure
-from deepfake_detection.prepared import open_prepared
-from deepfake_detection.robustness import evaluate_robustness, robustness_table
-from deepfake_detection.robustness_plots import robustness_curves, robustness_heatmap
+from deepfake_detection.common.files import write_csv, write_json
+from deepfake_detection.common.parallel import cpu_count
+from deepfake_detection.evaluation.robustness import evaluate_robustness, robustness_table
+from deepfake_detection.frames.dataset import FrameDataset
+from deepfake_detection.frames.prepared import open_prepared
+from deepfake_detection.network.backends import choose_backend
+from deepfake_detection.network.checkpoint import load_checkpoint
+from deepfake_detection.params.load import load_params
 from stages import run
 
-METRICS, FOLDER = Path("metrics/robustness.json"), Path("metrics/robustness")
+METRICS = Path("metrics")
 
 
 def main() -> None:
@@ -32,16 +30,14 @@ def main() -> None:
         pixels,
         test.groupby("label").sample(frac=share, random_state=params.seed).sort_index(),
         params.evaluate.batch_size,
-        sidecar["threshold"],
+        sidecar.threshold,
         params.seed,
-        sidecar["temperature"],
-        # an accelerator would wait for the corruptions; two cores are busy with the network
+        sidecar.temperature,
+        # a GPU would wait for one process to corrupt the frames; without a GPU, the network keeps the processors busy
         num_workers=cpu_count() if torch.cuda.is_available() else 0,
     )
-    write_json(METRICS, result)
-    write_csv(FOLDER / "robustness.csv", robustness_table(result))
-    save_figure(robustness_heatmap(result), FOLDER / "heatmap.png")
-    save_figure(robustness_curves(result), FOLDER / "curves.png")
+    write_json(METRICS / "robustness.json", result)
+    write_csv(METRICS / "robustness" / "robustness.csv", robustness_table(result))
     print(", ".join(f"{name} {result[name]}" for name in ("clean_auroc", "mean_auroc", "mean_auroc_drop")))
 
 

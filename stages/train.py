@@ -1,27 +1,28 @@
-"""Fine-tunes EfficientNet on the training split and keeps the best epoch; goes on where it was killed."""
+"""Fine-tunes EfficientNet on the training split and keeps the best epoch. A killed run continues where it stopped."""
 
 import os
 from pathlib import Path
 
 from pytorch_lightning import seed_everything
 
-from deepfake_detection.calibration import calibrate
-from deepfake_detection.checkpoint import save_checkpoint
-from deepfake_detection.curves import epoch_log
-from deepfake_detection.files import write_json
-from deepfake_detection.frames import FrameDataset
-from deepfake_detection.inference import predict_logits
-from deepfake_detection.model import build_model
-from deepfake_detection.params import load_params
-from deepfake_detection.prepared import PIXELS, ROWS, open_prepared
-from deepfake_detection.resume import run_key, training_state
-from deepfake_detection.tables import categories_by_class
-from deepfake_detection.training import FrameSplits, fit
-from deepfake_detection.weights import weights_file
+from deepfake_detection.common.files import write_json
+from deepfake_detection.evaluation.calibration import calibrate
+from deepfake_detection.frames.dataset import FrameDataset
+from deepfake_detection.frames.normalise import MEAN, STD
+from deepfake_detection.frames.prepared import PIXELS, ROWS, open_prepared
+from deepfake_detection.network.checkpoint import save_checkpoint
+from deepfake_detection.network.logits import predict_logits
+from deepfake_detection.network.model import build_model
+from deepfake_detection.network.sidecar import Sidecar, categories_of
+from deepfake_detection.params.load import load_params
+from deepfake_detection.sources.imagenet import weights_file
+from deepfake_detection.training.curves import epoch_log
+from deepfake_detection.training.fit import fit
+from deepfake_detection.training.loader import FrameBatches
+from deepfake_detection.training.resume import run_key, training_state
 from stages import run
 
-PREPARED, SPLITS_CSV = Path("data/prepared"), Path("data/splits.csv")
-STATES = Path(os.environ.get("TRAINING_STATE", ".training"))
+PREPARED, SPLITS_CSV, STATES = map(Path, ("data/prepared", "data/splits.csv", os.getenv("TRAINING_STATE", ".training")))
 
 
 def main() -> None:
@@ -30,28 +31,28 @@ def main() -> None:
     pixels, rows = open_prepared(PREPARED, SPLITS_CSV)
     weights = weights_file(params.model.arch, params.model.weights, Path("data/weights"))
     model = build_model(params.model.arch, params.model.dropout, weights)
-    splits = FrameSplits(pixels, rows, params.train, params.seed)
+    batches = FrameBatches(pixels, rows, params.train, params.seed)
     inputs = [PREPARED / PIXELS, PREPARED / ROWS, SPLITS_CSV, *([weights] if weights else [])]
     with training_state(STATES, run_key(repr((params.seed, params.model, params.train)), inputs, STATES)) as state:
-        trained = fit(model, splits, params.train, epoch_log("metrics/train"), state)
-        if trained is None:  # one of several processes: the first writes
-            return
-        weights_state, summary = trained
-        model.load_state_dict(weights_state)
-        logits = predict_logits(model, FrameDataset(pixels, splits.val_rows), splits.part)
-        temperature, thresholds = calibrate(logits, splits.val_rows["label"].to_numpy())
-        save_checkpoint(
-            Path(f"models/best_model_{params.model.arch}.pth"),
-            weights_state,
-            params.model.arch,
-            pixels.shape[1],
-            categories_by_class(splits.train_rows),
-            summary["best_epoch"],
-            temperature,
-            thresholds,
+        if (trained := fit(model, batches, params.train, epoch_log("metrics/train"), state)) is None:
+            return  # with several processes, only rank 0 writes
+        best, summary = trained
+        model.load_state_dict(best)
+        logits = predict_logits(model, FrameDataset(pixels, batches.val_rows), batches.micro_batch_size)
+        temperature, thresholds = calibrate(logits, batches.val_rows["label"].to_numpy())
+        sidecar = Sidecar(
+            arch=params.model.arch,
+            input_size=[pixels.shape[1]] * 2,
+            mean=list(MEAN),
+            std=list(STD),
             crop=params.prepare.crop,
             margin=params.prepare.margin,
+            categories=categories_of(batches.train_rows),
+            temperature=temperature,
+            thresholds=thresholds,
+            parameters=sum(parameter.numel() for parameter in model.parameters()),
         )
+        save_checkpoint(Path(f"models/best_model_{params.model.arch}.pth"), model, sidecar)
         write_json(Path("metrics/train.json"), summary)
 
 

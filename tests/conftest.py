@@ -1,3 +1,3 @@
 """Fixtures that several test modules use."""
 
-pytest_plugins = ["tests.disks", "tests.kaggle_server"]
+pytest_plugins = ["tests.support.disks", "tests.support.kaggle_server"]

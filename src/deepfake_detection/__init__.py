@@ -1,13 +1,30 @@
 """Tells original frames (0) from deepfakes (1) with a fine-tuned EfficientNet."""
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["Detector"]
+if TYPE_CHECKING:
+    from deepfake_detection.common.errors import UserError
+    from deepfake_detection.media.faces import Box
+    from deepfake_detection.serving.detector import Detector, Face, Prediction, VideoPrediction
+
+    __version__: str
+
+__all__ = ["Box", "Detector", "Face", "Prediction", "UserError", "VideoPrediction", "__version__"]
+
+_MODULES = {
+    "Box": "media.faces",
+    "UserError": "common.errors",
+    **dict.fromkeys(("Detector", "Face", "Prediction", "VideoPrediction"), "serving.detector"),
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
+    """The public names, loaded on demand: stages start without torch."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("deepfake-detection")
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    # on demand, for stages start without it and torch; nor do they depend on it
-    return getattr(import_module("deepfake_detection.detector"), name)
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -6,16 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from deepfake_detection.checkpoint import save_checkpoint
-from deepfake_detection.layout import FRAMES
-from deepfake_detection.model import build_model
-from deepfake_detection.weights import weights_file
+from deepfake_detection.network.checkpoint import save_checkpoint
+from deepfake_detection.network.model import build_model
+from deepfake_detection.sources.imagenet import weights_file
+from deepfake_detection.sources.layout import FRAMES
 from stages import evaluate, run
-from tests.disks import file_size_limit
-from tests.kaggle_server import Kaggle, zipped
 from tests.pipeline.conftest import Project, make_project
-from tests.unit.test_images import one_bit_png
-from tests.unit.test_model import Bomb
+from tests.support.checkpoints import sidecar
+from tests.support.disks import file_size_limit
+from tests.support.kaggle_server import Kaggle, zipped
+from tests.unit.media.test_images import one_bit_png
+from tests.unit.network.test_model import Bomb
 
 LIMITED = """
 import resource, runpy, sys
@@ -31,15 +32,8 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project.set_params(data__categories__fake=["Deepfakes"], evaluate__unseen_categories=[])
     for stage in ("download", "index", "split", "prepare"):
         project.run("python", "-m", f"stages.{stage}")
-    arch = "efficientnet_b0"
-    save_checkpoint(
-        project.path / "models" / f"best_model_{arch}.pth",
-        build_model(arch, 0.2).state_dict(),
-        arch,
-        32,
-        {"real": ["Original"], "fake": ["Deepfakes"]},
-        0,
-    )
+    checkpoint = project.path / "models" / "best_model_efficientnet_b0.pth"
+    save_checkpoint(checkpoint, build_model("efficientnet_b0", 0.2), sidecar())
     return project
 
 

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
+from deepfake_detection.network.model import build_model
 from tests.pipeline.conftest import Project
 
 STAGES = ["download", "index", "split", "prepare", "train", "evaluate", "robustness", "plot", "report"]
@@ -38,6 +39,9 @@ def test_outputs_are_as_agreed(built: Project) -> None:
     sidecar = json.loads((built.path / "models" / "best_model_efficientnet_b0.json").read_text())
     assert sidecar["categories"] == {"real": ["Original"], "fake": ["Deepfakes"]}
     assert (sidecar["crop"], sidecar["margin"]) == ("none", 0.3)
+    assert (sidecar["arch"], sidecar["input_size"]) == ("efficientnet_b0", [32, 32])
+    assert (sidecar["mean"], sidecar["std"]) == ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+    assert sidecar["parameters"] == sum(p.numel() for p in build_model("efficientnet_b0", 0.2).parameters())
     calibrated = 1 / (1 + np.exp(-headline["logit"] / sidecar["temperature"]))
     assert test["calibrated"]["brier"] == pytest.approx(((calibrated - headline["label"]) ** 2).mean())
     assert "<html" in (built.path / "report" / "report.html").read_text()
@@ -47,8 +51,14 @@ def test_outputs_are_as_agreed(built: Project) -> None:
 
     state = torch.load(built.path / "models" / "best_model_efficientnet_b0.pth", weights_only=True)
     assert state["classifier.1.weight"].shape == (1, 1280)
-    for name in ("confusion_matrix", "roc", "learning_curves"):
-        assert (metrics / "plots" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    for name in (
+        "plots/confusion_matrix",
+        "plots/roc",
+        "plots/learning_curves",
+        "robustness/heatmap",
+        "robustness/curves",
+    ):
+        assert (metrics / f"{name}.png").read_bytes().startswith(b"\x89PNG")
     curves = pd.read_csv(metrics / "plots" / "learning_curves.csv")
     assert curves["epoch"].tolist() == [0, 1]
     assert curves["val_loss"][train["best_epoch"]] == train["val_loss"]

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from deepfake_detection.embedded import generate
+from deepfake_detection.sources.drawn.dataset import generate
 from stages import index, run
-from tests.kaggle_server import Kaggle, zipped
-from tests.permissions import open_folder, unprivileged
 from tests.pipeline.conftest import Project, make_project
+from tests.support.kaggle_server import Kaggle, zipped
+from tests.support.permissions import open_folder, unprivileged
 
 
 @pytest.fixture

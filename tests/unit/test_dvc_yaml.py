@@ -1,7 +1,6 @@
 """dvc.yaml says what the code reads: DVC does not check this itself (treeverse/dvc issue 9195)."""
 
 import ast
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,44 +8,52 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from deepfake_detection.params import Params
+from deepfake_detection.params.load import Params
+from tests.support.modules import LIBRARY, ROOT, imported_files
 
-ROOT = Path(__file__).parents[2]
 STAGES: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+LOADER = LIBRARY / "params" / "load.py"
 
-
-def module_file(name: str) -> Path | None:
-    for base in (ROOT, ROOT / "src"):
-        for path in (base / Path(*name.split(".")) / "__init__.py", (base / Path(*name.split("."))).with_suffix(".py")):
-            if path.is_file():
-                return path
-    return None
-
-
-def imports(path: Path) -> Iterator[str]:
-    """Every module that a file imports, inside functions too, with the packages around it."""
-    for node in ast.walk(ast.parse(path.read_text())):
-        names: list[str] = []
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            assert node.module, f"{path}: relative import"
-            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-        for name in names:
-            parts = name.split(".")
-            yield from (".".join(parts[: end + 1]) for end in range(len(parts)))
+# Modules that cannot change a byte of any output. A stage does not run again when they change.
+INERT = {
+    "src/deepfake_detection/common/errors.py": "an exception class: what raises it ends the stage",
+    "src/deepfake_detection/common/text.py": "words for a terminal or a page; tables and metrics never hold them",
+    "src/deepfake_detection/common/parallel.py": "spreads work over processes; results come in the order of the items",
+    "src/deepfake_detection/__init__.py": "the public names, loaded on demand; no stage uses them",
+    "stages/__init__.py": "starts a stage and prints its error in one line",
+}
+INERT |= {
+    path.relative_to(ROOT).as_posix(): "a docstring, as tests/unit/test_packages.py proves"
+    for path in LIBRARY.rglob("__init__.py")
+    if path.parent != LIBRARY
+}
 
 
 def modules_of(stage: str) -> set[str]:
-    """First-party files that a stage's module runs, itself included."""
+    """First-party files whose content the outputs of a stage may depend on, the stage's own included.
+
+    The loader of params.yaml validates every section, but a section that a stage does not read can only end it with
+    an error: of the modules in params/ those count that hold a section that the stage reads.
+    """
     found: set[Path] = set()
     waiting = [ROOT / "stages" / f"{stage}.py", ROOT / "stages" / "__init__.py"]
+    waiting += [LIBRARY / "params" / f"{section}.py" for section in sections_of(stage)]
     while waiting:
         path = waiting.pop()
         if path not in found:
             found.add(path)
-            waiting += [file for name in imports(path) if (file := module_file(name))]
-    return {path.relative_to(ROOT).as_posix() for path in found}
+            files = set(imported_files(path))
+            waiting += files - sections() if path == LOADER else files
+    return {path.relative_to(ROOT).as_posix() for path in found} - set(INERT)
+
+
+def sections() -> set[Path]:
+    """The modules of the sections of params.yaml."""
+    return {LIBRARY / "params" / f"{name}.py" for name in Params.model_fields if name != "seed"}
+
+
+def sections_of(stage: str) -> set[str]:
+    return {key.partition(".")[0] for key in keys_of(stage)} - {"seed"}
 
 
 def attribute_chains(tree: ast.AST, root: str) -> set[str]:
@@ -85,10 +92,32 @@ def keys_of(stage: str) -> set[str]:
     return {leaf for key in attribute_chains(tree, "params") for leaf in leaves(key)}
 
 
+def code_deps(stage: str) -> list[str]:
+    return [dep for dep in STAGES[stage]["deps"] if dep.startswith(("src/", "stages/"))]
+
+
 @pytest.mark.parametrize("stage", STAGES)
-def test_deps_name_every_module_that_the_stage_runs(stage: str) -> None:
-    named = {dep for dep in STAGES[stage]["deps"] if dep.endswith(".py")}
-    assert named == modules_of(stage)
+def test_every_module_that_a_stage_runs_lies_under_a_dep(stage: str) -> None:
+    deps = [Path(dep) for dep in code_deps(stage)]
+    missing = {module for module in modules_of(stage) if not any(Path(module).is_relative_to(dep) for dep in deps)}
+    assert not missing, f"add to the deps of {stage}, or to INERT with a reason"
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_dep_is_used_and_named_once(stage: str) -> None:
+    modules, deps = modules_of(stage), code_deps(stage)
+    for dep in deps:
+        assert (ROOT / dep).exists(), dep
+        assert any(Path(module).is_relative_to(dep) for module in modules), f"{stage} does not use {dep}"
+        nested = [other for other in deps if other != dep and Path(other).is_relative_to(dep)]
+        assert not nested, f"{nested} lie under {dep}"
+    assert len(deps) == len(set(deps))
+
+
+@pytest.mark.parametrize("module", INERT)
+def test_inert_modules_exist_and_use_nothing_else(module: str) -> None:
+    imported = {path.relative_to(ROOT).as_posix() for path in imported_files(ROOT / module)}
+    assert imported <= set(INERT), "what it imports could change an output through it"
 
 
 @pytest.mark.parametrize("stage", STAGES)

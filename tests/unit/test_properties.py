@@ -16,14 +16,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from deepfake_detection.errors import UserError
-from deepfake_detection.index import build_index
-from deepfake_detection.layout import FRAMES
-from deepfake_detection.metrics import frame_metrics
-from deepfake_detection.params import load_params
-from deepfake_detection.splits import identity_groups, split_frames, split_report
+from deepfake_detection.common.errors import UserError
+from deepfake_detection.evaluation.metrics import frame_metrics
+from deepfake_detection.index.index import build_index
+from deepfake_detection.index.splits import identity_groups, split_frames, split_report
+from deepfake_detection.params.load import load_params
+from deepfake_detection.sources.layout import FRAMES
+from tests.support.params import tree
 
-ROOT = Path(__file__).parents[2]
 settings.register_profile("ours", deadline=None, derandomize=True, database=None, max_examples=60)
 settings.load_profile("ours")
 
@@ -110,16 +110,15 @@ def test_enough_groups_of_one_size_are_always_divided(pairs: int, frames: int, s
     assert split.value_counts().to_dict() == dict.fromkeys(("train", "val", "test"), len(index) // 3)
 
 
-def paths_of(tree: Any, prefix: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+def paths_of(part: Any, prefix: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
     inner = (
-        [path for key, part in tree.items() for path in paths_of(part, (*prefix, key))]
-        if isinstance(tree, dict)
+        [path for key, value in part.items() for path in paths_of(value, (*prefix, key))]
+        if isinstance(part, dict)
         else []
     )
     return [prefix, *inner] if prefix else inner
 
 
-PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=12) | st.just("1e-4"),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
@@ -127,18 +126,18 @@ VALUES = st.recursive(
 )
 
 
-@given(st.sampled_from(paths_of(PARAMS)), VALUES)
+@given(st.sampled_from(paths_of(tree())), VALUES)
 def test_any_value_of_a_parameter_is_taken_or_refused_in_one_line_that_names_it(
     path: tuple[str, ...], value: Any
 ) -> None:
-    tree = yaml.safe_load((ROOT / "params.yaml").read_text())
-    part = tree
+    params = tree()
+    part = params
     for key in path[:-1]:
         part = part[key]
     part[path[-1]] = value
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "params.yaml"
-        file.write_text(yaml.safe_dump(tree, allow_unicode=True), encoding="utf-8")
+        file.write_text(yaml.safe_dump(params, allow_unicode=True), encoding="utf-8")
         try:
             load_params(file)
             refusal = ""

@@ -1,0 +1,57 @@
+"""Counts the processors that this process may use, and runs work on them."""
+
+import gc
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from itertools import chain, islice, pairwise
+from typing import TypeVar
+
+from tqdm import tqdm
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_MAX_SUBMITTED = 2048  # calls submitted at a time: the executor keeps a few kB for each waiting call
+
+
+def cpu_count() -> int:
+    """The number of granted processors. In a container or under taskset, the machine has more."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def in_process(function: Callable[..., Result], *arguments: object) -> Result:
+    """Calls ``function`` in a new process, which frees all its memory at its end. Returns or raises what it does."""
+    with ProcessPoolExecutor(1) as pool:
+        return pool.submit(function, *arguments).result()
+
+
+def map_in_processes(
+    function: Callable[[Item], Result], items: Iterable[Item], total: int, workers: int | None, title: str, unit: str
+) -> Iterator[Result]:
+    """Yields ``function`` of each of ``total`` items, in order, and shows a progress bar.
+
+    ``workers`` is the number of processes (None: one per granted processor; 1: only this process). Pass many
+    strings as an array of numpy's StringDType, which the processes share. In a list, each submitted string is
+    copied, because its reference count changes. Raises what ``function`` raises.
+    """
+    workers = workers or cpu_count()
+    if workers == 1:
+        yield from tqdm(map(function, items), title, total, unit=unit)
+        return
+    chunk = max(1, min(16, total // (4 * workers)))
+    waiting = iter(items)
+    parts = iter(lambda: list(islice(waiting, _MAX_SUBMITTED)), [])
+    gc.collect()
+    gc.freeze()  # otherwise the collector of each process writes to all shared memory and so copies it
+    pool = ProcessPoolExecutor(workers)
+    try:
+        running = (pool.map(function, part, chunksize=chunk) for part in parts)
+        # pairwise submits the next part before it waits for this one
+        results = chain.from_iterable(part for part, _ in pairwise(chain(running, [()])))
+        yield from tqdm(results, title, total, unit=unit)
+    finally:
+        pool.shutdown(cancel_futures=True)  # after an error, do not wait for the submitted calls
+        gc.unfreeze()

@@ -1,0 +1,32 @@
+"""Formats numbers, times, names and errors for people."""
+
+
+def percent(probability: float, digits: int = 1) -> str:
+    """A probability in percent, but never 0% or 100%: if it would round to those, "<0.1%" or ">99.9%"."""
+    smallest = 10.0 ** -(digits + 2)
+    if probability < smallest / 2:
+        return f"<{smallest:.{digits}%}"
+    if probability > 1 - smallest / 2:
+        return f">{1 - smallest:.{digits}%}"
+    return f"{probability:.{digits}%}"
+
+
+def clock(seconds: float) -> str:
+    """Minutes, seconds and tenths: "1:02.5" for 62.5 seconds."""
+    tenths = round(seconds * 10)
+    return f"{tenths // 600}:{tenths % 600 / 10:04.1f}"
+
+
+def printable(text: str, replacement: str = "?") -> str:
+    """Replaces each character that controls a terminal, changes the text direction or breaks a line."""
+    return "".join(char if char.isprintable() else replacement for char in text)
+
+
+def one_line(error: object) -> str:
+    """An error's message on one line, with single spaces between the words."""
+    return " ".join(str(error).split())
+
+
+def system_words(error: OSError) -> str:
+    """The operating system's message for an error, without number and file name: "permission denied"."""
+    return (error.strerror or str(error)).lower()

@@ -1,0 +1,179 @@
+"""95% intervals by a bootstrap over identity groups, because frames of one video are not independent.
+
+This is the cluster bootstrap of Davison & Hinkley 1997 (Bootstrap Methods and their Application, section 3.8)
+and Field & Welsh 2007 (Bootstrapping clustered data, JRSS B 69). Whole groups are drawn with replacement, all
+frames of a group stay together, and intervals are percentiles. A draw is only a count per group, so every metric
+is computed for many draws at once, with the counts as weights of the frames.
+"""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from deepfake_detection.evaluation.calibration import BINS, reliability_bins
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+METRICS = (
+    "accuracy",
+    "precision",
+    "recall",
+    "f1",
+    "auroc",
+    "log_loss",
+    "average_precision",
+    "eer",
+    "tpr_at_fpr_1pct",
+    "tpr_at_fpr_0_1pct",
+    "balanced_accuracy",
+    "mcc",
+    "brier",
+    "ece",
+)
+DRAWS = 2000
+LEVEL = 0.95
+UNDEFINED_SHARE = 0.1
+CHUNK_CELLS = 300_000  # draws x frames at a time: 2.4 MB per array
+
+
+def group_intervals(
+    labels: Ints, probabilities: Floats, groups: NDArray[Any], threshold: float, seed: int, draws: int = DRAWS
+) -> dict[str, list[float] | None]:
+    """The 95% interval [low, high] of every metric of ``frame_metrics`` except the confusion matrix.
+
+    ``labels``, ``probabilities`` and ``groups`` (any hashable identifiers) are of shape (frames,).
+    Draws in which a metric is undefined (only one class) are left out. An interval is None if more than a tenth of the
+    draws are left out. All are None with fewer than two groups, which say nothing about the spread between groups.
+    """
+    codes, names = pd.factorize(np.asarray(groups, object), use_na_sentinel=False)
+    size = len(names)
+    if size < 2:
+        return dict.fromkeys(METRICS)
+    drawn = np.random.default_rng(seed).integers(0, size, (draws, size)) + size * np.arange(draws)[:, None]
+    counts = np.bincount(drawn.ravel(), minlength=draws * size).reshape(draws, size)
+    values = resampled_metrics(labels, probabilities, codes.astype(np.int64), counts, threshold)
+    return {name: _percentiles(column) for name, column in values.items()}
+
+
+def _percentiles(values: Floats) -> list[float] | None:
+    defined = values[~np.isnan(values)]
+    if len(defined) < (1 - UNDEFINED_SHARE) * len(values) or not len(defined):
+        return None
+    tail = (1 - LEVEL) / 2
+    return [float(end) for end in np.quantile(defined, [tail, 1 - tail])]
+
+
+def resampled_metrics(
+    labels: Ints, probabilities: Floats, codes: Ints, counts: Ints, threshold: float
+) -> dict[str, Floats]:
+    """Every metric in every draw, each of shape (draws,), NaN where undefined.
+
+    ``codes`` of shape (frames,) is the group of each frame. ``counts`` of shape (draws, groups) is how often each group
+    is drawn. The numbers are the same as those of ``frame_metrics`` on frames repeated that often.
+    """
+    labels, probabilities = np.asarray(labels, np.int64), np.asarray(probabilities, np.float64)
+    weights = counts.astype(np.float64)
+    values = _sum_metrics(labels, probabilities, codes, weights, threshold)
+    step = max(1, CHUNK_CELLS // max(1, len(labels)))
+    parts = [
+        _roc_metrics(labels, probabilities, codes, weights[start : start + step])
+        for start in range(0, len(counts), step)
+    ]
+    for name in parts[0]:
+        values[name] = np.concatenate([part[name] for part in parts])
+    return {name: values[name] for name in METRICS}
+
+
+def _sum_metrics(
+    labels: Ints, probabilities: Floats, codes: Ints, counts: Floats, threshold: float
+) -> dict[str, Floats]:
+    """The metrics that depend on sums over frames: one matrix product with the sums of each group."""
+    called = probabilities >= threshold
+    # scikit-learn's log_loss clips by the epsilon of the float type.
+    epsilon = np.finfo(np.float64).eps
+    right = np.clip(np.where(labels == 1, probabilities, 1 - probabilities), epsilon, 1 - epsilon)
+    columns = np.column_stack(
+        [
+            called & (labels == 1),
+            called & (labels == 0),
+            ~called & (labels == 1),
+            ~called & (labels == 0),
+            -np.log(right),
+            (probabilities - labels) ** 2,
+        ]
+    )
+    sums = np.zeros((counts.shape[1], columns.shape[1]))
+    np.add.at(sums, codes, columns)
+    tp, fp, fn, tn, loss, square = (counts @ sums).T
+    gaps = np.zeros((counts.shape[1], BINS))
+    np.add.at(gaps, (codes, reliability_bins(probabilities)), probabilities - labels)
+    frames, fakes, originals = tp + fp + fn + tn, tp + fn, fp + tn
+    precision, recall = _safe_divide(tp, tp + fp), _safe_divide(tp, fakes)
+    spread = np.sqrt((tp + fp) * (tn + fn) * fakes * originals)
+    both = (fakes > 0) & (originals > 0)
+    return {
+        "accuracy": (tp + tn) / frames,
+        "precision": precision,
+        "recall": recall,
+        "f1": _safe_divide(2 * tp, 2 * tp + fp + fn),
+        "log_loss": loss / frames,
+        "balanced_accuracy": np.where(both, (recall + _safe_divide(tn, originals)) / 2, np.nan),
+        "mcc": np.where(both, _safe_divide(tp * tn - fp * fn, spread), np.nan),
+        "brier": square / frames,
+        "ece": np.abs(counts @ gaps).sum(axis=1) / frames,
+    }
+
+
+def _safe_divide(part: Floats, whole: Floats) -> Floats:
+    """part / whole, and 0 where whole is 0, as in scikit-learn."""
+    return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
+
+
+def _roc_metrics(labels: Ints, probabilities: Floats, codes: Ints, counts: Floats) -> dict[str, Floats]:
+    """The metrics that depend on the ROC curve. One sort gives its points for all draws; ties are one point."""
+    order = np.argsort(-probabilities, kind="stable")
+    ends = np.append(np.flatnonzero(np.diff(probabilities[order])), len(order) - 1)
+    weights = counts[:, codes[order]]
+    fakes = labels[order] == 1
+    tps = np.cumsum(weights * fakes, axis=1)[:, ends]
+    fps = np.cumsum(weights * ~fakes, axis=1)[:, ends]
+    positives, negatives = tps[:, -1], fps[:, -1]
+    both = (positives > 0) & (negatives > 0)
+    new_tps, new_fps = tps.copy(), fps.copy()
+    new_tps[:, 1:] -= tps[:, :-1]
+    new_fps[:, 1:] -= fps[:, :-1]
+    area = (new_fps * (tps - new_tps / 2)).sum(axis=1)
+    precisions = (new_tps * _safe_divide(tps, tps + fps)).sum(axis=1)
+    # A draw with only one class has no curve and gets NaN below; its divisor only has to be other than 0.
+    tpr = tps / np.maximum(positives, 1)[:, None]
+    fpr = fps / np.maximum(negatives, 1)[:, None]
+    found = {
+        "auroc": area / np.maximum(positives * negatives, 1),
+        "average_precision": precisions / np.maximum(positives, 1),
+        "eer": _equal_error_rates(fpr, tpr),
+        "tpr_at_fpr_1pct": _tpr_at_fpr(fpr, tpr, 0.01),
+        "tpr_at_fpr_0_1pct": _tpr_at_fpr(fpr, tpr, 0.001),
+    }
+    return {name: np.where(both, values, np.nan) for name, values in found.items()}
+
+
+def _equal_error_rates(fpr: Floats, tpr: Floats) -> Floats:
+    """The FPR at which the curve, a straight line between two points, meets 1 - TPR."""
+    row = np.arange(len(fpr))
+    excess = fpr + tpr - 1
+    point = np.argmax(excess >= 0, axis=1)
+    before = np.maximum(point - 1, 0)
+    last_excess = np.where(point > 0, excess[row, before], -1.0)
+    last_fpr = np.where(point > 0, fpr[row, before], 0.0)
+    along = -last_excess / (excess[row, point] - last_excess)
+    crossing: Floats = last_fpr + along * (fpr[row, point] - last_fpr)
+    return crossing
+
+
+def _tpr_at_fpr(fpr: Floats, tpr: Floats, limit: float) -> Floats:
+    """The highest TPR of a point whose FPR is at most ``limit``, or 0 if there is none."""
+    points = (fpr <= limit).sum(axis=1)
+    return np.where(points > 0, tpr[np.arange(len(fpr)), np.maximum(points - 1, 0)], 0.0)

@@ -1,0 +1,82 @@
+"""Prepared frames as a PyTorch data set."""
+
+import mmap
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+Frame: TypeAlias = NDArray[np.uint8]
+Augmentation: TypeAlias = Callable[[Frame, np.random.Generator], Frame]
+"""Maps a frame, uint8 of shape (size, size, 3), to one of the same shape; it may modify its input."""
+
+
+class FrameDataset(Dataset[tuple[Tensor, Tensor]]):
+    """Frames as stored, uint8 of shape (size, size, 3), with labels as float32 scalars.
+
+    ``pixels`` is uint8 of shape (all frames, size, size, 3). It should be memory-mapped, so that workers share one
+    copy however they are started. ``rows`` holds the rows of the index to serve; its pandas index gives their row
+    numbers in ``pixels``. The random numbers of ``augment`` depend only on the seed, the epoch and the frame's
+    position among the frames served, in the order of the index. They do not depend on the worker that draws them,
+    or on frames of other splits and categories.
+    """
+
+    def __init__(
+        self,
+        pixels: Frame,
+        rows: pd.DataFrame,
+        augment: Augmentation | None = None,
+        seed: int = 0,
+        epoch: int = 0,
+    ) -> None:
+        self.pixels, self.rows = pixels, rows.index.to_numpy()
+        self.numbers = self.rows.argsort().argsort()
+        self.labels = rows["label"].to_numpy(np.float32)
+        self.augment, self.seed, self.epoch = augment, seed, epoch
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, item: int) -> tuple[Tensor, Tensor]:
+        frame = self.pixels[self.rows[item]].copy()
+        if self.augment:
+            seed = derive_seed(self.seed, self.epoch, int(self.numbers[item]))
+            frame = self.augment(frame, np.random.default_rng(seed))
+        return torch.from_numpy(frame), torch.tensor(self.labels[item])
+
+    def __getstate__(self) -> dict[str, Any]:
+        # numpy pickles a memory map as a copy of its whole content; a spawned worker can map the file itself instead
+        pixels = self.pixels
+        if isinstance(pixels, np.memmap) and isinstance(pixels.base, mmap.mmap) and pixels.flags.c_contiguous:
+            return self.__dict__ | {"pixels": _Mapped(str(pixels.filename), pixels.dtype, pixels.offset, pixels.shape)}
+        return self.__dict__
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ = state
+        if isinstance(self.pixels, _Mapped):
+            name, dtype, offset, shape = self.pixels
+            self.pixels = np.memmap(name, dtype, "r", offset, shape)
+
+
+class _Mapped(NamedTuple):
+    """The location of a memory-mapped array in its file."""
+
+    filename: str
+    dtype: np.dtype[Any]
+    offset: int
+    shape: tuple[int, ...]
+
+
+def derive_seed(*numbers: int) -> int:
+    """A 32-bit seed derived from ``numbers``; another sequence of numbers gives an unrelated seed."""
+    return int(np.random.SeedSequence(numbers).generate_state(1)[0])
+
+
+def frame_loader(frames: FrameDataset, batch_size: int, num_workers: int = 0) -> DataLoader[tuple[Tensor, Tensor]]:
+    """A loader that serves batches of frames in the data set's order."""
+    return DataLoader(frames, batch_size, num_workers=num_workers, pin_memory=torch.cuda.is_available())

@@ -1,0 +1,64 @@
+"""Decodes, crops and resizes every frame once. ``prepared`` reads the result."""
+
+import shutil
+from collections.abc import Iterator
+from functools import partial
+from itertools import zip_longest
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepfake_detection.common.errors import UserError
+from deepfake_detection.common.files import replacing
+from deepfake_detection.common.parallel import map_in_processes
+from deepfake_detection.frames.prepared import PIXELS, ROWS
+from deepfake_detection.index.tables import read_index, read_paths
+from deepfake_detection.index.tracks import read_boxes
+from deepfake_detection.media.faces import Box, crop_face
+from deepfake_detection.media.images import read_rgb
+
+
+def prepare_frames(
+    index: Path,
+    raw: Path,
+    folder: Path,
+    size: int,
+    workers: int | None = None,
+    faces: Path | None = None,
+    margin: float = 0.0,
+) -> None:
+    """Writes ``pixels.npy``, uint8 of shape (frames, size, size, 3), and its rows as ``index.csv`` into ``folder``.
+
+    ``index`` is an index file, whose paths are relative to ``raw``. ``faces`` is a table with the face box of each of
+    its frames; without it whole frames are used. Pixels are RGB, as ``crop_face`` returns them for ``margin``, and do
+    not depend on the number of workers. Memory does not grow with the number of frames.
+    Raises UserError when ``index`` is not an index, or when ``faces`` does not belong to it.
+    """
+    frames = len(read_index(index, ["label"]))
+    read = partial(_read_square, raw, margin, size)
+    with replacing(folder) as (part,):  # both files at once, so that they always match
+        part.mkdir()
+        # Not through a memory map: its pages would count as this process's memory, and a full disk would kill the
+        # process with a bus error.
+        with (part / PIXELS).open("wb") as file:
+            header = {"descr": "|u1", "fortran_order": False, "shape": (frames, size, size, 3)}
+            np.lib.format.write_array_header_1_0(file, header)
+            for frame in map_in_processes(read, _boxes(index, faces), frames, workers, "preparing frames", "frame"):
+                file.write(frame.data)
+        shutil.copyfile(index, part / ROWS)
+
+
+def _boxes(index: Path, faces: Path | None) -> Iterator[tuple[str, Box | None]]:
+    if faces is None:
+        yield from ((path, None) for path in read_paths(index))
+        return
+    for path, found in zip_longest(read_paths(index), read_boxes(faces)):
+        if path is None or found is None or found[0] != path:
+            raise UserError(f"{faces} and {index} do not list the same frames; run `dvc repro`")
+        yield found
+
+
+def _read_square(raw: Path, margin: float, size: int, frame: tuple[str, Box | None]) -> NDArray[np.uint8]:
+    path, box = frame
+    return crop_face(read_rgb(raw / path), box, margin, size)

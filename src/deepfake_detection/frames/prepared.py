@@ -1,0 +1,30 @@
+"""Reads prepared frames: the memory-mapped pixels, and the index of their rows."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from deepfake_detection.common.errors import UserError
+from deepfake_detection.index.tables import read_index, read_splits
+
+PIXELS, ROWS = "pixels.npy", "index.csv"
+
+
+def open_prepared(folder: Path, splits_csv: Path) -> tuple[NDArray[np.uint8], pd.DataFrame]:
+    """Returns the memory-mapped pixels, and the index of their rows with the ``split`` of each frame.
+
+    Raises UserError when a file is missing or damaged, or when the splits belong to other frames.
+    """
+    rows = read_index(folder / ROWS)
+    splits = read_splits(splits_csv)
+    if not splits["path"].equals(rows["path"]):
+        raise UserError(f"{splits_csv} and {folder} do not list the same frames; run `dvc repro`")
+    try:
+        pixels = np.load(folder / PIXELS, mmap_mode="r")
+    except (ValueError, EOFError):  # a truncated file, or Python objects, which are never unpickled
+        raise UserError(f"{folder / PIXELS}: not an array of pixels; run `dvc repro prepare`") from None
+    if pixels.dtype != np.uint8 or pixels.ndim != 4 or len(pixels) != len(rows) or pixels.shape[3] != 3:
+        raise UserError(f"{folder / PIXELS}: not the pixels of {len(rows)} frames; run `dvc repro prepare`")
+    return pixels, rows.assign(split=splits["split"])

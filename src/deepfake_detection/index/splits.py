@@ -1,0 +1,176 @@
+"""Divides frames into train, val and test, and counts what is in more than one of them."""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from deepfake_detection.common.errors import UserError
+from deepfake_detection.sources.layout import SPLITS, UNUSED
+
+TOLERANCE = 0.02  # largest difference from each class's share
+
+
+def identity_groups(index: pd.DataFrame) -> pd.Series:
+    """A group number for each frame: the connected components of {video_id, source_id}.
+
+    Frames of different groups share no video, no identity and no background.
+    """
+    target = index["video_id"]
+    source = index["source_id"].where(index["source_id"] != "", target)
+    codes, names = pd.factorize(pd.concat([target, source]), sort=True)
+    here, there = codes[: len(index)], codes[len(index) :]
+    edges = coo_array((np.ones(len(index)), (here, there)), shape=(len(names), len(names)))
+    _, component = connected_components(edges, directed=False)
+    return pd.Series(component[here], index=index.index, name="group")
+
+
+def split_frames(
+    index: pd.DataFrame,
+    strategy: str,
+    shares: tuple[float, float, float],
+    seed: int,
+    seen: Collection[str] | None = None,
+    official: Mapping[str, str] | None = None,
+) -> pd.Series:
+    """Assigns each row of the index to ``train``, ``val``, ``test`` or ``unused``.
+
+    The strategy ``group`` keeps each identity group in one split. ``frame`` draws frames at random, as the
+    original recipe did, which leaks. Both keep the shares of frames for each class. ``official`` uses the
+    split that the mapping ``official`` gives to the video and to its source.
+
+    ``seen`` names the categories that are trained on (None: all). Frames of other categories never
+    influence the split of a seen frame. They are ``test`` if the split of both their target and their source
+    is test, otherwise ``unused``. With ``frame``, they are ``test`` if the target's original frame of the same
+    number is. With ``group``, a person who appears in no seen frame belongs to no split.
+
+    Raises UserError when shares cannot be kept to within 2 points, when a split has no frame of a class, or
+    when the official lists and the index do not match.
+    """
+    trained = index["category"].isin(set(index["category"] if seen is None else seen))
+    part = index[trained]
+    for label in (0, 1):
+        if not (part["label"] == label).any():
+            raise UserError(f"split: no frame labelled {label} in the categories trained on: correct data.categories")
+    if strategy == "official":
+        split = _by_list(index, official or {})
+        _require_every_class(part, split[trained])
+        split[~trained & (split != "test")] = UNUSED
+    else:
+        split = pd.Series(UNUSED, index=index.index, name="split", dtype=object)
+        split[trained] = (_by_group if strategy == "group" else _by_frame)(part, shares, seed)
+        _require_shares(part, split[trained], shares)
+        unseen, test = index[~trained], part[split[trained] == "test"]
+        in_test = (_has_only_test_people if strategy == "group" else _has_test_original)(test, unseen)
+        split[in_test.index[in_test]] = "test"
+    return split.astype(str)
+
+
+def _has_only_test_people(test: pd.DataFrame, unseen: pd.DataFrame) -> pd.Series:
+    people = {*test["video_id"], *test["source_id"], ""}
+    return unseen["video_id"].isin(people) & unseen["source_id"].isin(people)
+
+
+def _has_test_original(test: pd.DataFrame, unseen: pd.DataFrame) -> pd.Series:
+    key = ["video_id", "frame"]
+    originals = pd.MultiIndex.from_frame(test.loc[test["label"] == 0, key])
+    return pd.Series(pd.MultiIndex.from_frame(unseen[key]).isin(originals), index=unseen.index)
+
+
+def _require_shares(index: pd.DataFrame, split: pd.Series, shares: tuple[float, float, float]) -> None:
+    for label, counts in split.groupby(index["label"]):
+        for name, share in zip(SPLITS, shares, strict=True):
+            got = (counts == name).mean()
+            if not (got > 0 and abs(got - share) <= TOLERANCE + 1e-9):
+                raise UserError(
+                    f"split: {name} gets {got:.1%} of the frames labelled {label}, not {share:.1%}: "
+                    f"{identity_groups(index).nunique()} groups of identities are too few or too unequal; "
+                    "add videos or change split.train, split.val and split.test"
+                )
+
+
+def _require_every_class(index: pd.DataFrame, split: pd.Series) -> None:
+    for name in SPLITS:
+        for label in (0, 1):
+            if not ((split == name) & (index["label"] == label)).any():
+                raise UserError(
+                    f"split: the official lists leave {name} without a frame labelled {label}: "
+                    "add its videos or set split.strategy to group"
+                )
+
+
+def _by_list(index: pd.DataFrame, official: Mapping[str, str]) -> pd.Series:
+    side = index["video_id"].map(official)
+    source = index["source_id"].where(index["source_id"] != "", index["video_id"]).map(official)
+    if (wrong := side.isna() | (side != source)).any():
+        category, video, source = index.loc[wrong, ["category", "video_id", "source_id"]].iloc[0]
+        raise UserError(
+            f"split: the official lists give {category}/{'_'.join(filter(None, (video, source)))} no side or two: "
+            "index the frames again with these lists (dvc repro)"
+        )
+    return side.rename("split").astype(object)
+
+
+def _by_group(index: pd.DataFrame, shares: tuple[float, float, float], seed: int) -> pd.Series:
+    group = identity_groups(index)
+    sizes = pd.crosstab(group, index["label"])
+    order = np.random.default_rng(seed).permutation(len(sizes))
+    order = order[np.argsort(-sizes.to_numpy().sum(1)[order], kind="stable")]  # the largest first
+    totals = sizes.to_numpy().sum(0)
+    wanted = np.outer(shares, totals)
+    assigned = np.zeros_like(wanted)
+    chosen = np.empty(len(sizes), dtype=object)
+    for number in order:
+        row = sizes.to_numpy()[number]
+        # the split whose classes would be furthest below their share without this group
+        deficit = ((wanted - assigned) / wanted * (row / totals)).sum(1)
+        side = int(np.argmax(deficit))
+        assigned[side] += row
+        chosen[number] = SPLITS[side]
+    return group.map(dict(zip(sizes.index, chosen, strict=True))).rename("split")
+
+
+def _by_frame(index: pd.DataFrame, shares: tuple[float, float, float], seed: int) -> pd.Series:
+    from sklearn.model_selection import train_test_split  # takes a second to import, and only this strategy needs it
+
+    split = pd.Series("train", index=index.index, name="split")
+    try:
+        _, rest = train_test_split(
+            index.index, train_size=shares[0], stratify=index["label"], random_state=seed, shuffle=True
+        )
+        val, test = train_test_split(
+            rest, train_size=shares[1] / (shares[1] + shares[2]), stratify=index.loc[rest, "label"], random_state=seed
+        )
+    except ValueError as error:
+        raise UserError(f"split: too few frames to divide: {error}") from None
+    split[val], split[test] = "val", "test"
+    return split
+
+
+def split_report(index: pd.DataFrame, split: pd.Series) -> dict[str, Any]:
+    """Counts frames, videos and groups per split and category, and what is in more than one split.
+
+    ``groups`` and leaks are counted over train, val and test, because unused frames leak nothing.
+    """
+    table = index[["category", "video_id", "source_id"]].assign(split=split)
+    table["video"] = table.groupby(["category", "video_id", "source_id"]).ngroup()
+    used = table[table["split"] != UNUSED]
+    used = used.assign(group=identity_groups(used))
+    unused = table[table["split"] == UNUSED]
+    unused = unused.assign(group=identity_groups(unused))
+
+    def count(part: pd.DataFrame) -> dict[str, int]:
+        return {"frames": len(part), "videos": part["video"].nunique(), "groups": part["group"].nunique()}
+
+    report: dict[str, Any] = {
+        "groups": used["group"].nunique(),
+        "leaked_groups": int((used.groupby("group")["split"].nunique() > 1).sum()),
+        "leaked_videos": int((used.groupby("video")["split"].nunique() > 1).sum()),
+    }
+    for name, part in [(name, used[used["split"] == name]) for name in SPLITS] + [(UNUSED, unused)]:
+        by_category = {category: count(rows) for category, rows in part.groupby("category")}
+        report[name] = count(part) | {"categories": by_category}
+    return report

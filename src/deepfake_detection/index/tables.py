@@ -1,0 +1,94 @@
+"""Reads the tables that the pipeline passes from stage to stage.
+
+A table may come from elsewhere (`dvc pull`), so a path in it that leads out of data/raw is rejected.
+"""
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pandas as pd
+
+from deepfake_detection.common.errors import UserError
+from deepfake_detection.common.text import one_line
+
+CLASS_NAMES = ("Original", "Deepfake")  # for the labels 0 and 1
+
+COLUMNS: dict[str, type[str] | type[int]] = {
+    "path": str,
+    "category": str,
+    "label": int,
+    "video_id": str,
+    "source_id": str,
+    "frame": int,
+    "width": int,
+    "height": int,
+}
+
+
+SPLIT_COLUMNS: dict[str, type[str] | type[int]] = {"path": str, "split": str}
+PREDICTION_COLUMNS: dict[str, type[str] | type[int] | type[float]] = {
+    "path": str,
+    "category": str,
+    "video_id": str,
+    "label": int,
+    "split": str,
+    "logit": float,
+    "probability": float,
+}
+# paths that are absolute, lead upwards or name another drive, on Windows and elsewhere
+_ESCAPING_PATH = re.compile(r"[/\\]|[A-Za-z]:|(?:.*[/\\])?\.\.(?:[/\\]|$)|.*\0", re.DOTALL)
+
+CHUNK_ROWS = 4096  # a table read in chunks takes the same memory, however long it is
+
+
+def read_index(path: Path, columns: Collection[str] = COLUMNS) -> pd.DataFrame:
+    """Reads ``columns`` of an index file. Ids are text with their leading zeros. A missing source is "".
+
+    Raises UserError when the file is missing, is not an index, or has a path that leads out of the data folder.
+    """
+    return _read(path, {name: COLUMNS[name] for name in columns}, "an index")
+
+
+def read_splits(path: Path) -> pd.DataFrame:
+    """Reads ``path`` and ``split`` from a file of splits. Raises as ``read_index`` does."""
+    return _read(path, SPLIT_COLUMNS, "a table of splits")
+
+
+def read_predictions(path: Path) -> pd.DataFrame:
+    """Reads a file of predictions. Raises as ``read_index`` does."""
+    return _read(path, PREDICTION_COLUMNS, "a table of predictions")
+
+
+def read_paths(path: Path) -> Iterator[str]:
+    """Yields the paths of an index file, with at most CHUNK_ROWS in memory. Raises as ``read_index`` does."""
+    with one_line_errors(path, "an index"):
+        for chunk in pd.read_csv(path, dtype=str, usecols=["path"], keep_default_na=False, chunksize=CHUNK_ROWS):
+            yield from _require_inside(chunk["path"], path)
+
+
+def _read(path: Path, columns: Mapping[str, type], what: str) -> pd.DataFrame:
+    with one_line_errors(path, what):
+        table = pd.read_csv(path, dtype=dict(columns), usecols=list(columns), keep_default_na=False)
+        if "path" in columns:
+            _require_inside(table["path"], path)
+    return table[list(columns)]
+
+
+def _require_inside(paths: pd.Series, table: Path) -> pd.Series:
+    for path in paths:
+        if _ESCAPING_PATH.match(path):
+            raise UserError(f"{table}: the path {path!r} leads out of the data; run the stage that writes it again")
+    return paths
+
+
+@contextmanager
+def one_line_errors(path: Path, what: str) -> Iterator[None]:
+    """Turns what pandas raises for ``path`` into a UserError that says the file is not ``what``."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise UserError(f"{path} not found: run the stage that writes it (dvc repro)") from None
+    except ValueError as error:
+        raise UserError(f"{path} is not {what} ({one_line(error)}): run the stage that writes it again") from None

@@ -1,0 +1,75 @@
+"""The JSON file beside a checkpoint that says how to use it."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from deepfake_detection.common.errors import UserError
+from deepfake_detection.common.text import printable
+from deepfake_detection.params.data import Categories
+from deepfake_detection.params.model import Model
+from deepfake_detection.params.section import Count, Fraction
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Positive = Annotated[float, Field(gt=0)]
+THREE = Field(min_length=3, max_length=3)
+RESIZE = {
+    "none": "squeezed to the input size, antialiased bilinear",
+    "face": "a square around the face, squeezed to the input size, antialiased bilinear",
+}
+
+
+class Sidecar(BaseModel):
+    """What a frame must look like for the network, and how to read its logit.
+
+    Files from other sources are checked as strictly as our own: ``arch`` is efficientnet_b0 to b7, numbers are finite,
+    and thresholds are between 0 and 1. ``mean`` and ``std`` are for other programs, because the network here
+    normalises its input itself.
+    """
+
+    model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
+
+    arch: Annotated[str, *Model.model_fields["arch"].metadata]
+    input_size: Annotated[list[Annotated[int, Field(ge=1, le=8192)]], Field(min_length=2, max_length=2)]
+    channels: Literal["RGB"] = "RGB"
+    mean: Annotated[list[float], THREE]
+    std: Annotated[list[Positive], THREE]
+    crop: Literal["none", "face"] = "none"
+    margin: Annotated[float, Field(ge=0)] = 0.0
+    resize: str = Field(default_factory=lambda values: RESIZE[values.get("crop", "none")])
+    output: str = "one logit; sigmoid(logit / temperature) is the calibrated probability of a fake"
+    categories: Categories
+    temperature: Positive = 1.0
+    threshold: Fraction = 0.5  # on the calibrated probability; at 0.5 the training loss favours neither class
+    thresholds: dict[str, Fraction] = {}
+    parameters: Count
+
+    @property
+    def size(self) -> int:
+        """Width and height of the network's input, in pixels."""
+        return self.input_size[0]
+
+
+def categories_of(rows: "pd.DataFrame") -> Categories:
+    """The categories in ``rows`` of an index: ``real`` are those labelled 0, ``fake`` those labelled 1."""
+    real, fake = (sorted(rows.loc[rows["label"] == label, "category"].unique()) for label in (0, 1))
+    return Categories(real=real, fake=fake)
+
+
+def read_sidecar(path: Path) -> Sidecar:
+    """Reads and checks the sidecar of a checkpoint, and fills in defaults.
+
+    Raises UserError when the file is missing or has invalid content; the message is one line that names the key.
+    """
+    try:
+        return Sidecar.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        raise UserError(f"{path}: not there; run `dvc repro train`") from None
+    except ValidationError as error:
+        problem = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        key = ".".join(map(str, problem["loc"])) or "the whole file"
+        words = printable(f"{key}: {problem['msg']}", " ")
+        raise UserError(f"{path}: not the sidecar of a checkpoint ({words}); run `dvc repro train`") from None

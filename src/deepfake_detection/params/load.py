@@ -1,0 +1,73 @@
+"""Reads params.yaml as one typed and validated tree. An error in it gives one line that names the key."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Self
+
+import yaml
+from pydantic import Field, ValidationError, model_validator
+
+from deepfake_detection.common.errors import UserError
+from deepfake_detection.params.data import Data
+from deepfake_detection.params.evaluate import Evaluate
+from deepfake_detection.params.index import Index
+from deepfake_detection.params.model import Model
+from deepfake_detection.params.prepare import Prepare
+from deepfake_detection.params.robustness import Robustness
+from deepfake_detection.params.section import Section
+from deepfake_detection.params.split import Split
+from deepfake_detection.params.train import Train
+
+
+class Params(Section):
+    seed: Annotated[int, Field(ge=0, lt=2**32, description="Seed of drawn data, split, training and bootstrap.")]
+    data: Data
+    index: Index
+    split: Split
+    prepare: Prepare
+    model: Model
+    train: Train
+    evaluate: Evaluate
+    robustness: Robustness
+
+    @model_validator(mode="after")
+    def _require_unseen_categories(self) -> Self:
+        known = {*self.data.categories.real, *self.data.categories.fake}
+        seen = [name for name in self.evaluate.unseen_categories if name in known]
+        if seen:
+            raise ValueError(f"evaluate.unseen_categories: {', '.join(seen)} is trained on, see data.categories")
+        return self
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads 1e-4 as a number, as YAML 1.2 and DVC do. PyYAML follows YAML 1.1 and reads it as a string."""
+
+
+_SCIENTIFIC = re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$")
+_Loader.add_implicit_resolver("tag:yaml.org,2002:float", _SCIENTIFIC, list("-+0123456789"))
+
+
+def load_params(path: Path = Path("params.yaml")) -> Params:
+    """Reads and validates the parameters.
+
+    Raises UserError, in one line that names the key, for an unknown or missing key, a wrong type
+    or an impossible value. Also raises it when the file is missing or is not YAML.
+    """
+    try:
+        tree = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506, a SafeLoader
+    except FileNotFoundError:
+        raise UserError(f"{path} not found: run this from the project's root") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    try:
+        return Params.model_validate(tree)
+    except ValidationError as error:
+        problems = "; ".join(_describe(problem["loc"], problem["type"], problem["msg"]) for problem in error.errors())
+        raise UserError(f"{path}: {problems}") from None
+
+
+def _describe(location: tuple[int | str, ...], kind: str, message: str) -> str:
+    key = ".".join(map(str, location)) or "the whole file"
+    if kind == "extra_forbidden":
+        return f"{key}: unknown parameter, see docs/reference/parameters.md"
+    return f"{key}: {message.removeprefix('Value error, ')}"

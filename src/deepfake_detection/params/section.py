@@ -1,0 +1,15 @@
+"""The base class of every section of params.yaml, and the types that several sections use."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
+Name = Annotated[str, Field(pattern=r"^[\w+.-]+$")]
+
+
+class Section(BaseModel):
+    """A section. Every key is required. Unknown keys and numbers that are not finite are rejected."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)

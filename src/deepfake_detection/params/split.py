@@ -1,0 +1,37 @@
+"""The section ``split``: how frames are divided into train, val and test."""
+
+import math
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from deepfake_detection.params.section import Section
+
+Share = Annotated[float, Field(gt=0, lt=1)]
+
+
+class Split(Section):
+    strategy: Annotated[
+        Literal["group", "frame", "official"],
+        Field(
+            description="`group`: no identity on two sides. `official`: the FaceForensics++ authors' lists. "
+            "`frame`: random frames, as in the original recipe; this leaks."
+        ),
+    ]
+    official_dir: Annotated[
+        str,
+        Field(
+            description="A folder with `train.json`, `val.json` and `test.json`. If empty, the lists are downloaded "
+            "from the authors' repository. Only `split.strategy: official` reads it."
+        ),
+    ]
+    train: Annotated[Share, Field(description="Share of the frames to train on.")]
+    val: Annotated[Share, Field(description="Share of the frames to validate on.")]
+    test: Annotated[Share, Field(description="Share of the frames to test on.")]
+
+    @model_validator(mode="after")
+    def _require_sum_of_one(self) -> Self:
+        total = self.train + self.val + self.test
+        if not math.isclose(total, 1, abs_tol=1e-6):
+            raise ValueError(f"train + val + test must be 1, not {total:g}")
+        return self

@@ -1,0 +1,84 @@
+"""The section ``train``: the optimiser, the epochs, the devices and the augmentation."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from deepfake_detection.params.section import Count, Fraction, Section
+
+
+class Augment(Section):
+    flip: Annotated[Fraction, Field(description="Probability of a horizontal flip.")]
+    rotation: Annotated[float, Field(ge=0, le=180, description="Largest rotation in either direction, in degrees.")]
+    brightness: Annotated[Fraction, Field(description="Largest relative change of brightness, up or down.")]
+    contrast: Annotated[Fraction, Field(description="Largest relative change of contrast, up or down.")]
+
+
+def _auto_or(minimum: int) -> BeforeValidator:
+    def check(value: object) -> object:
+        if value == "auto" or (type(value) is int and value >= minimum):
+            return value
+        raise ValueError(f"must be a whole number from {minimum} on, or auto")
+
+    return BeforeValidator(check)
+
+
+class Train(Section):
+    epochs: Annotated[Count, Field(description="Largest number of epochs.")]
+    batch_size: Annotated[
+        int | Literal["auto"],
+        _auto_or(2),
+        Field(
+            description="Frames in one step of the optimiser, over all devices. `auto`: as many as one GPU's memory "
+            "holds."
+        ),
+    ]
+    accumulate: Annotated[
+        Count,
+        Field(description="Micro-batches into which a device divides its share of a step. More need less memory."),
+    ]
+    lr: Annotated[float, Field(gt=0, description="Learning rate of Adam.")]
+    schedule: Annotated[
+        Literal["constant", "cosine"], Field(description="`cosine`: the learning rate falls to 0 over the run.")
+    ]
+    warmup_epochs: Annotated[
+        float, Field(ge=0, description="Epochs over which the learning rate rises to `lr`; 0.5 is half an epoch.")
+    ]
+    ema: Annotated[
+        float,
+        Field(
+            ge=0,
+            lt=1,
+            description="Decay per step of the weights' exponential moving average, for example 0.999. The average "
+            "is what is validated and kept. 0: no average.",
+        ),
+    ]
+    patience: Annotated[Count, Field(description="Epochs without a better validation loss before training stops.")]
+    precision: Annotated[
+        Literal["auto", "32-true", "16-mixed", "bf16-mixed"],
+        Field(description="`auto`: bf16 where the device is fast at it, else fp16 on a GPU, else `32-true`."),
+    ]
+    compile: Annotated[
+        Literal["none", "default", "reduce-overhead", "max-autotune"],
+        Field(description="A mode of `torch.compile`: takes minutes to start and is then faster on a GPU."),
+    ]
+    checkpoint_activations: Annotated[
+        bool, Field(description="Recompute activations in the backward pass: less memory, more time, same result.")
+    ]
+    deterministic: Annotated[bool, Field(description="The same bytes in every run; `false` is faster on a GPU.")]
+    devices: Annotated[
+        int | Literal["auto"],
+        _auto_or(1),
+        Field(description="GPUs of each machine (without a GPU: processes), or `auto`: all of them."),
+    ]
+    num_nodes: Annotated[Count, Field(description="Number of machines.")]
+    num_workers: Annotated[int, Field(ge=0, description="Processes that read frames; they do not change the result.")]
+    augment: Augment
+
+    @model_validator(mode="after")
+    def _check_combinations(self) -> Self:
+        if self.warmup_epochs >= self.epochs:
+            raise ValueError(f"warmup_epochs must be below epochs, {self.epochs}, not {self.warmup_epochs:g}")
+        if self.checkpoint_activations and self.compile != "none":
+            raise ValueError("checkpoint_activations needs compile: none; a compiled network recomputes as it sees fit")
+        return self

@@ -1,0 +1,122 @@
+"""Figures of an evaluated model, for a screen and for a paper."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from sklearn.metrics import (
+    average_precision_score,
+    confusion_matrix,
+    precision_recall_curve,
+    roc_auc_score,
+    roc_curve,
+)
+
+from deepfake_detection.evaluation.calibration import expected_calibration_error, reliability_table
+from deepfake_detection.index.tables import CLASS_NAMES
+
+COLOURS = {"train": "#3b6ea8", "val": "#c8553d"}
+TITLES = {"loss": "Loss (BCE)", "accuracy": "Accuracy", "auroc": "AUROC"}
+
+
+def confusion_figure(labels: NDArray[np.int64], called: NDArray[np.int64]) -> Figure:
+    """Confusion matrix as a heat map: counts, and each row's share below them."""
+    counts = confusion_matrix(labels, called, labels=[0, 1])
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    figure = Figure(figsize=(4.2, 3.6), layout="constrained")
+    axes = figure.subplots()
+    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for (row, column), count in np.ndenumerate(counts):
+        colour = "white" if shares[row, column] > 0.5 else "black"
+        axes.text(column, row - 0.08, f"{count}", ha="center", va="center", color=colour, fontsize=15)
+        axes.text(column, row + 0.2, f"{shares[row, column]:.1%}", ha="center", va="center", color=colour, fontsize=9)
+    axes.set_xticks([0, 1], CLASS_NAMES)
+    axes.set_yticks([0, 1], CLASS_NAMES, rotation=90, va="center")
+    axes.set_xlabel("Predicted")
+    axes.set_ylabel("Actual")
+    axes.set_title(f"Test frames (n = {counts.sum()})")
+    figure.colorbar(image, ax=axes, label="Share of the actual class", shrink=0.9)
+    return figure
+
+
+def roc_table(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> pd.DataFrame:
+    """Points of the ROC curve: fpr, tpr, threshold. Empty when only one class is there."""
+    if len(np.unique(labels)) < 2:
+        return pd.DataFrame({"fpr": [], "tpr": [], "threshold": []})
+    fpr, tpr, threshold = roc_curve(labels, probabilities)
+    return pd.DataFrame({"fpr": fpr, "tpr": tpr, "threshold": np.minimum(threshold, 1.0)})
+
+
+def roc_figure(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> Figure:
+    """ROC curve with its area."""
+    points = roc_table(labels, probabilities)
+    figure = Figure(figsize=(4.2, 3.9), layout="constrained")
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], color="0.7", linestyle="--", linewidth=1, label="Chance")
+    if len(points):
+        label = f"AUROC = {roc_auc_score(labels, probabilities):.3f}"
+        axes.plot(points["fpr"], points["tpr"], color=COLOURS["train"], linewidth=2, label=label)
+    else:
+        axes.text(0.5, 0.6, "one class only", ha="center")
+    axes.set(xlim=(-0.01, 1.0), ylim=(0.0, 1.01), aspect="equal")
+    axes.set_xlabel("False positive rate")
+    axes.set_ylabel("True positive rate")
+    axes.set_title("ROC, test frames, positive: deepfake")
+    axes.legend(loc="lower right", frameon=False)
+    axes.grid(alpha=0.25)
+    return figure
+
+
+def precision_recall_table(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> pd.DataFrame:
+    """Points of the precision-recall curve: recall, precision. Empty when no frame is a fake."""
+    if not labels.any():
+        return pd.DataFrame({"recall": [], "precision": []})
+    precision, recall, _ = precision_recall_curve(labels, probabilities)
+    return pd.DataFrame({"recall": recall, "precision": precision})
+
+
+def precision_recall_figure(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> Figure:
+    """Precision-recall curve with its average precision, and the share of fakes that chance would reach."""
+    points = precision_recall_table(labels, probabilities)
+    figure = Figure(figsize=(4.2, 3.9), layout="constrained")
+    axes = figure.subplots()
+    axes.axhline(labels.mean(), color="0.7", linestyle="--", linewidth=1, label="Chance")
+    if len(points):
+        label = f"Average precision = {average_precision_score(labels, probabilities):.3f}"
+        axes.plot(points["recall"], points["precision"], color=COLOURS["train"], linewidth=2, label=label)
+    axes.set(xlim=(-0.01, 1.01), ylim=(0.0, 1.01), aspect="equal", xlabel="Recall", ylabel="Precision")
+    axes.set_title("Precision and recall, test frames")
+    axes.legend(loc="lower left", frameon=False)
+    axes.grid(alpha=0.25)
+    return figure
+
+
+def reliability_figure(labels: NDArray[np.int64], raw: NDArray[np.float64], calibrated: NDArray[np.float64]) -> Figure:
+    """Share of fakes against predicted probability, raw and calibrated; a point's area grows with its frames."""
+    figure = Figure(figsize=(7.6, 3.9), layout="constrained")
+    sides = figure.subplots(1, 2, sharey=True)
+    for axes, probabilities, title in zip(sides, (raw, calibrated), ("Raw", "Calibrated"), strict=True):
+        table = reliability_table(labels, probabilities).query("count > 0")
+        axes.plot([0, 1], [0, 1], color="0.7", linestyle="--", linewidth=1)
+        axes.plot(table["mean_probability"], table["share_fake"], color=COLOURS["train"], linewidth=1)
+        axes.scatter(table["mean_probability"], table["share_fake"], s=10 + 2 * table["count"], color=COLOURS["train"])
+        axes.set(xlim=(-0.04, 1.04), ylim=(-0.04, 1.04), aspect="equal", xlabel="Predicted probability of a fake")
+        axes.set_title(f"{title}: ECE = {expected_calibration_error(labels, probabilities):.3f}")
+        axes.grid(alpha=0.25)
+    sides[0].set_ylabel("Share of fakes")
+    return figure
+
+
+def curves_figure(curves: pd.DataFrame, best_epoch: int) -> Figure:
+    """Loss, accuracy and AUROC of train and validation by epoch; the kept epoch is marked."""
+    figure = Figure(figsize=(10, 3.2), layout="constrained")
+    for axes, (curve, title) in zip(figure.subplots(1, 3), TITLES.items(), strict=True):
+        for side, colour in COLOURS.items():
+            axes.plot(curves["epoch"], curves[f"{side}_{curve}"], color=colour, marker="o", markersize=3, label=side)
+        axes.axvline(best_epoch, color="0.6", linestyle=":", linewidth=1, label="kept epoch")
+        axes.set_xlabel("Epoch")
+        axes.set_title(title)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.grid(alpha=0.25)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside right center", frameon=False)
+    return figure

@@ -1,0 +1,310 @@
+"""A report of a trained model: one self-contained HTML page, and a Markdown model card from the same facts.
+
+The card follows Mitchell et al. 2019, Model Cards for Model Reporting (arXiv:1810.03993). Neither
+holds a time, a host or an absolute path: the same inputs give the same bytes.
+"""
+
+import html
+import re
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from PIL import Image
+
+from deepfake_detection.media.images import UnreadableImageError, read_rgb
+from deepfake_detection.network.sidecar import Sidecar
+from deepfake_detection.reporting.html import data_uri, template_environment
+from deepfake_detection.sources.layout import SPLITS, UNUSED
+
+PACKAGE = "deepfake_detection.reporting"
+
+ERRORS_SHOWN = 12
+PAIRS_SHOWN = 10
+THUMBNAIL = 320  # pixels, the longer side
+
+# group -> metric -> (name, what it says)
+METRIC_GROUPS = {
+    "Ranking, whatever the threshold": {
+        "auroc": ("AUROC", "chance that a deepfake scores above an original; 0.5 is guessing"),
+        "average_precision": ("Average precision", "area under the precision-recall curve"),
+        "eer": ("EER", "error rate where both kinds of error are equal; lower is better"),
+        "tpr_at_fpr_1pct": ("TPR at FPR 1%", "deepfakes found while 1% of originals are accused"),
+        "tpr_at_fpr_0_1pct": ("TPR at FPR 0.1%", "deepfakes found while 0.1% of originals are accused"),
+    },
+    "Decisions at the threshold": {
+        "accuracy": ("Accuracy", "share of right calls"),
+        "balanced_accuracy": ("Balanced accuracy", "mean of both classes' share of right calls"),
+        "precision": ("Precision", "share of true deepfakes among those called so; depends on their share in the test"),
+        "recall": ("Recall", "share of deepfakes found"),
+        "f1": ("F1", "harmonic mean of precision and recall"),
+        "mcc": ("MCC", "correlation of calls and truth; 0 is guessing"),
+    },
+    "Probabilities": {
+        "log_loss": ("Log loss", "lower is better; 0.693 is a coin"),
+        "brier": ("Brier score", "mean squared error of the probability; lower is better"),
+        "ece": ("ECE", "how far stated probabilities are from observed shares; lower is better"),
+    },
+}
+RANKING = next(iter(METRIC_GROUPS))
+
+PLOTS = {
+    "learning_curves": ("Learning curves", "Loss, accuracy and AUROC by epoch, training and validation"),
+    "confusion_matrix": ("Confusion matrix", "Confusion matrix of the test frames; the counts are in the table beside"),
+    "roc": ("ROC", "Receiver operating characteristic of the test frames; its area is in the table of metrics"),
+    "precision_recall": ("Precision and recall", "Precision-recall curve of the test frames"),
+    "reliability": ("Reliability", "Stated probability against observed share of deepfakes, before and after scaling"),
+    "leak_audit": ("Closest pairs", "Contact sheet of the closest pairs of frames that stand in two splits"),
+}
+ROBUSTNESS_PLOTS = {
+    "heatmap": ("Heat map", "AUROC by corruption and severity; the numbers are in the table below"),
+    "curves": ("Curves", "AUROC against severity, a line a corruption; the numbers are in the table below"),
+}
+_NAMES = {"jpeg": "JPEG", "h264": "H.264", "jpeg_quality": "JPEG quality"}
+_RULES = {"youden": "the largest TPR minus FPR on validation"}
+_SOURCES = {
+    "embedded": "faces drawn by this project's own code; no real person is in them",
+    "local": "frames from a local folder",
+}
+
+
+def number(value: float | None, interval: list[float] | None = None, reason: str | None = None) -> str:
+    """ "0.992 [0.981, 0.998]"; without an interval the value alone; without a value "not defined: reason"."""
+    if value is None:
+        return f"not defined: {reason}" if reason else "not defined"
+    # adding 0.0 turns -0.0 into 0.0
+    text, *ends = (f"{round(x, 3) + 0.0:.3f}" for x in (value, *(interval or ())))
+    return f"{text} [{', '.join(ends)}]" if ends else text
+
+
+def metric(block: dict[str, Any], name: str) -> str:
+    """One metric of a block of flat keys, with its interval where the block has intervals."""
+    return number(block[name], block.get("intervals", {}).get(name), block["undefined"].get(name))
+
+
+def build_context(
+    *,
+    index: dict[str, Any],
+    split: dict[str, Any],
+    train: dict[str, Any],
+    test: dict[str, Any],
+    sidecar: Sidecar,
+    predictions: pd.DataFrame,
+    raw: Path,
+    pictures: dict[str, Path],
+    robustness: dict[str, Any],
+    origin: dict[str, Any],
+) -> dict[str, Any]:
+    """Everything that the templates show, formatted.
+
+    The dicts are the parsed metrics files, the sidecar of the checkpoint and ``source.json`` of
+    the raw data (``origin``). ``predictions`` has one row a frame: path (relative to ``raw``),
+    category, label, split, logit, probability and calibrated. ``pictures`` maps each name of PLOTS
+    and ROBUSTNESS_PLOTS to a PNG.
+    """
+    blocks = _blocks(test)
+    categories = _categories(test)
+    unseen = [row["name"] for row in categories if not row["seen"]]
+    threshold = test["calibrated"]["threshold"]
+    wrong = _wrong(predictions, threshold, unseen)
+    matrix = test["confusion_matrix"]
+    return {
+        "model": _model(sidecar, train),
+        "source": _source(origin),
+        "drawn": origin["source"] == "embedded",
+        "trained_on": sidecar.categories,
+        "unseen": unseen,
+        "index": index,
+        "split": split,
+        "split_names": [*SPLITS, UNUSED],
+        "split_categories": list(
+            dict.fromkeys(c for name in (*SPLITS, UNUSED) for c in split.get(name, {}).get("categories", {}))
+        ),
+        "audit": split["leak_audit"],
+        "pairs": split["leak_audit"]["pairs"][:PAIRS_SHOWN],
+        "headline": {
+            "frame": metric(test, "auroc"),
+            "video": metric(test["video"], "auroc"),
+            "tpr": metric(test, "tpr_at_fpr_1pct"),
+            "ece": metric(test, "ece"),
+            "ece_calibrated": metric(test["calibrated"], "ece"),
+        },
+        "thresholds": {
+            "raw": f"{test['threshold']:.3f}",
+            "calibrated": f"{threshold:.3f}",
+            "rule": _rule(str(test["threshold_rule"])),
+            "temperature": number(test["temperature"]),
+        },
+        "metrics": _metric_tables(blocks),
+        "matrices": {name: block["confusion_matrix"] for name, block in blocks.items()},
+        "test_frames": sum(matrix.values()),
+        "categories": categories,
+        "pictures": {name: _picture(name, path) for name, path in pictures.items()},
+        "robustness": _robustness(robustness),
+        "errors": [_error(row, raw, threshold) for row in wrong.head(ERRORS_SHOWN).to_dict("records")],
+        "wrong": len(wrong),
+        "error_threshold": f"{threshold:.3f}",
+        "warnings": _warnings(split, test, origin),
+    }
+
+
+def render_html(context: dict[str, Any]) -> str:
+    """The page: no script and no address outside it; every value is escaped."""
+    return template_environment(PACKAGE, autoescape=True).get_template("report.html.jinja").render(context)
+
+
+def render_card(context: dict[str, Any]) -> str:
+    """The model card in GitHub's Markdown; every value is escaped for it."""
+    return template_environment(PACKAGE, finalize=markdown_text).get_template("model_card.md.jinja").render(context)
+
+
+def markdown_text(value: object) -> str:
+    """A value as plain text in Markdown and in a table's cell: no HTML, link, code or emphasis comes of it."""
+    text = " ".join(html.escape(str(value), quote=False).split())
+    return re.sub(r"[\\`*|~]|(?<!\w)_|_(?!\w)|\](?=[(\[:])|^[#+-](?=\s)", r"\\\g<0>", text)
+
+
+def _model(sidecar: Sidecar, train: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "name": sidecar.arch.replace("efficientnet_b", "EfficientNet-B"),
+        "parameters": f"{sidecar.parameters:,}",
+        "input": " x ".join(map(str, sidecar.input_size)),
+        "channels": sidecar.channels,
+        "resize": sidecar.resize,
+        "output": sidecar.output,
+        "best_epoch": train["best_epoch"],
+        "epochs": train["epochs_run"],
+        "early_stopped": train["early_stopped"],
+    }
+
+
+def _source(origin: dict[str, Any]) -> str:
+    if origin["source"] == "kaggle":
+        return f"the Kaggle data set {origin['handle']}, version {origin['version']}"
+    return _SOURCES[origin["source"]]
+
+
+def _rule(rule: str) -> str:
+    if rule.startswith("fpr@"):
+        return f"the most deepfakes found with a false positive rate of at most {float(rule[4:]):g} on validation"
+    return _RULES.get(rule, "fixed beforehand")
+
+
+def _blocks(test: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The blocks of flat keys that the test metrics hold, by what they are of."""
+    return {"Frames, raw": test, "Frames, calibrated": test["calibrated"], "Videos, raw": test["video"]}
+
+
+def _metric_tables(blocks: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    tables = []
+    for group, names in METRIC_GROUPS.items():
+        # dividing logits by a temperature keeps their order: ranking metrics are shown once
+        shown = {
+            (name.partition(",")[0] if group == RANKING else name): block
+            for name, block in blocks.items()
+            if not (group == RANKING and "calibrated" in name)
+        }
+        rows = [
+            {"name": name, "hint": hint, "cells": [metric(block, key) for block in shown.values()]}
+            for key, (name, hint) in names.items()
+        ]
+        tables.append({"title": group, "columns": list(shown), "rows": rows})
+    return tables
+
+
+def _categories(test: dict[str, Any]) -> list[dict[str, Any]]:
+    rows = []
+    for name, found in test["categories"].items():
+        frame = found["frame"] | {"intervals": found["intervals"]}
+        row = {"name": name, "seen": found["seen"], "frames": found["frames"], "videos": found["videos"]}
+        row["frame"] = {key: metric(frame, key) for key in ("auroc", "eer", "tpr_at_fpr_1pct", "recall")}
+        row["video"] = {"auroc": metric(found["video"], "auroc")}
+        rows.append(row)
+    return sorted(rows, key=lambda row: not row["seen"])
+
+
+def _robustness(found: dict[str, Any]) -> dict[str, Any]:
+    rows, lowest = [], None
+    clean = found["clean_auroc"]
+    for name, corruption in found["corruptions"].items():
+        cells = []
+        for step in corruption["severities"]:
+            auroc = step["auroc"]
+            drop = None if auroc is None or clean is None else clean - auroc
+            shade = "" if drop is None else f"drop{sum(drop > limit for limit in (0.01, 0.03, 0.1, 0.2))}"
+            cells.append({"auroc": number(auroc), "setting": f"{step['setting']:g}", "shade": shade})
+            if auroc is not None and (lowest is None or auroc < lowest[0]):
+                lowest = (auroc, _spaced(name), step["severity"])
+        rows.append({"name": _spaced(name), "unit": corruption["unit"], "cells": cells})
+    return {
+        "clean": number(clean),
+        "mean": number(found["mean_auroc"]),
+        "drop": number(found["mean_auroc_drop"]),
+        "severities": [step["severity"] for step in next(iter(found["corruptions"].values()))["severities"]],
+        "rows": rows,
+        "lowest": {"auroc": number(lowest[0]), "name": lowest[1], "severity": lowest[2]} if lowest else None,
+    }
+
+
+def _wrong(predictions: pd.DataFrame, threshold: float, unseen: list[str]) -> pd.DataFrame:
+    """Wrong calls on test frames of the categories trained on, the most confident first."""
+    rows = predictions[(predictions["split"] == "test") & ~predictions["category"].isin(unseen)]
+    rows = rows[(rows["calibrated"] >= threshold) != (rows["label"] == 1)]
+    # by the logit: probabilities of very wrong frames are all rounded to 0 or 1
+    margin = rows["logit"] * (1 - 2 * rows["label"])
+    return rows.assign(margin=margin).sort_values(["margin", "path"], ascending=[False, True])
+
+
+def _error(row: dict[Hashable, Any], raw: Path, threshold: float) -> dict[str, Any]:
+    truth, called = ("original", "deepfake") if row["label"] == 0 else ("deepfake", "original")
+    error = {"path": row["path"], "category": row["category"], "truth": truth, "called": called}
+    error |= {"probability": number(row["calibrated"]), "raw": number(row["probability"]), "uri": None}
+    try:
+        pixels = Image.fromarray(read_rgb(raw / row["path"]))
+    except UnreadableImageError as reason:
+        return error | {"reason": str(reason)}
+    pixels.thumbnail((THUMBNAIL, THUMBNAIL))
+    uri = data_uri(pixels, "JPEG", quality=88)
+    return error | {"uri": uri, "width": pixels.width, "height": pixels.height}
+
+
+def _picture(name: str, path: Path) -> dict[str, Any]:
+    with Image.open(path, formats=["PNG"]) as image:
+        width, height = image.size
+    title, alt = (PLOTS | ROBUSTNESS_PLOTS)[name]
+    return {"uri": data_uri(path.read_bytes(), "PNG"), "width": width, "height": height, "title": title, "alt": alt}
+
+
+def _spaced(name: str) -> str:
+    words = name.replace("_", " ")
+    return _NAMES.get(name, words[:1].upper() + words[1:])
+
+
+def _warnings(split: dict[str, Any], test: dict[str, Any], origin: dict[str, Any]) -> list[str]:
+    """What a reader must know before believing a number, worst first."""
+    found = []
+    if split["leaked_groups"] or split["leaked_videos"]:
+        found.append(
+            f"The split leaks: {split['leaked_groups']} of {split['groups']} identity groups and "
+            f"{split['leaked_videos']} videos stand on two sides. The numbers below are too good; "
+            "use split.strategy=group or official."
+        )
+    if pairs := split["leak_audit"]["near_duplicates"]:
+        found.append(f"{pairs} pairs of near-duplicate frames stand in two splits; look at them under Split.")
+    if origin["source"] == "embedded":
+        found.append(
+            "The frames are drawn by code. The numbers show that the pipeline works; they say nothing of how well "
+            "it does on film of real people."
+        )
+    matrix = test["confusion_matrix"]
+    originals = matrix["tn"] + matrix["fp"]
+    if 0 < originals < 1000:
+        found.append(
+            f"The test split has {originals} original frames: a false positive rate of 0.1% is less than one of them, "
+            "so TPR at FPR 0.1% is that at no false positive at all."
+        )
+    raw, scaled = test["ece"], test["calibrated"]["ece"]
+    if raw is not None and scaled is not None and scaled > raw:
+        found.append("Temperature scaling did not lower the calibration error on the test frames.")
+    return found

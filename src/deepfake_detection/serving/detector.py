@@ -1,0 +1,234 @@
+"""A trained network and all that it needs to judge pictures and videos that nobody has prepared."""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Literal, TypeAlias, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from scipy.special import expit
+
+from deepfake_detection.common.parallel import cpu_count
+from deepfake_detection.index.tracks import NO_FACE, follow_faces
+from deepfake_detection.media.faces import Box, crop_face, detect_faces
+from deepfake_detection.media.images import UnreadableImageError, read_rgb
+from deepfake_detection.media.videos import sample_frames
+from deepfake_detection.network.checkpoint import load_checkpoint
+from deepfake_detection.network.logits import on_device
+from deepfake_detection.network.model import Network
+from deepfake_detection.network.sidecar import Sidecar
+
+Pixels = NDArray[np.uint8]
+Picture: TypeAlias = str | Path | Image.Image | Pixels
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+BATCH = 16  # frames that the network takes at once
+MIN_SIDE = 32  # pixels of the shorter side of a picture, or of a face: less shows too little
+
+
+@dataclass(frozen=True)
+class Face:
+    """What the network says of one face, or with ``box`` None of the whole picture.
+
+    ``probability`` is the calibrated probability of a deepfake, sigmoid(logit / temperature); ``verdict`` compares it
+    with the checkpoint's threshold.
+    """
+
+    box: Box | None
+    logit: float
+    probability: float
+    verdict: Literal["original", "fake"]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the network says of a picture: ``logit`` and ``probability`` are those of its most suspicious face.
+
+    ``verdict`` is "none", and the numbers None, where ``reason`` says why there is no judgement; ``failed`` tells a
+    file that could not be read from one that shows nothing to judge.
+    """
+
+    path: str
+    verdict: Literal["original", "fake", "none"]
+    probability: float | None = None
+    logit: float | None = None
+    faces: tuple[Face, ...] = ()
+    reason: str = ""
+    failed: bool = False
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A frame of a video, ``seconds`` from its start, and its face."""
+
+    seconds: float
+    face: Face
+
+
+@dataclass(frozen=True)
+class VideoPrediction(Prediction):
+    """What the network says of a video: ``logit`` is the mean of its frames', as in the evaluation.
+
+    ``moments`` are the frames that were looked at, the most suspicious first.
+    """
+
+    moments: tuple[Moment, ...] = ()
+
+
+class Detector:
+    """Judges pictures; several threads may use one at once.
+
+    ``network`` is in evaluation mode, ``sidecar`` the checked content of the JSON file beside the checkpoint.
+    ``backend`` says what computes the logits: ``torch`` is the network as it is, for the others see backend_for.
+    """
+
+    def __init__(self, network: Network, sidecar: Sidecar, backend: str = "torch") -> None:
+        self.network, self.sidecar = network, sidecar
+        self.size: int = sidecar.size
+        self._predict, self._lock = on_device(network), threading.Lock()
+        if backend != "torch":
+            from deepfake_detection.network.backends import backend_for  # with what it needs, which ``torch`` does not
+
+            self._predict = backend_for(backend, network, self.size, BATCH)
+
+    @classmethod
+    def load(cls, checkpoint: str | Path, backend: str = "torch") -> "Detector":
+        """The detector of a checkpoint that the train stage wrote, with the JSON file beside it.
+
+        Raises UserError when either is missing or wrong, or ``backend`` does not run here.
+        """
+        return cls(*load_checkpoint(Path(checkpoint)), backend)
+
+    def predict(self, pictures: Iterable[Picture], batch_size: int = BATCH) -> list[Prediction]:
+        """One prediction a picture, in their order; see ``stream``."""
+        return list(self.stream(pictures, batch_size))
+
+    def stream(self, pictures: Iterable[Picture], batch_size: int = BATCH) -> Iterator[Prediction]:
+        """One prediction a picture as they come, in constant memory.
+
+        A picture is a file's path, a PIL image or uint8 RGB of shape (height, width, 3). One that cannot be
+        judged gets a prediction that says why; it never stops the others.
+        """
+        with ThreadPoolExecutor(cpu_count()) as pool:
+            read = _read_ahead(pool, self._read, pictures, 3 * batch_size)
+            while batch := list(islice(read, batch_size)):
+                crops = [crop for found in batch if isinstance(found, _Read) for crop in found.crops]
+                logits = iter(self.logits(crops, batch_size))
+                for found in batch:
+                    yield found if isinstance(found, Prediction) else self._judge(found, logits)
+
+    def crops(self, pictures: Iterable[Picture]) -> Iterator[Pixels]:
+        """What the network sees: uint8 of shape (size, size, 3), none of a picture that cannot be judged."""
+        with ThreadPoolExecutor(cpu_count()) as pool:
+            for found in _read_ahead(pool, self._read, pictures, 3 * BATCH):
+                if isinstance(found, _Read):
+                    yield from found.crops
+
+    def video(self, path: str | Path, frames: int = 32, batch_size: int = BATCH) -> VideoPrediction:
+        """The prediction of up to ``frames`` evenly taken frames; only one of them is held at a time."""
+        try:
+            boxes: list[Box | None] = [None] * frames
+            if self.sidecar.crop == "face":
+                faces = [_large(detect_faces(pixels)) for _, pixels in sample_frames(Path(path), frames)]
+                boxes = follow_faces(range(len(faces)), faces)
+                if boxes[0] is None:
+                    return VideoPrediction(str(path), "none", reason=NO_FACE)
+            seconds, crops = [], []
+            for box, (second, pixels) in zip(boxes, sample_frames(Path(path), frames), strict=False):
+                seconds.append(second)
+                crops.append(self._crop(pixels, box))
+        except UnreadableImageError as error:
+            return VideoPrediction(str(path), "none", reason=str(error), failed=True)
+        logits = self.logits(crops, batch_size)
+        faces_found = [self._face(box, logit) for box, logit in zip(boxes, logits, strict=False)]
+        moments = [Moment(second, face) for second, face in zip(seconds, faces_found, strict=True)]
+        moments.sort(key=lambda moment: -moment.face.logit)
+        whole = self._face(None, sum(logits) / len(logits))
+        return VideoPrediction(str(path), whole.verdict, whole.probability, whole.logit, moments=tuple(moments))
+
+    def logits(self, crops: list[Pixels], batch_size: int = BATCH) -> list[float]:
+        """The logits of frames of the network's own size, uint8 of shape (size, size, 3) each."""
+        found: list[float] = []
+        for start in range(0, len(crops), batch_size):
+            batch = torch.from_numpy(np.stack(crops[start : start + batch_size]))
+            with self._lock:  # one batch uses all processors
+                found += self._predict(batch).tolist()
+        return found
+
+    @contextmanager
+    def exclusive(self) -> Iterator[Network]:
+        """The network, with which no other thread predicts until the block ends, so that hooks may be set on it."""
+        with self._lock:
+            yield self.network
+
+    def _read(self, picture: Picture) -> "_Read | Prediction":
+        path = str(picture) if isinstance(picture, str | Path) else ""
+        try:
+            pixels = _pixels(picture)
+        except UnreadableImageError as error:
+            return Prediction(path, "none", reason=str(error), failed=True)
+        height, width = pixels.shape[:2]
+        if min(height, width) < MIN_SIDE:
+            return Prediction(path, "none", reason=f"too small: {width} x {height} pixels")
+        if self.sidecar.crop == "none":
+            return _Read(path, [None], [self._crop(pixels, None)])
+        found = detect_faces(pixels)
+        boxes = _large(found)
+        if not boxes:
+            return Prediction(path, "none", reason=f"face too small, less than {MIN_SIDE} pixels" if found else NO_FACE)
+        return _Read(path, list(boxes), [self._crop(pixels, box) for box in boxes])
+
+    def _crop(self, pixels: Pixels, box: Box | None) -> Pixels:
+        return crop_face(pixels, box, self.sidecar.margin, self.size)
+
+    def _judge(self, read: "_Read", logits: Iterator[float]) -> Prediction:
+        faces = tuple(self._face(box, next(logits)) for box in read.boxes)
+        worst = max(faces, key=lambda face: face.logit)
+        return Prediction(read.path, worst.verdict, worst.probability, worst.logit, faces)
+
+    def _face(self, box: Box | None, logit: float) -> Face:
+        probability = float(expit(logit / self.sidecar.temperature))
+        return Face(box, logit, probability, "fake" if probability >= self.sidecar.threshold else "original")
+
+
+@dataclass(frozen=True)
+class _Read:
+    path: str
+    boxes: list[Box | None]
+    crops: list[Pixels]
+
+
+def _pixels(picture: Picture) -> Pixels:
+    if isinstance(picture, str | Path):
+        return read_rgb(Path(picture))
+    if isinstance(picture, Image.Image):
+        return np.asarray(picture.convert("RGB"))
+    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
+        there = f"{picture.dtype} of shape {picture.shape}"
+        raise UnreadableImageError(f"an array must be uint8 of shape (height, width, 3), not {there}")
+    return picture
+
+
+def _large(boxes: list[Box]) -> list[Box]:
+    return [box for box in boxes if min(box.right - box.left, box.bottom - box.top) >= MIN_SIDE]
+
+
+def _read_ahead(
+    pool: ThreadPoolExecutor, function: Callable[[Item], Result], items: Iterable[Item], depth: int
+) -> Iterator[Result]:
+    """``function`` of each item, in order, never more than ``depth`` ahead of what is asked for."""
+    waiting = iter(items)
+    running = deque(pool.submit(function, item) for item in islice(waiting, depth))
+    while running:
+        found = running.popleft().result()
+        running.extend(pool.submit(function, item) for item in islice(waiting, 1))
+        yield found

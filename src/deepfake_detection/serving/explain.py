@@ -1,0 +1,224 @@
+"""What in a picture speaks for a fake, by the network's own account: heat maps by Grad-CAM.
+
+Selvaraju et al. 2017, "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization".
+An EfficientNet averages its last stage over all places and ends in one linear layer. There Grad-CAM is exact, no
+approximation (it is the class activation map of Zhou et al. 2016, "Learning Deep Features for Discriminative
+Localization"): the mean over all places is the logit less the last layer's bias.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias, cast
+
+import matplotlib
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from numpy.typing import NDArray
+from PIL import Image
+from torch import nn
+
+from deepfake_detection.common.errors import UserError
+from deepfake_detection.common.text import clock, percent
+from deepfake_detection.media.faces import Box, crop_face, square_around
+from deepfake_detection.media.images import UnreadableImageError, read_rgb
+from deepfake_detection.media.videos import VIDEO_SUFFIXES, sample_frames
+from deepfake_detection.serving.detector import Detector, Face, Prediction
+
+if TYPE_CHECKING:
+    from torchvision.models import EfficientNet
+
+Pixels: TypeAlias = NDArray[np.uint8]
+Evidence: TypeAlias = NDArray[np.float32]
+
+SHOWN = 4  # faces of a picture, frames of a video
+COLOURS = matplotlib.colormaps["plasma"]  # perceptually uniform; from blue over red to yellow
+STRENGTH = 0.6  # of the colours over the picture
+PALE = 0.35  # its black, so that a dark face does not darken the colours
+# The least evidence that gets the brightest colour: below, a map would blow up differences that decide nothing
+MIN_TOP = 1.0
+LARGEST = 512  # pixels of a shown picture's longer side
+
+WORDS = (
+    "Colours: what a place says for a fake (Grad-CAM), by the colours on the right. "
+    "Blue: nothing there speaks for one.\n"
+    "The network tells {rows} x {columns} places apart, and each also sees what is around it: take the map as a hint."
+)
+
+
+def heat_map(detector: Detector, pixels: Pixels, box: Box | None) -> Pixels:
+    """The part of a picture that the network saw, in grey, under colours that say what there speaks for a fake.
+
+    ``pixels`` is RGB of shape (height, width, 3), ``box`` that of a Face: the result shows the square around it, or
+    without a box the whole picture, with up to LARGEST pixels a side, uint8 RGB. Blue is no evidence for a fake,
+    yellow the most of this picture, but at least MIN_TOP: a map that is all blue is that of a network that found
+    nothing. Raises UserError when the extra ``explain`` is missing.
+    """
+    found = evidence(detector, _crop(detector, pixels, box))
+    return _overlay(_seen(pixels, box, detector.sidecar.margin), found, _top([found]))
+
+
+def evidence(detector: Detector, crop: Pixels) -> Evidence:
+    """What each place says for a fake, shape (rows, columns); 0 where it says nothing, or speaks for an original.
+
+    In units of the calibrated logit, logit / temperature: a picture all of whose places were like this one would
+    have that logit, but for the bias of the network's last layer. ``crop`` is uint8 RGB of shape (size, size, 3)
+    with the detector's size, and gives a place for each 32 pixels. Nothing is left in the network. Raises UserError
+    when the extra ``explain`` is missing.
+    """
+    try:
+        from captum.attr import LayerGradCam
+    except ImportError:
+        raise UserError("captum is not installed; run make env, or pip install captum") from None
+    with detector.exclusive() as network:
+        efficientnet = cast("EfficientNet", network.efficientnet)
+        last = efficientnet.features[-1]
+        device = next(network.parameters()).device
+        with torch.no_grad():  # what comes before the last stage needs no gradients, and their memory
+            frames = torch.from_numpy(np.array(crop)[None]).to(device)
+            before = efficientnet.features[:-1](network.normalise(frames))
+        rest = nn.Sequential(last, efficientnet.avgpool, nn.Flatten(), efficientnet.classifier)
+        places = LayerGradCam(rest, last).attribute(before.requires_grad_(), relu_attributions=True)[0, 0]
+    # Grad-CAM's weights are those of the mean: without this a place's evidence would shrink with their number
+    scaled: Evidence = (places * places.numel() / detector.sidecar.temperature).detach().cpu().numpy()
+    return scaled
+
+
+def explain(detector: Detector, path: Path, frames: int = 32) -> Figure:
+    """The picture or video at ``path``, judged and explained.
+
+    Of a picture: itself with its faces boxed, and of up to SHOWN of them what the network saw and its heat map. Of a
+    video the same of the SHOWN most suspicious of ``frames`` frames, with their times. All maps of a figure have one
+    scale of colours. Raises UserError when the file cannot be read or shows nothing to judge.
+    """
+    try:
+        if path.suffix.lower() in VIDEO_SUFFIXES:
+            return _video(detector, path, frames)
+        pixels = read_rgb(path)
+    except UnreadableImageError as error:
+        raise UserError(f"{path}: {error}") from None
+    prediction = _judged(path, detector.predict([pixels])[0])
+    faces = sorted(prediction.faces, key=lambda face: -face.logit)
+    shown = faces[:SHOWN]
+    boxed = faces[0].box is not None
+    figure = Figure(figsize=(6.4, 1.3 + 1.8 * len(shown)), layout="constrained")
+    mosaic = [["whole", f"crop{number}", f"map{number}"] for number in range(len(shown))]
+    axes = figure.subplot_mosaic(mosaic, width_ratios=[1.5, 1, 1])  # type: ignore[arg-type]
+    _draw_picture(axes["whole"], pixels, faces)
+    axes["whole"].set_title(f"{len(faces)} face{'s' * (len(faces) > 1)}" if boxed else "the picture", fontsize=7)
+    sides = [(axes[f"crop{number}"], axes[f"map{number}"]) for number in range(len(shown))]
+    _draw_maps(detector, figure, [(pixels, face) for face in shown], sides)
+    if len(faces) > 1:
+        for number, (face, (crop, _)) in enumerate(zip(shown, sides, strict=True), 1):
+            crop.set_title(f"face {number}: {percent(face.probability)}", fontsize=7)
+    _add_title(figure, detector, prediction, "the most suspicious face decides" if len(faces) > 1 else "")
+    return figure
+
+
+def _video(detector: Detector, path: Path, frames: int) -> Figure:
+    prediction = detector.video(path, frames)
+    _judged(path, prediction)
+    moments = sorted(prediction.moments[:SHOWN], key=lambda moment: moment.seconds)
+    wanted = {moment.seconds for moment in moments}
+    # read once more: holding all frames of a film, to keep four of them, would take gigabytes
+    found = {seconds: pixels for seconds, pixels in sample_frames(path, frames) if seconds in wanted}
+    shown = [(found[moment.seconds], moment.face) for moment in moments]
+    figure = Figure(figsize=(1.2 + 1.7 * len(shown), 5.6), layout="constrained")
+    axes = np.asarray(figure.subplots(3, len(shown), squeeze=False))
+    for whole, moment, (pixels, face) in zip(axes[0], moments, shown, strict=True):
+        _draw_picture(whole, pixels, [face])
+        whole.set_title(f"at {clock(moment.seconds)}: {percent(face.probability)}", fontsize=7)
+    _draw_maps(detector, figure, shown, list(zip(axes[1], axes[2], strict=True)))
+    number = len(prediction.moments)
+    _add_title(figure, detector, prediction, f"by the mean logit of {number} frame{'s' * (number > 1)}")
+    return figure
+
+
+def _judged(path: Path, prediction: Prediction) -> Prediction:
+    if prediction.verdict == "none":
+        raise UserError(f"{path}: {prediction.reason}; there is nothing to explain")
+    return prediction
+
+
+def _crop(detector: Detector, pixels: Pixels, box: Box | None) -> Pixels:
+    return crop_face(pixels, box, detector.sidecar.margin, detector.size)
+
+
+def _seen(pixels: Pixels, box: Box | None, margin: float) -> Image.Image:
+    """What the network saw, as it was before it became a square of the network's size."""
+    picture = Image.fromarray(pixels)
+    if box is not None:
+        picture = picture.crop(square_around(box, margin, *picture.size))
+    picture.thumbnail((LARGEST, LARGEST))
+    return picture
+
+
+def _top(found: Sequence[Evidence]) -> float:
+    return max(MIN_TOP, *(float(each.max()) for each in found))
+
+
+def _overlay(picture: Image.Image, found: Evidence, top: float) -> Pixels:
+    smooth = Image.fromarray(found).resize(picture.size, Image.Resampling.BILINEAR)
+    colours = COLOURS(np.asarray(smooth) / top)[..., :3]
+    grey = PALE + (1 - PALE) * np.asarray(picture.convert("L"))[..., None] / 255  # so that every colour is the map's
+    mixed: Pixels = np.rint(255 * (STRENGTH * colours + (1 - STRENGTH) * grey)).astype(np.uint8)
+    return mixed
+
+
+def _draw_picture(axes: Axes, pixels: Pixels, faces: Sequence[Face]) -> None:
+    """The picture, and a numbered box for each face; without a number where there is one."""
+    picture = Image.fromarray(pixels)
+    picture.thumbnail((2 * LARGEST, 2 * LARGEST))
+    axes.imshow(np.asarray(picture))
+    axes.set_axis_off()
+    scale = picture.width / pixels.shape[1]
+    for number, face in enumerate(faces, 1):
+        if face.box is None:
+            continue
+        left, top, right, bottom = (edge * scale for edge in face.box[:4])
+        for colour, width in (("black", 2.4), ("white", 1.2)):  # seen on any picture
+            axes.add_patch(Rectangle((left, top), right - left, bottom - top, fill=False, ec=colour, lw=width))
+        if len(faces) > 1:
+            axes.annotate(
+                str(number),
+                (left, top),
+                color="white",
+                fontsize=7,
+                va="bottom",
+                bbox={"color": "black", "pad": 1.5, "lw": 0},
+            )
+
+
+def _draw_maps(
+    detector: Detector, figure: Figure, shown: Sequence[tuple[Pixels, Face]], sides: Sequence[tuple[Axes, Axes]]
+) -> None:
+    seen = [_crop(detector, pixels, face.box) for pixels, face in shown]
+    found = [evidence(detector, each) for each in seen]
+    top = _top(found)
+    for (pixels, face), crop, each, (left, right) in zip(shown, seen, found, sides, strict=True):
+        left.imshow(crop)
+        left.set_title("what the network saw", fontsize=7)
+        right.imshow(_overlay(_seen(pixels, face.box, detector.sidecar.margin), each, top))
+        right.set_title("what speaks for a fake" if each.max() > 0 else "nothing speaks for a fake", fontsize=7)
+        for axes in (left, right):
+            axes.set_axis_off()
+    bar = ScalarMappable(Normalize(0, top), COLOURS)
+    scale = figure.colorbar(bar, ax=figure.axes, shrink=0.8, aspect=30)  # of all, so that rows stay in line
+    scale.ax.tick_params(labelsize=6)
+    scale.set_label("evidence for a fake (logit)", fontsize=6)
+    rows, columns = found[0].shape
+    figure.supxlabel(WORDS.format(rows=rows, columns=columns), fontsize=6, x=0.01, ha="left")
+
+
+def _add_title(figure: Figure, detector: Detector, prediction: Prediction, how: str) -> None:
+    threshold = detector.sidecar.threshold
+    words = [
+        f"calibrated probability of a fake {percent(cast(float, prediction.probability))}",
+        f"threshold {threshold:.1%}",
+        how,
+    ]
+    figure.suptitle(f"{prediction.verdict}: " + ", ".join(filter(None, words)), fontsize=8, x=0.01, ha="left")

@@ -1,0 +1,316 @@
+"""The server of ``deepfake-detect serve``: one page, to which a picture or video is posted and which keeps nothing."""
+
+import os
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import Callable
+from importlib.resources import files
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import anyio
+import uvicorn
+from anyio import BrokenWorkerProcess, to_process, to_thread
+from starlette.applications import Starlette
+from starlette.datastructures import Headers, MutableHeaders, UploadFile
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from deepfake_detection.common.errors import UserError
+from deepfake_detection.common.text import printable
+from deepfake_detection.media.images import UnreadableImageError
+from deepfake_detection.network.sidecar import Sidecar, read_sidecar
+from deepfake_detection.reporting.html import template_environment
+from deepfake_detection.serving.web.view import judge, load, rounded_percent
+
+PACKAGE = "deepfake_detection.serving.web"
+WAITING = 4  # uploads beside the one that is judged
+UPLOAD_SECONDS = 120.0
+LINGER_SECONDS = 10.0
+OVERHEAD = 2**16  # bytes of a form around its file
+
+HEADERS = {
+    # form-action and connect-src by origin; pictures come within the page
+    "content-security-policy": "default-src 'none'; img-src data:; style-src 'self'; script-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "cache-control": "no-store",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "referrer-policy": "same-origin",  # with no-referrer a browser calls this page's own origin "null"
+    "x-content-type-options": "nosniff",
+}
+REASONS = {
+    "not a video in a known format": "It is neither a picture (JPEG, PNG, BMP or WebP) nor a video that can be read.",
+    "empty file": "The file is empty.",
+    "truncated": "The picture breaks off: the file is not whole.",
+    "damaged": "The file is damaged.",
+    "no video in it": "The file holds no moving picture, perhaps sound alone.",
+    "too many pixels": "It has more pixels than are read (64 million a picture).",
+    "too much work to decode": "It is built so that decoding it would take too long.",
+}
+
+
+class _TooLargeError(Exception):
+    pass
+
+
+class _Refusal(HTMLResponse):
+    """An answer given while the upload still arrives; what comes after it is thrown away.
+
+    A browser whose connection is cut while it sends shows that, and not the answer.
+    """
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.headers["connection"] = "close"
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        await send({"type": "http.response.body", "body": self.body, "more_body": True})
+        with anyio.move_on_after(LINGER_SECONDS):
+            while (await receive()).get("more_body"):
+                pass
+        await send({"type": "http.response.body", "body": b""})
+
+
+class _Guard:
+    """Lets through what is meant for this server: no name that leads here by DNS rebinding, no other site's form."""
+
+    def __init__(self, app: ASGIApp, host: str) -> None:
+        self.app, self.host = app, host
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = Headers(scope=scope)
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(HEADERS)
+            await send(message)
+
+        answer: ASGIApp = self.app
+        if not host_allowed(headers.get("host", ""), self.host):
+            answer = _Refusal("This address is not one of this server's names.", 421, media_type="text/plain")
+        elif scope["method"] not in ("GET", "HEAD") and not _own_origin(headers):
+            answer = _Refusal("A form of another site cannot be sent here.", 403, media_type="text/plain")
+        await answer(scope, receive, send_with_headers)
+
+
+def host_allowed(header: str, bound: str) -> bool:
+    """Whether a Host header names the server that listens on ``bound``.
+
+    Loopback's names do, and ``bound`` itself; on all of a machine's addresses (0.0.0.0, ::) also any address
+    and the machine's name. An address cannot be rebound, a name of somebody else's can.
+    """
+    try:
+        name = urlsplit(f"//{header}").hostname or ""
+    except ValueError:
+        return False
+    everywhere = bound in ("0.0.0.0", "::")  # noqa: S104  compared, not bound
+    address = _address(name)
+    if address is None:
+        return name in ("localhost", bound.lower()) or (everywhere and name == socket.gethostname().lower())
+    return address.is_loopback or everywhere or address == _address(bound)
+
+
+def create_app(checkpoint: Path, sidecar: Sidecar, host: str, max_bytes: int, max_seconds: float) -> Starlette:
+    """The page on ``/`` and the two files that it needs, for the checkpoint that has this sidecar.
+
+    A file of more than ``max_bytes`` is refused as it arrives; a judgement that takes longer than
+    ``max_seconds`` is stopped. One is made at a time, WAITING more are taken in, others are turned away.
+    """
+    template = template_environment(PACKAGE, autoescape=True).get_template("page.html.jinja")
+    about = {"checkpoint": checkpoint.name, "sidecar": sidecar, "max_mb": max_bytes // 10**6, "max_bytes": max_bytes}
+    about |= {"max_seconds": max_seconds, "threshold": rounded_percent(sidecar.threshold)}
+    turn, here = anyio.Lock(), set[object]()
+
+    def page(status: int = 200, error: str = "", early: bool = False, **shown: Any) -> Response:
+        kind = _Refusal if early else HTMLResponse
+        return kind(template.render(about, error=error, **({"result": None, "name": ""} | shown)), status)
+
+    async def form(_: Request) -> Response:
+        return page()
+
+    async def post(request: Request) -> Response:
+        if len(here) > WAITING:
+            busy = page(503, "Too many files are waiting to be judged. Try again in a minute.", early=True)
+            busy.headers["retry-after"] = "60"
+            return busy
+        here.add(request)
+        try:
+            return await take_in(request)
+        except ClientDisconnect:
+            return Response()
+        except anyio.get_cancelled_exc_class():  # by uvicorn alone, and nothing is awaited after it
+            return page(503, "The server is being ended.")
+        finally:
+            here.remove(request)
+
+    async def take_in(request: Request) -> Response:
+        too_large = f"The file is larger than {about['max_mb']} MB, which is this server's limit (--max-mb)."
+        announced = request.headers.get("content-length", "0")
+        if announced.isdecimal() and int(announced) > max_bytes + OVERHEAD:
+            return page(413, too_large, early=True)
+        counted = Request(request.scope, _counted(request.receive, max_bytes + OVERHEAD))
+        try:
+            with anyio.fail_after(UPLOAD_SECONDS):
+                sent = await counted.form(max_files=1, max_fields=1, max_part_size=OVERHEAD)
+        except _TooLargeError:
+            return page(413, too_large, early=True)
+        except TimeoutError:
+            return page(408, "The file did not arrive in two minutes.", early=True)
+        except HTTPException:
+            return page(400, "What was sent is not this page's form with one file.", early=True)
+        try:
+            upload = sent.get("file")
+            if not isinstance(upload, UploadFile) or not (upload.filename or upload.size):
+                return page(400, "No file was chosen. Choose a picture or a video first.")
+            if (upload.size or 0) > max_bytes:
+                return page(413, too_large)
+            with tempfile.TemporaryDirectory(prefix="deepfake-detect-") as folder:
+                path = Path(folder) / "upload"
+                await to_thread.run_sync(_copy, upload, path)
+                return await while_connected(request, path, _shortened(upload.filename or ""))
+        finally:
+            await sent.close()
+
+    async def while_connected(request: Request, path: Path, name: str) -> Response:
+        """The answer, of which the work is stopped when nobody waits for it any more."""
+        answer = Response()
+        async with anyio.create_task_group() as group:
+
+            async def stop_when_gone() -> None:
+                while (await request.receive())["type"] != "http.disconnect":
+                    pass
+                group.cancel_scope.cancel()
+
+            group.start_soon(stop_when_gone)
+            answer = await judged(path, name)
+            group.cancel_scope.cancel()
+        return answer
+
+    async def judged(path: Path, name: str) -> Response:
+        async with turn:
+            try:
+                await to_process.run_sync(load, checkpoint)  # anew, if the process was killed
+                with anyio.fail_after(max_seconds):
+                    found = await to_process.run_sync(judge, checkpoint, path, cancellable=True)
+            except UnreadableImageError as error:
+                return page(422, REASONS.get(str(error), f"The file cannot be read: {error}."), name=name)
+            except UserError as error:
+                return page(500, f"The checkpoint cannot be used: {error}")
+            except TimeoutError:
+                words = f"It took longer than {max_seconds:g} seconds and was stopped. Try a shorter or smaller file."
+                return page(422, words, name=name)
+            except BrokenWorkerProcess:
+                return page(422, "The program that reads it broke off, perhaps for lack of memory.", name=name)
+        return page(result=found, name=name)
+
+    assets = {name: files(PACKAGE).joinpath("templates", name).read_bytes() for name in STATIC}
+
+    def asset(name: str) -> Callable[[Request], Response]:
+        return lambda _: Response(assets[name], media_type=STATIC[name])
+
+    routes = [Route("/", form, methods=["GET"]), Route("/", post, methods=["POST"])]
+    routes += [Route(f"/{name}", asset(name)) for name in STATIC]
+    return Starlette(routes=routes, middleware=[Middleware(_Guard, host=host)])
+
+
+STATIC = {"page.css": "text/css", "page.js": "text/javascript"}
+
+
+def serve(checkpoint: Path, host: str, port: int, max_bytes: int, max_seconds: float) -> None:
+    """Serves until SIGINT or SIGTERM. Raises UserError for a checkpoint, host or port that cannot be used."""
+    sidecar = read_sidecar(checkpoint.with_suffix(".json"))  # what is wrong there is said before a long import
+    listening = _listen(host, port)
+    name = f"[{host}]" if ":" in host else host
+    if not _is_loopback(host):
+        print(f"warning: {host} is not loopback: others can reach this page, unencrypted", file=sys.stderr)
+    # uvicorn raises the signal again when it has ended: files are removed on the way out
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+
+    async def run() -> None:
+        print(f"loading {checkpoint}", file=sys.stderr)
+        await to_process.run_sync(load, checkpoint)
+        app = create_app(checkpoint, sidecar, host, max_bytes, max_seconds)
+        config = uvicorn.Config(
+            app,
+            access_log=False,
+            log_level="warning",
+            lifespan="off",
+            ws="none",
+            proxy_headers=False,
+            server_header=False,
+            timeout_graceful_shutdown=2,
+        )
+        print(f"http://{name}:{listening.getsockname()[1]}/ is ready; Ctrl+C ends it", flush=True)
+        await uvicorn.Server(config).serve(sockets=[listening])
+
+    with listening:
+        try:
+            anyio.run(run)
+        except KeyboardInterrupt:
+            pass
+        except BrokenWorkerProcess:
+            raise UserError(f"{checkpoint}: loading it broke off; is there enough memory?") from None
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        # socket adds the address to the words; those of a name that is not found have a negative number
+        number = error.errno or 0
+        reason = (os.strerror(number) if number > 0 else error.strerror or str(error)).lower()
+        raise UserError(f"{host}:{port}: cannot listen there ({reason}); choose another --port or --host") from None
+
+
+def _is_loopback(host: str) -> bool:
+    address = _address(host)
+    return address.is_loopback if address else host.lower() == "localhost"
+
+
+def _address(name: str) -> Any:
+    try:
+        return ip_address(name)
+    except ValueError:
+        return None
+
+
+def _own_origin(headers: Headers) -> bool:
+    """Browsers say from which page a form was sent; other programs do not, and no page can steer them."""
+    if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+        return False
+    origin = headers.get("origin")
+    return origin is None or urlsplit(origin).netloc == headers.get("host")
+
+
+def _counted(receive: Receive, most: int) -> Receive:
+    left = most
+
+    async def counted() -> Message:
+        nonlocal left
+        message = await receive()
+        left -= len(message.get("body", b""))
+        if left < 0:
+            raise _TooLargeError
+        return message
+
+    return counted
+
+
+def _copy(upload: UploadFile, path: Path) -> None:
+    with path.open("wb") as file:
+        shutil.copyfileobj(upload.file, file)
+
+
+def _shortened(name: str) -> str:
+    """A file's name without what turns text around or breaks it, and not longer than a line."""
+    plain = printable(name)
+    return plain if len(plain) <= 80 else f"{plain[:50]} ... {plain[-20:]}"

@@ -1,0 +1,230 @@
+"""What the page of ``deepfake-detect serve`` shows of a picture or a video: words, numbers and small pictures.
+
+``load`` and ``judge`` run in a process of their own, which may be killed at any time.
+"""
+
+import math
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from deepfake_detection.common.errors import UserError
+from deepfake_detection.common.text import clock
+from deepfake_detection.media.images import UnreadableImageError, read_rgb
+from deepfake_detection.media.videos import sample_frames
+from deepfake_detection.network.sidecar import Sidecar
+from deepfake_detection.params.thresholds import fpr_limit
+from deepfake_detection.reporting.html import data_uri
+
+if TYPE_CHECKING:  # the server itself has no network, and starts without torch
+    from deepfake_detection.media.faces import Box
+    from deepfake_detection.serving.detector import Detector, Face
+
+Pixels = NDArray[np.uint8]
+
+FRAMES = 32  # taken of a video, as by ``deepfake-detect predict``
+MOMENTS_SHOWN = 4
+FACES_SHOWN = 20
+WIDE, NARROW = 1000, 560  # pixels of the longer side of what is shown: alone, and one of several
+# What a file is called that is no picture of ours, and may be a video
+MAYBE_VIDEO = ("not an image in a known format", "too many bytes")
+
+# Distances in log-odds, both from the threshold and from even odds: 1 is odds of 2.7 to 1, 3 of 20 to 1
+UNCERTAIN, CLEAR = 1.0, 3.0
+MIXED = 0.1  # share of a video's frames at the threshold or above from which on its mean is not left to speak alone
+HEADLINES = {
+    ("fake", "clear"): "Looks like a deepfake",
+    ("fake", "leaning"): "More like a deepfake than an original",
+    ("original", "leaning"): "More like an original than a deepfake",
+    ("original", "clear"): "No sign of the deepfakes it knows",
+}
+MIXED_HEADLINE = "Mixed: some frames look like a deepfake"
+
+
+def load(checkpoint: Path) -> None:
+    """Loads the network of ``checkpoint``, if this process has not. Raises UserError as Detector.load."""
+    _detector(checkpoint)
+
+
+def judge(checkpoint: Path, path: Path) -> dict[str, Any]:
+    """What the template shows of the picture or video in ``path``, whatever its name: plain values and data: URIs.
+
+    Raises UnreadableImageError in a few words for a file that is neither, or damaged.
+    """
+    detector = _detector(checkpoint)
+    try:
+        pixels = read_rgb(path)
+    except UnreadableImageError as error:
+        if str(error) not in MAYBE_VIDEO:
+            raise
+        return _video(detector, path)
+    return _picture(detector, pixels)
+
+
+def certainty(probability: float, threshold: float) -> tuple[str, str]:
+    """What may be said of a calibrated probability: a headline, and one of "clear", "leaning" and "uncertain".
+
+    A verdict is as certain as the lesser of two distances, in log-odds: that from the threshold, and that
+    from even odds. So a score that is on the original's side of a strict threshold and yet more probably fake
+    than not is called uncertain.
+    """
+    away = [_log_odds(probability) - _log_odds(threshold), _log_odds(probability)]
+    side, distance = ("fake", min(away)) if probability >= threshold else ("original", -max(away))
+    if distance < UNCERTAIN:
+        return "Uncertain: too close to call", "uncertain"
+    level = "clear" if distance >= CLEAR else "leaning"
+    return HEADLINES[side, level], level
+
+
+def rounded_percent(probability: float, threshold: float | None = None) -> str:
+    """In whole percent, never a certain 0% or 100%; in more digits where it would else seem to be at the threshold."""
+    if probability < 0.005:
+        return "under 1%"
+    if probability >= 0.995:
+        return "over 99%"
+    for digits in (0, 1, 2):
+        text = f"{probability:.{digits}%}"
+        if threshold is None or text != f"{threshold:.{digits}%}" or probability == threshold:
+            return text
+    return f"just {'above' if threshold is not None and probability > threshold else 'below'} {threshold:.0%}"
+
+
+def of_hundred(probability: float) -> str:
+    """ "about 87" for 0.873."""
+    if probability < 0.01:
+        return "fewer than 1"
+    return "more than 99" if probability > 0.99 else f"about {100 * probability:.0f}"
+
+
+def false_alarms(probability: float, sidecar: Sidecar) -> list[str]:
+    """What the sidecar's ``fpr@x`` thresholds say of a score, one item each."""
+    said = []
+    for rule, threshold in sorted(sidecar.thresholds.items(), key=lambda item: item[1]):
+        limit = fpr_limit(rule)
+        if not math.isnan(limit):
+            where = "This score is in that range." if probability >= threshold else "This score is below that range."
+            share = f"{100 * limit:g} in 100 originals" if limit >= 0.01 else f"{1000 * limit:g} in 1000 originals"
+            said.append(
+                f"At most {share} of the validation frames scored {rounded_percent(threshold)} or more. {where}"
+            )
+    return said
+
+
+@cache
+def _detector(checkpoint: Path) -> "Detector":
+    from deepfake_detection.serving.detector import Detector
+
+    return Detector.load(checkpoint)
+
+
+def _picture(detector: "Detector", pixels: Pixels) -> dict[str, Any]:
+    (found,) = detector.predict([pixels])
+    faces = sorted(found.faces, key=lambda face: -face.logit)
+    shown = [_view(pixels, faces[:FACES_SHOWN], WIDE, detector.sidecar.threshold)]
+    crops = [_heat(detector, pixels, face.box) for face in faces[:MOMENTS_SHOWN]]
+    return {
+        "kind": "picture",
+        "mixed": False,
+        "reason": found.reason,
+        "faces": [rounded_percent(face.probability, detector.sidecar.threshold) for face in faces[:FACES_SHOWN]],
+        "more_faces": max(0, len(faces) - FACES_SHOWN),
+        "whole": found.verdict != "none" and faces[0].box is None,
+        "shown": shown,
+        "heat": [uri for uri in crops if uri],
+        **_score(found.probability, detector.sidecar),
+    }
+
+
+def _video(detector: "Detector", path: Path) -> dict[str, Any]:
+    found = detector.video(path, FRAMES)
+    if found.failed:
+        raise UnreadableImageError(found.reason)
+    above = sum(moment.face.verdict == "fake" for moment in found.moments)
+    mixed = found.verdict == "original" and above >= MIXED * len(found.moments)
+    worst = found.moments[:MOMENTS_SHOWN]
+    wanted = {moment.seconds: moment.face for moment in worst}
+    views, heat = {}, {}
+    for seconds, pixels in sample_frames(path, FRAMES) if wanted else ():
+        if face := wanted.get(seconds):
+            views[seconds] = _view(pixels, [face], NARROW, detector.sidecar.threshold) | {"time": clock(seconds)}
+            heat[seconds] = _heat(detector, pixels, face.box)
+    return {
+        "kind": "video",
+        "reason": found.reason,
+        "faces": [],
+        "more_faces": 0,
+        "frames": len(found.moments),
+        "above": above,
+        "mixed": mixed,
+        "whole": found.verdict != "none" and found.moments[0].face.box is None,
+        "shown": [views[moment.seconds] for moment in worst if moment.seconds in views],
+        "heat": [uri for moment in worst if (uri := heat.get(moment.seconds))],
+        **_score(found.probability, detector.sidecar),
+        **({"headline": MIXED_HEADLINE, "level": "uncertain"} if mixed else {}),
+    }
+
+
+def _score(probability: float | None, sidecar: Sidecar) -> dict[str, Any]:
+    threshold = sidecar.threshold
+    if probability is None:
+        return {"headline": "Not judged", "level": "none", "side": "none", "probability": None}
+    headline, level = certainty(probability, threshold)
+    return {
+        "headline": headline,
+        "level": level,
+        "side": "fake" if probability >= threshold else "original",
+        "probability": probability,
+        "percent": rounded_percent(probability, threshold),
+        "of_hundred": of_hundred(probability),
+        "false_alarms": false_alarms(probability, sidecar),
+    }
+
+
+def _view(pixels: Pixels, faces: "list[Face]", longest: int, threshold: float) -> dict[str, Any]:
+    """A picture, made smaller, and its faces' boxes in the pixels of that."""
+    picture = Image.fromarray(pixels)
+    picture.thumbnail((longest, longest), reducing_gap=2.0)
+    scale = picture.width / pixels.shape[1]
+    boxes = [
+        {
+            "x": round(face.box.left * scale, 1),
+            "y": round(face.box.top * scale, 1),
+            "width": round((face.box.right - face.box.left) * scale, 1),
+            "height": round((face.box.bottom - face.box.top) * scale, 1),
+            "side": face.verdict,
+        }
+        for face in faces
+        if face.box
+    ]
+    return {
+        "uri": data_uri(picture, "JPEG", quality=88),
+        "width": picture.width,
+        "height": picture.height,
+        "label_size": round(max(picture.size) * (0.045 if longest == WIDE else 0.07), 1),
+        "boxes": boxes,
+        "percent": rounded_percent(faces[0].probability, threshold) if faces else "",
+    }
+
+
+def _heat(detector: "Detector", pixels: Pixels, box: "Box | None") -> str | None:
+    """The heat map of a crop as a data: URI; None where the extra ``explain`` is not installed."""
+    try:
+        from deepfake_detection.serving.explain import heat_map
+
+        overlay = heat_map(detector, pixels, box)
+    except (ModuleNotFoundError, UserError):
+        return None
+    picture = Image.fromarray(overlay)
+    if max(picture.size) < NARROW // 2:  # a browser's own enlargement would differ from the next one's
+        picture = picture.resize((NARROW // 2, NARROW // 2 * picture.height // picture.width), Image.Resampling.BICUBIC)
+    picture.thumbnail((NARROW, NARROW))
+    return data_uri(picture, "PNG")
+
+
+def _log_odds(probability: float) -> float:
+    inside = min(max(probability, 1e-9), 1 - 1e-9)
+    return math.log(inside / (1 - inside))

@@ -1,0 +1,121 @@
+"""One step of training, as a LightningModule: loss, metrics, optimiser and learning rate."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeAlias, cast
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, LRScheduler, SequentialLR
+from torchmetrics import MeanMetric, MetricCollection
+from torchmetrics.classification import BinaryAccuracy, BinaryAUROC
+
+from deepfake_detection.common.errors import UserError
+from deepfake_detection.frames.dataset import derive_seed
+from deepfake_detection.network.model import Network
+from deepfake_detection.params.train import Train
+from deepfake_detection.training.loader import Batch, FrameBatches
+
+EpochLog: TypeAlias = Callable[[dict[str, float]], None]
+
+
+class FrameClassifier(pl.LightningModule):
+    """BCEWithLogitsLoss on one logit, with Adam. Loss, accuracy and AUROC of an epoch are taken over its frames."""
+
+    def __init__(self, model: Network, params: Train, seed: int, on_epoch: EpochLog | None = None) -> None:
+        super().__init__()
+        self.model, self.params, self.seed, self.on_epoch = model, params, seed, on_epoch
+        self.loss = nn.BCEWithLogitsLoss()
+        metrics = MetricCollection({"accuracy": BinaryAccuracy(), "auroc": BinaryAUROC()})
+        self.train_metrics, self.val_metrics = metrics.clone("train_"), metrics.clone("val_")
+        # torchmetrics' mean, because Lightning's rounds the number of frames when processes share them unevenly
+        self.train_loss, self.val_loss = MeanMetric(), MeanMetric()
+        for metric in (self.train_loss, self.train_metrics):
+            metric.persistent(True)  # so that a run stopped within an epoch resumes with its counts
+        self.history: list[dict[str, float]] = []  # one entry per epoch
+        self.unchecked: tuple[Tensor, Callable[[], str]] | None = None  # the last step's loss, and its description
+
+    def training_step(self, batch: Batch, index: int) -> Tensor:
+        # Lightning averages over micro-batches and processes; this weight makes the result the mean over frames
+        weight = len(batch[1]) / cast(FrameBatches, self.trainer.datamodule).mean_micro_batch(index)  # type: ignore[attr-defined]
+        return self._step(batch, index, self.train_loss, self.train_metrics) * weight
+
+    def validation_step(self, batch: Batch, index: int) -> None:
+        self._step(batch, index, self.val_loss, self.val_metrics)
+
+    def _step(self, batch: Batch, index: int, mean_loss: MeanMetric, metrics: MetricCollection) -> Tensor:
+        frames, labels = batch
+        logits: Tensor = self.model(frames)
+        loss: Tensor = self.loss(logits, labels)
+        self._require_finite()  # checks the previous step, because a GPU is still computing this one
+        rate = self.trainer.optimizers[0].param_groups[0]["lr"]
+        self.unchecked = loss.detach(), partial(self._describe_step, self.training, index, self.global_step, rate)
+        mean_loss.update(loss.detach(), len(labels))  # weighted: an epoch's value is the mean over frames
+        metrics.update(logits.detach().sigmoid(), labels.int())
+        name = "train_loss" if self.training else "val_loss"
+        self.log(name, mean_loss, on_step=False, on_epoch=True, prog_bar=True)
+        self.log_dict(metrics, on_step=False, on_epoch=True)
+        return loss
+
+    def _describe_step(self, training: bool, index: int, step: int, rate: float) -> str:
+        names = cast(FrameBatches, self.trainer.datamodule).names(training, index)  # type: ignore[attr-defined]
+        when = f"step {step}" if training else f"validation after {step} steps"
+        return f"in {when} of epoch {self.current_epoch}, at learning rate {rate:g}, on {', '.join(names)}"
+
+    def _require_finite(self) -> None:
+        """Raises UserError when the last step's loss is NaN or infinite."""
+        if self.unchecked and not self.unchecked[0].isfinite().item():
+            loss, place = self.unchecked
+            best = self.trainer.checkpoint_callback.best_model_path  # type: ignore[union-attr]
+            kept = f"; the best epoch before is kept in {best}" if best else ""
+            raise UserError(
+                f"train: the loss is {loss.item()} {place()}: lower train.lr, or set train.precision to 32-true{kept}"
+            )
+
+    def on_train_epoch_start(self) -> None:
+        self.train_loss.reset()  # a checkpoint that a run resumes from still holds the metrics of its own epoch
+        self.train_metrics.reset()
+
+    def on_train_batch_start(self, _: Batch, index: int) -> None:
+        # so that dropout is repeatable, whatever else draws random numbers in between (data workers do)
+        torch.manual_seed(derive_seed(self.seed, self.current_epoch, self.global_rank, index))
+
+    def on_train_epoch_end(self) -> None:
+        self._require_finite()
+        self.unchecked = None
+        values = {name: value.item() for name, value in sorted(self.trainer.callback_metrics.items())}
+        self.history.append(values)
+        if self.on_epoch and self.trainer.is_global_zero:
+            self.on_epoch(values)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["history"] = self.history
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.history = checkpoint.get("history", [])
+        if self.on_epoch and self.trainer.is_global_zero:
+            for values in self.history:  # DVC removed the curves of these epochs before it ran the stage
+                self.on_epoch(values)
+
+    def configure_optimizers(self) -> Any:
+        optimizer = torch.optim.Adam(self.parameters(), lr=self.params.lr, fused=True)
+        # not Lightning's estimate, which would load an epoch's frames before the number of the epoch is known
+        steps = cast(FrameBatches, self.trainer.datamodule).steps()  # type: ignore[attr-defined]
+        schedule = lr_schedule(optimizer, self.params, steps * self.params.epochs)
+        return [optimizer], [{"scheduler": schedule, "interval": "step"}] if schedule else []
+
+
+def lr_schedule(optimizer: Optimizer, params: Train, steps: int) -> LRScheduler | None:
+    """A linear warm-up, then a constant rate or half a cosine that reaches 0 at the end of the run, after ``steps``.
+
+    Goyal et al. 2017, "Accurate, Large Minibatch SGD" (warm-up); Loshchilov and Hutter 2017, "SGDR" (cosine).
+    """
+    rising = round(steps * params.warmup_epochs / params.epochs)
+    parts: list[LRScheduler] = []
+    if rising:
+        parts.append(LinearLR(optimizer, 1 / (rising + 1), total_iters=rising))
+    if params.schedule == "cosine":
+        parts.append(CosineAnnealingLR(optimizer, max(steps - rising, 1)))
+    return SequentialLR(optimizer, parts, [rising]) if len(parts) == 2 else next(iter(parts), None)

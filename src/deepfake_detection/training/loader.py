@@ -1,0 +1,114 @@
+"""The batches of training and validation frames, shared by processes and resumable within an epoch."""
+
+import math
+from collections.abc import Iterator
+from functools import partial
+from typing import Any, TypeAlias, cast
+
+import numpy as np
+import pandas as pd
+import pytorch_lightning as pl
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from deepfake_detection.frames.augment import augment_frame
+from deepfake_detection.frames.dataset import FrameDataset, derive_seed
+from deepfake_detection.params.train import Train
+from deepfake_detection.training.distributed import rank_batches
+
+Batch: TypeAlias = tuple[Tensor, Tensor]
+BATCH_ON_CPU = 16  # for batch_size: auto, because a CPU's memory sets no clear limit
+
+
+class FrameBatches(pl.LightningDataModule):
+    """The training frames, with new augmentations in each epoch, and the validation frames without augmentation.
+
+    ``micro_batch_size`` is how many frames a device takes at once. Several processes share the frames of each step.
+    """
+
+    def __init__(self, pixels: NDArray[np.uint8], rows: pd.DataFrame, params: Train, seed: int) -> None:
+        super().__init__()
+        self.pixels, self.params, self.seed = pixels, params, seed
+        self.train_rows, self.val_rows = rows[rows["split"] == "train"], rows[rows["split"] == "val"]
+        self.micro_batch_size = (
+            BATCH_ON_CPU if params.batch_size == "auto" else params.batch_size
+        ) // params.accumulate
+
+    def _sharing(self) -> tuple[int, int, int]:
+        trainer = cast(pl.Trainer, self.trainer)
+        return trainer.accumulate_grad_batches, trainer.world_size, trainer.global_rank
+
+    def mean_micro_batch(self, index: int) -> float:
+        """The mean size of the micro-batches in the step to which a process's micro-batch ``index`` belongs."""
+        accumulate, world_size, _ = self._sharing()
+        step = self.micro_batch_size * accumulate * world_size
+        return min(step, len(self.train_rows) - index // accumulate * step) / (accumulate * world_size)
+
+    def steps(self) -> int:
+        """The number of optimiser steps in an epoch."""
+        return math.ceil(len(self._train_batches()) / self._sharing()[0])
+
+    def names(self, training: bool, index: int) -> list[str]:
+        """The paths of the frames in micro-batch ``index`` of this process in the epoch."""
+        if training:
+            return list(self._train_order()["path"].iloc[self._train_batches()[index]])
+        return list(self.val_rows["path"].iloc[self._val_batches()[index]])
+
+    def _train_order(self) -> pd.DataFrame:
+        # shuffled here, because a loader's own order depends on how often it was iterated before
+        epoch = cast(pl.Trainer, self.trainer).current_epoch
+        return self.train_rows.sample(frac=1, random_state=derive_seed(self.seed, epoch))
+
+    def _train_batches(self) -> list[list[int]]:
+        accumulate, world_size, rank = self._sharing()
+        return rank_batches(
+            len(self.train_rows), self.micro_batch_size * accumulate * world_size, accumulate, world_size, rank
+        )
+
+    def _val_batches(self) -> list[list[int]]:
+        _, world_size, rank = self._sharing()
+        own = range(rank, len(self.val_rows), world_size)
+        return [list(own[start : start + self.micro_batch_size]) for start in range(0, len(own), self.micro_batch_size)]
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        epoch = cast(pl.Trainer, self.trainer).current_epoch
+        augment = partial(augment_frame, self.params.augment)
+        frames = FrameDataset(self.pixels, self._train_order(), augment, self.seed, epoch)
+        return ResumableLoader(frames, self._train_batches(), **self._reading())
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        frames = FrameDataset(self.pixels, self.val_rows)
+        return DataLoader(frames, batch_sampler=self._val_batches(), **self._reading())
+
+    def _reading(self) -> dict[str, Any]:
+        return {"num_workers": self.params.num_workers, "pin_memory": torch.cuda.is_available()}
+
+
+class ResumableLoader(DataLoader[Any]):
+    """A loader of given batches that can resume within an epoch, with Lightning's protocol for stateful loaders."""
+
+    def __init__(self, dataset: Any, batches: list[list[int]], **options: Any) -> None:
+        super().__init__(dataset, batch_sampler=_ResumableBatches(batches), **options)
+        self.served = 0
+
+    def __iter__(self) -> Any:
+        for batch in super().__iter__():
+            self.served += 1
+            yield batch
+
+    def state_dict(self) -> dict[str, int]:
+        return {"served": self.served}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        self.served = self.batch_sampler.start = state["served"]  # type: ignore[union-attr]
+
+
+class _ResumableBatches(list[list[int]]):
+    """A list of batches that is iterated from batch ``start`` on; its length still counts all batches."""
+
+    start = 0
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return iter(self[self.start :])

@@ -1,0 +1,54 @@
+"""Parameters for tests: small, valid, and independent of the committed params.yaml."""
+
+from typing import Any
+
+from deepfake_detection.params.train import Train
+
+
+def tree() -> dict[str, Any]:
+    """A new tree with every parameter, as params.yaml holds them."""
+    return {
+        "seed": 42,
+        "data": {
+            "source": "embedded",
+            "kaggle": "owner/name",
+            "local_dir": "",
+            "categories": {"real": ["Original"], "fake": ["Deepfakes"]},
+            "embedded": {"identities": 40, "frames": 5, "size": 64},
+        },
+        "index": {"max_rejected": 0.05},
+        "split": {"strategy": "group", "official_dir": "", "train": 0.7, "val": 0.15, "test": 0.15},
+        "prepare": {"image_size": 32, "crop": "none", "margin": 0.3},
+        "model": {"arch": "efficientnet_b0", "weights": "none", "dropout": 0.2},
+        "train": {
+            "epochs": 3,
+            "batch_size": 8,
+            "accumulate": 1,
+            "lr": 0.001,
+            "schedule": "constant",
+            "warmup_epochs": 0.0,
+            "ema": 0.0,
+            "patience": 3,
+            "precision": "32-true",
+            "compile": "none",
+            "checkpoint_activations": False,
+            "deterministic": True,
+            "devices": 1,
+            "num_nodes": 1,
+            "num_workers": 0,
+            "augment": {"flip": 0.5, "rotation": 5.0, "brightness": 0.1, "contrast": 0.1},
+        },
+        "evaluate": {
+            "threshold": 0.5,
+            "unseen_categories": ["FaceSwap"],
+            "bootstrap_draws": 200,
+            "batch_size": 32,
+            "backend": "torch",
+        },
+        "robustness": {"max_frames": 20},
+    }
+
+
+def train(**changes: Any) -> Train:
+    """The section ``train``, some of its values changed."""
+    return Train.model_validate(tree()["train"] | changes)

@@ -1,0 +1,36 @@
+"""Work spread over processes gives what one process gives, in order, without taking in everything at once."""
+
+import pytest
+
+from deepfake_detection.common.errors import UserError
+from deepfake_detection.common.parallel import in_process, map_in_processes
+
+
+def refuse(item: int) -> int:
+    if item == 3:
+        raise UserError("three")
+    return item
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("total", [0, 1, 40, 10_000])
+def test_results_are_in_order(total: int, workers: int) -> None:
+    results = map_in_processes(abs, range(-total, 0), total, workers, "counting", "number")
+    assert list(results) == list(range(total, 0, -1))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_error_comes_through(workers: int) -> None:
+    with pytest.raises(UserError, match="three"):
+        list(map_in_processes(refuse, range(10_000), 10_000, workers, "counting", "number"))
+    with pytest.raises(UserError, match="three"):
+        in_process(refuse, 3)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_items_are_taken_as_results_are(workers: int) -> None:
+    numbers = iter(range(100_000))
+    results = map_in_processes(abs, numbers, 100_000, workers, "counting", "number")
+    assert next(results) == 0
+    assert next(numbers) < 10_000
+    results.close()  # type: ignore[attr-defined]

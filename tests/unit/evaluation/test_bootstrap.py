@@ -1,0 +1,140 @@
+"""The group bootstrap: its metrics against repeated samples, its intervals against the known truth."""
+
+import math
+import time
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.stats import norm
+
+from deepfake_detection.evaluation.bootstrap import METRICS, group_intervals, resampled_metrics
+from deepfake_detection.evaluation.metrics import frame_metrics
+from deepfake_detection.evaluation.probability import sigmoid
+
+
+def _sample(
+    frames: int, groups: int, seed: int = 0
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 2, frames)
+    codes = rng.permutation(np.arange(frames) % groups)
+    return labels, sigmoid(rng.normal(labels + 0.5 * rng.normal(size=groups)[codes], 1)), codes
+
+
+@pytest.mark.parametrize("decimals", [1, 2, 15])
+def test_a_draw_has_the_metrics_of_the_repeated_sample(decimals: int) -> None:
+    labels, probabilities, codes = _sample(300, 30)
+    probabilities = probabilities.round(decimals)  # with ties, and with one decimal probabilities of 1 and 0
+    counts = np.random.default_rng(1).multinomial(30, np.full(30, 1 / 30), size=20)
+    found = resampled_metrics(labels, probabilities, codes, counts, 0.5)
+    assert set(found) == set(METRICS)
+    for draw, count in enumerate(counts):
+        rows = np.repeat(np.arange(300), count[codes])
+        repeated = frame_metrics(labels[rows], probabilities[rows], 0.5)
+        assert {name: found[name][draw] for name in METRICS} == pytest.approx(
+            {name: repeated[name] for name in METRICS}, abs=1e-9
+        )
+
+
+def test_frame_metrics_has_what_the_bootstrap_has() -> None:
+    labels, probabilities, _ = _sample(50, 5)
+    assert set(frame_metrics(labels, probabilities, 0.5)) == {*METRICS, "confusion_matrix", "undefined"}
+
+
+def test_a_draw_of_one_class_is_undefined_where_frame_metrics_is() -> None:
+    labels, probabilities = np.array([0, 0, 1, 1]), np.array([0.2, 0.6, 0.4, 0.9])
+    found = resampled_metrics(labels, probabilities, np.array([0, 0, 1, 1]), np.array([[2, 0], [0, 2], [1, 1]]), 0.5)
+    for draw, rows in enumerate([[0, 1, 0, 1], [2, 3, 2, 3], [0, 1, 2, 3]]):
+        expected = frame_metrics(labels[rows], probabilities[rows], 0.5)
+        values = {name: None if math.isnan(found[name][draw]) else found[name][draw] for name in METRICS}
+        assert values == pytest.approx(expected_of(expected), abs=1e-9)
+
+
+def expected_of(metrics: dict[str, float | None]) -> dict[str, float | None]:
+    return {name: metrics[name] for name in METRICS}
+
+
+def test_intervals_are_the_percentiles_of_drawn_groups() -> None:
+    """For a mean over frames in groups of one size, against a plain loop over draws with another seed."""
+    labels, probabilities, codes = _sample(400, 40)
+    rng = np.random.default_rng(5)
+    right = (probabilities >= 0.5) == labels
+    by_group = np.array([right[codes == group].mean() for group in range(40)])
+    draws = [by_group[rng.integers(0, 40, 40)].mean() for _ in range(20_000)]
+    found = group_intervals(labels, probabilities, codes, 0.5, seed=1, draws=20_000)["accuracy"]
+    assert found == pytest.approx(np.quantile(draws, [0.025, 0.975]), abs=0.004)
+
+
+def test_the_seed_decides_and_names_of_groups_do_not() -> None:
+    labels, probabilities, codes = _sample(200, 20)
+    found = group_intervals(labels, probabilities, codes, 0.5, seed=1, draws=300)
+    named = np.array([f"group {code}" for code in codes], object)
+    assert group_intervals(labels, probabilities, named, 0.5, seed=1, draws=300) == found
+    assert group_intervals(labels, probabilities, codes, 0.5, seed=2, draws=300) != found
+
+
+def test_chunks_do_not_change_the_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    labels, probabilities, codes = _sample(200, 20)
+    whole = group_intervals(labels, probabilities, codes, 0.5, seed=1, draws=100)
+    monkeypatch.setattr("deepfake_detection.evaluation.bootstrap.CHUNK_CELLS", 1400)
+    assert group_intervals(labels, probabilities, codes, 0.5, seed=1, draws=100) == whole
+
+
+def test_no_interval_where_many_draws_are_undefined() -> None:
+    # One group of three holds all fakes: (2/3)^3 of the draws miss it.
+    labels, codes = np.array([0, 0, 0, 0, 1, 1]), np.array([0, 0, 1, 1, 2, 2])
+    found = group_intervals(labels, np.array([0.1, 0.2, 0.3, 0.7, 0.4, 0.8]), codes, 0.5, seed=1, draws=500)
+    assert found["auroc"] is found["mcc"] is None
+    assert found["accuracy"] is not None
+
+
+def test_rare_undefined_draws_are_left_out() -> None:
+    # All fakes in 3 of 20 groups: 4% of the draws miss them.
+    codes = np.repeat(np.arange(20), 2)
+    labels = (codes < 3).astype(int)
+    rng = np.random.default_rng(0)
+    found = group_intervals(labels, rng.random(40), codes, 0.5, seed=1, draws=500)["auroc"]
+    assert found is not None
+    assert 0 <= found[0] < found[1] <= 1
+
+
+@pytest.mark.parametrize("frames", [0, 1, 6])
+def test_one_group_says_nothing_about_spread(frames: int) -> None:
+    labels, probabilities = np.arange(frames) % 2, np.linspace(0.1, 0.9, frames)
+    found = group_intervals(labels, probabilities, np.zeros(frames, int), 0.5, seed=1, draws=10)
+    assert found == dict.fromkeys(METRICS)
+
+
+def test_2000_draws_of_1500_frames_are_fast() -> None:
+    labels, probabilities, codes = _sample(1500, 75)
+    start = time.perf_counter()
+    group_intervals(labels, probabilities, codes, 0.5, seed=1, draws=2000)
+    seconds = time.perf_counter() - start
+    print(f"\n2,000 draws of 1,500 frames, all metrics: {seconds:.2f} s")
+    assert seconds < 10
+
+
+def test_coverage_of_a_known_auroc() -> None:
+    """Frames of a group share an effect as strong as their own noise, one for originals and one for fakes.
+
+    Then a fake's and an original's score differ by N(shift, 2 (1 + 1)), whatever their groups, so
+    the AUROC is Phi(shift / 2).
+    """
+    groups, frames, shift, trials = 40, 10, 1.0, 200
+    truth = norm.cdf(shift / math.sqrt(2 * (1 + 1)))
+    codes = np.repeat(np.arange(groups), frames)
+    labels = np.tile(np.arange(frames) % 2, groups)
+    rng = np.random.default_rng(2026)
+    held = {"groups": 0, "frames": 0}
+    for trial in range(trials):
+        effects = rng.normal(size=(groups, 2))
+        probabilities = sigmoid(rng.normal(shift * labels + effects[codes, labels]))
+        for unit, ids in (("groups", codes), ("frames", np.arange(len(codes)))):
+            interval = group_intervals(labels, probabilities, ids, 0.5, seed=trial, draws=400)["auroc"]
+            assert interval is not None
+            held[unit] += interval[0] <= truth <= interval[1]
+    by_group, by_frame = held["groups"] / trials, held["frames"] / trials
+    print(f"\n95% intervals that hold the true AUROC {truth:.3f}: groups {by_group:.1%}, frames {by_frame:.1%}")
+    assert 0.90 <= by_group <= 0.99
+    assert by_frame < by_group - 0.1

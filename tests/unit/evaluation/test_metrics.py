@@ -1,0 +1,265 @@
+"""Metrics against counts made by hand and against other ways to compute them."""
+
+import json
+import math
+import warnings
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.typing import NDArray
+from scipy.optimize import brentq
+
+from deepfake_detection.common.errors import UserError
+from deepfake_detection.evaluation.bootstrap import METRICS
+from deepfake_detection.evaluation.metrics import (
+    category_metrics,
+    class_report,
+    evaluation,
+    frame_metrics,
+    prediction_table,
+    video_table,
+)
+from deepfake_detection.evaluation.probability import sigmoid
+
+EXACT = 1e-9
+LABELS = np.array([0, 0, 0, 1, 1, 1, 1, 0])
+PROBABILITIES = np.array([0.1, 0.6, 0.2, 0.9, 0.4, 0.8, 0.5, 0.5])
+
+
+def test_metrics_by_hand() -> None:
+    found = frame_metrics(LABELS, PROBABILITIES, 0.5)
+    assert found["confusion_matrix"] == {"tn": 2, "fp": 2, "fn": 1, "tp": 3}
+    assert found["accuracy"] == pytest.approx(5 / 8, abs=1e-12)
+    assert found["precision"] == pytest.approx(3 / 5, abs=1e-12)
+    assert found["recall"] == pytest.approx(3 / 4, abs=1e-12)
+    assert found["f1"] == pytest.approx(2 * 3 / 5 * 3 / 4 / (3 / 5 + 3 / 4), abs=1e-12)
+    wins = [(f > r) + 0.5 * (f == r) for f in (0.9, 0.4, 0.8, 0.5) for r in (0.1, 0.6, 0.2, 0.5)]
+    assert found["auroc"] == pytest.approx(sum(wins) / 16, abs=1e-12)
+    likelihood = [p if label else 1 - p for p, label in zip(PROBABILITIES, LABELS, strict=True)]
+    assert found["log_loss"] == pytest.approx(-np.mean(np.log(likelihood)), abs=1e-12)
+
+
+def test_threshold_moves_the_calls_but_not_the_ranking() -> None:
+    strict = frame_metrics(LABELS, PROBABILITIES, 0.85)
+    assert strict["confusion_matrix"] == {"tn": 4, "fp": 0, "fn": 3, "tp": 1}
+    assert strict["auroc"] == frame_metrics(LABELS, PROBABILITIES, 0.5)["auroc"]
+
+
+@pytest.mark.parametrize("label", [0, 1])
+def test_one_class_has_no_auroc_and_no_nan(label: int) -> None:
+    found = frame_metrics(np.full(4, label), np.array([0.1, 0.2, 0.3, 0.4]), 0.5)
+    assert found["auroc"] is None
+    json.dumps(found, allow_nan=False)
+
+
+def test_report_has_a_row_a_class() -> None:
+    report = class_report(LABELS, PROBABILITIES, 0.5)
+    assert report["Deepfake"]["precision"] == pytest.approx(3 / 5)
+    assert report["Original"]["recall"] == pytest.approx(2 / 4)
+    assert report["Deepfake"]["support"] == 4
+
+
+def test_further_metrics_by_hand() -> None:
+    found = frame_metrics(LABELS, PROBABILITIES, 0.5)
+    assert found["balanced_accuracy"] == pytest.approx((3 / 4 + 2 / 4) / 2, abs=EXACT)
+    assert found["mcc"] == pytest.approx((3 * 2 - 2 * 1) / math.sqrt(5 * 4 * 4 * 3), abs=EXACT)
+    # Called one after the other: 0.9 and 0.8 fake, 0.6 original, 0.5 one of each, 0.4 fake.
+    assert found["average_precision"] == pytest.approx((1 + 1 + 3 / 5 + 4 / 6) / 4, abs=EXACT)
+    # From (1/4, 2/4) the curve goes straight to (2/4, 3/4); FPR = 1 - TPR halfway.
+    assert found["eer"] == pytest.approx(3 / 8, abs=EXACT)
+    assert found["tpr_at_fpr_1pct"] == found["tpr_at_fpr_0_1pct"] == 2 / 4
+    squares = [0.01, 0.36, 0.04, 0.01, 0.36, 0.04, 0.25, 0.25]
+    assert found["brier"] == pytest.approx(sum(squares) / 8, abs=EXACT)
+    # Each alone in its bin but the two at 0.5, whose mean and share of fakes agree.
+    assert found["ece"] == pytest.approx((0.1 + 0.6 + 0.2 + 0.1 + 0.6 + 0.2) / 8, abs=EXACT)
+    assert found["undefined"] == {}
+
+
+def _otherwise(labels: NDArray[np.int64], p: NDArray[np.float64], threshold: float) -> dict[str, float]:
+    """The metrics from their definitions, one threshold or pair at a time."""
+    fakes, originals = p[labels == 1], p[labels == 0]
+    cuts = np.unique(p)[::-1]
+    tpr = np.array([0.0] + [float((fakes >= cut).mean()) for cut in cuts])
+    fpr = np.array([0.0] + [float((originals >= cut).mean()) for cut in cuts])
+    precision = np.array([1.0] + [float(labels[p >= cut].mean()) for cut in cuts])
+    places = np.arange(len(tpr))
+
+    def excess(place: float) -> float:
+        return float(np.interp(place, places, fpr) + np.interp(place, places, tpr)) - 1
+
+    right, high = labels == 1, p >= threshold
+    ece = 0.0
+    for low in range(15):
+        inside = (p > low / 15) & (p <= (low + 1) / 15)
+        if inside.any():
+            ece += inside.mean() * abs(p[inside].mean() - right[inside].mean())
+    return {
+        "accuracy": float((right == high).mean()),
+        "precision": float(right[high].mean()),
+        "recall": float(high[right].mean()),
+        "f1": float(2 * (right & high).sum() / (right.sum() + high.sum())),
+        "auroc": float(np.mean([(f > originals) + 0.5 * (f == originals) for f in fakes])),
+        "log_loss": float(-np.mean(np.log(np.where(right, p, 1 - p)))),
+        "average_precision": float(np.sum(np.diff(tpr) * precision[1:])),
+        "eer": float(np.interp(brentq(excess, 0, len(tpr) - 1, xtol=1e-13), places, fpr)),
+        "tpr_at_fpr_1pct": float(max(t for t, f in zip(tpr, fpr, strict=True) if f <= 0.01)),
+        "tpr_at_fpr_0_1pct": float(max(t for t, f in zip(tpr, fpr, strict=True) if f <= 0.001)),
+        "balanced_accuracy": float((high[right].mean() + (~high[~right]).mean()) / 2),
+        "mcc": float(np.corrcoef(right, high)[0, 1]),
+        "brier": float(np.mean((p - right) ** 2)),
+        "ece": float(ece),
+    }
+
+
+@pytest.mark.parametrize("decimals", [2, 12])
+@pytest.mark.parametrize("strength", [0.3, 3.0])
+def test_every_metric_agrees_with_its_definition(decimals: int, strength: float) -> None:
+    rng = np.random.default_rng(7)
+    labels = rng.integers(0, 2, 600)
+    logits = rng.normal(strength * (labels - 0.5), 1)
+    probabilities = np.clip(sigmoid(logits).round(decimals), 0.005, 0.995)  # two decimals make many ties
+    found, other = frame_metrics(labels, probabilities, 0.4), _otherwise(labels, probabilities, 0.4)
+    assert set(other) == set(METRICS)
+    assert {name: found[name] for name in METRICS} == pytest.approx(other, abs=EXACT)
+
+
+@pytest.mark.parametrize(
+    ("labels", "probabilities", "undefined"),
+    [
+        ([0, 0, 0], [0.1, 0.5, 0.9], 7),
+        ([1, 1, 1], [0.1, 0.5, 0.9], 7),
+        ([1], [0.3], 7),
+        ([], [], 14),
+        ([0, 1, 0, 1], [0.5, 0.5, 0.5, 0.5], 0),
+        ([0, 1, 0, 1], [0.0, 0.0, 0.0, 0.0], 0),
+        ([0, 1, 0, 1], [1.0, 1.0, 1.0, 1.0], 0),
+        ([0, 1], [1.0, 0.0], 0),
+        ([0, 1], [0.0, 1.0], 0),
+    ],
+)
+def test_degenerate_samples_have_a_value_or_a_reason(
+    labels: list[int], probabilities: list[float], undefined: int
+) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = frame_metrics(np.array(labels, int), np.array(probabilities, float), 0.5)
+    json.dumps(found, allow_nan=False)
+    missing = {name for name in METRICS if found[name] is None}
+    assert missing == set(found["undefined"])
+    assert len(missing) == undefined
+    assert all(found["undefined"].values())
+
+
+def test_constant_scores_rank_like_a_coin() -> None:
+    found = frame_metrics(np.array([0, 1, 0, 1]), np.full(4, 0.5), 0.5)
+    assert (found["auroc"], found["eer"], found["average_precision"]) == (0.5, 0.5, 0.5)
+    assert (found["mcc"], found["tpr_at_fpr_1pct"]) == (0, 0)
+
+
+def _table() -> pd.DataFrame:
+    """12 identities in pairs (6 groups): originals, Deepfakes, and FaceSwap, which was not trained on."""
+    rng = np.random.default_rng(3)
+    rows = []
+    for person in range(12):
+        own, other = f"{person:03}", f"{person ^ 1:03}"
+        for category, source in (("Original", ""), ("Deepfakes", other), ("FaceSwap", other)):
+            mean = {"Original": -1.0, "Deepfakes": 1.5, "FaceSwap": 0.2}[category] + rng.normal()
+            for logit in rng.normal(mean, 0.5, 5):
+                rows.append((category, own, source, int(category != "Original"), person // 2, logit))
+    return pd.DataFrame(rows, columns=["category", "video_id", "source_id", "label", "group", "logit"])
+
+
+def test_a_video_has_the_mean_logit_of_its_frames() -> None:
+    table = _table()
+    videos = video_table(table.sample(frac=1, random_state=0))
+    assert len(videos) == 36
+    one = videos[(videos["category"] == "Deepfakes") & (videos["video_id"] == "004")].iloc[0]
+    rows = table[(table["category"] == "Deepfakes") & (table["video_id"] == "004")]
+    assert one["logit"] == pytest.approx(rows["logit"].mean(), abs=EXACT)
+    assert (one["source_id"], one["label"], one["group"]) == ("005", 1, 2)
+    assert len(video_table(table.replace({"source_id": {"": np.nan}}))) == 36
+
+
+def test_evaluation_has_every_part_from_the_right_rows() -> None:
+    table = _table()
+    found = evaluation(table, 0.4, 2.0, ["Deepfakes"], seed=1, draws=200, threshold_rule="youden")
+    json.dumps(found, allow_nan=False)
+    seen = table[table["category"] != "FaceSwap"]
+    labels, logits = seen["label"].to_numpy(), seen["logit"].to_numpy()
+
+    def expect(part: dict[str, Any], labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> None:
+        other = _otherwise(labels, probabilities, 0.4)
+        assert {name: part[name] for name in METRICS} == pytest.approx(other, abs=EXACT)
+
+    expect(found, labels, 1 / (1 + np.exp(-logits)))
+    expect(found["calibrated"], labels, 1 / (1 + np.exp(-logits / 2)))
+    means = seen.groupby(["category", "video_id"])[["label", "logit"]].mean()
+    expect(found["video"], means["label"].to_numpy(int), 1 / (1 + np.exp(-means["logit"].to_numpy())))
+    assert (found["threshold"], found["threshold_rule"], found["temperature"]) == (0.4, "youden", 2.0)
+
+    assert {name: part["seen"] for name, part in found["categories"].items()} == {"Deepfakes": True, "FaceSwap": False}
+    swap = found["categories"]["FaceSwap"]
+    rows = table[table["category"] != "Deepfakes"]
+    expect(swap["frame"], rows["label"].to_numpy(), 1 / (1 + np.exp(-rows["logit"].to_numpy())))
+    assert (swap["frames"], swap["videos"]) == (60, 12)
+    assert sum(swap["video"]["confusion_matrix"].values()) == 24
+    for part in (found, found["calibrated"], found["video"], swap):
+        assert set(part["intervals"]) == set(METRICS)
+    low, high = found["intervals"]["auroc"]
+    assert low < found["auroc"] < high
+    assert found == evaluation(table, 0.4, 2.0, ["Deepfakes"], seed=1, draws=200, threshold_rule="youden")
+    assert found["intervals"] != evaluation(table, 0.4, 2.0, ["Deepfakes"], seed=2, draws=200)["intervals"]
+
+
+def test_calibrated_numbers_have_their_own_threshold() -> None:
+    table = _table()
+    found = evaluation(table, 0.9, 2.0, ["Deepfakes"], seed=1, draws=2, calibrated_threshold=0.75)
+    # sigmoid(logit) >= 0.9 where logit >= ln 9, and sigmoid(logit / 2) >= 0.75 where logit >= 2 ln 3: the same.
+    assert found["calibrated"]["confusion_matrix"] == found["confusion_matrix"]
+    assert found["confusion_matrix"] != evaluation(table, 0.75, 2.0, ["Deepfakes"], 1, 2)["confusion_matrix"]
+    assert (found["threshold"], found["calibrated"]["threshold"], found["threshold_rule"]) == (0.9, 0.75, 0.9)
+
+
+@pytest.mark.parametrize("keep", ["Original", "Deepfakes", "one video", "one frame", "nothing"])
+def test_evaluation_of_little_has_reasons_but_no_nan(keep: str) -> None:
+    table = _table()
+    parts = {
+        "one video": table.iloc[:5],
+        "one frame": table.iloc[:1],
+        "nothing": table.iloc[:0],
+    }
+    rows = parts.get(keep, table[table["category"] == keep])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = evaluation(rows, 0.5, 1.0, ["Deepfakes"], seed=1, draws=50)
+    json.dumps(found, allow_nan=False)
+    assert found["auroc"] is None
+    assert "auroc" in found["undefined"]
+    assert found["intervals"]["auroc"] is None
+
+
+def test_no_manipulation_gives_no_category() -> None:
+    table = _table()
+    assert category_metrics(table[table["label"] == 0], 0.5, ["Deepfakes"], 1, 10) == {}
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_logits_that_are_no_numbers_are_refused(bad: float) -> None:
+    table = _table()
+    table.loc[3, "logit"] = bad
+    with pytest.raises(UserError, match="1 of 180 test frames"):
+        evaluation(table, 0.5, 1.0, ["Deepfakes"], seed=1, draws=10)
+
+
+def test_prediction_table_is_what_evaluation_reads() -> None:
+    table = _table()
+    rows = table.drop(columns="logit").assign(path="a.jpg", split="test")
+    found = prediction_table(rows, table["logit"].to_numpy(), temperature=2.0)
+    assert list(found) == [
+        *["path", "category", "video_id", "label", "split", "logit", "probability"],
+        *["source_id", "group", "calibrated"],
+    ]
+    assert found["calibrated"].to_numpy() == pytest.approx(1 / (1 + np.exp(-table["logit"].to_numpy() / 2)), abs=EXACT)
+    assert evaluation(found, 0.5, 1.0, ["Deepfakes"], 1, 10) == evaluation(table, 0.5, 1.0, ["Deepfakes"], 1, 10)

@@ -1,0 +1,147 @@
+"""The robustness table of a tiny model, and its summary by hand."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from numpy.typing import NDArray
+from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
+from torch import Tensor, nn
+
+from deepfake_detection.common.errors import UserError
+from deepfake_detection.evaluation.probability import sigmoid
+from deepfake_detection.evaluation.robustness import CorruptedFrames, evaluate_robustness, robustness_table
+from deepfake_detection.frames.corruptions import CORRUPTIONS
+from deepfake_detection.frames.dataset import FrameDataset, derive_seed
+from deepfake_detection.frames.normalise import STD
+from deepfake_detection.network.logits import predict_logits
+from deepfake_detection.network.model import Network
+from deepfake_detection.sources.drawn.dataset import film
+
+Frames = tuple[NDArray[np.uint8], pd.DataFrame]
+
+
+class Sharpness(nn.Module):
+    """A detector by hand: neighbouring columns of an original differ more."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gain, self.dropout = nn.Parameter(torch.tensor(40.0)), nn.Dropout(0.9)
+
+    def forward(self, frames: Tensor) -> Tensor:
+        logits: Tensor = self.dropout(self.gain * (0.25 - frames.diff(dim=3).abs().mean((1, 2, 3))))
+        return logits[:, None]
+
+
+def detector() -> Network:
+    return Network(Sharpness())
+
+
+@pytest.fixture(scope="module")
+def frames() -> Frames:
+    """Twelve drawn faces of 40 px, every second one smoothed; the first two are not test frames."""
+    faces = np.stack([np.round(film(who, 0, 40, 42).filmed * 255).astype(np.uint8) for who in range(12)])
+    for row in range(1, 12, 2):
+        faces[row] = CORRUPTIONS["gaussian_blur"].apply(faces[row], 0.4 + 0.1 * row, 0)
+    rows = pd.DataFrame({"label": [0, 1] * 6})
+    return faces, rows.iloc[2:]
+
+
+@pytest.fixture(scope="module")
+def result(frames: Frames) -> dict[str, Any]:
+    return evaluate_robustness(detector(), *frames, batch_size=4, threshold=0.4, seed=5, temperature=2.0)
+
+
+def test_every_corruption_is_there_at_five_severities(result: dict[str, Any]) -> None:
+    assert list(result) == ["frames", "clean_auroc", "mean_auroc", "mean_auroc_drop", "corruptions"]
+    assert list(result["corruptions"]) == list(CORRUPTIONS)
+    for name, corruption in result["corruptions"].items():
+        assert corruption["unit"] == CORRUPTIONS[name].unit
+        assert [entry["severity"] for entry in corruption["severities"]] == [1, 2, 3, 4, 5]
+        assert tuple(entry["setting"] for entry in corruption["severities"]) == CORRUPTIONS[name].settings
+        assert {tuple(entry) for entry in corruption["severities"]} == {
+            ("severity", "setting", "auroc", "accuracy", "log_loss")
+        }
+    assert json.loads(json.dumps(result, allow_nan=False))["mean_auroc"] == result["mean_auroc"]
+
+
+def test_numbers_are_those_of_frames_corrupted_by_hand(frames: Frames, result: dict[str, Any]) -> None:
+    pixels, rows = frames
+    aurocs = []
+    for name, corruption in CORRUPTIONS.items():
+        for setting, entry in zip(corruption.settings, result["corruptions"][name]["severities"], strict=True):
+            corrupted = pixels.copy()
+            for row in rows.index:
+                corrupted[row] = corruption.apply(pixels[row], setting, derive_seed(5, row))
+            logits = by_hand(corrupted[rows.index])
+            probabilities = sigmoid(logits / 2)
+            aurocs.append(roc_auc_score(rows["label"], logits))
+            assert entry["auroc"] == pytest.approx(aurocs[-1], abs=1e-9)
+            assert entry["accuracy"] == pytest.approx(accuracy_score(rows["label"], probabilities >= 0.4), abs=1e-9)
+            assert entry["log_loss"] == pytest.approx(log_loss(rows["label"], probabilities), abs=1e-5)
+    assert len(set(aurocs)) > 3, "the detector notices nothing"
+    clean = roc_auc_score(rows["label"], by_hand(pixels[rows.index]))
+    assert result["clean_auroc"] == pytest.approx(clean, abs=1e-9)
+    assert result["mean_auroc"] == pytest.approx(sum(aurocs) / 35, abs=1e-9)
+    assert result["mean_auroc_drop"] == pytest.approx(clean - sum(aurocs) / 35, abs=1e-9)
+    assert result["mean_auroc_drop"] > 0.05
+
+
+def by_hand(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Sharpness's logits, in numpy; normalisation divides each channel by its deviation."""
+    change = np.abs(np.diff(pixels / 255 / np.array(STD), axis=2))
+    return np.asarray(40 * (0.25 - change.mean((1, 2, 3))))
+
+
+def test_clean_frames_get_the_logits_of_predict_logits(frames: Frames, result: dict[str, Any]) -> None:
+    pixels, rows = frames
+    logits = predict_logits(detector(), FrameDataset(pixels, rows), 4)
+    assert result["clean_auroc"] == roc_auc_score(rows["label"], logits)
+
+
+def test_noise_depends_on_seed_and_row_not_on_the_other_rows(frames: Frames) -> None:
+    pixels, rows = frames
+    noise = CORRUPTIONS["gaussian_noise"]
+    every, last = (CorruptedFrames(pixels, part, noise, 0.1, seed=5) for part in (rows, rows.iloc[-1:]))
+    assert torch.equal(every[9][0], last[0][0])
+    assert not torch.equal(last[0][0], CorruptedFrames(pixels, rows.iloc[-1:], noise, 0.1, seed=6)[0][0])
+    flat = np.full_like(pixels, 128)
+    drawn = CorruptedFrames(flat, rows, noise, 0.1, seed=5)
+    assert not torch.equal(drawn[0][0], drawn[1][0])
+
+
+def test_result_does_not_depend_on_workers_or_batches(frames: Frames, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(CORRUPTIONS):
+        if name != "gaussian_noise":  # the one that draws; starting workers for the others takes long
+            monkeypatch.delitem(CORRUPTIONS, name)
+    alone = evaluate_robustness(detector(), *frames, batch_size=3, threshold=0.5, seed=5)
+    shared = evaluate_robustness(detector(), *frames, batch_size=10, threshold=0.5, seed=5, num_workers=2)
+    assert robustness_table(alone).drop(columns="corruption").to_numpy() == pytest.approx(
+        robustness_table(shared).drop(columns="corruption").to_numpy(), abs=1e-6
+    )
+
+
+def test_one_class_has_no_auroc_and_no_nan(frames: Frames) -> None:
+    pixels, rows = frames
+    fakes = rows[rows["label"] == 1]
+    result = evaluate_robustness(detector(), pixels, fakes, batch_size=4, threshold=0.5, seed=5)
+    assert [result[name] for name in ("clean_auroc", "mean_auroc", "mean_auroc_drop")] == [None] * 3
+    assert robustness_table(result)["auroc"].isna().all()
+    assert robustness_table(result)["accuracy"].between(0, 1).all()
+    json.dumps(result, allow_nan=False)
+
+
+def test_no_frames_is_the_users_mistake(frames: Frames) -> None:
+    with pytest.raises(UserError, match=r"data\.categories"):
+        evaluate_robustness(detector(), frames[0], frames[1].iloc[:0], batch_size=4, threshold=0.5, seed=5)
+
+
+def test_table_has_a_row_a_corruption_and_severity(result: dict[str, Any]) -> None:
+    table = robustness_table(result)
+    assert list(table) == ["corruption", "severity", "setting", "auroc", "accuracy", "log_loss"]
+    assert table.groupby("corruption").size().to_dict() == dict.fromkeys(CORRUPTIONS, 5)
+    entry = result["corruptions"]["h264"]["severities"][4]
+    assert table.iloc[-1].to_dict() == {"corruption": "h264"} | entry

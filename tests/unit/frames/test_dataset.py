@@ -1,0 +1,86 @@
+"""What a data set serves depends on seed, epoch and frame alone, and its pixels travel to its workers as a file."""
+
+import pickle
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+from deepfake_detection.frames.augment import augment_frame
+from deepfake_detection.frames.dataset import FrameDataset, frame_loader
+from deepfake_detection.params.train import Augment
+
+AUGMENT = partial(augment_frame, Augment(flip=0.5, rotation=5.0, brightness=0.1, contrast=0.1))
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, pd.DataFrame]:
+    """24 frames of 64 px in a file, 16 of them to serve."""
+    path = tmp_path_factory.mktemp("prepared") / "pixels.npy"
+    np.save(path, np.random.default_rng(0).integers(0, 256, (24, 64, 64, 3), dtype=np.uint8))
+    return path, pd.DataFrame({"label": [0, 1] * 12}).iloc[8:]
+
+
+def batches(dataset: FrameDataset, workers: int = 0) -> list[torch.Tensor]:
+    return [batch for batch, _ in frame_loader(dataset, 4, workers)]
+
+
+def test_augmentation_depends_on_seed_epoch_and_frame_not_on_the_worker(stored: tuple[Path, pd.DataFrame]) -> None:
+    path, rows = stored
+    pixels = np.load(path)
+    first = batches(FrameDataset(pixels, rows, AUGMENT, seed=1, epoch=0))
+    again = batches(FrameDataset(pixels, rows, AUGMENT, seed=1, epoch=0), workers=2)
+    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+    plain = FrameDataset(pixels, rows)[3][0]
+    drawn = [FrameDataset(pixels, rows, AUGMENT, seed, epoch)[3][0] for seed, epoch in ((1, 0), (1, 1), (2, 0))]
+    for index, frame in enumerate(drawn):
+        assert not torch.equal(frame, plain)
+        assert not any(torch.equal(frame, other) for other in drawn[:index])
+
+
+def test_a_mapped_data_set_is_pickled_without_its_pixels(stored: tuple[Path, pd.DataFrame]) -> None:
+    path, rows = stored
+    pixels = np.load(path, mmap_mode="r")
+    frames = FrameDataset(pixels, rows, AUGMENT, seed=1, epoch=2)
+    packed = pickle.dumps(frames)
+    assert len(packed) < 5_000 < pixels.nbytes
+    again = pickle.loads(packed)  # noqa: S301, our own
+    assert isinstance(again.pixels, np.memmap)
+    assert not again.pixels.flags.writeable
+    for item in range(len(frames)):
+        assert torch.equal(frames[item][0], again[item][0])
+    assert isinstance(frames.pixels, np.memmap), "the data set itself is as it was"
+
+
+def test_arrays_in_memory_and_parts_of_a_map_are_pickled_whole(stored: tuple[Path, pd.DataFrame]) -> None:
+    path, rows = stored
+    mapped = np.load(path, mmap_mode="r")
+    for pixels in (np.array(mapped), mapped[:, ::-1], mapped[:, 8:40, 8:40]):
+        again = pickle.loads(pickle.dumps(FrameDataset(pixels, rows)))  # noqa: S301, our own
+        assert np.array_equal(again.pixels, pixels)
+
+
+def test_spawned_workers_serve_the_same_batches(stored: tuple[Path, pd.DataFrame]) -> None:
+    path, rows = stored
+    frames = FrameDataset(np.load(path, mmap_mode="r"), rows, AUGMENT, seed=1)
+    alone = list(frame_loader(frames, 6))
+    spawned = list(DataLoader(frames, 6, num_workers=2, multiprocessing_context="spawn"))
+    assert len(alone) == len(spawned) == 3
+    for (batch, labels), (other, other_labels) in zip(alone, spawned, strict=True):
+        assert torch.equal(batch, other)
+        assert torch.equal(labels, other_labels)
+
+
+def test_augmentation_is_independent_of_torchs_global_generator(stored: tuple[Path, pd.DataFrame]) -> None:
+    path, rows = stored
+    frames = FrameDataset(np.load(path, mmap_mode="r"), rows, AUGMENT, seed=1)
+    torch.manual_seed(0)
+    first, state = frames[3][0], torch.get_rng_state()
+    torch.manual_seed(1)
+    assert torch.equal(first, frames[3][0])
+    torch.manual_seed(0)
+    assert torch.equal(state, torch.get_rng_state())

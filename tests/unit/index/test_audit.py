@@ -1,0 +1,170 @@
+"""What looks the same on two sides of the split is counted, listed and shown."""
+
+import itertools
+import json
+import shutil
+from pathlib import Path
+
+import imagehash
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from deepfake_detection.common.errors import UserError
+from deepfake_detection.index.audit import closest_pairs, contact_sheet, near_duplicates
+from deepfake_detection.index.index import build_index
+from deepfake_detection.index.splits import split_frames
+from deepfake_detection.sources.drawn.dataset import generate
+
+
+@pytest.fixture(scope="module")
+def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The embedded data set of 40 identities."""
+    raw = tmp_path_factory.mktemp("drawn")
+    generate(raw, ["Original", "Deepfakes"], identities=40, frames=2, size=64, seed=1)
+    return raw
+
+
+@pytest.fixture(scope="module")
+def drawn(raw: Path) -> pd.DataFrame:
+    return build_index(raw, ["Original"], ["Deepfakes"], max_rejected=0)[0]
+
+
+@pytest.fixture
+def scenes(tmp_path: Path) -> pd.DataFrame:
+    """Six pictures on the three sides and unused: "b" and "c" are "a" again, made darker or smaller."""
+    rng = np.random.default_rng(0)
+    first, second, third = (
+        Image.fromarray(rng.integers(0, 256, (6, 8, 3), dtype=np.uint8)).resize((320, 240)) for _ in range(3)
+    )
+    pictures = {
+        "real/a.png": (first, "test"),
+        "real/b.png": (first.point([level * 3 // 4 for level in range(256)] * 3), "train"),
+        "real/c.png": (first.resize((200, 150)), "train"),
+        "real/d.png": (second, "train"),
+        "real/e.png": (second, "unused"),
+        "real/f.png": (third, "val"),
+    }
+    for name, (picture, _) in pictures.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        picture.save(tmp_path / name)
+    rows = [(name, split) for name, (_, split) in pictures.items()]
+    return pd.DataFrame(rows, columns=["path", "split"])
+
+
+@pytest.mark.parametrize("max_distance", [0, 2, 4])
+@pytest.mark.parametrize("spread", [0, 1, 3], ids=["equal", "one bit", "three bits"])
+@pytest.mark.parametrize("seed", range(3))
+def test_pairs_are_those_found_one_by_one(seed: int, spread: int, max_distance: int) -> None:
+    rng = np.random.default_rng(seed)
+    size = int(rng.integers(2, 500))
+    alike = rng.integers(0, 2**64, int(rng.integers(1, 60)), dtype=np.uint64)
+    hashes = alike[rng.integers(0, len(alike), size)]
+    for _ in range(spread):
+        hashes ^= np.uint64(1) << rng.integers(0, 64, size, dtype=np.uint64)
+    split = rng.choice(np.array(["train", "train", "val", "test", "unused"], dtype=object), size)
+    expected = sorted(
+        (distance, a, b)
+        for a, b in itertools.combinations(range(size), 2)
+        if split[a] != split[b]
+        and "unused" not in (split[a], split[b])
+        and (distance := (int(hashes[a]) ^ int(hashes[b])).bit_count()) <= max_distance
+    )
+    count, closest = closest_pairs(hashes, split, max_distance)
+    assert count == len(expected)
+    assert [tuple(row) for row in closest.tolist()] == expected[:50]
+
+
+def test_the_same_picture_is_found_across_sides_only(scenes: pd.DataFrame, tmp_path: Path) -> None:
+    report = near_duplicates([scenes.iloc[4:], scenes.iloc[3::-1]], tmp_path)
+    assert report["near_duplicates"] == 2
+    assert (report["hash"], report["max_distance"]) == ("phash 64 bit", 4)
+    assert sorted(pair["paths"] for pair in report["pairs"]) == [
+        ["real/a.png", "real/b.png"],
+        ["real/a.png", "real/c.png"],
+    ]
+    assert [pair["splits"] for pair in report["pairs"]] == [["test", "train"]] * 2
+    assert json.loads(json.dumps(report)) == report
+
+
+def test_distances_are_those_of_imagehash(scenes: pd.DataFrame, tmp_path: Path) -> None:
+    report = near_duplicates([scenes], tmp_path, max_distance=64, workers=1)
+    hashes = {path: imagehash.phash(Image.open(tmp_path / path)) for path in scenes["path"]}
+    assert report["near_duplicates"] == len(report["pairs"]) == 3 * 1 + 3 * 1 + 1
+    for pair in report["pairs"]:
+        first, second = pair["paths"]
+        assert pair["distance"] == hashes[first] - hashes[second]
+    assert report["pairs"] == sorted(report["pairs"], key=lambda pair: (pair["distance"], pair["paths"]))
+    assert report["pairs"][-1]["distance"] > 4
+
+
+def test_random_frames_give_near_duplicates_and_groups_do_not(drawn: pd.DataFrame, raw: Path) -> None:
+    found = {
+        strategy: near_duplicates([drawn.assign(split=split_frames(drawn, strategy, (0.7, 0.15, 0.15), 42))], raw)
+        for strategy in ("frame", "group")
+    }
+    assert found["frame"]["near_duplicates"] > 20
+    assert found["group"]["near_duplicates"] <= found["frame"]["near_duplicates"] / 10
+    assert len(found["frame"]["pairs"]) == min(50, found["frame"]["near_duplicates"])
+
+
+def test_nothing_depends_on_the_number_of_workers(drawn: pd.DataFrame, raw: Path) -> None:
+    rows = drawn.assign(split=split_frames(drawn, "frame", (0.7, 0.15, 0.15), 42))
+    assert near_duplicates([rows], raw, workers=1) == near_duplicates([rows], raw, workers=3)
+
+
+def test_frame_that_is_gone_is_one_line(scenes: pd.DataFrame, tmp_path: Path) -> None:
+    (tmp_path / scenes["path"][1]).unlink()
+    with pytest.raises(UserError, match=r"b\.png: no such file or directory: .*index the frames again"):
+        near_duplicates([scenes], tmp_path)
+
+
+def test_sheet_shows_both_frames_of_each_pair(scenes: pd.DataFrame, tmp_path: Path) -> None:
+    colours = {
+        "real/a.png": (255, 0, 0),
+        "real/b.png": (0, 0, 255),
+        "real/c.png": (0, 255, 0),
+        "real/f.png": (255, 255, 0),
+    }
+    for path, colour in colours.items():
+        Image.new("RGB", (320, 240), colour).save(tmp_path / path)
+    pairs = [
+        {"distance": 0, "paths": ["real/a.png", "real/b.png"], "splits": ["test", "train"]},
+        {"distance": 4, "paths": ["real/c.png", "real/f.png"], "splits": ["train", "val"]},
+    ]
+    sheet = np.asarray(contact_sheet(tmp_path, pairs))
+    left = []
+    for colour in colours.values():
+        rows, columns = np.nonzero((sheet == colour).all(axis=2))
+        assert [int(np.ptp(columns)) + 1, int(np.ptp(rows)) + 1, len(rows)] == [216, 162, 216 * 162]
+        left.append(columns.min())
+    assert left == sorted(left)
+    one = np.asarray(contact_sheet(tmp_path, pairs[:1]))
+    assert one.shape == sheet.shape  # two pairs in a line
+    assert not (one == colours["real/c.png"]).all(axis=2).any()
+
+
+@pytest.mark.parametrize(("count", "lines"), [(1, 1), (3, 2), (12, 6), (50, 6)])
+def test_sheet_grows_by_lines_up_to_twelve_pairs(scenes: pd.DataFrame, tmp_path: Path, count: int, lines: int) -> None:
+    pair = {"distance": 0, "paths": ["real/a.png", "real/f.png"], "splits": ["test", "val"]}
+    heights = [contact_sheet(tmp_path, [pair] * number).height for number in (1, 3, count)]
+    assert heights[2] == heights[0] + (lines - 1) * (heights[1] - heights[0])
+
+
+def test_sheet_without_pairs_says_so(scenes: pd.DataFrame, tmp_path: Path) -> None:
+    sheet = np.asarray(contact_sheet(tmp_path, []))
+    assert len(np.unique(sheet[sheet.shape[0] // 2 :].reshape(-1, 3), axis=0)) > 1
+
+
+def test_long_names_stay_in_their_card(scenes: pd.DataFrame, tmp_path: Path) -> None:
+    name = f"{'Category' * 9}/{'1' * 200}.png"
+    (tmp_path / name).parent.mkdir()
+    shutil.copy(tmp_path / "real/a.png", tmp_path / name)
+    narrow, wide = (
+        np.asarray(contact_sheet(tmp_path, [{"distance": 0, "paths": ["real/f.png", path], "splits": ["val", "test"]}]))
+        for path in ("real/a.png", name)
+    )
+    edge = narrow.shape[1] // 2  # where the second card of the line would begin
+    assert (narrow[60:, edge:] == wide[60:, edge:]).all()
+    assert (narrow[:, :edge] != wide[:, :edge]).any()

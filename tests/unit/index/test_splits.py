@@ -1,0 +1,221 @@
+"""Splits hold identities together, hold their shares, and say what they leak."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from deepfake_detection.common.errors import UserError
+from deepfake_detection.index.splits import identity_groups, split_frames, split_report
+
+SHARES = (0.70, 0.15, 0.15)
+
+
+def make_index(pairs: list[tuple[str, str]], frames: int = 5) -> pd.DataFrame:
+    """FF++-shaped: an original of each identity, both directions of each pair manipulated."""
+    rows = []
+    for a, b in pairs:
+        for who, frame in itertools.product((a, b), range(frames)):
+            rows.append((f"Original/{who}_f{frame}.jpg", "Original", 0, who, "", frame))
+        for (target, source), frame in itertools.product(((a, b), (b, a)), range(frames)):
+            rows.append((f"Deepfakes/{target}_{source}_f{frame}.jpg", "Deepfakes", 1, target, source, frame))
+    columns = ["path", "category", "label", "video_id", "source_id", "frame"]
+    return pd.DataFrame(rows, columns=columns).sort_values("path", ignore_index=True)
+
+
+def pairs(count: int) -> list[tuple[str, str]]:
+    return [(f"{2 * n:03d}", f"{2 * n + 1:03d}") for n in range(count)]
+
+
+def test_groups_join_what_shares_a_person_through_others() -> None:
+    chain = make_index([("000", "001"), ("001", "002"), ("005", "006")])
+    groups = identity_groups(chain).groupby(chain["video_id"]).unique()
+    assert groups["000"].tolist() == groups["001"].tolist() == groups["002"].tolist()
+    assert groups["005"].tolist() == groups["006"].tolist() != groups["000"].tolist()
+
+
+@pytest.mark.parametrize("count", [20, 40, 60, 101])
+@pytest.mark.parametrize("seed", [0, 1, 42])
+def test_group_split_leaks_nothing_and_holds_its_shares(count: int, seed: int) -> None:
+    index = make_index(pairs(count))
+    split = split_frames(index, "group", SHARES, seed)
+    people = pd.concat([index["video_id"], index["source_id"]])
+    sides = pd.concat([split, split])[people != ""].groupby(people[people != ""]).nunique()
+    assert (sides == 1).all()
+    for _, part in split.groupby(index["label"]):
+        for name, share in zip(("train", "val", "test"), SHARES, strict=True):
+            assert abs((part == name).mean() - share) <= 0.02
+    report = split_report(index, split)
+    assert (report["leaked_groups"], report["leaked_videos"], report["groups"]) == (0, 0, count)
+
+
+def test_group_split_balances_groups_of_unequal_size() -> None:
+    chains = [(f"{n:03d}", f"{n + 1:03d}") for n in range(0, 30)]  # one component of 31 people
+    index = make_index(chains + [(f"{n}", f"{n + 1}") for n in range(100, 300, 2)])
+    split = split_frames(index, "group", SHARES, 7)
+    assert split_report(index, split)["leaked_groups"] == 0
+
+
+def test_frame_split_leaks_and_says_how_much() -> None:
+    index = make_index(pairs(40))
+    split = split_frames(index, "frame", SHARES, 42)
+    groups = identity_groups(index)
+    leaked = sum(split[groups == group].nunique() > 1 for group in groups.unique())
+    assert split_report(index, split)["leaked_groups"] == leaked > 30
+    assert split.value_counts().to_dict() == {"train": 560, "val": 120, "test": 120}
+
+
+def test_report_counts_by_hand() -> None:
+    index = make_index(pairs(2), frames=1)
+    split = pd.Series(["train" if "000" in path or "001" in path else "test" for path in index["path"]])
+    report = split_report(index, split)
+    assert report["train"] == {
+        "frames": 4,
+        "videos": 4,
+        "groups": 1,
+        "categories": {
+            "Deepfakes": {"frames": 2, "videos": 2, "groups": 1},
+            "Original": {"frames": 2, "videos": 2, "groups": 1},
+        },
+    }
+    assert report["val"] == report["unused"] == {"frames": 0, "videos": 0, "groups": 0, "categories": {}}
+
+
+def test_the_seed_decides() -> None:
+    index = make_index(pairs(40))
+    first = split_frames(index, "group", SHARES, 1)
+    assert first.equals(split_frames(index, "group", SHARES, 1))
+    assert not first.equals(split_frames(index, "group", SHARES, 2))
+
+
+@pytest.mark.parametrize("strategy", ["group", "frame"])
+def test_too_few_to_divide_is_one_line(strategy: str) -> None:
+    index = make_index(pairs(1), frames=1)
+    with pytest.raises(UserError, match="too few") as caught:
+        split_frames(index, strategy, SHARES, 0)
+    assert "\n" not in str(caught.value)
+
+
+def add_category(index: pd.DataFrame, name: str, people: list[tuple[str, str]], frames: int = 5) -> pd.DataFrame:
+    """The index with a further manipulation of target by source for each pair of people."""
+    rows = [
+        (f"{name}/{target}_{source}_f{frame}.jpg", name, 1, target, source, frame)
+        for (target, source), frame in itertools.product(people, range(frames))
+    ]
+    return pd.concat([index, pd.DataFrame(rows, columns=index.columns)]).sort_values("path", ignore_index=True)
+
+
+def both_directions(couples: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    return [pair for a, b in couples for pair in ((a, b), (b, a))]
+
+
+def lists_of(couples: list[tuple[str, str]]) -> dict[str, str]:
+    """Official lists that give the couples in turn to train, train, val and test."""
+    sides = itertools.cycle(["train", "train", "val", "test"])
+    return {who: side for couple, side in zip(couples, sides, strict=False) for who in couple}
+
+
+SEEN = ["Original", "Deepfakes"]
+
+
+@pytest.mark.parametrize("strategy", ["group", "frame", "official"])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_unseen_categories_never_move_what_is_trained_on(strategy: str, seed: int) -> None:
+    couples = pairs(40)
+    seen = make_index(couples)
+    unseen = both_directions(couples[1::2])  # of train and test
+    if strategy != "official":
+        unseen.append(("000", "005"))  # of two groups, which must not become one
+    index = add_category(seen, "A_NeuralTextures", unseen)
+    split = split_frames(index, strategy, SHARES, seed, SEEN, lists_of(couples))
+    alone = split_frames(seen, strategy, SHARES, seed, official=lists_of(couples))
+    trained = index["category"].isin(SEEN)
+    assert split[trained].tolist() == alone.tolist()
+    assert set(split[trained]) == {"train", "val", "test"}
+    assert set(split[~trained]) == {"test", "unused"}
+
+
+@pytest.mark.parametrize("strategy", ["group", "official"])
+@pytest.mark.parametrize("seed", range(4))
+def test_unseen_categories_follow_their_people(strategy: str, seed: int) -> None:
+    """Groups of random sizes: each person is chained to the next one or not."""
+    rng = np.random.default_rng(seed)
+    couples = [(f"{n:03d}", f"{n + 1:03d}") for n in range(150) if n % 9 and rng.random() < 0.5]
+    seen = make_index(couples, frames=2)
+    groups = identity_groups(seen)
+    sides = {who: ["train", "val", "test"][number % 3] for who, number in zip(seen["video_id"], groups, strict=True)}
+    index = add_category(seen, "FaceShifter", both_directions(couples), frames=2)
+    split = split_frames(index, strategy, (0.6, 0.2, 0.2), seed, SEEN, sides)
+    trained = index["category"].isin(SEEN)
+    side_of = dict(zip(index.loc[trained, "video_id"], split[trained], strict=True))
+    for video, side in zip(index.loc[~trained, "video_id"], split[~trained], strict=True):
+        assert side == ("test" if side_of[video] == "test" else "unused")
+    report = split_report(index, split)
+    assert (report["leaked_groups"], report["leaked_videos"]) == (0, 0)
+    assert report["unused"]["frames"] == (split == "unused").sum() > 0
+    assert report["test"]["categories"]["FaceShifter"] == report["test"]["categories"]["Deepfakes"]
+
+
+def test_unseen_frame_of_people_on_two_sides_or_unknown_is_unused() -> None:
+    seen = make_index(pairs(20))
+    side_of = dict(zip(seen["video_id"], split_frames(seen, "group", SHARES, 0), strict=True))
+    train, test = ([who for who, side in side_of.items() if side == name] for name in ("train", "test"))
+    people = [(test[0], train[0]), (train[0], test[0]), (test[0], "900"), ("900", "901"), (test[0], test[-1])]
+    index = add_category(seen, "FaceShifter", people, frames=1)
+    split = split_frames(index, "group", SHARES, 0, SEEN)
+    rows = index["category"] == "FaceShifter"
+    couples = zip(index.loc[rows, "video_id"], index.loc[rows, "source_id"], strict=True)
+    found = dict(zip(couples, split[rows], strict=True))
+    assert found == dict(zip(people, ["unused"] * 4 + ["test"], strict=True))
+    assert split_report(index, split)["leaked_groups"] == 0
+
+
+def test_unseen_frame_under_frame_follows_the_original_of_its_number() -> None:
+    index = add_category(make_index(pairs(20)), "FaceShifter", both_directions(pairs(20)))
+    split = split_frames(index, "frame", SHARES, 0, SEEN)
+    side_of = dict(zip(index["path"], split, strict=True))
+    rows = index["category"] == "FaceShifter"
+    for video, frame, side in zip(index.loc[rows, "video_id"], index.loc[rows, "frame"], split[rows], strict=True):
+        original = side_of[f"Original/{video}_f{frame}.jpg"]
+        assert side == ("test" if original == "test" else "unused")
+    # every unseen test frame has its original there, and the other way round
+    report = split_report(index, split)["test"]["categories"]
+    assert report["FaceShifter"]["frames"] == report["Original"]["frames"] == 30
+
+
+def test_official_split_is_that_of_the_lists() -> None:
+    couples = pairs(10)
+    index = make_index(couples)
+    lists = lists_of(couples)
+    split = split_frames(index, "official", SHARES, 0, official=lists | {"999": "val"})
+    assert split.tolist() == [lists[who] for who in index["video_id"]]
+    report = split_report(index, split)
+    assert (report["leaked_groups"], report["leaked_videos"]) == (0, 0)
+    assert [report[name]["groups"] for name in ("train", "val", "test")] == [6, 2, 2]
+
+
+@pytest.mark.parametrize("empty", ["train", "val", "test"])
+def test_official_side_without_a_class_is_an_error(empty: str) -> None:
+    index = make_index(pairs(6))
+    lists = lists_of(pairs(6))
+    gone = (index["video_id"].map(lists) == empty) & (index["category"] == "Deepfakes")
+    message = f"official lists leave {empty} without a frame labelled 1: "
+    with pytest.raises(UserError, match=message):
+        split_frames(index[~gone], "official", SHARES, 0, official=lists)
+    index.loc[gone, "category"] = "FaceShifter"
+    with pytest.raises(UserError, match=message):
+        split_frames(index, "official", SHARES, 0, SEEN, lists)
+
+
+@pytest.mark.parametrize("change", [{"001": "val"}, {"000": "", "001": ""}])
+def test_lists_that_do_not_fit_the_index_are_an_error(change: dict[str, str]) -> None:
+    lists = {who: side for who, side in (lists_of(pairs(6)) | change).items() if side}
+    with pytest.raises(UserError, match=r"the official lists give Deepfakes/000_001 no side or two"):
+        split_frames(make_index(pairs(6)), "official", SHARES, 0, official=lists)
+
+
+@pytest.mark.parametrize("strategy", ["group", "frame", "official"])
+def test_nothing_to_train_on_is_an_error(strategy: str) -> None:
+    with pytest.raises(UserError, match="no frame labelled 1 in the categories trained on"):
+        split_frames(make_index(pairs(20)), strategy, SHARES, 0, ["Original"], lists_of(pairs(20)))

@@ -1,0 +1,285 @@
+import io
+import resource
+import struct
+import time
+import warnings
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from deepfake_detection.media.images import MAX_BYTES, MAX_PIXELS, MAX_SCANNED_PIXELS, UnreadableImageError, read_rgb
+from tests.support.permissions import open_folder, unprivileged
+
+NOISE = np.random.default_rng(0).integers(0, 256, (24, 40, 3), dtype=np.uint8)
+
+
+def encode(image: Image.Image, kind: str, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def exif(orientation: int) -> bytes:
+    tags = Image.Exif()
+    tags[0x0112] = orientation
+    return tags.tobytes()
+
+
+def png_header(width: int, height: int) -> bytes:
+    chunk = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    start = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    return start + struct.pack(">I", 10) + b"IDAT"
+
+
+def read(path: Path, image: Image.Image, kind: str = "PNG", **options: Any) -> NDArray[np.uint8]:
+    path.write_bytes(encode(image, kind, **options))
+    pixels = read_rgb(path)
+    assert pixels.dtype == np.uint8
+    return pixels
+
+
+@pytest.mark.parametrize(("kind", "options"), [("PNG", {}), ("BMP", {}), ("WEBP", {"lossless": True})])
+def test_rgb_comes_out_as_stored(tmp_path: Path, kind: str, options: dict[str, bool]) -> None:
+    pixels = read(tmp_path / "a.jpg", Image.fromarray(NOISE), kind, **options)
+    np.testing.assert_array_equal(pixels, NOISE)
+    assert pixels.flags.writeable
+
+
+def test_jpeg_comes_out_as_pillow_decodes_it(tmp_path: Path) -> None:
+    pixels = read(tmp_path / "a.jpg", Image.fromarray(NOISE), "JPEG", quality=90)
+    np.testing.assert_array_equal(pixels, np.asarray(Image.open(tmp_path / "a.jpg")))
+
+
+UPRIGHT = {
+    1: NOISE,
+    2: NOISE[:, ::-1],
+    3: NOISE[::-1, ::-1],
+    4: NOISE[::-1],
+    5: NOISE.swapaxes(0, 1),
+    6: np.rot90(NOISE, -1),
+    7: NOISE[::-1, ::-1].swapaxes(0, 1),
+    8: np.rot90(NOISE),
+    9: NOISE,  # not an orientation
+}
+
+
+@pytest.mark.parametrize("orientation", UPRIGHT)
+def test_exif_orientation_is_applied(tmp_path: Path, orientation: int) -> None:
+    pixels = read(tmp_path / "a.png", Image.fromarray(NOISE), exif=exif(orientation))
+    np.testing.assert_array_equal(pixels, UPRIGHT[orientation])
+
+
+def test_camera_jpeg_on_its_side_is_turned_upright(tmp_path: Path) -> None:
+    stored = np.zeros((32, 48, 3), dtype=np.uint8)
+    stored[:16, :16] = (255, 0, 0)  # top left as stored is top right when upright
+    pixels = read(tmp_path / "a.jpg", Image.fromarray(stored), "JPEG", quality=95, exif=exif(6))
+    assert pixels.shape == (48, 32, 3)
+    np.testing.assert_allclose(pixels[4:12, 20:28], np.broadcast_to((255, 0, 0), (8, 8, 3)), atol=8)
+    assert pixels[20:].max() < 8
+    assert pixels[:, :12].max() < 8
+
+
+def test_malformed_exif_leaves_the_pixels_as_stored(tmp_path: Path) -> None:
+    pixels = read(tmp_path / "a.png", Image.fromarray(NOISE), exif=b"Exif\0\0broken")
+    np.testing.assert_array_equal(pixels, NOISE)
+
+
+def test_greyscale_becomes_three_equal_channels(tmp_path: Path) -> None:
+    grey = NOISE[..., 0]
+    pixels = read(tmp_path / "a.png", Image.fromarray(grey))
+    np.testing.assert_array_equal(pixels, np.dstack([grey] * 3))
+
+
+def test_one_bit_becomes_black_and_white(tmp_path: Path) -> None:
+    bits = NOISE[..., 0] > 127
+    pixels = read(tmp_path / "a.png", Image.fromarray(bits))
+    np.testing.assert_array_equal(pixels, np.dstack([bits] * 3) * np.uint8(255))
+
+
+@pytest.mark.parametrize("channels", [2, 4])
+def test_alpha_is_dropped_not_blended(tmp_path: Path, channels: int) -> None:
+    stored = np.random.default_rng(1).integers(0, 256, (24, 40, channels), dtype=np.uint8)
+    pixels = read(tmp_path / "a.png", Image.fromarray(stored))
+    np.testing.assert_array_equal(pixels, np.broadcast_to(stored[..., :-1], (24, 40, 3)))
+
+
+@pytest.mark.parametrize("transparency", [None, 3, bytes(range(0, 256, 2))])
+def test_palette_is_looked_up(tmp_path: Path, transparency: int | bytes | None) -> None:
+    palette = np.random.default_rng(2).integers(0, 256, (256, 3), dtype=np.uint8)
+    image = Image.fromarray(NOISE[..., 0])
+    image.putpalette(palette.tobytes())
+    options: dict[str, Any] = {} if transparency is None else {"transparency": transparency}
+    with warnings.catch_warnings(action="error"):
+        pixels = read(tmp_path / "a.png", image, **options)
+    np.testing.assert_array_equal(pixels, palette[NOISE[..., 0]])
+
+
+@pytest.mark.parametrize(
+    ("ink", "colour"),
+    [((255, 0, 0, 0), (0, 255, 255)), ((0, 255, 255, 0), (255, 0, 0)), ((0, 0, 0, 255), (0, 0, 0))],
+)
+def test_cmyk_jpeg_becomes_rgb(tmp_path: Path, ink: tuple[int, ...], colour: tuple[int, ...]) -> None:
+    pixels = read(tmp_path / "a.jpg", Image.new("CMYK", (40, 24), ink), "JPEG")
+    assert pixels.shape == (24, 40, 3)
+    np.testing.assert_allclose(pixels, np.broadcast_to(colour, (24, 40, 3)), atol=4)
+
+
+def test_16_bit_grey_is_scaled_not_clipped(tmp_path: Path) -> None:
+    stored = np.linspace(0, 65535, 24 * 40).astype(np.uint16).reshape(24, 40)
+    pixels = read(tmp_path / "a.png", Image.fromarray(stored))
+    np.testing.assert_allclose(pixels, np.dstack([stored] * 3) / 257, atol=1)
+    assert (pixels.min(), pixels.max(), len(np.unique(pixels))) == (0, 255, 256)
+
+
+def test_16_bit_grey_is_turned_upright(tmp_path: Path) -> None:
+    pixels = read(tmp_path / "a.png", Image.fromarray(NOISE[..., 0].astype(np.uint16) * 257), exif=exif(6))
+    np.testing.assert_array_equal(pixels[..., 0], np.rot90(NOISE[..., 0], -1))
+
+
+JPEG = encode(Image.fromarray(NOISE), "JPEG")
+PNG = encode(Image.fromarray(NOISE), "PNG")
+WEBP = encode(Image.fromarray(NOISE), "WEBP")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "empty file"),
+        (b"this is not a picture\n" * 50, "not an image in a known format"),
+        (encode(Image.fromarray(NOISE), "GIF"), "not an image in a known format"),
+        (JPEG[: len(JPEG) // 2], "truncated"),
+        (JPEG[:-2], "truncated"),
+        (JPEG[:100], "truncated"),
+        (PNG[: len(PNG) // 2], "truncated"),
+        (encode(Image.fromarray(NOISE), "BMP")[:-9], "truncated"),
+        (WEBP[: len(WEBP) // 2], "damaged"),  # libwebp does not say what is wrong
+        (PNG[:200] + bytes(500) + PNG[700:], "damaged"),
+        (png_header(8193, 8192), "too many pixels"),
+        (png_header(10_000, 10_000), "too many pixels"),  # Pillow would warn
+        (png_header(60_000, 60_000), "too many pixels"),  # Pillow would raise
+    ],
+)
+def test_bad_content_is_named(tmp_path: Path, content: bytes, reason: str) -> None:
+    path = tmp_path / "a.jpg"
+    path.write_bytes(content)
+    with warnings.catch_warnings(action="error"), pytest.raises(UnreadableImageError) as caught:
+        read_rgb(path)
+    assert str(caught.value) == reason
+
+
+def test_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableImageError, match=r"^no such file or directory$"):
+        read_rgb(tmp_path / "a.jpg")
+
+
+def test_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableImageError, match=r"^is a directory$"):
+        read_rgb(tmp_path)
+
+
+def test_unreadable_file_is_named() -> None:
+    with open_folder() as folder:
+        path = folder / "a.jpg"
+        path.write_bytes(JPEG)
+        path.chmod(0)
+        with unprivileged(), pytest.raises(UnreadableImageError, match=r"^permission denied$"):
+            read_rgb(path)
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def one_bit_png(side: int) -> bytes:
+    """A whole black square, row by row."""
+    deflate = zlib.compressobj(1)
+    rows = [deflate.compress(bytes(1 + side // 8)) for _ in range(side)]
+    header = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
+    parts = [(b"IHDR", header), (b"IDAT", b"".join(rows) + deflate.flush()), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(kind, data) for kind, data in parts)
+
+
+def segment(marker: int, data: bytes) -> bytes:
+    return bytes([0xFF, marker]) + struct.pack(">H", len(data) + 2) + data
+
+
+def many_scans_jpeg(side: int, scans: int) -> bytes:
+    """A grey square of ``side`` pixels in a few kB, whose coefficients are refined ``scans`` times, by nothing."""
+    blocks = (side // 8) ** 2
+    runs = "".join("0" + "1" * 13 + "0" for _ in range(-(-blocks // 32_766)))  # each ends as many blocks
+    bits = runs + "1" * (-len(runs) % 8)
+    nothing = bytes(int(bits[i : i + 8], 2) for i in range(0, len(bits), 8)).replace(b"\xff", b"\xff\0")
+    tables = segment(0xDB, bytes([0] + [1] * 64))
+    tables += segment(0xC4, bytes([0x00, 1] + [0] * 15 + [0])) + segment(0xC4, bytes([0x10, 1] + [0] * 15 + [0xE0]))
+    frame = segment(0xC2, struct.pack(">BHHB", 8, side, side, 1) + bytes([1, 0x11, 0]))
+    dc = segment(0xDA, bytes([1, 1, 0, 0, 0, 0])) + bytes(blocks // 8)
+    first, refined = (segment(0xDA, bytes([1, 1, 0, 1, 63, bit])) + nothing for bit in (1, 0x10))
+    return b"\xff\xd8" + tables + frame + dc + first + refined * scans + b"\xff\xd9"
+
+
+def refused(path: Path, content: bytes) -> tuple[str, float]:
+    """Why, and after how many seconds."""
+    path.write_bytes(content)
+    start = time.process_time()
+    with pytest.raises(UnreadableImageError) as caught:
+        read_rgb(path)
+    return str(caught.value), time.process_time() - start
+
+
+def test_a_huge_picture_is_refused_before_it_takes_time_or_memory(tmp_path: Path) -> None:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    content = one_bit_png(50_000)
+    assert len(content) < 2**20 * 2
+    reason, seconds = refused(tmp_path / "a.png", content)
+    assert reason == "too many pixels"
+    assert seconds < 0.5
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**17  # KiB; the picture has 2.5 GB
+
+
+def test_a_jpeg_of_very_many_scans_is_refused(tmp_path: Path) -> None:
+    path, side = tmp_path / "a.jpg", 1024
+    within = MAX_SCANNED_PIXELS // side**2
+    path.write_bytes(many_scans_jpeg(side, within - 2))
+    start = time.process_time()
+    assert read_rgb(path).shape == (side, side, 3)
+    assert time.process_time() - start < 10  # 0.9 s on two busy cores
+    content = many_scans_jpeg(side, 100 * within)  # would take minutes
+    assert len(content) < 3 * 2**20
+    reason, seconds = refused(path, content)
+    assert reason == "too much work to decode"
+    assert seconds < 0.5
+
+
+def test_a_camera_jpeg_in_scans_is_within_bounds() -> None:
+    picture = io.BytesIO(encode(Image.fromarray(NOISE), "JPEG", progressive=True))
+    scans = picture.getvalue().count(b"\xff\xda")
+    assert 5 < scans <= MAX_SCANNED_PIXELS // MAX_PIXELS
+
+
+def test_a_file_of_very_many_pieces_is_refused(tmp_path: Path) -> None:
+    content = JPEG[:2] + segment(0xFE, b"") * 600_000 + JPEG[2:]
+    reason, seconds = refused(tmp_path / "a.jpg", content)
+    assert reason == "too much work to decode"
+    assert seconds < 10  # 1 s on two busy cores
+
+
+def test_a_file_of_very_many_bytes_is_refused_unread(tmp_path: Path) -> None:
+    path = tmp_path / "a.bmp"
+    with path.open("wb") as file:
+        file.truncate(MAX_BYTES + 1)
+    with pytest.raises(UnreadableImageError, match=r"^too many bytes$"):
+        read_rgb(path)
+
+
+@pytest.mark.parametrize(("kind", "options"), [("PNG", {}), ("WEBP", {"lossless": True})])
+def test_of_an_animation_the_first_picture_is_read(tmp_path: Path, kind: str, options: dict[str, Any]) -> None:
+    later = [Image.new("RGB", (40, 24), (number, 0, 0)) for number in range(200)]
+    pixels = read(tmp_path / "a.png", Image.fromarray(NOISE), kind, save_all=True, append_images=later, **options)
+    with Image.open(tmp_path / "a.png") as animation:
+        assert getattr(animation, "n_frames", 1) == 201
+    np.testing.assert_array_equal(pixels, NOISE)

@@ -1,0 +1,233 @@
+"""The network, its initialisation and what it loads."""
+
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torchvision.models import efficientnet_b0
+from torchvision.models.efficientnet import MBConv
+
+from deepfake_detection.common.errors import UserError
+from deepfake_detection.network.checkpoint import load_checkpoint, save_checkpoint
+from deepfake_detection.network.model import Network, build_model, load_weights
+from deepfake_detection.network.sidecar import read_sidecar
+from tests.support.checkpoints import sidecar
+from tests.support.disks import file_size_limit
+
+
+def test_b7_has_as_many_parameters_as_its_paper_less_999_classes() -> None:
+    model = build_model("efficientnet_b7", dropout=0.5)
+    head = model.get_submodule("efficientnet.classifier")
+    assert sum(p.numel() for p in model.parameters()) == 63_789_521
+    assert all(p.requires_grad for p in model.parameters())
+    assert [module.p for module in head.modules() if isinstance(module, nn.Dropout)] == [0.5]
+    bound = 1 / 2560**0.5
+    assert model.get_parameter("efficientnet.classifier.1.weight").abs().max() <= bound
+
+
+def test_from_scratch_residual_blocks_start_as_the_identity() -> None:
+    model = build_model("efficientnet_b0", dropout=0.2).train()
+    block = next(m for m in model.modules() if isinstance(m, MBConv) and m.use_res_connect)
+    frames = torch.randn(2, block.block[0][0].in_channels, 8, 8)
+    assert torch.equal(block(frames), frames)
+    assert {m.momentum for m in model.modules() if isinstance(m, nn.BatchNorm2d)} == {0.1}
+
+
+def test_imagenet_backbone_is_taken_and_its_head_is_not(tmp_path: Path) -> None:
+    imagenet = efficientnet_b0(weights=None).state_dict()
+    torch.save(imagenet, tmp_path / "imagenet.pth")
+    state = build_model("efficientnet_b0", 0.2, tmp_path / "imagenet.pth").efficientnet.state_dict()
+    assert state["classifier.1.weight"].shape == (1, 1280)
+    assert all(torch.equal(state[name], imagenet[name]) for name in state if not name.startswith("classifier"))
+
+
+def test_checkpoint_round_trip(tmp_path: Path) -> None:
+    model = build_model("efficientnet_b0", 0.2)
+    path = tmp_path / "best_model_efficientnet_b0.pth"
+    categories = {"real": ["Original"], "fake": ["X"]}
+    written = sidecar(input_size=[96, 96], categories=categories, crop="face", margin=0.25)
+    save_checkpoint(path, model, written)
+    state, own = torch.load(path, weights_only=True), model.efficientnet.state_dict()
+    assert state.keys() == own.keys()  # torchvision's names, which other programs know
+    assert all(torch.equal(state[name], value) for name, value in own.items())
+    loaded, found = load_checkpoint(path)
+    frames = torch.randint(0, 256, (2, 64, 64, 3), dtype=torch.uint8)
+    assert torch.equal(loaded(frames), model.eval()(frames))
+    assert found == written
+    assert found.parameters == sum(p.numel() for p in model.parameters())
+    assert (found.arch, found.input_size, found.size) == ("efficientnet_b0", [96, 96], 96)
+    assert found.mean == [0.485, 0.456, 0.406]
+    assert found.categories.model_dump() == categories
+    assert (found.crop, found.margin) == ("face", 0.25)
+    assert found.resize == "a square around the face, squeezed to the input size, antialiased bilinear"
+    assert sidecar().resize == "squeezed to the input size, antialiased bilinear"
+
+
+def test_a_sidecar_of_an_earlier_version_is_read(tmp_path: Path) -> None:
+    earlier = sidecar().model_dump() | {"best_epoch": 3, "threshold_rule": 0.5}
+    (tmp_path / "x.json").write_text(json.dumps(earlier))
+    assert read_sidecar(tmp_path / "x.json") == sidecar()
+
+
+class Bomb:
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return Path.touch, (self.mark,)  # type: ignore[return-value]
+
+
+def test_a_pickle_bomb_is_refused_and_does_not_go_off(tmp_path: Path) -> None:
+    mark = tmp_path / "went off"
+    with (tmp_path / "bomb.pth").open("wb") as file:
+        pickle.dump(Bomb(mark), file)
+    torch.save({"features": Bomb(mark)}, tmp_path / "bomb2.pth")
+    for name in ("bomb.pth", "bomb2.pth"):
+        with pytest.raises(UserError, match="not a checkpoint of tensors alone"):
+            build_model("efficientnet_b0", 0.2, tmp_path / name)
+    assert not mark.exists()
+
+
+def test_what_is_no_checkpoint_of_this_network_is_one_line(tmp_path: Path) -> None:
+    torch.save(build_model("efficientnet_b1", 0.2).state_dict(), tmp_path / "b1.pth")
+    torch.save([1, 2], tmp_path / "list.pth")
+    (tmp_path / "text.pth").write_text("hello")
+    (tmp_path / "empty.pth").write_text("")
+    for name in ("b1", "list", "text", "empty", "missing"):
+        with pytest.raises(UserError, match=rf"{name}\.pth") as caught:
+            build_model("efficientnet_b0", 0.2, tmp_path / f"{name}.pth")
+        assert "\n" not in str(caught.value)
+
+
+def test_checkpoint_without_its_sidecar_says_so(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"best\.json: not there"):
+        load_checkpoint(tmp_path / "best.pth")
+
+
+HEAD = "classifier.1.weight"
+
+
+def tiny() -> nn.Module:
+    """Weights of the head's names, without a network to build."""
+    return nn.ModuleDict({"classifier": nn.Sequential(nn.Dropout(), nn.Linear(8, 1))})
+
+
+def holding(tensor: Tensor) -> Network:
+    """A network to save that is one tensor and nothing else."""
+    module = nn.Module()
+    module.register_buffer("a", tensor)
+    return Network(module)
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint of some tensors, and a sidecar; not to be changed."""
+    path = tmp_path_factory.mktemp("models") / "best_model_efficientnet_b0.pth"
+    save_checkpoint(path, holding(torch.zeros(100_000)), sidecar())
+    return path
+
+
+def test_safetensors_are_read(tmp_path: Path) -> None:
+    model, path = tiny(), tmp_path / "mine.safetensors"
+    state = {name: torch.rand(value.shape) for name, value in model.state_dict().items()}
+    save_file(state, path)
+    load_weights(model, path)
+    assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
+    path.write_bytes(b"\xff" * 100)
+    with pytest.raises(UserError, match="not a checkpoint of tensors alone"):
+        load_weights(model, path)
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (torch.full((1, 8), torch.nan), f"{HEAD} holds NaN or infinite"),
+        (torch.full((1, 8), torch.inf), f"{HEAD} holds NaN or infinite"),
+        (torch.zeros(1, 8).to_sparse(), f"{HEAD} is not a plain tensor"),
+        (torch.zeros(1, 8, device="meta"), f"{HEAD} is not a plain tensor"),
+        (torch.zeros(1, 8, dtype=torch.complex64), f"{HEAD} is not a plain tensor"),
+        (torch.zeros(1, 9), "not a checkpoint of this architecture"),
+        ("text", "not a plain state_dict"),
+    ],
+)
+def test_weights_that_no_training_gives_are_refused(tmp_path: Path, value: Any, reason: str) -> None:
+    torch.save(tiny().state_dict() | {HEAD: value}, tmp_path / "mine.pth")
+    with pytest.raises(UserError, match=reason) as caught:
+        load_weights(tiny(), tmp_path / "mine.pth")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_head_without_dimensions_is_left_out_as_that_of_imagenet(tmp_path: Path) -> None:
+    torch.save(tiny().state_dict() | {HEAD: torch.tensor(1.0)}, tmp_path / "mine.pth")
+    model = tiny()
+    own = model.state_dict()[HEAD].clone()
+    load_weights(model, tmp_path / "mine.pth")
+    assert torch.equal(model.state_dict()[HEAD], own)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"arch": "resnet50"},
+        {"arch": "efficientnet_b0\n"},
+        {"arch": ["efficientnet_b0"]},
+        {"temperature": 0},
+        {"temperature": -1.0},
+        {"temperature": float("nan")},
+        {"temperature": float("inf")},
+        {"temperature": 10**400},
+        {"temperature": "1"},
+        {"threshold": 1.5},
+        {"thresholds": {"a\nb\x1b[2J": 2.0}},
+        {"thresholds": [0.5]},
+        {"input_size": [96]},
+        {"input_size": [96, -1]},
+        {"categories": {"real": ["<script>"], "fake": ["X"]}},
+        {"categories": {"real": [], "fake": ["X"]}},
+        {"std": [0.2, 0.2, 0.0]},
+    ],
+)
+def test_a_hostile_sidecar_is_one_line_that_names_the_key(tmp_path: Path, saved: Path, change: dict[str, Any]) -> None:
+    written = json.loads(saved.with_suffix(".json").read_text())
+    (tmp_path / "x.json").write_text(json.dumps(written | change))
+    with pytest.raises(UserError, match=rf"x\.json: not the sidecar of a checkpoint \({next(iter(change))}") as caught:
+        load_checkpoint(tmp_path / "x.pth")
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b"\xff", b"[" * 100_000, b'{"arch": ' + b"1" * 10_000 + b"}"])
+def test_what_is_no_sidecar_is_one_line(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "x.json").write_bytes(content)
+    with pytest.raises(UserError, match="not the sidecar of a checkpoint") as caught:
+        load_checkpoint(tmp_path / "x.pth")
+    assert "\n" not in str(caught.value)
+
+
+def test_damaged_checkpoints_are_one_line(tmp_path: Path, saved: Path) -> None:
+    content = saved.read_bytes()
+    for end in (1, 100, len(content) // 2, len(content) - 1):
+        (tmp_path / "x.pth").write_bytes(content[:end])
+        with pytest.raises(UserError, match="not a checkpoint of tensors alone"):
+            load_weights(tiny(), tmp_path / "x.pth")
+
+
+def test_a_full_disk_leaves_the_earlier_checkpoint_and_sidecar(saved: Path) -> None:
+    before = {path.name: path.read_bytes() for path in saved.parent.iterdir()}
+    assert len(before) == 2
+    for limit in (1000, len(before[saved.name]) - 1):
+        with (
+            file_size_limit(limit),
+            pytest.raises(OSError, match=r"File too large: '.*best_model_efficientnet_b0\.pth"),
+        ):
+            save_checkpoint(saved, holding(torch.ones(100_000)), sidecar(input_size=[64, 64]))
+        assert {path.name: path.read_bytes() for path in saved.parent.iterdir()} == before
+
+
+def test_the_same_weights_are_the_same_bytes_under_any_name(tmp_path: Path, saved: Path) -> None:
+    save_checkpoint(tmp_path / "x.pth", holding(torch.zeros(100_000)), sidecar())
+    assert (tmp_path / "x.pth").read_bytes() == saved.read_bytes()

@@ -1,0 +1,345 @@
+"""The report on made-up results: what is on the page, that it needs nothing else, and how it lies on a phone."""
+
+import json
+import math
+import re
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from deepfake_detection.params.data import Categories
+from deepfake_detection.reporting.report import (
+    PLOTS,
+    ROBUSTNESS_PLOTS,
+    build_context,
+    markdown_text,
+    number,
+    render_card,
+    render_html,
+)
+from tests.support.browser import CHROMIUM, QUIET
+from tests.support.checkpoints import sidecar
+
+HOSTILE = "<script>alert(1)</script>"
+SECTIONS = ["summary", "model", "data", "split", "metrics", "categories", "robustness", "errors", "limits"]
+VOID = {"meta", "img", "br"}
+
+
+def flat(auroc: float | None) -> dict[str, Any]:
+    """One block of flat keys."""
+    names: tuple[str, ...] = (
+        "accuracy",
+        "precision",
+        "recall",
+        "f1",
+        "log_loss",
+        "average_precision",
+        "eer",
+        "tpr_at_fpr_1pct",
+    )
+    names += ("tpr_at_fpr_0_1pct", "balanced_accuracy", "mcc", "brier", "ece")
+    block: dict[str, Any] = {name: round(0.9 - 0.05 * place, 4) for place, name in enumerate(names)}
+    intervals = {name: [block[name] - 0.021, block[name] + 0.013] for name in names}
+    if auroc is not None:
+        intervals["auroc"] = [auroc - 0.011, auroc + 0.006]
+    block |= {"auroc": auroc, "confusion_matrix": {"tn": 88, "fp": 2, "fn": 4, "tp": 86}}
+    undefined = {} if auroc is not None else {"auroc": "only one class"}
+    return block | {"intervals": intervals, "undefined": undefined}
+
+
+def count(frames: int, categories: list[str]) -> dict[str, Any]:
+    each = {"frames": frames, "videos": frames // 5, "groups": frames // 10}
+    return {**each, "frames": frames * len(categories), "categories": dict.fromkeys(categories, each)}
+
+
+def manipulation(seen: bool, frame: float, video: float | None) -> dict[str, Any]:
+    """A category of the test metrics; only its frames have intervals."""
+    blocks = {"frame": flat(frame), "video": flat(video)}
+    intervals, _ = (block.pop("intervals") for block in blocks.values())
+    return {"seen": seen, "frames": 180, "videos": 36, **blocks, "intervals": intervals}
+
+
+@pytest.fixture
+def inputs(tmp_path: Path) -> dict[str, Any]:
+    """The arguments of build_context: 16 test frames called wrong, one of them not there, and 4 called right."""
+    raw, rng = tmp_path / "raw", np.random.default_rng(7)
+    names = ["Original", "Deepfakes", HOSTILE.replace("/", "|")]
+    rows = []
+    for place in range(20):
+        category = names[place % 2] if place else names[2]
+        label = int(category != "Original")
+        logit = (8 - place / 3) * (1 - 2 * label) * (1 if place < 16 else -1)
+        path = f"FF++C32-Frames/{category}/{place:03d}_f0.jpg"
+        rows.append((path, category, f"{place:03d}", label, "test", logit, 1 / (1 + math.exp(-logit))))
+        if place != 3:
+            (raw / path).parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(rng.integers(0, 256, (40, 60, 3), np.uint8)).save(raw / path)
+    columns = ["path", "category", "video_id", "label", "split", "logit", "probability"]
+    predictions = pd.DataFrame(rows, columns=columns)
+    predictions["calibrated"] = 1 / (1 + np.exp(-predictions["logit"] / 2))
+    pictures = {name: tmp_path / f"{name}.png" for name in PLOTS | ROBUSTNESS_PLOTS}
+    for picture in pictures.values():
+        Image.new("RGB", (600, 400), "white").save(picture)
+    severities = [
+        {"severity": s, "setting": 100 - 17 * s, "auroc": 0.99 - 0.07 * s, "accuracy": 0.9, "log_loss": 0.3}
+        for s in range(1, 6)
+    ]
+    pair = {"distance": 3, "paths": [f"FF++C32-Frames/Original/{HOSTILE}.jpg", rows[1][0]], "splits": ["train", "test"]}
+    return {
+        "index": {"frames": 1200, "videos": 240, "rejected": 3, "rejected_share": 0.002494}
+        | {"categories": {name: {"frames": 600, "videos": 120} for name in names[:2]}, "reasons": {HOSTILE: 3}},
+        "split": {"strategy": "group", "groups": 60, "leaked_groups": 0, "leaked_videos": 0}
+        | {
+            "train": count(420, names[:2]),
+            "val": count(90, names[:2]),
+            "test": count(90, names),
+            "unused": count(0, []),
+        }
+        | {"leak_audit": {"near_duplicates": 1, "hash": "phash 64 bit", "max_distance": 6, "pairs": [pair]}},
+        "train": {"best_epoch": 2, "epochs_run": 4, "early_stopped": False},
+        "test": flat(0.99234)
+        | {
+            "threshold": 0.5,
+            "threshold_rule": "youden",
+            "temperature": 1.37,
+            "calibrated": flat(0.99234) | {"threshold": 0.42},
+        }
+        | {"video": flat(None)}
+        | {
+            "categories": {
+                "FaceSwap": manipulation(False, 0.71, 0.75),
+                names[2]: manipulation(True, 0.99, None),
+            }
+        },
+        "sidecar": sidecar(
+            arch="efficientnet_b7",
+            input_size=[96, 96],
+            parameters=63789521,
+            resize="squeezed to the input size",
+            output="one logit",
+            threshold=0.42,
+            temperature=1.37,
+        ).model_copy(
+            # a sidecar that is read from a file cannot hold such a name
+            update={"categories": Categories.model_construct(real=["Original"], fake=[names[2]])}
+        ),
+        "predictions": predictions,
+        "raw": raw,
+        "pictures": pictures,
+        "robustness": {"clean_auroc": 0.992, "mean_auroc": 0.78, "mean_auroc_drop": 0.212}
+        | {"corruptions": {"jpeg": {"unit": "quality", "severities": severities}}},
+        "origin": {"source": "embedded"},
+    }
+
+
+class Page(HTMLParser):
+    """Reads a page and fails on an element that is not closed in order."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str]]] = []
+        self.words: list[str] = []
+        self.open: list[str] = []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, {name: value or "" for name, value in attrs}))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+    def all(self, *tags: str) -> list[dict[str, str]]:
+        return [attrs for tag, attrs in self.elements if tag in tags]
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+
+def test_page_is_well_formed_and_needs_nothing_else(inputs: dict[str, Any]) -> None:
+    text = render_html(build_context(**inputs))
+    page = Page(text)
+    assert not page.all("script", "link", "iframe", "object", "base", "form")
+    assert not re.search(r"url\(|@import|https?:|//\w", re.sub(r"data:image/\w+;base64,[\w+/=]+", "", text))
+    ids = {attrs["id"] for _, attrs in page.elements if "id" in attrs}
+    addresses = [value for _, attrs in page.elements for name, value in attrs.items() if name in ("src", "href")]
+    assert len(addresses) > 20
+    for address in addresses:
+        assert address.startswith("data:image/") or (address[0] == "#" and address[1:] in ids)
+    assert not any(name.startswith("on") for _, attrs in page.elements for name in attrs)
+
+
+def test_page_has_every_section_under_one_title(inputs: dict[str, Any]) -> None:
+    page = Page(render_html(build_context(**inputs)))
+    assert [attrs["id"] for attrs in page.all("section")] == SECTIONS
+    labels = [attrs["aria-labelledby"] for attrs in page.all("section")]
+    assert labels == [attrs["id"] for attrs in page.all("h2")]
+    assert [len(page.all(tag)) for tag in ("h1", "header", "nav", "main", "footer")] == [1, 1, 1, 1, 1]
+    assert all(len(attrs["alt"]) > 10 for attrs in page.all("img"))
+    assert {attrs["href"][1:] for attrs in page.all("a")} == set(SECTIONS)
+    assert len(page.all("img")) == len(PLOTS) + 2 + 11  # one of the 12 worst errors is not there
+
+
+def test_page_says_the_numbers(inputs: dict[str, Any]) -> None:
+    text = Page(render_html(build_context(**inputs))).text
+    assert "0.992 [0.981, 0.998]" in text
+    assert "not defined: only one class" in text
+    assert "0.500 on the raw probability, 0.420 on the calibrated one" in text
+    assert "12 most confident of 16 wrong calls" in text
+    assert "FaceSwap not trained on" in text
+    assert "Picture not shown: no such file or directory" in text
+    assert "severity 5: 0.640" in text
+    assert "drawn by code" in text
+
+
+def test_worst_errors_come_first_and_none_of_an_unseen_category(inputs: dict[str, Any]) -> None:
+    errors = build_context(**inputs)["errors"]
+    assert [int(error["path"][-10:-7]) for error in errors] == list(range(12))
+    frames = inputs["predictions"]
+    frames.loc[0, "category"] = "FaceSwap"
+    frames.loc[1, "split"] = "val"
+    assert [int(error["path"][-10:-7]) for error in build_context(**inputs)["errors"]] == list(range(2, 14))
+    inputs["predictions"] = frames.iloc[16:]
+    assert "No wrong call" in render_html(build_context(**inputs))
+
+
+def test_names_are_text_never_markup(inputs: dict[str, Any]) -> None:
+    context = build_context(**inputs)
+    page, card = render_html(context), render_card(context)
+    assert "<script" not in page + card
+    assert HOSTILE in Page(page).text
+    assert "| &lt;script&gt;alert(1)&lt;\\|script&gt; | yes | 180 |" in card
+
+
+def test_a_file_name_cannot_leave_its_attribute_or_table(inputs: dict[str, Any]) -> None:
+    name = '005_f0" onerror="alert(1)" \'><script>alert(2)</script>|`[x](javascript:3).jpg'
+    predictions = inputs["predictions"]
+    path, category = f"FF++C32-Frames/Original/{name.replace('/', ':')}", f"{name}/Original"
+    picture = inputs["raw"] / path
+    (inputs["raw"] / predictions.loc[1, "path"]).rename(picture)
+    predictions.loc[1, ["path", "category"]] = [path, category]
+    inputs["split"]["leak_audit"]["pairs"][0]["paths"][1] = path
+    inputs["index"]["categories"] = {category: {"frames": 1, "videos": 1}}
+    context = build_context(**inputs)
+    page, card = render_html(context), render_card(context)
+    read = Page(page)
+    assert any(path in attrs.get("alt", "") for attrs in read.all("img"))  # whole, as text
+    assert not any(element == "script" for element, _ in read.elements)
+    assert not any(attribute.startswith("on") for _, attrs in read.elements for attribute in attrs)
+    assert "<script" not in card
+    (row,) = [line for line in card.splitlines() if "onerror" in line]
+    assert "](javascript" not in row.replace("\\]", "")
+    assert len(re.findall(r"(?<!\\)\|", row)) == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "escaped"),
+    [
+        ("[x](javascript:1)", r"[x\](javascript:1)"),
+        ("005_010_f4.jpg", "005_010_f4.jpg"),
+        ("_a_ *b* `c` |\n", r"\_a\_ \*b\* \`c\` \|"),
+        ("0.992 [0.981, 0.998]", "0.992 [0.981, 0.998]"),
+    ],
+)
+def test_markdown_text(text: str, escaped: str) -> None:
+    assert markdown_text(text) == escaped
+
+
+def test_same_inputs_give_the_same_bytes_without_a_machine_path(inputs: dict[str, Any]) -> None:
+    first, again = build_context(**inputs), build_context(**inputs)
+    for render in (render_html, render_card):
+        text = render(first)
+        assert text == render(again)
+        assert str(inputs["raw"].parent) not in text
+
+
+def test_a_leak_is_said_first(inputs: dict[str, Any]) -> None:
+    inputs["split"] |= {"leaked_groups": 12, "leaked_videos": 30, "strategy": "frame"}
+    context = build_context(**inputs)
+    assert context["warnings"][0].startswith("The split leaks: 12 of 60 identity groups and 30 videos")
+    assert context["warnings"][0] in render_card(context)
+    assert context["warnings"][0] in render_html(context)
+
+
+def test_card_has_the_nine_parts_of_the_paper_and_whole_tables(inputs: dict[str, Any]) -> None:
+    card = render_card(build_context(**inputs))
+    assert re.findall("^## (.+)$", card, re.MULTILINE) == [
+        "Model details",
+        "Intended use",
+        "Factors",
+        "Metrics",
+        "Evaluation data",
+        "Training data",
+        "Quantitative analyses",
+        "Ethical considerations",
+        "Caveats and recommendations",
+    ]
+    tables = re.findall(r"(?:^\|.*\n)+", card, re.MULTILINE)
+    assert len(tables) == 8
+    for table in tables:
+        assert len({len(re.findall(r"(?<!\\)\|", row)) for row in table.splitlines()}) == 1
+    assert "\n\n\n" not in card
+
+
+def test_numbers() -> None:
+    assert number(0.99234, [0.9806, 0.9981]) == "0.992 [0.981, 0.998]"
+    assert number(0.5) == "0.500"
+    assert number(-0.0001) == "0.000"
+    assert number(None, None, "only one class") == "not defined: only one class"
+    assert number(None) == "not defined"
+
+
+def browse(page: Path, folder: Path, *options: str) -> str:
+    """Opens a page in headless Chromium with a fresh profile; what it prints."""
+    command = [str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--disable-sync", *QUIET]
+    command += [f"--user-data-dir={folder / 'profile'}", *options, page.as_uri()]
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=180).stdout
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH: install it to see the page rendered")
+def test_chromium_shows_every_picture_and_nothing_wider_than_a_phone(inputs: dict[str, Any], tmp_path: Path) -> None:
+    report = render_html(build_context(**inputs))
+    # the page holds no script: a page around it measures it in frames of a phone's and a desk's width
+    around = """<!doctype html><pre id="found"></pre><script>
+    const found = {};
+    for (const width of [360, 1200]) {
+      const frame = document.createElement("iframe");
+      frame.style = `width:${width}px;height:800px;border:0`;
+      frame.srcdoc = REPORT;
+      frame.onload = () => {
+        const page = frame.contentDocument, root = page.documentElement;
+        const wide = [...page.body.querySelectorAll("*")].filter(e => !e.parentElement.closest(".scroll")
+          && e.getBoundingClientRect().right > root.clientWidth + 1).map(e => e.outerHTML.slice(0, 80));
+        found[width] = {client: root.clientWidth, scroll: root.scrollWidth, height: root.scrollHeight, wide,
+          pictures: [...page.images].filter(e => e.complete && e.naturalWidth > 0).length,
+          tables: [...page.querySelectorAll(".scroll")].filter(e => e.scrollWidth > e.clientWidth).length};
+        document.getElementById("found").textContent = JSON.stringify(found);
+      };
+      document.body.append(frame);
+    }
+    </script>""".replace("REPORT", json.dumps(report).replace("</", "<\\/").replace("<!--", "<\\!--"))
+    (tmp_path / "around.html").write_text(around, encoding="utf-8")
+    dom = browse(tmp_path / "around.html", tmp_path, "--dump-dom", "--virtual-time-budget=5000")
+    match = re.search('<pre id="found">(.*?)</pre>', dom)
+    assert match, dom[:500]
+    found = json.loads(match[1].replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&"))
+    for width in ("360", "1200"):
+        assert found[width]["wide"] == []
+        assert found[width]["scroll"] == found[width]["client"]
+        assert found[width]["pictures"] == len(Page(report).all("img"))
+    assert found["360"]["client"] >= 340
+    assert found["360"]["tables"] > 0, "no table needed its scroll box: the width was not applied"
+    assert found["360"]["height"] > found["1200"]["height"]

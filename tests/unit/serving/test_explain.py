@@ -1,0 +1,268 @@
+"""Heat maps: they add up to the logit, follow the weights, and lie where the picture decides."""
+
+import copy
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, cast
+
+import av
+import numpy as np
+import pytest
+import torch
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from numpy.typing import NDArray
+from PIL import Image
+from torch import nn
+from torchvision.models.efficientnet import EfficientNet, MBConvConfig
+
+from deepfake_detection.common.errors import UserError
+from deepfake_detection.common.text import percent
+from deepfake_detection.media.faces import Box
+from deepfake_detection.network.checkpoint import save_checkpoint
+from deepfake_detection.network.model import Network, build_model
+from deepfake_detection.serving.detector import Detector
+from deepfake_detection.serving.explain import evidence, explain, heat_map
+from deepfake_detection.sources.drawn.dataset import film
+from tests.support.checkpoints import SIZE, sidecar
+from tests.support.commands import command
+
+Pixels = NDArray[np.uint8]
+Numbers = NDArray[np.int64]
+
+
+def pictures(count: int, seed: int) -> tuple[Pixels, Numbers]:
+    """Noise; of every other picture one quarter is darker, which makes it a fake. The quarters, numbered by rows."""
+    rng = np.random.default_rng(seed)
+    frames = rng.integers(0, 256, (count, SIZE, SIZE, 3), dtype=np.uint8)
+    quarters = rng.integers(0, 4, count)
+    for frame, quarter in zip(frames[1::2], quarters[1::2], strict=True):
+        quarter_of(frame, quarter)[...] //= 4
+    return frames, quarters
+
+
+def quarter_of(array: NDArray[Any], number: int) -> NDArray[Any]:
+    half = len(array) // 2
+    top, left = half * (number // 2), half * (number % 2)
+    return array[top : top + half, left : left + half]
+
+
+@pytest.fixture(scope="module")
+def network() -> Network:
+    """A small EfficientNet, with a place for each 8 pixels, that has learned to tell such fakes."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # five times as fast: there is too little to share
+    torch.manual_seed(1)
+    blocks = [MBConvConfig(1, 3, 2, 8, 8, 1), MBConvConfig(2, 3, 2, 8, 16, 1)]
+    network = Network(EfficientNet(blocks, dropout=0.0, last_channel=32, num_classes=1))
+    optimizer = torch.optim.Adam(network.parameters(), 5e-3)
+    for step in range(40):
+        logits = network(torch.from_numpy(pictures(16, step)[0]))
+        loss = nn.functional.binary_cross_entropy_with_logits(logits, (torch.arange(16) % 2).float())
+        optimizer.zero_grad()
+        torch.autograd.backward(loss)
+        optimizer.step()
+    torch.set_num_threads(threads)
+    return network
+
+
+@pytest.fixture
+def detector(network: Network) -> Detector:
+    return Detector(copy.deepcopy(network), sidecar())
+
+
+def head_of(detector: Detector) -> nn.Linear:
+    return cast(nn.Linear, detector.network.get_submodule("efficientnet.classifier.1"))
+
+
+def shares(detector: Detector) -> NDArray[np.float64]:
+    """Of each of 20 fakes the part of its map that lies on the quarter that makes it one."""
+    frames, quarters = pictures(40, 99)
+    found = [evidence(detector, frame) for frame in frames[1::2]]
+    return np.array([quarter_of(map_, q).sum() / map_.sum() for map_, q in zip(found, quarters[1::2], strict=True)])
+
+
+def test_the_map_lies_where_the_picture_decides(detector: Detector) -> None:
+    frames, _ = pictures(40, 99)
+    assert ((np.array(detector.logits(list(frames))) > 0) == np.arange(40) % 2).all()
+    found = shares(detector)
+    assert found.mean() > 0.7  # 0.25 by chance
+    assert found.min() > 0.45
+
+
+def test_the_map_is_of_the_weights(detector: Detector) -> None:
+    """Adebayo et al. 2018, "Sanity Checks for Saliency Maps": a map that survives random weights shows the picture."""
+    before = shares(detector).mean()
+    torch.manual_seed(2)
+    head_of(detector).reset_parameters()
+    assert shares(detector).mean() < before - 0.15
+    frame = pictures(2, 5)[0][1]
+    last = evidence(detector, frame)
+    cast(nn.Conv2d, detector.network.get_submodule("efficientnet.features.0.0")).reset_parameters()
+    assert np.corrcoef(last.ravel(), evidence(detector, frame).ravel())[0, 1] < 0.9
+
+
+def test_the_map_for_a_fake_less_that_for_an_original_adds_up_to_the_logit(detector: Detector) -> None:
+    head = head_of(detector)
+    frames, _ = pictures(6, 3)
+    logits = detector.logits(list(frames))
+    fake = [evidence(detector, frame) for frame in frames]
+    with torch.no_grad():
+        head.weight.neg_()
+    original = [evidence(detector, frame) for frame in frames]
+    sums = [float((one - other).mean()) for one, other in zip(fake, original, strict=True)]
+    assert np.array(sums) + head.bias.item() == pytest.approx(np.array(logits), abs=1e-4)
+    assert all((one * other == 0).all() for one, other in zip(fake, original, strict=True))
+
+
+def test_evidence_is_calibrated_as_the_logit_is(detector: Detector) -> None:
+    frame = pictures(2, 4)[0][1]
+    raw = evidence(detector, frame)
+    detector.sidecar = sidecar(temperature=2.0)
+    assert evidence(detector, frame) == pytest.approx(raw / 2)
+
+
+def test_an_efficientnet_b0_has_a_place_for_each_32_pixels() -> None:
+    detector = Detector(build_model("efficientnet_b0", 0.2), sidecar(input_size=[96, 96]))
+    frame = np.random.default_rng(0).integers(0, 256, (96, 96, 3), dtype=np.uint8)
+    assert evidence(detector, frame).shape == (3, 3)
+
+
+def test_nothing_is_left_in_the_network(detector: Detector) -> None:
+    frames, _ = pictures(8, 6)
+    before, state = detector.logits(list(frames)), copy.deepcopy(detector.network.state_dict())
+    first = evidence(detector, frames[1])
+    assert detector.logits(list(frames)) == before
+    assert np.array_equal(evidence(detector, frames[1]), first)
+    assert all(torch.equal(value, state[name]) for name, value in detector.network.state_dict().items())
+    assert all(p.grad is None and p.requires_grad for p in detector.network.parameters())
+    for module in detector.network.modules():
+        assert not module.training
+        assert not module._forward_hooks
+        assert not module._forward_pre_hooks
+        assert not module._backward_hooks
+
+
+def test_maps_and_predictions_in_threads_do_not_meet(detector: Detector) -> None:
+    frames, _ = pictures(8, 7)
+    alone = [evidence(detector, frame) for frame in frames], detector.logits(list(frames))
+    with ThreadPoolExecutor(4) as pool:
+        logits = [pool.submit(detector.logits, list(frames)) for _ in range(8)]
+        maps = [pool.submit(evidence, detector, frame) for frame in frames]
+    assert all(each.result() == alone[1] for each in logits)
+    assert all(np.array_equal(each.result(), exact) for each, exact in zip(maps, alone[0], strict=True))
+
+
+def test_the_heat_map_is_yellow_on_the_evidence_and_blue_without(detector: Detector) -> None:
+    frames, _ = pictures(2, 8)
+    wide = np.full((SIZE, 3 * SIZE, 3), 128, np.uint8)
+    dark = frames[0].copy()
+    quarter_of(dark, 3)[...] //= 4
+    wide[:, SIZE : 2 * SIZE] = dark
+    box = Box(SIZE, 0, 2 * SIZE, SIZE, 1.0)
+    found = heat_map(detector, wide, box)
+    assert found.shape == (SIZE, SIZE, 3)
+    assert found.dtype == np.uint8
+    red, _, blue = (quarter_of(found, 3)[4:-4, 4:-4, channel].mean() for channel in range(3))
+    assert red > blue + 30
+    assert np.array_equal(found, heat_map(detector, wide, box))
+    with torch.no_grad():  # of a network that finds nothing
+        head_of(detector).weight.zero_()
+    nothing = heat_map(detector, wide, None)
+    assert nothing.shape == wide.shape
+    assert (nothing[..., 2] > nothing[..., 0] + 30).all()
+
+
+def test_without_captum_it_says_so(detector: Detector, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "captum.attr", None)
+    with pytest.raises(UserError, match="captum is not installed; run make env"):
+        evidence(detector, pictures(1, 0)[0][0])
+
+
+def words(figure: Figure) -> str:
+    return "\n".join(text.get_text() for text in figure.findobj(Text) if isinstance(text, Text))
+
+
+def drawn(who: int, frame: int = 0) -> Pixels:
+    return np.round(film(who, frame, 128, 7).filmed * 255).astype(np.uint8)
+
+
+def test_every_face_of_a_picture_is_explained(detector: Detector, tmp_path: Path) -> None:
+    detector.sidecar = sidecar(crop="face", margin=0.3)
+    Image.fromarray(np.hstack([drawn(3), drawn(4)])).save(tmp_path / "two.png")
+    figure = explain(detector, tmp_path / "two.png")
+    judged = detector.predict([tmp_path / "two.png"])[0]
+    said = words(figure)
+    assert said.count("what speaks for a fake") + said.count("nothing speaks for a fake") == 2
+    probability = percent(cast(float, judged.probability))
+    assert f"{judged.verdict}: calibrated probability of a fake {probability}, threshold 50.0%" in said
+    for place, face in enumerate(sorted(judged.faces, key=lambda face: -face.logit), 1):
+        assert f"face {place}: {percent(face.probability)}" in said
+    assert "4 x 4 places" in said
+    Image.new("RGB", (64, 64), "grey").save(tmp_path / "grey.png")
+    with pytest.raises(UserError, match=r"grey\.png: no face found; there is nothing to explain"):
+        explain(detector, tmp_path / "grey.png")
+
+
+def video(path: Path, frames: list[Pixels]) -> Path:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=2)
+        stream.height, stream.width = frames[0].shape[:2]
+        stream.pix_fmt = "yuv420p"
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
+    return path
+
+
+def test_the_worst_frames_of_a_video_are_shown_in_their_order(detector: Detector, tmp_path: Path) -> None:
+    plain, dark = np.full((2, 64, 64, 3), 128, np.uint8)
+    plain[::2, ::2] = 255
+    dark[::2, ::2] = 255
+    dark[:32, :32] //= 4
+    path = video(tmp_path / "a.mp4", [dark if number in (3, 5, 6, 9) else plain for number in range(12)])
+    worst = {moment.seconds for moment in detector.video(path, 12).moments[:4]}
+    assert worst == {1.5, 2.5, 3.0, 4.5}
+    said = words(explain(detector, path, 12))
+    places = [said.index(f"at 0:{seconds:04.1f}: ") for seconds in sorted(worst)]
+    assert places == sorted(places)
+    assert "by the mean logit of 12 frames" in said
+    assert words(explain(detector, path, 3)).count("at 0:") == 3
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("model") / "b0.pth"
+    save_checkpoint(path, build_model("efficientnet_b0", 0.2), sidecar())
+    return path
+
+
+def test_the_command_writes_a_png_and_replaces_none_unasked(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in").mkdir()
+    Image.fromarray(drawn(1)).save("in/a $x^2$ b.jpg")
+    asked = ("explain", "in/a $x^2$ b.jpg", "--checkpoint", checkpoint)
+    assert not command(*asked)
+    assert capsys.readouterr().out == "a $x^2$ b-explained.png\n"
+    with Image.open("a $x^2$ b-explained.png") as picture:
+        assert picture.format == "PNG"
+        assert picture.width > 800
+    first = Path("a $x^2$ b-explained.png").read_bytes()
+    assert command(*asked) == (
+        "error: a $x^2$ b-explained.png is there already: name another file with --out, or replace it with --force"
+    )
+    assert not command(*asked, "--force")
+    assert Path("a $x^2$ b-explained.png").read_bytes() == first
+    Path("text.jpg").write_text("hello")
+    assert command("explain", "text.jpg", "--checkpoint", checkpoint) == (
+        "error: text.jpg: not an image in a known format"
+    )
+    assert command(*asked, "--out", "a.jpg") == "error: --out a.jpg: it will be a PNG, so name it .png"
+    Path("folder.png").mkdir()
+    assert command(*asked, "--out", "folder.png") == "error: folder.png is a folder: name a file, with --out"
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        *("a $x^2$ b-explained.png", "folder.png", "in", "text.jpg")
+    ]

@@ -1,0 +1,442 @@
+"""The page as it is served: a real server, real uploads, by requests and by a browser."""
+
+import importlib.util
+import io
+import re
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import av
+import numpy as np
+import pytest
+import requests
+import torch
+from PIL import Image
+
+from deepfake_detection.common.text import clock
+from deepfake_detection.network.checkpoint import save_checkpoint
+from deepfake_detection.network.model import Network, build_model
+from deepfake_detection.serving.detector import Detector
+from deepfake_detection.serving.web.server import WAITING, host_allowed
+from deepfake_detection.serving.web.view import MIXED_HEADLINE, _video, certainty, false_alarms, rounded_percent
+from deepfake_detection.sources.drawn.dataset import film
+from tests.support.browser import CHROMIUM, Browser, browsing
+from tests.support.checkpoints import sidecar
+from tests.unit.media.test_videos import film as write_video
+
+HOSTILE = '"><script>alert(1)</script>.png'
+
+
+class Running(NamedTuple):
+    address: str
+    port: int
+    process: "subprocess.Popen[str]"
+    temporary: Path
+
+    def post(self, content: bytes, name: str = "a.png", **headers: str) -> requests.Response:
+        return requests.post(self.address, files={"file": (name, content)}, headers=headers, timeout=120)
+
+    def left(self) -> list[Path]:
+        return list(self.temporary.glob("deepfake-detect-*"))
+
+
+@contextmanager
+def serving(checkpoint: Path, temporary: Path, *options: object) -> Iterator[Running]:
+    """``deepfake-detect serve`` on a free port, with its temporary files in a folder of its own."""
+    temporary.mkdir()
+    command = [str(Path(sys.executable).parent / "deepfake-detect"), "serve", "--port", "0"]
+    command += ["--checkpoint", str(checkpoint), *map(str, options)]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={"TMPDIR": str(temporary)}
+    ) as process:
+        try:
+            assert process.stdout
+            assert process.stderr
+            ready = process.stdout.readline()
+            match = re.match(r"(http://127\.0\.0\.1:(\d+)/) is ready", ready)
+            assert match, ready + process.stderr.read()
+            yield Running(match[1], int(match[2]), process, temporary)
+        finally:
+            process.kill()
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A B0 of 32 px with random weights, for crops of faces."""
+    path = tmp_path_factory.mktemp("checkpoint") / "best.pth"
+    torch.manual_seed(1)
+    thresholds = {"youden": 0.4, "fpr@0.01": 0.9}
+    written = sidecar(temperature=2.0, thresholds=thresholds, crop="face", margin=0.3)
+    save_checkpoint(path, build_model("efficientnet_b0", 0.2), written)
+    return path
+
+
+@pytest.fixture(scope="module")
+def server(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with serving(checkpoint, tmp_path_factory.mktemp("server") / "tmp", "--max-mb", 2) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def face() -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(drawn(256)).save(file, "PNG")
+    return file.getvalue()
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """30 seconds, of a face that brightens."""
+    path, still = tmp_path_factory.mktemp("video") / "a.mp4", drawn(128)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=10, options={"preset": "ultrafast"})
+        stream.width = stream.height = 128
+        stream.pix_fmt, stream.gop_size = "yuv420p", 20
+        for number in range(300):
+            pixels = np.round(still * (0.7 + 0.001 * number)).astype(np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(stream.encode())
+    return path.read_bytes()
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with browsing(tmp_path_factory.mktemp("browser")) as started:
+        yield started
+
+
+def drawn(size: int) -> Any:
+    return np.round(film(0, 0, size, 42).filmed * 255).astype(np.uint8)
+
+
+def test_a_picture_is_judged_and_nothing_of_it_is_kept(server: Running, face: bytes) -> None:
+    found = server.post(face)
+    assert found.status_code == 200
+    assert "The face found, boxed" in found.text
+    assert found.text.count('class="box ') == 1
+    assert re.search(r"<strong>[\d.]+%</strong> calibrated probability of a deepfake", found.text)
+    assert "threshold 50%" in found.text
+    assert "At most 1 in 100 originals of the validation frames scored 90% or more." in found.text
+    assert "What this score does not mean" in found.text
+    there = importlib.util.find_spec("deepfake_detection.serving.explain") is not None
+    assert ("What spoke for a deepfake" in found.text) == there
+    assert found.headers["cache-control"] == "no-store"
+    assert server.left() == []
+
+
+def test_two_at_once_are_judged_in_turn_and_a_video_shows_its_most_suspicious_frames(
+    server: Running, face: bytes, video: bytes
+) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        of_video, of_face = pool.map(server.post, (video, face))
+    assert (of_video.status_code, of_face.status_code) == (200, 200)
+    assert "The face found, boxed" in of_face.text
+    assert "the mean over 32 frames" in of_video.text
+    times = re.findall(r"<figcaption><strong>0:(\d\d\.\d)</strong>", of_video.text)
+    assert len(times) == 4
+    assert all(0 <= float(each) <= 30 for each in times)
+    assert server.left() == []
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "status", "words"),
+    [
+        (b"hello", "text.jpg", 422, "neither a picture (JPEG, PNG, BMP or WebP) nor a video"),
+        (b"", "empty.png", 422, "The file is empty."),
+        (b"", "", 400, "No file was chosen"),
+        (b"\0" * (2 * 10**6 + 1), "large.png", 413, "larger than 2 MB"),
+        (b"\0" * (5 * 10**6), "larger.mp4", 413, "larger than 2 MB"),
+    ],
+)
+def test_what_cannot_be_judged_says_so(server: Running, content: bytes, name: str, status: int, words: str) -> None:
+    found = server.post(content, name)
+    assert found.status_code == status
+    assert words in found.text
+    assert 'type="file"' in found.text  # for another try
+    assert server.left() == []
+
+
+def test_a_picture_without_a_face_gets_no_score(server: Running) -> None:
+    file = io.BytesIO()
+    Image.new("RGB", (200, 200), "grey").save(file, "PNG")
+    found = server.post(file.getvalue())
+    assert found.status_code == 200
+    assert "There is no score: no face found." in found.text
+    assert "calibrated probability" not in found.text
+
+
+def test_what_is_too_large_is_refused_before_it_has_come(server: Running) -> None:
+    start = f"POST / HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nContent-Type: multipart/form-data; boundary=x\r\n"
+    part = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
+        connection.sendall(f"{start}Content-Length: {10**12}\r\n\r\n".encode() + part)
+        assert connection.recv(100).startswith(b"HTTP/1.1 413 ")
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:  # who does not say how much
+        connection.sendall(f"{start}Transfer-Encoding: chunked\r\n\r\n".encode())
+        connection.sendall(b"%x\r\n%s\r\n" % (len(part), part))
+        for _ in range(1000):
+            connection.sendall(b"10000\r\n" + bytes(2**16) + b"\r\n")
+            if select.select([connection], [], [], 0)[0]:
+                break
+        assert connection.recv(100).startswith(b"HTTP/1.1 413 ")
+    assert server.left() == []
+
+
+def test_a_name_is_text_never_markup(server: Running, face: bytes) -> None:
+    for content in (face, b"hello"):
+        text = server.post(content, HOSTILE).text
+        assert "<script>alert" not in text
+        assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
+
+
+@pytest.mark.parametrize("host", ["example.org", "127.0.0.1.example.org:80", "10.0.0.1", "[::1", "localhost@a.org", ""])
+def test_a_name_that_is_not_the_servers_is_refused(server: Running, face: bytes, host: str) -> None:
+    assert requests.get(server.address, headers={"Host": host}, timeout=60).status_code in (400, 421)
+    assert server.post(face, Host=host).status_code in (400, 421)
+
+
+def test_names_of_the_server() -> None:
+    for header in ("localhost", "LOCALHOST:8000", "127.0.0.1:1", "[::1]:8000"):
+        assert host_allowed(header, "127.0.0.1")
+    assert host_allowed("pictures.lan:8000", "pictures.lan")
+    assert host_allowed("10.0.0.1:8000", "::")
+    assert not host_allowed("example.org", "::")
+    assert not host_allowed("10.0.0.2", "10.0.0.1")
+
+
+def test_another_sites_form_is_refused(server: Running, face: bytes) -> None:
+    port = server.port
+    for headers in (
+        {"Origin": "http://example.org"},
+        {"Origin": "null"},
+        {"Origin": f"http://localhost:{port + 1}"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site", "Origin": f"http://127.0.0.1:{port}"},
+    ):
+        assert server.post(face, **headers).status_code == 403, headers
+    own = {"Origin": f"http://localhost:{port}", "Host": f"localhost:{port}", "Sec-Fetch-Site": "same-origin"}
+    assert server.post(face, **own).status_code == 200
+
+
+def test_more_than_can_wait_are_turned_away_and_who_leaves_makes_room(server: Running, face: bytes) -> None:
+    begun = f"POST / HTTP/1.1\r\nHost: localhost:{server.port}\r\nContent-Length: 1000\r\n".encode()
+    begun += b"Content-Type: multipart/form-data; boundary=x\r\n\r\n--x\r\n"
+    stalled = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(WAITING + 1)]
+    try:
+        for connection in stalled:
+            connection.sendall(begun)
+        status = _until(lambda: server.post(face), 503)
+        assert "Too many files are waiting" in status.text
+        assert status.headers["retry-after"] == "60"
+    finally:
+        for connection in stalled:
+            connection.close()
+    _until(lambda: server.post(face), 200)
+
+
+def test_who_leaves_leaves_nothing_behind(server: Running, video: bytes, face: bytes) -> None:
+    body = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n' + video + b"\r\n--x--\r\n"
+    with socket.create_connection(("127.0.0.1", server.port)) as connection:
+        start = f"POST / HTTP/1.1\r\nHost: localhost:{server.port}\r\nContent-Length: {len(body)}\r\n"
+        connection.sendall(start.encode() + b"Content-Type: multipart/form-data; boundary=x\r\n\r\n" + body)
+        end = time.monotonic() + 60
+        while not server.left():
+            assert time.monotonic() < end
+            time.sleep(0.002)
+    while server.left():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    assert server.post(face).status_code == 200  # in a new process
+
+
+def test_what_takes_too_long_is_stopped_and_the_page_goes_on(checkpoint: Path, video: bytes, tmp_path: Path) -> None:
+    with serving(checkpoint, tmp_path / "tmp", "--max-seconds", 0.1) as running:
+        found = running.post(video)
+        assert found.status_code == 422
+        assert "took longer than 0.1 seconds and was stopped" in found.text
+        assert running.left() == []
+        assert requests.get(running.address, timeout=60).status_code == 200
+        running.process.send_signal(signal.SIGTERM)
+        assert running.process.stderr
+        errors = running.process.stderr.read()
+        assert running.process.wait(60) == 143
+    assert "Traceback" not in errors
+    assert errors.splitlines() == [f"loading {checkpoint}"]
+
+
+def test_a_port_in_use_or_a_checkpoint_that_is_not_there_is_one_line(
+    server: Running, checkpoint: Path, tmp_path: Path
+) -> None:
+    command = [str(Path(sys.executable).parent / "deepfake-detect"), "serve", "--port", str(server.port)]
+    for path, words in (
+        (checkpoint, f"127.0.0.1:{server.port}: cannot listen there (address already in use); choose another --port"),
+        (tmp_path / "none.pth", f"{tmp_path / 'none.json'}: not there"),
+    ):
+        arguments = [*command, "--checkpoint", str(path)]
+        done = subprocess.run(arguments, capture_output=True, text=True, check=False, timeout=120)
+        assert done.returncode == 1
+        (line,) = done.stderr.splitlines()
+        assert line.startswith(f"error: {words}")
+
+
+def test_the_page_may_load_nothing_from_elsewhere(server: Running) -> None:
+    found = requests.get(server.address, timeout=60)
+    assert found.headers["content-security-policy"].startswith("default-src 'none';")
+    assert not re.search(r"unsafe|https?:|\*", found.headers["content-security-policy"])
+    assert not re.search(r"https?:|//\w|\son\w+=|\sstyle=|<style|<script>", found.text)
+    for name in ("page.css", "page.js"):
+        asset = requests.get(f"{server.address}{name}", timeout=60)
+        assert asset.status_code == 200
+        assert not re.search(r"url\(|@import|https?:|innerHTML|eval\(", asset.text)
+    assert requests.get(f"{server.address}docs", timeout=60).status_code == 404
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH: install it to see the page used")
+def test_a_browser_judges_a_file_by_the_keyboard(
+    server: Running, face: bytes, browser: Browser, tmp_path: Path
+) -> None:
+    picture = tmp_path / "<img src=x onerror=alert(1)>.png"
+    picture.write_bytes(face)
+    browser.width(1280)
+    browser.open(server.address)
+    for focused in ("file", "submit"):
+        browser.press("Tab", 9)
+        assert browser.evaluate("document.activeElement.type") == focused
+    assert browser.evaluate("document.activeElement.closest('form').file.labels[0].textContent")
+    browser.choose("#file", picture)
+    browser.submit("button")
+    assert picture.name in browser.evaluate("document.querySelector('.name').textContent")
+    for width in (360, 1280):
+        browser.width(width)
+        wide = browser.evaluate(
+            "[...document.body.querySelectorAll('*')].filter(e => !e.closest('svg')"
+            " && e.getBoundingClientRect().right > document.documentElement.clientWidth + 1).map(e => e.outerHTML)"
+        )
+        assert wide == []
+        assert browser.evaluate("document.documentElement.scrollWidth") == width
+        box, frame = browser.evaluate(
+            "['.box', '.frame img'].map(each => document.querySelector(each).getBoundingClientRect().toJSON())"
+        )
+        assert frame["width"] > 250
+        assert frame["left"] < box["left"] < box["right"] < frame["right"]
+        assert frame["top"] < box["top"] < box["bottom"] < frame["bottom"]
+    assert browser.evaluate("[...document.images].every(e => e.complete && e.naturalWidth > 0)")
+    # what a file is dropped on
+    dropped = """(() => {
+        const files = new DataTransfer();
+        files.items.add(new File([new Uint8Array(3e6)], "large.mp4"));
+        const event = new DragEvent("drop", {dataTransfer: files, bubbles: true, cancelable: true});
+        document.querySelector(".drop").dispatchEvent(event);
+        return [event.defaultPrevented, document.getElementById("problem").textContent];
+    })()"""
+    assert browser.evaluate(dropped) == [True, "The file is larger than 2 MB."]
+    before = browser.loaded
+    browser.evaluate(dropped.replace("3e6", "3").replace("return", "return;"))
+    browser.wait_for_load(before)
+    assert "neither a picture" in browser.evaluate("document.querySelector('[role=alert]').textContent")
+    failed = [words for words in browser.complaints if "422" not in words]
+    assert failed == []
+    assert {url.partition("?")[0] for url in browser.requests if not url.startswith("data:image/")} == {
+        f"{server.address}{name}" for name in ("", "page.css", "page.js")
+    }
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH: install it to see the page used")
+def test_a_browser_without_scripts_judges_too_and_prints(
+    server: Running, face: bytes, browser: Browser, tmp_path: Path
+) -> None:
+    (tmp_path / "a.png").write_bytes(face)
+    browser.send("Emulation.setScriptExecutionDisabled", value=True)  # for the rest of its life
+    browser.open(server.address)
+    browser.choose("#file", tmp_path / "a.png")
+    browser.submit("button")
+    assert browser.evaluate("document.querySelectorAll('.box').length") == 1
+    assert browser.evaluate("document.querySelector('.script').hidden")  # nothing is offered that does not work
+    browser.send("Emulation.setEmulatedMedia", media="print")
+    assert browser.evaluate("getComputedStyle(document.querySelector('form')).display") == "none"
+
+
+@pytest.mark.parametrize(
+    ("probability", "threshold", "words", "level"),
+    [
+        (0.99, 0.5, "Looks like a deepfake", "clear"),
+        (0.85, 0.5, "More like a deepfake than an original", "leaning"),
+        (0.6, 0.5, "Uncertain: too close to call", "uncertain"),
+        (0.4, 0.5, "Uncertain: too close to call", "uncertain"),
+        (0.2, 0.5, "More like an original than a deepfake", "leaning"),
+        (0.01, 0.5, "No sign of the deepfakes it knows", "clear"),
+        # a strict or lax threshold does not make an improbable thing clear
+        (0.95, 0.999, "Uncertain: too close to call", "uncertain"),
+        (0.2, 0.01, "Uncertain: too close to call", "uncertain"),
+        (0.99, 0.98, "Uncertain: too close to call", "uncertain"),
+        (1.0, 0.9, "Looks like a deepfake", "clear"),
+        (0.0, 0.1, "No sign of the deepfakes it knows", "clear"),
+    ],
+)
+def test_words_by_distance(probability: float, threshold: float, words: str, level: str) -> None:
+    assert certainty(probability, threshold) == (words, level)
+
+
+class Bright(torch.nn.Module):
+    """Takes frames for fakes that are brighter than ``limit``, on the scale of normalised pixels."""
+
+    def __init__(self, limit: float) -> None:
+        super().__init__()
+        self.limit = limit
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        return 4 * (pixels.mean((1, 2, 3))[:, None] - self.limit)
+
+
+@pytest.mark.parametrize(("limit", "headline"), [(1.6, MIXED_HEADLINE), (2.3, "No sign of the deepfakes it knows")])
+def test_a_video_of_which_a_part_is_fake_is_not_called_clear(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: float, headline: str
+) -> None:
+    monkeypatch.setitem(sys.modules, "captum.attr", None)  # no heat map of such a network
+    detector = Detector(Network(Bright(limit)), sidecar())
+    found = _video(detector, write_video(tmp_path / "a.mp4", 100))  # from black to white
+    assert found["headline"] == headline
+    assert found["mixed"] == (headline == MIXED_HEADLINE)
+    assert (found["above"] >= 4) == found["mixed"]
+    assert found["side"] == "original"
+
+
+def test_numbers_promise_no_more_than_they_hold() -> None:
+    assert [rounded_percent(each) for each in (0.0, 0.004, 0.873, 0.996, 1.0)] == [
+        "under 1%",
+        "under 1%",
+        "87%",
+        "over 99%",
+        "over 99%",
+    ]
+    assert rounded_percent(0.4999, 0.5) == "49.99%"
+    assert rounded_percent(0.4999999, 0.5) == "just below 50%"
+    assert rounded_percent(0.5, 0.5) == "50%"
+    assert clock(62.46) == "1:02.5"
+    assert clock(59.96) == "1:00.0"
+    rules = sidecar(thresholds={"youden": 0.4, "fpr@0.001": 0.9})
+    above, below = (false_alarms(each, rules) for each in (0.95, 0.5))
+    assert above == [
+        "At most 1 in 1000 originals of the validation frames scored 90% or more. This score is in that range."
+    ]
+    assert below[0].endswith("This score is below that range.")
+
+
+def _until(attempt: Any, status: int) -> requests.Response:
+    """An attempt's answer once it has the wanted status."""
+    end = time.monotonic() + 60
+    while True:
+        found: requests.Response = attempt()
+        if found.status_code == status:
+            return found
+        assert time.monotonic() < end, found.status_code
+        time.sleep(0.05)

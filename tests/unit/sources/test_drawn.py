@@ -1,0 +1,94 @@
+"""The drawn data set: its layout, its bytes, and that it takes vision to tell its classes apart."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import GroupKFold, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from deepfake_detection.common.errors import UserError
+from deepfake_detection.index.index import build_index
+from deepfake_detection.index.splits import identity_groups
+from deepfake_detection.sources.drawn.dataset import ORIGINAL, film, generate
+from deepfake_detection.sources.drawn.manipulations import MANIPULATIONS
+
+CATEGORIES = [ORIGINAL, *MANIPULATIONS]
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("drawn")
+    generate(root, CATEGORIES, identities=48, frames=3, size=128, seed=42)
+    return root
+
+
+def files(root: Path) -> dict[str, bytes]:
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+def test_same_seed_same_bytes_whatever_the_workers(tmp_path: Path) -> None:
+    for name, seed, workers in (("a", 1, 1), ("b", 1, 2), ("c", 2, 2)):
+        generate(tmp_path / name, CATEGORIES, identities=4, frames=1, size=64, seed=seed, workers=workers)
+    assert files(tmp_path / "a") == files(tmp_path / "b")
+    assert files(tmp_path / "a") != files(tmp_path / "c")
+
+
+def test_layout_is_that_of_faceforensics(drawn: Path) -> None:
+    index, rejected, _ = build_index(drawn, [ORIGINAL], list(MANIPULATIONS), max_rejected=0)
+    assert rejected.empty
+    assert index.groupby("category").size().to_dict() == dict.fromkeys(sorted(CATEGORIES), 48 * 3)
+    fakes = index[index["category"] == "Deepfakes"]
+    directions = set(zip(fakes["video_id"], fakes["source_id"], strict=True))
+    assert directions == {(source, target) for target, source in directions}
+    assert identity_groups(index).nunique() == 24
+
+
+def test_a_category_without_a_recipe_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="DeepFaceLab cannot be drawn"):
+        generate(tmp_path, [ORIGINAL, "DeepFaceLab"], identities=2, frames=1, size=64, seed=0)
+
+
+def test_manipulations_change_the_face_and_nothing_else() -> None:
+    target, source = film(0, 0, 128, seed=3), film(1, 0, 128, seed=3)
+    for name, manipulate in MANIPULATIONS.items():
+        change = np.abs(manipulate(target, source, np.random.default_rng(0)) - target.filmed).max(axis=2)
+        edge = np.ones_like(change, dtype=bool)
+        edge[16:-8, 24:-24] = False
+        assert change[edge].max() == 0, name
+        assert 0.01 < (change > 0.02).mean() < 0.5, name
+
+
+def trivial_features(path: Path) -> NDArray[np.float64]:
+    """Mean and spread of each colour over the frame and in each corner, and the file's size."""
+    frame = np.asarray(Image.open(path), dtype=float)
+    k = len(frame) // 8
+    parts = [frame, frame[:k, :k], frame[:k, -k:], frame[-k:, :k], frame[-k:, -k:]]
+    colours = [value for part in parts for value in (*part.mean((0, 1)), *part.std((0, 1)))]
+    return np.array([*colours, path.stat().st_size])
+
+
+@pytest.mark.parametrize("category", MANIPULATIONS)
+def test_trivial_features_do_not_tell_fakes_apart(drawn: Path, category: str) -> None:
+    index, _, _ = build_index(drawn, [ORIGINAL], [category], max_rejected=0, workers=1)
+    features = np.stack([trivial_features(drawn / path) for path in index["path"]])
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+    groups = identity_groups(index)
+    for columns in (features, features[:, -1:], features[:, :6]):
+        scores = cross_val_predict(
+            model, columns, index["label"], groups=groups, cv=GroupKFold(6), method="decision_function"
+        )
+        auroc = roc_auc_score(index["label"], scores)
+        assert max(auroc, 1 - auroc) < 0.65
+
+
+def test_lists_name_every_frame(drawn: Path) -> None:
+    listed = pd.read_csv(drawn / "CSVs" / "FaceSwap.csv")
+    assert list(listed.columns) == ["filename", "label"]
+    assert set(listed["filename"]) == {path.name for path in (drawn / "FF++C32-Frames" / "FaceSwap").iterdir()}

@@ -1,0 +1,41 @@
+"""The documents give the figures of the committed run."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from tests.support.modules import ROOT
+
+TEST: dict[str, Any] = json.loads((ROOT / "metrics" / "test.json").read_text())
+ROBUSTNESS: dict[str, Any] = json.loads((ROOT / "metrics" / "robustness.json").read_text())
+ROW = re.compile(r"^(\w+) +([\d.]+) +\[([\d.]+), ([\d.]+)\]$", re.MULTILINE)
+
+
+def interval(block: dict[str, Any], name: str, digits: int = 3) -> str:
+    low, high = block["intervals"][name]
+    return f"{block[name]:.{digits}f} [{low:.3f}, {high:.3f}]"
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/concepts/intervals.md"])
+def test_what_the_evaluate_stage_prints(page: str) -> None:
+    rows = ROW.findall((ROOT / page).read_text())
+    assert len(rows) >= 6
+    for name, *numbers in rows:
+        assert [float(number) for number in numbers] == [
+            round(value, 6) for value in (TEST[name], *TEST["intervals"][name])
+        ], name
+
+
+def test_table_of_results() -> None:
+    page = (ROOT / "README.md").read_text()
+    for name, title in (("accuracy", "accuracy"), ("precision", "precision"), ("recall", "recall"), ("f1", "F1")):
+        assert f"| test {title}, frames | {interval(TEST, name)} |" in page
+    assert f"| test AUROC, frames | {interval(TEST, 'auroc', 4)} |" in page
+    assert f"| test log loss, frames | {interval(TEST, 'log_loss')} |" in page
+    assert f"| test AUROC, videos | {interval(TEST['video'], 'auroc')} |" in page
+    for name, found in TEST["categories"].items():
+        assert found["seen"] or f"{name} {found['frame']['auroc']:.3f}" in page
+    assert f"| {TEST['ece']:.3f}, {TEST['calibrated']['ece']:.3f} |" in page
+    assert f"| mean AUROC drop under corruptions | {ROBUSTNESS['mean_auroc_drop']:.3f} |" in page

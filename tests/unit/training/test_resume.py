@@ -1,0 +1,201 @@
+"""A run that is killed and run again ends as if nothing had stopped it, to the byte."""
+
+import json
+import multiprocessing
+import os
+import signal
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from pytorch_lightning import seed_everything
+from torch import nn
+from torch.optim.optimizer import register_optimizer_step_post_hook
+
+from deepfake_detection.common.errors import UserError
+from deepfake_detection.common.files import TEMPORARY
+from deepfake_detection.network.model import Network
+from deepfake_detection.training.fit import fit
+from deepfake_detection.training.loader import FrameBatches
+from deepfake_detection.training.resume import LAST, run_key, training_state
+from tests.support.disks import file_size_limit
+from tests.support.params import train as train_params
+
+SMALL = {"epochs": 3, "batch_size": 4, "lr": 1e-2, "schedule": "cosine", "warmup_epochs": 0.5}
+STEPS = 6  # an epoch's, the last of 2 frames
+
+
+def make_batches(**changes: Any) -> FrameBatches:
+    pixels = np.random.default_rng(0).integers(0, 255, (22 + 5, 32, 32, 3), dtype=np.uint8)
+    labels = np.arange(27) % 2
+    rows = pd.DataFrame({"label": labels, "split": ["train"] * 22 + ["val"] * 5})
+    rows["path"] = [f"frame{number}.jpg" for number in range(27)]
+    return FrameBatches(pixels, rows, train_params(**(SMALL | changes)), seed=7)
+
+
+def network() -> Network:
+    seed_everything(7, workers=True, verbose=False)
+    layers = [nn.Conv2d(3, 8, 4, 4), nn.BatchNorm2d(8), nn.SiLU(), nn.Dropout(0.5), nn.AdaptiveAvgPool2d(1)]
+    stub = nn.Sequential(*layers, nn.Flatten(), nn.Linear(8, 1))
+    return Network(stub).to(memory_format=torch.channels_last)
+
+
+def train(folder: Path, changes: dict[str, Any], number: int = 0, step: int = 0, disk: int | None = None) -> None:
+    """Trains into ``folder``; sends itself signal ``number`` after ``step`` steps of this call, or at the very end.
+
+    With ``disk`` no file can be longer than so many bytes.
+    """
+    with file_size_limit(disk) if disk else nullcontext():
+        _train(folder, changes, number, step)
+
+
+def _train(folder: Path, changes: dict[str, Any], number: int, step: int) -> None:
+    taken: list[None] = []
+
+    def count(*_: object) -> None:
+        taken.append(None)
+        if len(taken) == step:
+            os.kill(os.getpid(), number)
+
+    register_optimizer_step_post_hook(count)
+    batches, epochs = make_batches(**changes), list[dict[str, float]]()
+    with training_state(folder, "run") as state:
+        trained = fit(network(), batches, batches.params, epochs.append, state)
+        if number and not step:
+            os.kill(os.getpid(), number)
+        assert trained
+        torch.save(trained[0], folder / "weights.pth")
+        (folder / "rest.json").write_text(json.dumps([trained[1], epochs, len(taken)]))
+
+
+def in_process(*arguments: Any) -> int:
+    """The exit status of ``train`` in a process of its own, negative for a signal."""
+    server = multiprocessing.get_context("forkserver")
+    server.set_forkserver_preload([__name__])
+    process = server.Process(target=train, args=arguments)
+    process.start()
+    process.join(120)
+    assert process.exitcode is not None
+    return process.exitcode
+
+
+def result(folder: Path) -> tuple[bytes, Any, Any, int]:
+    return (folder / "weights.pth").read_bytes(), *json.loads((folder / "rest.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The results of whole runs, by what is changed in them."""
+    folders = {}
+    for name, changes in CHANGES.items():
+        folders[name] = tmp_path_factory.mktemp(name.replace(" ", "-"))
+        assert in_process(folders[name], changes) == 0
+        assert not (folders[name] / "run").exists()
+    return folders
+
+
+CHANGES: dict[str, dict[str, Any]] = {
+    "as it is": {},
+    "averaged": {"ema": 0.9},
+    "accumulated": {"accumulate": 2},
+    "stopped early": {"epochs": 20, "patience": 2, "lr": 0.5, "schedule": "constant"},
+}
+KILLS = {
+    "in the first epoch": (signal.SIGKILL, 3),
+    "in the second": (signal.SIGKILL, STEPS + 2),
+    "in the last step": (signal.SIGKILL, 3 * STEPS),
+    "after the last": (signal.SIGKILL, 0),
+    "by SIGTERM in the first epoch": (signal.SIGTERM, 2),
+    "by SIGTERM in the second": (signal.SIGTERM, STEPS + 4),
+    "by SIGTERM in an epoch's last step": (signal.SIGTERM, 2 * STEPS),
+}
+
+
+TRIED = [("as it is", kill) for kill in KILLS]
+TRIED += [(name, kill) for name in list(CHANGES)[1:] for kill in ("in the second", "by SIGTERM in the second")]
+TRIED += [("stopped early", "after the last")]
+
+
+@pytest.mark.parametrize(("name", "kill"), TRIED)
+def test_a_killed_run_ends_like_an_undisturbed_one(
+    tmp_path: Path, undisturbed: dict[str, Path], name: str, kill: str
+) -> None:
+    number, step = KILLS[kill]
+    weights, summary, epochs, steps = result(undisturbed[name])
+    expected = 128 + signal.SIGTERM if number == signal.SIGTERM else -number
+    assert in_process(tmp_path, CHANGES[name], number, step) == expected
+    assert in_process(tmp_path, CHANGES[name]) == 0
+    again = result(tmp_path)
+    assert again[:3] == (weights, summary, epochs)
+    assert not (tmp_path / "run").exists()
+    if number == signal.SIGTERM and step % STEPS:
+        assert again[3] == steps - step  # went on within the epoch
+    elif step == 0:
+        assert again[3] == 0
+    else:
+        assert again[3] == steps - (step - 1) // STEPS * STEPS
+
+
+def test_it_may_be_killed_again_and_again(tmp_path: Path, undisturbed: dict[str, Path]) -> None:
+    for number, step in ((signal.SIGTERM, 4), (signal.SIGTERM, 1), (signal.SIGKILL, 3), (signal.SIGTERM, 5)):
+        assert in_process(tmp_path, {}, number, step) != 0
+    assert in_process(tmp_path, {}) == 0
+    assert result(tmp_path)[:3] == result(undisturbed["as it is"])[:3]
+
+
+def test_a_half_written_state_is_not_taken(tmp_path: Path, undisturbed: dict[str, Path]) -> None:
+    assert in_process(tmp_path, {}, signal.SIGKILL, STEPS + 2) != 0
+    (tmp_path / "run" / f"{TEMPORARY}{LAST}").write_bytes(b"PK")
+    assert in_process(tmp_path, {}) == 0
+    assert result(tmp_path)[0] == result(undisturbed["as it is"])[0]
+
+
+def test_a_full_disk_leaves_the_state_before_it(tmp_path: Path, undisturbed: dict[str, Path]) -> None:
+    assert in_process(tmp_path, {}, signal.SIGKILL, STEPS + 2) != 0
+    before = (tmp_path / "run" / LAST).read_bytes()
+    assert in_process(tmp_path, {}, 0, 0, len(before) // 2) == 1
+    assert (tmp_path / "run" / LAST).read_bytes() == before
+    assert in_process(tmp_path, {}) == 0
+    assert result(tmp_path)[0] == result(undisturbed["as it is"])[0]
+
+
+def test_the_key_tells_parameters_files_and_places_apart(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.write_text("one")
+    keys = {run_key("a", [data], tmp_path), run_key("b", [data], tmp_path), run_key("a", [data], tmp_path / "x")}
+    assert run_key("a", [data], tmp_path) in keys
+    data.write_text("two")
+    keys.add(run_key("a", [data], tmp_path))
+    assert len(keys) == 4
+
+
+def test_two_processes_do_not_share_a_run(tmp_path: Path) -> None:
+    with training_state(tmp_path, "run") as state:
+        process = multiprocessing.get_context("spawn").Process(target=_enter, args=(tmp_path,))
+        process.start()
+        process.join(60)
+        assert process.exitcode == 3
+        assert state.is_dir()
+
+
+def _enter(folder: Path) -> None:
+    try:
+        with training_state(folder, "run"):
+            pass
+    except UserError:
+        raise SystemExit(3) from None
+
+
+def test_only_what_nobody_continues_is_removed(tmp_path: Path) -> None:
+    for name, age in (("old", 8), ("young", 6)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / LAST).write_text("")
+        for path in (tmp_path / name / LAST, tmp_path / name):
+            os.utime(path, (path.stat().st_atime, path.stat().st_mtime - age * 24 * 3600))
+    with pytest.raises(UserError, match="mine"), training_state(tmp_path, "mine"):
+        raise UserError("mine")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "young"]

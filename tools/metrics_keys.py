@@ -1,0 +1,112 @@
+"""What each key of the metrics files means; docs/reference/metrics.md is written from this.
+
+``<...>`` stands for any name, ``[]`` for each item of a list. It is kept apart from the code that writes the files,
+so that a change of wording here does not make DVC train again.
+"""
+
+INDEX = {
+    "frames": "frames that can be used",
+    "videos": "videos that they belong to; a video is counted once in each category",
+    "rejected": "files that were rejected; data/rejected.csv lists them with reasons",
+    "rejected_share": "rejected files as a share of all files",
+    "categories.<category>.frames": "usable frames of a category",
+    "categories.<category>.videos": "videos of a category",
+    "reasons.<reason>": "files rejected for a reason",
+}
+
+SPLIT = {
+    "strategy": "`split.strategy`",
+    "groups": "identity groups: people who appear in each other's videos are in one group",
+    "leaked_groups": "groups with frames in two different splits; 0 unless the strategy leaks",
+    "leaked_videos": "videos with frames in two different splits",
+    "<split>.frames": "frames of train, val, test, or of `unused`: evaluated categories whose people are not in test",
+    "<split>.videos": "videos of a split",
+    "<split>.groups": "identity groups of a split",
+    "<split>.categories.<category>.frames": "frames of a category in a split",
+    "<split>.categories.<category>.videos": "videos of a category in a split",
+    "<split>.categories.<category>.groups": "identity groups of a category in a split",
+}
+
+LEAK_AUDIT = {
+    "near_duplicates": "pairs of frames in two different splits that look nearly the same",
+    "hash": "the perceptual hash used to compare them",
+    "max_distance": "largest number of bits in which the hashes of a pair may differ",
+    "pairs[].distance": "number of bits in which the hashes differ; only the 50 closest pairs are listed",
+    "pairs[].paths": "the two frames, relative to data/raw",
+    "pairs[].splits": "their splits",
+}
+
+TRAIN = {
+    "best_epoch": "the epoch that is kept, counted from 0: the one with the lowest validation loss",
+    "train_<curve>": "loss, accuracy or AUROC of the training frames in that epoch, augmented and with dropout",
+    "val_<curve>": "loss, accuracy or AUROC of the validation frames after that epoch",
+    "epochs_run": "epochs that were trained",
+    "early_stopped": "whether training stopped before `train.epochs`",
+    "batch_size": "frames per optimiser step; only with `train.batch_size: auto`",
+}
+
+BLOCK = {
+    "<metric>": "a metric, see the table above; null where it is undefined",
+    "confusion_matrix.<cell>": "`tn`, `fp`, `fn` and `tp`: counts of decisions, positive for a deepfake",
+    "undefined.<metric>": "why a metric is null",
+}
+INTERVALS = {"intervals.<metric>": "95% interval [low, high] of a metric over identity groups, or null"}
+CATEGORY = "categories.<category>."
+TEST = {
+    **BLOCK,
+    **INTERVALS,
+    "threshold": "the raw probability from which on a frame is called fake",
+    "threshold_rule": "`evaluate.threshold`",
+    "temperature": "the temperature by which logits are divided to calibrate them, fitted on validation frames",
+    **{
+        f"calibrated.{key}": f"{text}, computed from calibrated probabilities"
+        for key, text in (BLOCK | INTERVALS).items()
+    },
+    "calibrated.threshold": "the calibrated probability from which on a frame is called fake",
+    **{f"video.{key}": f"{text}, over videos, each with the mean logit of its frames" for key, text in BLOCK.items()},
+    **{f"video.{key}": f"{text}, over videos" for key, text in INTERVALS.items()},
+    f"{CATEGORY}seen": "whether the manipulation was trained on",
+    f"{CATEGORY}frames": "test frames of the manipulation",
+    f"{CATEGORY}videos": "test videos of the manipulation",
+    **{f"{CATEGORY}frame.{key}": f"{text}, over its frames and all originals" for key, text in BLOCK.items()},
+    **{f"{CATEGORY}video.{key}": f"{text}, over its videos and all originals" for key, text in BLOCK.items()},
+    **{f"{CATEGORY}{key}": f"{text}, for `frame`" for key, text in INTERVALS.items()},
+}
+CLASSIFICATION_REPORT = {  # the keys are scikit-learn's
+    "<class>.precision": "share of the frames called this class that belong to it",
+    "<class>.recall": "share of the frames of this class that are called so",
+    "<class>.f1-score": "harmonic mean of precision and recall",
+    "<class>.support": "frames of the class; `macro avg` and `weighted avg` are means over the classes",
+    "accuracy": "share of correct calls",
+}
+
+ROBUSTNESS = {
+    "frames": "test frames that were corrupted",
+    "clean_auroc": "AUROC of these frames without corruption",
+    "mean_auroc": "mean AUROC over all corruptions and severities",
+    "mean_auroc_drop": "`clean_auroc` minus `mean_auroc`",
+    "corruptions.<corruption>.unit": "what the setting measures",
+    "corruptions.<corruption>.severities[].severity": "1 (mild) to 5 (severe)",
+    "corruptions.<corruption>.severities[].setting": "the setting, in the unit",
+    "corruptions.<corruption>.severities[].auroc": "AUROC under the corruption",
+    "corruptions.<corruption>.severities[].accuracy": "accuracy of calibrated probabilities at the sidecar's threshold",
+    "corruptions.<corruption>.severities[].log_loss": "log loss of calibrated probabilities",
+}
+
+# file -> (stage, subject, keys)
+FILES = {
+    "index.json": ("index", "Which frames can be used and which cannot.", INDEX),
+    "split.json": (
+        "split",
+        "How the frames are split, and what leaks between splits.",
+        SPLIT | {f"leak_audit.{key}": text for key, text in LEAK_AUDIT.items()},
+    ),
+    "train.json": ("train", "The epoch that was kept.", TRAIN),
+    "test.json": (
+        "evaluate",
+        "The test frames. The keys at the top level cover the originals and the manipulations trained on.",
+        TEST,
+    ),
+    "classification_report.json": ("evaluate", "The test frames, by class.", CLASSIFICATION_REPORT),
+    "robustness.json": ("robustness", "The test frames under seven corruptions.", ROBUSTNESS),
+}

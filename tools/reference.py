@@ -1,0 +1,117 @@
+"""Writes docs/reference/ from the code: ``make docs``."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from dvc.utils.hydra import compose_and_dump
+
+from deepfake_detection.params.load import Params, load_params
+from deepfake_detection.reporting.report import METRIC_GROUPS
+from tools.metrics_keys import FILES
+
+ROOT = Path(__file__).parents[1]
+FOLDER = ROOT / "docs" / "reference"
+PROFILES = ("embedded", "ffpp")
+NOTE = "<!-- written by `make docs` from the code; do not edit -->\n\n"
+
+
+def main() -> None:
+    for name, text in pages().items():
+        FOLDER.mkdir(parents=True, exist_ok=True)
+        (FOLDER / name).write_text(text, encoding="utf-8")
+
+
+def pages() -> dict[str, str]:
+    """The pages by file name."""
+    return {"parameters.md": parameters(), "metrics.md": metrics_files()}
+
+
+def parameters() -> str:
+    """A table for each section of params.yaml: key, both profiles' values, type and meaning."""
+    defaults = [flat(composed(profile)) for profile in PROFILES]
+    schema = Params.model_json_schema()
+    sections: dict[str, list[str]] = {}
+    for key, field in leaves(schema, schema):
+        values = [code(default[key]) for default in defaults]
+        row = f"| `{key}` | {' | '.join(values)} | {kind(field)} | {field['description']} |"
+        sections.setdefault(key.partition(".")[0], []).append(row)
+    head = "| key | " + "".join(f"`{name}` | " for name in PROFILES) + "type | meaning |\n"
+    head += "|---|" + "---|" * len(PROFILES) + "---|---|\n"
+    tables = [f"## `{section}`\n\n{head}{chr(10).join(rows)}\n" for section, rows in sections.items()]
+    intro = (
+        "# Parameters\n\nThe keys of `params.yaml`, with their values in the two profiles of `conf/`. An unknown key, "
+        "a wrong type or an impossible value ends a stage with one line that names the key. How to change them: "
+        "[Run experiments](../guides/experiments.md).\n\n"
+    )
+    return NOTE + intro + "\n".join(tables)
+
+
+def metrics_files() -> str:
+    """A table for each metrics file: key and meaning."""
+    rows = [
+        f"| `{key}` | {title} | {text} |" for group in METRIC_GROUPS.values() for key, (title, text) in group.items()
+    ]
+    parts = [
+        "# Keys of the metrics files\n\nThe files are in `metrics/`, in git. `<...>` stands for any name, `[]` for "
+        "each item of a list. Metrics take a deepfake as the positive class.\n",
+        "## Metrics\n\n| key | name | meaning |\n|---|---|---|\n" + "\n".join(rows) + "\n",
+    ]
+    for name, (stage, text, keys) in FILES.items():
+        rows = [f"| `{key}` | {meaning} |" for key, meaning in keys.items()]
+        table = "| key | meaning |\n|---|---|\n" + "\n".join(rows)
+        parts.append(f"## `metrics/{name}`\n\nWritten by the stage `{stage}`. {text}\n\n{table}\n")
+    return NOTE + "\n".join(parts)
+
+
+def composed(profile: str) -> dict[str, Any]:
+    """The parameters of a profile, composed from conf/ in the same way as by `dvc exp run`."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "params.yaml"
+        compose_and_dump(str(path), str(ROOT / "conf"), None, "config", str(ROOT / ".dvc"), [f"profile={profile}"])
+        return load_params(path).model_dump()
+
+
+def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in tree.items():
+        found |= flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return found
+
+
+def leaves(node: dict[str, Any], schema: dict[str, Any], prefix: str = "") -> list[tuple[str, dict[str, Any]]]:
+    """Every parameter below a node of the JSON schema, in the order of the code."""
+    found: list[tuple[str, dict[str, Any]]] = []
+    for name, field in node["properties"].items():
+        if "$ref" in field:
+            found += leaves(schema["$defs"][field["$ref"].rpartition("/")[2]], schema, f"{prefix}{name}.")
+        else:
+            found.append((f"{prefix}{name}", field))
+    return found
+
+
+def kind(field: dict[str, Any]) -> str:
+    """The type of a parameter in words, with its limits."""
+    if "anyOf" in field:
+        return " or ".join(kind(option) for option in field["anyOf"])
+    if "enum" in field or "const" in field:
+        return ", ".join(f"`{value}`" for value in field.get("enum", [field.get("const")]))
+    if field["type"] == "array":
+        return "list of names"
+    name = {"integer": "whole number", "number": "number", "boolean": "`true` or `false`", "string": "text"}[
+        field["type"]
+    ]
+    limits = {"minimum": "from", "exclusiveMinimum": "above", "maximum": "to", "exclusiveMaximum": "below"}
+    return " ".join([name, *(f"{word} {field[limit]:g}" for limit, word in limits.items() if limit in field)])
+
+
+def code(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(f"`{item}`" for item in value) or "none"
+    if value == "":
+        return "empty"
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
+
+
+if __name__ == "__main__":
+    main()
