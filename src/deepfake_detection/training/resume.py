@@ -49,8 +49,8 @@ def run_key(params: str, files: Iterable[Path], folder: Path) -> str:
 def training_state(folder: Path, key: str) -> Iterator[Path]:
     """The folder below ``folder`` for the state of run ``key``. It is removed when the block ends without an error.
 
-    States that nobody has resumed for MAX_AGE seconds are removed, too. Raises UserError while another process trains the
-    same run. When several processes train together, only the first one does all this.
+    States that nobody has resumed for MAX_AGE seconds are removed, too. Raises UserError while another process
+    trains the same run. When several processes train together, only the first one does all this.
     """
     state = folder / key
     if getattr(rank_zero_only, "rank", 0):
