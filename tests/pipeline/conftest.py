@@ -1,4 +1,4 @@
-"""A project of its own for each test module: the repo's pipeline with a tiny profile, under git and DVC."""
+"""A separate project for each test module: this repository's pipeline with a tiny profile, under git and DVC."""
 
 import fcntl
 import os
@@ -21,7 +21,7 @@ class Project:
     path: Path
 
     def run(self, *command: str, succeed: bool = True) -> subprocess.CompletedProcess[str]:
-        """Runs a command in the project's root; its output holds stdout and stderr together."""
+        """Runs a command in the project's root. Its stdout and stderr are returned together, as stdout."""
         binaries = str(Path(sys.executable).parent)
         environment = os.environ | {
             "PATH": binaries + os.pathsep + os.environ["PATH"],
@@ -51,7 +51,7 @@ class Project:
         return [line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage '")]
 
     def set_params(self, **changes: Any) -> None:
-        """Edits params.yaml by hand: ``train__lr=0.1`` sets train.lr."""
+        """Edits params.yaml as a user would: ``train__lr=0.1`` sets train.lr."""
         path = self.path / "params.yaml"
         tree = yaml.safe_load(path.read_text())
         for name, value in changes.items():
@@ -63,7 +63,7 @@ class Project:
         path.write_text(yaml.safe_dump(tree, sort_keys=False))
 
     def fails_with_one_line(self, *command: str) -> str:
-        """Runs a stage that must fail, and returns its one line."""
+        """Runs a stage that must fail, and returns its one-line error."""
         done = self.run(*command, succeed=False)
         assert done.returncode == 1, done.stdout
         assert "Traceback" not in done.stdout, done.stdout
@@ -96,9 +96,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> tuple[Project, list[str]]:
-    """A project after its first `dvc repro`, committed, and the stages that ran; not to be changed, see ``built``."""
+    """A committed project after its first `dvc repro`, and the stages that ran. Do not change it: use ``built``."""
     own = tmp_path_factory.getbasetemp()
-    folder = own if worker_id == "master" else own.parent  # all processes of a test run share one
+    folder = own if worker_id == "master" else own.parent  # shared by all processes of a test run
     project, ran = Project(folder / "finished"), folder / "stages_run"
     with (folder / "finished.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -113,7 +113,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> tuple[
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory, finished: tuple[Project, list[str]]) -> Project:
-    """A copy of the finished project, cache and all, for the test module to use up."""
+    """A copy of the finished project and its cache, which the test module may change."""
     path = tmp_path_factory.mktemp("built") / "project"
     shutil.copytree(finished[0].path, path, symlinks=True)
     return Project(path)

@@ -1,1 +1,1 @@
-"""Helpers of the tests: parameters, checkpoints, servers, disks, permissions, a browser."""
+"""Helpers for the tests: parameters, checkpoints, servers, disks, permissions, a browser."""

@@ -1,4 +1,4 @@
-"""A headless Chromium that tests steer by the DevTools protocol over pipes: no port, no driver, no package."""
+"""A headless Chromium that tests control with the DevTools protocol over pipes. It needs no port, driver or package."""
 
 import base64
 import fcntl
@@ -18,7 +18,7 @@ SECONDS = 60
 
 
 class Browser:
-    """One tab; ``requests`` are the addresses that it asked for, ``complaints`` what its console said."""
+    """One tab. ``requests`` holds the addresses that it requested, ``complaints`` the messages on its console."""
 
     def __init__(self, reading: int, writing: int) -> None:
         self._reading, self._writing, self._buffer, self._number = reading, writing, b"", 0
@@ -40,7 +40,7 @@ class Browser:
         self.wait_for_load(before)
 
     def wait_for_load(self, before: int) -> None:
-        """Until more pages have been loaded than ``before``."""
+        """Waits until more than ``before`` pages have been loaded."""
         end = time.monotonic() + SECONDS
         while self._loaded == before:
             assert time.monotonic() < end, "the page does not load"
@@ -52,7 +52,7 @@ class Browser:
         return answer["result"].get("value")
 
     def choose(self, selector: str, path: Path) -> None:
-        """Puts a file into an input, as a person does in the dialogue."""
+        """Puts a file into an input, as a user does in the file dialogue."""
         root = self.send("DOM.getDocument")["root"]["nodeId"]
         node = self.send("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
         self.send("DOM.setFileInputFiles", nodeId=node, files=[str(path)])
@@ -62,7 +62,7 @@ class Browser:
             self.send("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code, text=text)
 
     def submit(self, selector: str) -> None:
-        """Focuses a button and presses Enter, then waits for the next page."""
+        """Focuses a button, presses Enter and waits for the next page."""
         before = self._loaded
         self.evaluate(f"document.querySelector({selector!r}).focus()")
         self.press("Enter", 13, "\r")
@@ -113,9 +113,9 @@ class Browser:
 
 @contextmanager
 def browsing(folder: Path) -> Iterator[Browser]:
-    """A browser with a fresh profile in ``folder``, which ends with the block."""
+    """A browser with a new profile in ``folder``. It is closed when the block ends."""
     (theirs_in, ours_out), (ours_in, theirs_out) = os.pipe(), os.pipe()
-    # out of the way of 3 and 4, where the browser wants its own
+    # moved to 20 and above, because the browser needs the numbers 3 and 4
     high_in, high_out = (fcntl.fcntl(number, fcntl.F_DUPFD, 20) for number in (theirs_in, theirs_out))
     command = [str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--disable-sync", *QUIET]
     command += ["--hide-scrollbars", "--remote-debugging-pipe", f"--user-data-dir={folder / 'profile'}"]

@@ -1,15 +1,15 @@
-"""The sidecar of a checkpoint, for tests that write one or build a detector."""
+"""A sidecar for tests that write a checkpoint or build a detector."""
 
 from typing import Any
 
 from deepfake_detection.frames.normalise import MEAN, STD
 from deepfake_detection.network.sidecar import Sidecar
 
-SIZE = 32  # pixels: the least that an EfficientNet takes
+SIZE = 32  # pixels, the smallest input of an EfficientNet
 
 
 def sidecar(**changes: Any) -> Sidecar:
-    """That of an EfficientNet-B0 for whole frames of SIZE pixels, not calibrated, some of its values changed."""
+    """The sidecar of an uncalibrated EfficientNet-B0 for whole frames of SIZE pixels. ``changes`` replaces values."""
     values: dict[str, Any] = {
         "arch": "efficientnet_b0",
         "input_size": [SIZE, SIZE],

@@ -1,4 +1,4 @@
-"""The command deepfake-detect as a user types it, in this process."""
+"""Runs the command deepfake-detect in this process, as a user types it."""
 
 import sys
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from deepfake_detection.serving import cli
 
 
 def command(*words: object) -> object:
-    """The exit status, or the line that ends it."""
+    """Returns the exit status, or the error message that ended the command."""
     with _typed("deepfake-detect", *map(str, words)), pytest.raises(SystemExit) as caught:
         cli.main()
     return caught.value.code

@@ -1,4 +1,4 @@
-"""Disks that are full: a real one where root may mount it, and a limit on the size of a file everywhere."""
+"""Full disks: a real one if root may mount it, and a limit on the size of a file, which works everywhere."""
 
 import resource
 import subprocess
@@ -11,7 +11,7 @@ import pytest
 
 @contextmanager
 def file_size_limit(size: int) -> Iterator[None]:
-    """Writing beyond ``size`` bytes fails as on a full disk, with EFBIG: Python ignores SIGXFSZ."""
+    """Makes writing beyond ``size`` bytes fail as on a full disk. It raises EFBIG, because Python ignores SIGXFSZ."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:
@@ -22,7 +22,7 @@ def file_size_limit(size: int) -> Iterator[None]:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of one MiB. Skips where none may be mounted."""
+    """A disk of one MiB. Skips the test if it cannot be mounted."""
     folder = tmp_path / "disk"
     folder.mkdir()
     try:

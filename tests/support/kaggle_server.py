@@ -1,4 +1,4 @@
-"""A Kaggle of our own on the loopback, for the real kagglehub client."""
+"""A local stand-in for Kaggle's server, used with the real kagglehub client."""
 
 import base64
 import hashlib
@@ -25,7 +25,7 @@ def zipped(files: dict[str, bytes]) -> bytes:
 
 @dataclass
 class Kaggle:
-    """What the server serves, changed by the tests, and what it was asked for."""
+    """What the server sends, which tests may change, and what it was asked for."""
 
     newest: int = 7
     archive: bytes = b""
@@ -98,7 +98,7 @@ def kaggle_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[K
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler_of(kaggle))
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
-    # The client knows fixed addresses only; by way of a proxy its http://localhost comes to any free port.
+    # The client only knows fixed addresses. This server acts as its proxy for http://localhost, so any port will do.
     for name in ("NO_PROXY", "no_proxy", "KAGGLE_API_TOKEN", "KAGGLE_USERNAME", "KAGGLE_KEY", "KAGGLE_KERNEL_RUN_TYPE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("KAGGLE_API_ENVIRONMENT", "LOCALHOST")

@@ -1,4 +1,4 @@
-"""The project's own modules and what they import, read from the source without running it."""
+"""Finds the project's own modules and what they import. It reads the source without running it."""
 
 import ast
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ LIBRARY = ROOT / "src" / "deepfake_detection"
 
 
 def module_file(name: str) -> Path | None:
-    """The file of one of the project's modules or packages; None for any other name."""
+    """The file of one of the project's modules or packages, or None for any other name."""
     for base in (ROOT, ROOT / "src"):
         stem = base / Path(*name.split("."))
         for path in (stem / "__init__.py", stem.with_suffix(".py")):
@@ -19,9 +19,9 @@ def module_file(name: str) -> Path | None:
 
 
 def imported_files(path: Path) -> Iterator[Path]:
-    """The project's files that a file imports, inside functions too, with the packages around them.
+    """Yields the project's files that a file imports, also inside functions, and those of the packages around them.
 
-    What it imports for the type checker alone is left out.
+    Imports that are only for the type checker are left out.
     """
     tree = ast.parse(path.read_text())
     for_types = {

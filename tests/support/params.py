@@ -1,4 +1,4 @@
-"""Parameters for tests: small, valid, and independent of the committed params.yaml."""
+"""Parameters for tests: small, valid and independent of the committed params.yaml."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from deepfake_detection.params.train import Train
 
 
 def tree() -> dict[str, Any]:
-    """A new tree with every parameter, as params.yaml holds them."""
+    """A new dictionary with every parameter, nested like params.yaml."""
     return {
         "seed": 42,
         "data": {
@@ -50,5 +50,5 @@ def tree() -> dict[str, Any]:
 
 
 def train(**changes: Any) -> Train:
-    """The section ``train``, some of its values changed."""
+    """The section ``train``. ``changes`` replaces values."""
     return Train.model_validate(tree()["train"] | changes)

@@ -1,6 +1,6 @@
-"""File permissions that bind, for root as well."""
+"""File permissions that also apply when the tests run as root."""
 
-import encodings.utf_8_sig  # noqa: F401, read lazily otherwise, and perhaps from where nobody may read
+import encodings.utf_8_sig  # noqa: F401, otherwise loaded later, when the user nobody may be unable to read it
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ NOBODY = 65534
 
 @contextmanager
 def unprivileged() -> Iterator[None]:
-    """File permissions bind in here, for root as well."""
+    """In this block, file permissions also apply to root."""
     if os.geteuid() != 0:
         yield
         return
@@ -25,7 +25,7 @@ def unprivileged() -> Iterator[None]:
 
 @contextmanager
 def open_folder() -> Iterator[Path]:
-    """A folder that others may enter: tmp_path lies in one that is closed to all but its owner."""
+    """A folder that other users may enter. tmp_path is inside a folder that only its owner may enter."""
     with TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
         yield Path(folder)

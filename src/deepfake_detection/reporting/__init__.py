@@ -1,3 +1,3 @@
 """Figures, the HTML report and the model card, made from files that other stages wrote.
-Change how results look here; nothing in this package computes a result.
-The stages plot and report call it; serving shares html.py."""
+Change here how results look; nothing in this package computes a result.
+The stages plot and report call it; serving also uses html.py."""

@@ -1,4 +1,4 @@
-"""Figures of an evaluated model, for a screen and for a paper."""
+"""Draws the figures of an evaluated model, for screens and papers."""
 
 import numpy as np
 import pandas as pd
@@ -20,7 +20,7 @@ TITLES = {"loss": "Loss (BCE)", "accuracy": "Accuracy", "auroc": "AUROC"}
 
 
 def confusion_figure(labels: NDArray[np.int64], called: NDArray[np.int64]) -> Figure:
-    """Confusion matrix as a heat map: counts, and each row's share below them."""
+    """Confusion matrix as a heat map. Each cell shows its count and, below it, its share of the row."""
     counts = confusion_matrix(labels, called, labels=[0, 1])
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     figure = Figure(figsize=(4.2, 3.6), layout="constrained")
@@ -40,7 +40,7 @@ def confusion_figure(labels: NDArray[np.int64], called: NDArray[np.int64]) -> Fi
 
 
 def roc_table(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> pd.DataFrame:
-    """Points of the ROC curve: fpr, tpr, threshold. Empty when only one class is there."""
+    """Points of the ROC curve: fpr, tpr, threshold. Empty if there is only one class."""
     if len(np.unique(labels)) < 2:
         return pd.DataFrame({"fpr": [], "tpr": [], "threshold": []})
     fpr, tpr, threshold = roc_curve(labels, probabilities)
@@ -48,7 +48,7 @@ def roc_table(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> 
 
 
 def roc_figure(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> Figure:
-    """ROC curve with its area."""
+    """ROC curve, with its area in the legend."""
     points = roc_table(labels, probabilities)
     figure = Figure(figsize=(4.2, 3.9), layout="constrained")
     axes = figure.subplots()
@@ -68,7 +68,7 @@ def roc_figure(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) ->
 
 
 def precision_recall_table(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> pd.DataFrame:
-    """Points of the precision-recall curve: recall, precision. Empty when no frame is a fake."""
+    """Points of the precision-recall curve: recall, precision. Empty if no frame is a fake."""
     if not labels.any():
         return pd.DataFrame({"recall": [], "precision": []})
     precision, recall, _ = precision_recall_curve(labels, probabilities)
@@ -76,7 +76,7 @@ def precision_recall_table(labels: NDArray[np.int64], probabilities: NDArray[np.
 
 
 def precision_recall_figure(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> Figure:
-    """Precision-recall curve with its average precision, and the share of fakes that chance would reach."""
+    """Precision-recall curve with its average precision. A dashed line at the share of fakes marks chance."""
     points = precision_recall_table(labels, probabilities)
     figure = Figure(figsize=(4.2, 3.9), layout="constrained")
     axes = figure.subplots()
@@ -92,7 +92,7 @@ def precision_recall_figure(labels: NDArray[np.int64], probabilities: NDArray[np
 
 
 def reliability_figure(labels: NDArray[np.int64], raw: NDArray[np.float64], calibrated: NDArray[np.float64]) -> Figure:
-    """Share of fakes against predicted probability, raw and calibrated; a point's area grows with its frames."""
+    """Share of fakes against predicted probability, raw and calibrated. The area of a point grows with its frames."""
     figure = Figure(figsize=(7.6, 3.9), layout="constrained")
     sides = figure.subplots(1, 2, sharey=True)
     for axes, probabilities, title in zip(sides, (raw, calibrated), ("Raw", "Calibrated"), strict=True):
@@ -108,7 +108,7 @@ def reliability_figure(labels: NDArray[np.int64], raw: NDArray[np.float64], cali
 
 
 def curves_figure(curves: pd.DataFrame, best_epoch: int) -> Figure:
-    """Loss, accuracy and AUROC of train and validation by epoch; the kept epoch is marked."""
+    """Training and validation loss, accuracy and AUROC by epoch. The kept epoch is marked."""
     figure = Figure(figsize=(10, 3.2), layout="constrained")
     for axes, (curve, title) in zip(figure.subplots(1, 3), TITLES.items(), strict=True):
         for side, colour in COLOURS.items():

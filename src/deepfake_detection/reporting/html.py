@@ -1,4 +1,4 @@
-"""What the report and the detector's page share: templates that escape, and pictures within a page."""
+"""Used by both the report and the web page: the setup of their templates, and pictures inside a page."""
 
 import base64
 import io
@@ -9,8 +9,8 @@ from PIL import Image
 
 
 def template_environment(package: str, **options: Any) -> Environment:
-    """Jinja's environment for the templates of a package's folder ``templates``; a missing value is an error."""
-    return Environment(  # noqa: S701, the caller says what escapes
+    """The Jinja environment for the templates in a package's folder ``templates``. A missing value is an error."""
+    return Environment(  # noqa: S701, the caller chooses the escaping
         loader=PackageLoader(package, "templates"),
         trim_blocks=True,
         lstrip_blocks=True,
@@ -21,9 +21,9 @@ def template_environment(package: str, **options: Any) -> Environment:
 
 
 def data_uri(picture: Image.Image | bytes, form: str, **options: Any) -> str:
-    """A picture as a data: URI; ``form`` is JPEG or PNG, ``options`` are those of Pillow's save.
+    """A picture as a data: URI. ``form`` is JPEG or PNG, and ``options`` are passed to Pillow's save.
 
-    Bytes are taken as a file of that form.
+    Bytes must already be a file in that format.
     """
     if isinstance(picture, Image.Image):
         file = io.BytesIO()

@@ -1,7 +1,7 @@
-"""A report of a trained model: one self-contained HTML page, and a Markdown model card from the same facts.
+"""The report on a trained model: one self-contained HTML page, and a Markdown model card with the same facts.
 
-The card follows Mitchell et al. 2019, Model Cards for Model Reporting (arXiv:1810.03993). Neither
-holds a time, a host or an absolute path: the same inputs give the same bytes.
+The card follows Mitchell et al. 2019, Model Cards for Model Reporting (arXiv:1810.03993). Neither file
+contains a time, a host name or an absolute path, so the same inputs give the same bytes.
 """
 
 import html
@@ -24,7 +24,7 @@ ERRORS_SHOWN = 12
 PAIRS_SHOWN = 10
 THUMBNAIL = 320  # pixels, the longer side
 
-# group -> metric -> (name, what it says)
+# group -> metric -> (name, explanation)
 METRIC_GROUPS = {
     "Ranking, whatever the threshold": {
         "auroc": ("AUROC", "chance that a deepfake scores above an original; 0.5 is guessing"),
@@ -70,16 +70,16 @@ _SOURCES = {
 
 
 def number(value: float | None, interval: list[float] | None = None, reason: str | None = None) -> str:
-    """ "0.992 [0.981, 0.998]"; without an interval the value alone; without a value "not defined: reason"."""
+    """Returns "0.992 [0.981, 0.998]", or "0.992" without an interval, or "not defined: reason" without a value."""
     if value is None:
         return f"not defined: {reason}" if reason else "not defined"
-    # adding 0.0 turns -0.0 into 0.0
+    # Adding 0.0 turns -0.0 into 0.0.
     text, *ends = (f"{round(x, 3) + 0.0:.3f}" for x in (value, *(interval or ())))
     return f"{text} [{', '.join(ends)}]" if ends else text
 
 
 def metric(block: dict[str, Any], name: str) -> str:
-    """One metric of a block of flat keys, with its interval where the block has intervals."""
+    """One metric from a block with flat keys, with its interval if the block has intervals."""
     return number(block[name], block.get("intervals", {}).get(name), block["undefined"].get(name))
 
 
@@ -98,20 +98,20 @@ def build_context(
 ) -> dict[str, Any]:
     """Everything that the templates show, formatted.
 
-    The dicts are the parsed metrics files, the sidecar of the checkpoint and ``source.json`` of
-    the raw data (``origin``). ``predictions`` has one row a frame: path (relative to ``raw``),
-    category, label, split, logit, probability and calibrated. ``pictures`` maps each name of PLOTS
-    and ROBUSTNESS_PLOTS to a PNG.
+    ``index``, ``split``, ``train``, ``test`` and ``robustness`` are the parsed metrics files. ``origin`` is
+    the parsed ``source.json`` of the raw data. ``sidecar`` is that of the checkpoint. ``predictions`` has one
+    row per frame: path (relative to ``raw``), category, label, split, logit, probability and calibrated.
+    ``pictures`` maps each name in PLOTS and ROBUSTNESS_PLOTS to a PNG.
     """
     blocks = _blocks(test)
     categories = _categories(test)
     unseen = [row["name"] for row in categories if not row["seen"]]
     threshold = test["calibrated"]["threshold"]
-    wrong = _wrong(predictions, threshold, unseen)
+    wrong = _wrong_decisions(predictions, threshold, unseen)
     matrix = test["confusion_matrix"]
     return {
         "model": _model(sidecar, train),
-        "source": _source(origin),
+        "source": _source_text(origin),
         "drawn": origin["source"] == "embedded",
         "trained_on": sidecar.categories,
         "unseen": unseen,
@@ -133,7 +133,7 @@ def build_context(
         "thresholds": {
             "raw": f"{test['threshold']:.3f}",
             "calibrated": f"{threshold:.3f}",
-            "rule": _rule(str(test["threshold_rule"])),
+            "rule": _rule_text(str(test["threshold_rule"])),
             "temperature": number(test["temperature"]),
         },
         "metrics": _metric_tables(blocks),
@@ -142,7 +142,7 @@ def build_context(
         "categories": categories,
         "pictures": {name: _picture(name, path) for name, path in pictures.items()},
         "robustness": _robustness(robustness),
-        "errors": [_error(row, raw, threshold) for row in wrong.head(ERRORS_SHOWN).to_dict("records")],
+        "errors": [_error_entry(row, raw, threshold) for row in wrong.head(ERRORS_SHOWN).to_dict("records")],
         "wrong": len(wrong),
         "error_threshold": f"{threshold:.3f}",
         "warnings": _warnings(split, test, origin),
@@ -150,17 +150,17 @@ def build_context(
 
 
 def render_html(context: dict[str, Any]) -> str:
-    """The page: no script and no address outside it; every value is escaped."""
+    """The HTML page. It has no scripts and refers to nothing outside itself. Every value is escaped."""
     return template_environment(PACKAGE, autoescape=True).get_template("report.html.jinja").render(context)
 
 
 def render_card(context: dict[str, Any]) -> str:
-    """The model card in GitHub's Markdown; every value is escaped for it."""
+    """The model card in GitHub's Markdown. Every value is escaped for Markdown."""
     return template_environment(PACKAGE, finalize=markdown_text).get_template("model_card.md.jinja").render(context)
 
 
 def markdown_text(value: object) -> str:
-    """A value as plain text in Markdown and in a table's cell: no HTML, link, code or emphasis comes of it."""
+    """A value as plain text for Markdown, also in a table cell. It cannot become HTML, a link, code or emphasis."""
     text = " ".join(html.escape(str(value), quote=False).split())
     return re.sub(r"[\\`*|~]|(?<!\w)_|_(?!\w)|\](?=[(\[:])|^[#+-](?=\s)", r"\\\g<0>", text)
 
@@ -179,27 +179,27 @@ def _model(sidecar: Sidecar, train: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _source(origin: dict[str, Any]) -> str:
+def _source_text(origin: dict[str, Any]) -> str:
     if origin["source"] == "kaggle":
         return f"the Kaggle data set {origin['handle']}, version {origin['version']}"
     return _SOURCES[origin["source"]]
 
 
-def _rule(rule: str) -> str:
+def _rule_text(rule: str) -> str:
     if rule.startswith("fpr@"):
         return f"the most deepfakes found with a false positive rate of at most {float(rule[4:]):g} on validation"
     return _RULES.get(rule, "fixed beforehand")
 
 
 def _blocks(test: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """The blocks of flat keys that the test metrics hold, by what they are of."""
+    """The blocks with flat keys in the test metrics, by their titles in the report."""
     return {"Frames, raw": test, "Frames, calibrated": test["calibrated"], "Videos, raw": test["video"]}
 
 
 def _metric_tables(blocks: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
     tables = []
     for group, names in METRIC_GROUPS.items():
-        # dividing logits by a temperature keeps their order: ranking metrics are shown once
+        # A temperature does not change the order of the logits, so ranking metrics are shown only once.
         shown = {
             (name.partition(",")[0] if group == RANKING else name): block
             for name, block in blocks.items()
@@ -235,8 +235,8 @@ def _robustness(found: dict[str, Any]) -> dict[str, Any]:
             shade = "" if drop is None else f"drop{sum(drop > limit for limit in (0.01, 0.03, 0.1, 0.2))}"
             cells.append({"auroc": number(auroc), "setting": f"{step['setting']:g}", "shade": shade})
             if auroc is not None and (lowest is None or auroc < lowest[0]):
-                lowest = (auroc, _spaced(name), step["severity"])
-        rows.append({"name": _spaced(name), "unit": corruption["unit"], "cells": cells})
+                lowest = (auroc, _display_name(name), step["severity"])
+        rows.append({"name": _display_name(name), "unit": corruption["unit"], "cells": cells})
     return {
         "clean": number(clean),
         "mean": number(found["mean_auroc"]),
@@ -247,16 +247,16 @@ def _robustness(found: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _wrong(predictions: pd.DataFrame, threshold: float, unseen: list[str]) -> pd.DataFrame:
-    """Wrong calls on test frames of the categories trained on, the most confident first."""
+def _wrong_decisions(predictions: pd.DataFrame, threshold: float, unseen: list[str]) -> pd.DataFrame:
+    """Wrong decisions on test frames of the categories trained on, the most confident first."""
     rows = predictions[(predictions["split"] == "test") & ~predictions["category"].isin(unseen)]
     rows = rows[(rows["calibrated"] >= threshold) != (rows["label"] == 1)]
-    # by the logit: probabilities of very wrong frames are all rounded to 0 or 1
+    # Sorted by logit, because the probabilities of very wrong frames all round to 0 or 1.
     margin = rows["logit"] * (1 - 2 * rows["label"])
     return rows.assign(margin=margin).sort_values(["margin", "path"], ascending=[False, True])
 
 
-def _error(row: dict[Hashable, Any], raw: Path, threshold: float) -> dict[str, Any]:
+def _error_entry(row: dict[Hashable, Any], raw: Path, threshold: float) -> dict[str, Any]:
     truth, called = ("original", "deepfake") if row["label"] == 0 else ("deepfake", "original")
     error = {"path": row["path"], "category": row["category"], "truth": truth, "called": called}
     error |= {"probability": number(row["calibrated"]), "raw": number(row["probability"]), "uri": None}
@@ -276,13 +276,13 @@ def _picture(name: str, path: Path) -> dict[str, Any]:
     return {"uri": data_uri(path.read_bytes(), "PNG"), "width": width, "height": height, "title": title, "alt": alt}
 
 
-def _spaced(name: str) -> str:
+def _display_name(name: str) -> str:
     words = name.replace("_", " ")
     return _NAMES.get(name, words[:1].upper() + words[1:])
 
 
 def _warnings(split: dict[str, Any], test: dict[str, Any], origin: dict[str, Any]) -> list[str]:
-    """What a reader must know before believing a number, worst first."""
+    """What a reader must know before trusting the numbers, the most serious first."""
     found = []
     if split["leaked_groups"] or split["leaked_videos"]:
         found.append(

@@ -1,4 +1,4 @@
-"""Figures of a detector under corruption, from the dictionary of evaluate_robustness."""
+"""Draws a detector's AUROC on corrupted frames, from the dictionary that evaluate_robustness returns."""
 
 from typing import Any
 
@@ -7,14 +7,14 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 TITLES = {"jpeg": "JPEG", "h264": "H.264"}
-UNITS = {"quality": "q {:g}", "factor": r"$\times${:g}", "CRF": "CRF {:g}"}  # others are a sigma
-# Okabe and Ito's palette, told apart by colour-blind readers too
+UNITS = {"quality": "q {:g}", "factor": r"$\times${:g}", "CRF": "CRF {:g}"}  # every other unit is a sigma
+# Okabe and Ito's palette, which colour-blind readers can tell apart
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 
 def robustness_heatmap(result: dict[str, Any]) -> Figure:
-    """AUROC of each corruption (rows) and severity (columns), with the setting below it."""
+    """AUROC for each corruption (rows) and severity (columns), with the setting below each number."""
     corruptions = result["corruptions"]
     aurocs = _aurocs(result)
     lowest = min(0.5, np.nanmin(aurocs)) if np.isfinite(aurocs).any() else 0.5
@@ -40,7 +40,7 @@ def robustness_heatmap(result: dict[str, Any]) -> Figure:
 
 
 def robustness_curves(result: dict[str, Any]) -> Figure:
-    """AUROC against severity, one line a corruption, and that of clean frames."""
+    """AUROC against severity: one line per corruption, and a dashed line for clean frames."""
     aurocs = _aurocs(result)
     figure = Figure(figsize=(6.4, 3.9), layout="constrained")
     axes = figure.subplots()

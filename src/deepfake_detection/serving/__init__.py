@@ -1,3 +1,3 @@
-"""A trained network for pictures and videos of your own: the Detector, its command, heat maps, exports, the web page.
+"""Uses a trained network on your own pictures and videos: Detector, command line, heat maps, exports, web page.
 Add a command in cli.py; no stage depends on this package, so a change here reruns nothing.
-Users call it: from Python, from the command deepfake-detect, from a browser."""
+Users call it from Python, from the command deepfake-detect or from a browser."""

@@ -1,4 +1,4 @@
-"""The command ``deepfake-detect``."""
+"""The command line program ``deepfake-detect``."""
 
 import csv
 import json
@@ -21,7 +21,7 @@ from deepfake_detection.common.text import clock, percent, printable
 from deepfake_detection.media.images import IMAGE_SUFFIXES
 from deepfake_detection.media.videos import VIDEO_SUFFIXES
 
-if TYPE_CHECKING:  # torch takes seconds to load, and the help does not need it
+if TYPE_CHECKING:  # torch takes seconds to load, and --help does not need it
     from deepfake_detection.serving.detector import Detector, Prediction
 
 CHECKPOINT = Path("models/best_model_efficientnet_b7.pth")
@@ -29,12 +29,12 @@ SUFFIXES = IMAGE_SUFFIXES | VIDEO_SUFFIXES
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
 Backend = Literal["torch", "torch-folded", "torch-bf16", "openvino", "openvino-bf16", "auto"]
-Checkpoint = Annotated[Path, typer.Option(help="What the train stage wrote, with its JSON file beside it.")]
+Checkpoint = Annotated[Path, typer.Option(help="Checkpoint that the train stage wrote, with its JSON file beside it.")]
 
 
 @app.callback()
 def about() -> None:
-    """Says of pictures and videos how probably they are deepfakes, with a checkpoint of this project."""
+    """Estimate how likely it is that pictures and videos are deepfakes, with a checkpoint of this project."""
 
 
 @app.command()
@@ -43,24 +43,26 @@ def predict(
         list[str], typer.Argument(help="Pictures, videos, folders of them, or patterns such as 'a/*.jpg'.")
     ],
     checkpoint: Checkpoint = CHECKPOINT,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="CSV with a header.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV with a header.")] = False,
     frames: Annotated[int, typer.Option(min=1, help="Frames taken of each video.")] = 32,
     batch_size: Annotated[int, typer.Option(min=1, help="Pictures that the network takes at once.")] = 16,
-    backend: Annotated[Backend, typer.Option(help="What computes; auto times those that do not round.")] = "torch",
+    backend: Annotated[
+        Backend, typer.Option(help="Backend that computes; auto takes the fastest that does not round.")
+    ] = "torch",
 ) -> None:
     """Judge pictures and videos.
 
-    A file that cannot be read gets a line that says so, and exit status 1 at the end; it stops nothing.
+    For a file that cannot be read, a line says why. The other files are still judged, and the exit status is 1.
     """
     from deepfake_detection.serving.detector import Detector
 
     files = listed(paths)
-    with redirect_stdout(sys.stderr):  # what a backend says of itself is no verdict
+    with redirect_stdout(sys.stderr):  # a backend's own messages are not results
         detector = Detector.load(checkpoint, backend)
     write = print_json if as_json else print_csv if as_csv else print_line
     failed = 0
-    # the bar is on stderr, so that what stands on stdout can be piped; it shows only on a terminal
+    # The bar goes to stderr, so that stdout can be piped. It is shown only on a terminal.
     with tqdm(total=len(files), unit="file", disable=None) as bar:
         for number, found in enumerate(predictions(detector, files, frames, batch_size)):
             failed += found.failed
@@ -73,19 +75,19 @@ def predict(
 
 
 def listed(paths: list[str]) -> list[str]:
-    """The files that ``paths`` mean: of folders and patterns those with a suffix of a picture or video.
+    """The files that ``paths`` stand for. Folders and patterns give only files with a picture or video suffix.
 
-    Raises UserError when there is none.
+    Raises UserError if there are none.
     """
     files: list[str] = []
     for name in paths:
         if Path(name).is_dir():
             files += sorted(str(path) for path in Path(name).rglob("*") if _suffix(path) in SUFFIXES)
         elif has_magic(name) and not Path(name).exists():
-            matches = glob(name, recursive=True)  # noqa: PTH207  Path.glob takes no absolute pattern
+            matches = glob(name, recursive=True)  # noqa: PTH207  Path.glob accepts no absolute pattern
             files += sorted(path for path in matches if _suffix(path) in SUFFIXES)
         else:
-            files.append(name)  # whatever its name says: it was asked for
+            files.append(name)  # the user named this file, so any suffix is accepted
     if not files:
         raise UserError(f"{', '.join(paths)}: no picture or video there ({', '.join(sorted(SUFFIXES))})")
     return files
@@ -137,7 +139,7 @@ def serve(
     max_mb: Annotated[int, typer.Option(min=1, help="Larger files are refused.")] = 100,
     max_seconds: Annotated[float, typer.Option(min=0.1, help="A judgement that takes longer is stopped.")] = 60.0,
 ) -> None:
-    """Judge pictures and videos on a page in the browser, which works without a network and keeps nothing."""
+    """Judge pictures and videos on a web page, which works offline and keeps nothing."""
     try:
         from deepfake_detection.serving.web import server
     except ModuleNotFoundError as error:
@@ -149,14 +151,14 @@ def serve(
 @app.command()
 def explain(
     path: Annotated[Path, typer.Argument(help="A picture or a video.")],
-    out: Annotated[Path | None, typer.Option(help="The PNG to write; STEM-explained.png if not given.")] = None,
+    out: Annotated[Path | None, typer.Option(help="PNG to write; STEM-explained.png if not given.")] = None,
     checkpoint: Checkpoint = CHECKPOINT,
     frames: Annotated[
         int, typer.Option(min=1, help="Frames taken of a video, of which the worst four are shown.")
     ] = 32,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
 ) -> None:
-    """Show what in a picture or video speaks for a fake, as a heat map in a PNG."""
+    """Show which parts of a picture or video point to a fake, as a heat map in a PNG."""
     from deepfake_detection.serving.detector import Detector
 
     try:
@@ -178,7 +180,7 @@ def explain(
 
 @app.command()
 def export(
-    form: Annotated[Literal["onnx", "openvino", "safetensors"], typer.Option("--format", help="Who shall read it.")],
+    form: Annotated[Literal["onnx", "openvino", "safetensors"], typer.Option("--format", help="Format to write.")],
     out: Annotated[Path | None, typer.Option(help="STEM.onnx, .xml or .safetensors if not given.")] = None,
     checkpoint: Checkpoint = CHECKPOINT,
     int8: Annotated[
@@ -186,7 +188,10 @@ def export(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
 ) -> None:
-    """Write the network for another runtime, once what was written gives the same probabilities as here."""
+    """Write the network for another runtime, and check that it gives the same probabilities there.
+
+    If they differ, nothing is written. With --int8, the differences are only printed.
+    """
     from deepfake_detection.serving.export import FILES, OPSET, files_of
     from deepfake_detection.serving.export import export as exported
 
@@ -195,7 +200,7 @@ def export(
     paths = files_of(form, written)
     may_write(paths, force)
     start = time.perf_counter()
-    with redirect_stdout(sys.stderr):  # the bars of what quantises
+    with redirect_stdout(sys.stderr):  # the quantiser prints progress bars
         parity = exported(checkpoint, form, written, pictures)
     kind = form + f", opset {OPSET}" * (form == "onnx") + ", 8 bits" * bool(int8)
     print(f"format: {kind}, in {time.perf_counter() - start:.0f} s")
@@ -209,7 +214,7 @@ def export(
 
 
 def may_write(paths: list[Path], force: bool) -> None:
-    """Raises UserError where a file is in the way, unless ``force``, or a folder."""
+    """Raises UserError if one of ``paths`` is a folder, or if it exists and ``force`` is not set."""
     for path in paths:
         if path.is_dir():
             raise UserError(f"{path} is a folder: name a file, with --out")
@@ -218,7 +223,7 @@ def may_write(paths: list[Path], force: bool) -> None:
 
 
 def main() -> None:
-    """Runs the command; a mistake the user can mend ends it with one line and exit status 1."""
+    """Runs the command. An error that the user can fix ends it with one line and exit status 1."""
     try:
         app()
     except UserError as error:

@@ -1,4 +1,4 @@
-"""A trained network and all that it needs to judge pictures and videos that nobody has prepared."""
+"""Judges pictures and videos with a trained network. They need no preparation."""
 
 import threading
 from collections import deque
@@ -31,16 +31,16 @@ Picture: TypeAlias = str | Path | Image.Image | Pixels
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-BATCH = 16  # frames that the network takes at once
-MIN_SIDE = 32  # pixels of the shorter side of a picture, or of a face: less shows too little
+BATCH = 16  # frames in one pass of the network
+MIN_SIDE = 32  # pixels; a picture or face with a shorter side below this shows too little
 
 
 @dataclass(frozen=True)
 class Face:
-    """What the network says of one face, or with ``box`` None of the whole picture.
+    """The network's result for one face, or for the whole picture if ``box`` is None.
 
-    ``probability`` is the calibrated probability of a deepfake, sigmoid(logit / temperature); ``verdict`` compares it
-    with the checkpoint's threshold.
+    ``probability`` is the calibrated probability of a deepfake, sigmoid(logit / temperature). ``verdict`` is "fake"
+    if it is at or above the checkpoint's threshold.
     """
 
     box: Box | None
@@ -51,10 +51,10 @@ class Face:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the network says of a picture: ``logit`` and ``probability`` are those of its most suspicious face.
+    """The network's result for a picture. ``logit`` and ``probability`` are those of its most suspicious face.
 
-    ``verdict`` is "none", and the numbers None, where ``reason`` says why there is no judgement; ``failed`` tells a
-    file that could not be read from one that shows nothing to judge.
+    Without a judgement, ``verdict`` is "none", both numbers are None, and ``reason`` says why. ``failed`` is true if
+    the file could not be read, and false if it was read but shows nothing to judge.
     """
 
     path: str
@@ -68,7 +68,7 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Moment:
-    """A frame of a video, ``seconds`` from its start, and its face."""
+    """One frame of a video: its time in seconds from the start, and its face."""
 
     seconds: float
     face: Face
@@ -76,19 +76,19 @@ class Moment:
 
 @dataclass(frozen=True)
 class VideoPrediction(Prediction):
-    """What the network says of a video: ``logit`` is the mean of its frames', as in the evaluation.
+    """The network's result for a video. ``logit`` is the mean of its frames' logits, as in the evaluation.
 
-    ``moments`` are the frames that were looked at, the most suspicious first.
+    ``moments`` are the frames that were judged, the most suspicious first.
     """
 
     moments: tuple[Moment, ...] = ()
 
 
 class Detector:
-    """Judges pictures; several threads may use one at once.
+    """Judges pictures and videos. Several threads may use one detector at the same time.
 
-    ``network`` is in evaluation mode, ``sidecar`` the checked content of the JSON file beside the checkpoint.
-    ``backend`` says what computes the logits: ``torch`` is the network as it is, for the others see backend_for.
+    ``network`` is in evaluation mode. ``sidecar`` is the checked content of the JSON file beside the checkpoint.
+    ``backend`` says what computes the logits: ``torch`` is the network itself. backend_for explains the others.
     """
 
     def __init__(self, network: Network, sidecar: Sidecar, backend: str = "torch") -> None:
@@ -96,27 +96,27 @@ class Detector:
         self.size: int = sidecar.size
         self._predict, self._lock = on_device(network), threading.Lock()
         if backend != "torch":
-            from deepfake_detection.network.backends import backend_for  # with what it needs, which ``torch`` does not
+            from deepfake_detection.network.backends import backend_for  # ``torch`` does not need its imports
 
             self._predict = backend_for(backend, network, self.size, BATCH)
 
     @classmethod
     def load(cls, checkpoint: str | Path, backend: str = "torch") -> "Detector":
-        """The detector of a checkpoint that the train stage wrote, with the JSON file beside it.
+        """The detector for a checkpoint that the train stage wrote, with the JSON file beside it.
 
-        Raises UserError when either is missing or wrong, or ``backend`` does not run here.
+        Raises UserError if either file is missing or wrong, or if ``backend`` does not run on this machine.
         """
         return cls(*load_checkpoint(Path(checkpoint)), backend)
 
     def predict(self, pictures: Iterable[Picture], batch_size: int = BATCH) -> list[Prediction]:
-        """One prediction a picture, in their order; see ``stream``."""
+        """One prediction per picture, in the same order. See ``stream``."""
         return list(self.stream(pictures, batch_size))
 
     def stream(self, pictures: Iterable[Picture], batch_size: int = BATCH) -> Iterator[Prediction]:
-        """One prediction a picture as they come, in constant memory.
+        """Yields one prediction per picture, in the same order. Memory use is constant, because few are read ahead.
 
         A picture is a file's path, a PIL image or uint8 RGB of shape (height, width, 3). One that cannot be
-        judged gets a prediction that says why; it never stops the others.
+        judged gets a prediction that says why. It never stops the others.
         """
         with ThreadPoolExecutor(cpu_count()) as pool:
             read = _read_ahead(pool, self._read, pictures, 3 * batch_size)
@@ -124,21 +124,21 @@ class Detector:
                 crops = [crop for found in batch if isinstance(found, _Read) for crop in found.crops]
                 logits = iter(self.logits(crops, batch_size))
                 for found in batch:
-                    yield found if isinstance(found, Prediction) else self._judge(found, logits)
+                    yield found if isinstance(found, Prediction) else self._to_prediction(found, logits)
 
     def crops(self, pictures: Iterable[Picture]) -> Iterator[Pixels]:
-        """What the network sees: uint8 of shape (size, size, 3), none of a picture that cannot be judged."""
+        """Yields what the network sees: uint8 of shape (size, size, 3). A picture that cannot be judged gives none."""
         with ThreadPoolExecutor(cpu_count()) as pool:
             for found in _read_ahead(pool, self._read, pictures, 3 * BATCH):
                 if isinstance(found, _Read):
                     yield from found.crops
 
     def video(self, path: str | Path, frames: int = 32, batch_size: int = BATCH) -> VideoPrediction:
-        """The prediction of up to ``frames`` evenly taken frames; only one of them is held at a time."""
+        """The prediction from up to ``frames`` evenly spaced frames. Only one full frame is in memory at a time."""
         try:
             boxes: list[Box | None] = [None] * frames
             if self.sidecar.crop == "face":
-                faces = [_large(detect_faces(pixels)) for _, pixels in sample_frames(Path(path), frames)]
+                faces = [_large_enough(detect_faces(pixels)) for _, pixels in sample_frames(Path(path), frames)]
                 boxes = follow_faces(range(len(faces)), faces)
                 if boxes[0] is None:
                     return VideoPrediction(str(path), "none", reason=NO_FACE)
@@ -149,24 +149,24 @@ class Detector:
         except UnreadableImageError as error:
             return VideoPrediction(str(path), "none", reason=str(error), failed=True)
         logits = self.logits(crops, batch_size)
-        faces_found = [self._face(box, logit) for box, logit in zip(boxes, logits, strict=False)]
+        faces_found = [self._to_face(box, logit) for box, logit in zip(boxes, logits, strict=False)]
         moments = [Moment(second, face) for second, face in zip(seconds, faces_found, strict=True)]
         moments.sort(key=lambda moment: -moment.face.logit)
-        whole = self._face(None, sum(logits) / len(logits))
+        whole = self._to_face(None, sum(logits) / len(logits))
         return VideoPrediction(str(path), whole.verdict, whole.probability, whole.logit, moments=tuple(moments))
 
     def logits(self, crops: list[Pixels], batch_size: int = BATCH) -> list[float]:
-        """The logits of frames of the network's own size, uint8 of shape (size, size, 3) each."""
+        """The logits of crops that have the network's input size, each uint8 of shape (size, size, 3)."""
         found: list[float] = []
         for start in range(0, len(crops), batch_size):
             batch = torch.from_numpy(np.stack(crops[start : start + batch_size]))
-            with self._lock:  # one batch uses all processors
+            with self._lock:  # one batch already uses all processors
                 found += self._predict(batch).tolist()
         return found
 
     @contextmanager
     def exclusive(self) -> Iterator[Network]:
-        """The network, with which no other thread predicts until the block ends, so that hooks may be set on it."""
+        """Gives the network. Other threads cannot predict until the block ends, so the block may set hooks on it."""
         with self._lock:
             yield self.network
 
@@ -182,7 +182,7 @@ class Detector:
         if self.sidecar.crop == "none":
             return _Read(path, [None], [self._crop(pixels, None)])
         found = detect_faces(pixels)
-        boxes = _large(found)
+        boxes = _large_enough(found)
         if not boxes:
             return Prediction(path, "none", reason=f"face too small, less than {MIN_SIDE} pixels" if found else NO_FACE)
         return _Read(path, list(boxes), [self._crop(pixels, box) for box in boxes])
@@ -190,12 +190,12 @@ class Detector:
     def _crop(self, pixels: Pixels, box: Box | None) -> Pixels:
         return crop_face(pixels, box, self.sidecar.margin, self.size)
 
-    def _judge(self, read: "_Read", logits: Iterator[float]) -> Prediction:
-        faces = tuple(self._face(box, next(logits)) for box in read.boxes)
+    def _to_prediction(self, read: "_Read", logits: Iterator[float]) -> Prediction:
+        faces = tuple(self._to_face(box, next(logits)) for box in read.boxes)
         worst = max(faces, key=lambda face: face.logit)
         return Prediction(read.path, worst.verdict, worst.probability, worst.logit, faces)
 
-    def _face(self, box: Box | None, logit: float) -> Face:
+    def _to_face(self, box: Box | None, logit: float) -> Face:
         probability = float(expit(logit / self.sidecar.temperature))
         return Face(box, logit, probability, "fake" if probability >= self.sidecar.threshold else "original")
 
@@ -218,14 +218,14 @@ def _pixels(picture: Picture) -> Pixels:
     return picture
 
 
-def _large(boxes: list[Box]) -> list[Box]:
+def _large_enough(boxes: list[Box]) -> list[Box]:
     return [box for box in boxes if min(box.right - box.left, box.bottom - box.top) >= MIN_SIDE]
 
 
 def _read_ahead(
     pool: ThreadPoolExecutor, function: Callable[[Item], Result], items: Iterable[Item], depth: int
 ) -> Iterator[Result]:
-    """``function`` of each item, in order, never more than ``depth`` ahead of what is asked for."""
+    """Yields ``function(item)`` for each item, in order. Works at most ``depth`` items ahead of the caller."""
     waiting = iter(items)
     running = deque(pool.submit(function, item) for item in islice(waiting, depth))
     while running:

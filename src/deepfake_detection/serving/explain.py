@@ -1,9 +1,9 @@
-"""What in a picture speaks for a fake, by the network's own account: heat maps by Grad-CAM.
+"""Shows where in a picture the network finds evidence for a fake, with heat maps from Grad-CAM.
 
 Selvaraju et al. 2017, "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization".
-An EfficientNet averages its last stage over all places and ends in one linear layer. There Grad-CAM is exact, no
-approximation (it is the class activation map of Zhou et al. 2016, "Learning Deep Features for Discriminative
-Localization"): the mean over all places is the logit less the last layer's bias.
+An EfficientNet averages its last stage over all places and ends in one linear layer. For such a network Grad-CAM is
+exact, not an approximation. It equals the class activation map of Zhou et al. 2016, "Learning Deep Features for
+Discriminative Localization": its mean over all places is the logit minus the bias of the last layer.
 """
 
 from collections.abc import Sequence
@@ -35,13 +35,13 @@ if TYPE_CHECKING:
 Pixels: TypeAlias = NDArray[np.uint8]
 Evidence: TypeAlias = NDArray[np.float32]
 
-SHOWN = 4  # faces of a picture, frames of a video
-COLOURS = matplotlib.colormaps["plasma"]  # perceptually uniform; from blue over red to yellow
-STRENGTH = 0.6  # of the colours over the picture
-PALE = 0.35  # its black, so that a dark face does not darken the colours
-# The least evidence that gets the brightest colour: below, a map would blow up differences that decide nothing
+SHOWN = 4  # faces of a picture, or frames of a video
+COLOURS = matplotlib.colormaps["plasma"]  # perceptually uniform, from blue through red to yellow
+OPACITY = 0.6  # opacity of the colours over the picture
+MIN_GREY = 0.35  # brightness of the picture's black, so that a dark face does not darken the colours
+# The brightest colour means at least this much evidence, so that maps do not exaggerate unimportant differences.
 MIN_TOP = 1.0
-LARGEST = 512  # pixels of a shown picture's longer side
+LARGEST = 512  # pixels, the longer side of a shown picture
 
 WORDS = (
     "Colours: what a place says for a fake (Grad-CAM), by the colours on the right. "
@@ -51,24 +51,24 @@ WORDS = (
 
 
 def heat_map(detector: Detector, pixels: Pixels, box: Box | None) -> Pixels:
-    """The part of a picture that the network saw, in grey, under colours that say what there speaks for a fake.
+    """The part of a picture that the network saw, in grey, under colours that show the evidence for a fake.
 
-    ``pixels`` is RGB of shape (height, width, 3), ``box`` that of a Face: the result shows the square around it, or
-    without a box the whole picture, with up to LARGEST pixels a side, uint8 RGB. Blue is no evidence for a fake,
-    yellow the most of this picture, but at least MIN_TOP: a map that is all blue is that of a network that found
-    nothing. Raises UserError when the extra ``explain`` is missing.
+    ``pixels`` is RGB of shape (height, width, 3). ``box`` is that of a Face: the result shows the square around it, or
+    the whole picture if it is None. The result is uint8 RGB with up to LARGEST pixels a side. Blue means no evidence
+    for a fake. Yellow means the most evidence in this picture, but at least MIN_TOP. So the map is all blue if the
+    network found nothing. Raises UserError if the extra ``explain`` is missing.
     """
     found = evidence(detector, _crop(detector, pixels, box))
-    return _overlay(_seen(pixels, box, detector.sidecar.margin), found, _top([found]))
+    return _overlay(_network_view(pixels, box, detector.sidecar.margin), found, _scale_maximum([found]))
 
 
 def evidence(detector: Detector, crop: Pixels) -> Evidence:
-    """What each place says for a fake, shape (rows, columns); 0 where it says nothing, or speaks for an original.
+    """The evidence for a fake at each place, shape (rows, columns). It is 0 for none, or for evidence of an original.
 
-    In units of the calibrated logit, logit / temperature: a picture all of whose places were like this one would
-    have that logit, but for the bias of the network's last layer. ``crop`` is uint8 RGB of shape (size, size, 3)
-    with the detector's size, and gives a place for each 32 pixels. Nothing is left in the network. Raises UserError
-    when the extra ``explain`` is missing.
+    The unit is that of the calibrated logit, logit / temperature. If all places of a picture were like this one, the
+    picture would have this logit, apart from the bias of the network's last layer. ``crop`` is uint8 RGB of shape
+    (size, size, 3) with the detector's size. There is one place for every 32 pixels of a side. No hook or gradient
+    stays in the network. Raises UserError if the extra ``explain`` is missing.
     """
     try:
         from captum.attr import LayerGradCam
@@ -78,22 +78,22 @@ def evidence(detector: Detector, crop: Pixels) -> Evidence:
         efficientnet = cast("EfficientNet", network.efficientnet)
         last = efficientnet.features[-1]
         device = next(network.parameters()).device
-        with torch.no_grad():  # what comes before the last stage needs no gradients, and their memory
+        with torch.no_grad():  # saves memory: only the last stage needs gradients
             frames = torch.from_numpy(np.array(crop)[None]).to(device)
             before = efficientnet.features[:-1](network.normalise(frames))
         rest = nn.Sequential(last, efficientnet.avgpool, nn.Flatten(), efficientnet.classifier)
         places = LayerGradCam(rest, last).attribute(before.requires_grad_(), relu_attributions=True)[0, 0]
-    # Grad-CAM's weights are those of the mean: without this a place's evidence would shrink with their number
+    # The network averages over the places, so Grad-CAM's weights are divided by their number. This undoes it.
     scaled: Evidence = (places * places.numel() / detector.sidecar.temperature).detach().cpu().numpy()
     return scaled
 
 
 def explain(detector: Detector, path: Path, frames: int = 32) -> Figure:
-    """The picture or video at ``path``, judged and explained.
+    """Judges the picture or video at ``path`` and draws the explanation.
 
-    Of a picture: itself with its faces boxed, and of up to SHOWN of them what the network saw and its heat map. Of a
-    video the same of the SHOWN most suspicious of ``frames`` frames, with their times. All maps of a figure have one
-    scale of colours. Raises UserError when the file cannot be read or shows nothing to judge.
+    For a picture, the figure shows it with its faces boxed, and for up to SHOWN faces what the network saw and its
+    heat map. For a video, it shows the same for the SHOWN most suspicious of ``frames`` frames, with their times. All
+    maps in a figure share one colour scale. Raises UserError if the file cannot be read or shows nothing to judge.
     """
     try:
         if path.suffix.lower() in VIDEO_SUFFIXES:
@@ -101,7 +101,7 @@ def explain(detector: Detector, path: Path, frames: int = 32) -> Figure:
         pixels = read_rgb(path)
     except UnreadableImageError as error:
         raise UserError(f"{path}: {error}") from None
-    prediction = _judged(path, detector.predict([pixels])[0])
+    prediction = _require_verdict(path, detector.predict([pixels])[0])
     faces = sorted(prediction.faces, key=lambda face: -face.logit)
     shown = faces[:SHOWN]
     boxed = faces[0].box is not None
@@ -121,10 +121,10 @@ def explain(detector: Detector, path: Path, frames: int = 32) -> Figure:
 
 def _video(detector: Detector, path: Path, frames: int) -> Figure:
     prediction = detector.video(path, frames)
-    _judged(path, prediction)
+    _require_verdict(path, prediction)
     moments = sorted(prediction.moments[:SHOWN], key=lambda moment: moment.seconds)
     wanted = {moment.seconds for moment in moments}
-    # read once more: holding all frames of a film, to keep four of them, would take gigabytes
+    # The video is read a second time, because keeping all its frames to show a few would take gigabytes.
     found = {seconds: pixels for seconds, pixels in sample_frames(path, frames) if seconds in wanted}
     shown = [(found[moment.seconds], moment.face) for moment in moments]
     figure = Figure(figsize=(1.2 + 1.7 * len(shown), 5.6), layout="constrained")
@@ -138,7 +138,7 @@ def _video(detector: Detector, path: Path, frames: int) -> Figure:
     return figure
 
 
-def _judged(path: Path, prediction: Prediction) -> Prediction:
+def _require_verdict(path: Path, prediction: Prediction) -> Prediction:
     if prediction.verdict == "none":
         raise UserError(f"{path}: {prediction.reason}; there is nothing to explain")
     return prediction
@@ -148,8 +148,8 @@ def _crop(detector: Detector, pixels: Pixels, box: Box | None) -> Pixels:
     return crop_face(pixels, box, detector.sidecar.margin, detector.size)
 
 
-def _seen(pixels: Pixels, box: Box | None, margin: float) -> Image.Image:
-    """What the network saw, as it was before it became a square of the network's size."""
+def _network_view(pixels: Pixels, box: Box | None, margin: float) -> Image.Image:
+    """What the network saw, before it was resized to the square of the network's input size."""
     picture = Image.fromarray(pixels)
     if box is not None:
         picture = picture.crop(square_around(box, margin, *picture.size))
@@ -157,20 +157,22 @@ def _seen(pixels: Pixels, box: Box | None, margin: float) -> Image.Image:
     return picture
 
 
-def _top(found: Sequence[Evidence]) -> float:
+def _scale_maximum(found: Sequence[Evidence]) -> float:
     return max(MIN_TOP, *(float(each.max()) for each in found))
 
 
 def _overlay(picture: Image.Image, found: Evidence, top: float) -> Pixels:
     smooth = Image.fromarray(found).resize(picture.size, Image.Resampling.BILINEAR)
     colours = COLOURS(np.asarray(smooth) / top)[..., :3]
-    grey = PALE + (1 - PALE) * np.asarray(picture.convert("L"))[..., None] / 255  # so that every colour is the map's
-    mixed: Pixels = np.rint(255 * (STRENGTH * colours + (1 - STRENGTH) * grey)).astype(np.uint8)
+    grey = (
+        MIN_GREY + (1 - MIN_GREY) * np.asarray(picture.convert("L"))[..., None] / 255
+    )  # all colours come from the map
+    mixed: Pixels = np.rint(255 * (OPACITY * colours + (1 - OPACITY) * grey)).astype(np.uint8)
     return mixed
 
 
 def _draw_picture(axes: Axes, pixels: Pixels, faces: Sequence[Face]) -> None:
-    """The picture, and a numbered box for each face; without a number where there is one."""
+    """Draws the picture with a box around each face. Boxes have numbers if there are several faces."""
     picture = Image.fromarray(pixels)
     picture.thumbnail((2 * LARGEST, 2 * LARGEST))
     axes.imshow(np.asarray(picture))
@@ -180,7 +182,7 @@ def _draw_picture(axes: Axes, pixels: Pixels, faces: Sequence[Face]) -> None:
         if face.box is None:
             continue
         left, top, right, bottom = (edge * scale for edge in face.box[:4])
-        for colour, width in (("black", 2.4), ("white", 1.2)):  # seen on any picture
+        for colour, width in (("black", 2.4), ("white", 1.2)):  # visible on any picture
             axes.add_patch(Rectangle((left, top), right - left, bottom - top, fill=False, ec=colour, lw=width))
         if len(faces) > 1:
             axes.annotate(
@@ -198,16 +200,16 @@ def _draw_maps(
 ) -> None:
     seen = [_crop(detector, pixels, face.box) for pixels, face in shown]
     found = [evidence(detector, each) for each in seen]
-    top = _top(found)
+    top = _scale_maximum(found)
     for (pixels, face), crop, each, (left, right) in zip(shown, seen, found, sides, strict=True):
         left.imshow(crop)
         left.set_title("what the network saw", fontsize=7)
-        right.imshow(_overlay(_seen(pixels, face.box, detector.sidecar.margin), each, top))
+        right.imshow(_overlay(_network_view(pixels, face.box, detector.sidecar.margin), each, top))
         right.set_title("what speaks for a fake" if each.max() > 0 else "nothing speaks for a fake", fontsize=7)
         for axes in (left, right):
             axes.set_axis_off()
     bar = ScalarMappable(Normalize(0, top), COLOURS)
-    scale = figure.colorbar(bar, ax=figure.axes, shrink=0.8, aspect=30)  # of all, so that rows stay in line
+    scale = figure.colorbar(bar, ax=figure.axes, shrink=0.8, aspect=30)  # of all axes, to keep the rows aligned
     scale.ax.tick_params(labelsize=6)
     scale.set_label("evidence for a fake (logit)", fontsize=6)
     rows, columns = found[0].shape

@@ -1,4 +1,4 @@
-"""A trained network in the form that other runtimes read: ONNX, OpenVINO's, or safetensors."""
+"""Writes a trained network for other runtimes: as ONNX, OpenVINO or safetensors."""
 
 import copy
 import errno
@@ -33,20 +33,20 @@ from deepfake_detection.sources.drawn.manipulations import deepfakes
 Pixels: TypeAlias = NDArray[np.uint8]
 Numbers: TypeAlias = NDArray[np.float64]
 Runner: TypeAlias = Callable[[Pixels], tuple[NDArray[Any], NDArray[Any]]]
-"""From frames, uint8 of shape (batch, size, size, 3), to their probabilities and logits, of shape (batch,) both."""
+"""Maps frames, uint8 of shape (batch, size, size, 3), to their probabilities and logits, each of shape (batch,)."""
 
 FILES = {"onnx": (".onnx",), "openvino": (".xml", ".bin"), "safetensors": (".safetensors", ".json")}
-OPSET = 18  # the oldest that torch writes: what any runtime of the last years reads
+OPSET = 18  # the oldest that torch writes, so that any runtime of recent years can read it
 INPUT, OUTPUTS = "frames", ("probability", "logit")
-TOLERANCE = 1e-3  # of the probability
-BATCHES = (1, 3, 4)  # the first sizes in which what was written is compared with torch: none may be fixed
-DRAWN = 32  # frames of the comparison
-MIN_PICTURES = 20  # half of them calibrate 8 bits
+TOLERANCE = 1e-3  # probabilities must differ from torch's by less than this
+BATCHES = (1, 3, 4)  # the first batch sizes of the comparison; several, to show that none is fixed
+DRAWN = 32  # drawn frames in the comparison
+MIN_FACES = 20  # needed for 8 bits; half of them calibrate
 
 
 @dataclass(frozen=True)
 class Parity:
-    """How far what was written is from torch: the largest differences, and the decisions that are others."""
+    """How far the written network is from torch: the largest differences, and the number of different decisions."""
 
     frames: int
     probability: float
@@ -55,7 +55,7 @@ class Parity:
 
 
 def files_of(form: str, out: Path) -> list[Path]:
-    """The files that ``export`` writes; raises UserError for a name that does not end as the format's does."""
+    """The files that ``export`` writes. Raises UserError if ``out`` does not end in the format's suffix."""
     endings = FILES[form]
     if out.suffix != endings[0]:
         raise UserError(f"--out {out}: {form} goes into a file that ends in {endings[0]}")
@@ -63,20 +63,20 @@ def files_of(form: str, out: Path) -> list[Path]:
 
 
 def export(checkpoint: Path, form: str, out: Path, int8: Sequence[str] = ()) -> Parity:
-    """Writes the files of ``files_of``, whole or not at all, once they give torch's probabilities when read again.
+    """Writes the files of ``files_of``, whole or not at all, if they give torch's probabilities when read again.
 
-    ONNX and OpenVINO take ``frames``, uint8 RGB of shape (batch, size, size, 3), any batch, not normalised, and give
-    ``probability``, sigmoid(logit / temperature), and ``logit``, float32 of shape (batch,) each. safetensors holds
-    the weights alone, for ``Detector.load``. The sidecar's content is in the file's metadata: in ONNX's
-    metadata_props and OpenVINO's rt_info (there under "deepfake_detection") by key, what is no text as JSON; in
-    safetensors' as one JSON. The files name nothing of this machine.
+    ONNX and OpenVINO take ``frames``: uint8 RGB of shape (batch, size, size, 3), any batch size, not normalised. They
+    give ``probability``, which is sigmoid(logit / temperature), and ``logit``, each float32 of shape (batch,).
+    safetensors holds only the weights, for ``Detector.load``. The sidecar is in the file's metadata. ONNX
+    (metadata_props) and OpenVINO (rt_info, under "deepfake_detection") hold it by key, and a value that is not text
+    as JSON. safetensors holds all of it as one JSON text. The files contain no paths or names from this machine.
 
-    ``int8``, for OpenVINO alone, names pictures like those that will be judged. Then the network computes in 8 bits:
-    up to CALIBRATION_FRAMES of their faces calibrate it, as many others are compared with torch.
+    ``int8``, only for OpenVINO, names pictures like those that will be judged. The network then computes in 8 bits.
+    Up to CALIBRATION_FRAMES of their faces calibrate it, and as many others are compared with torch.
 
-    Raises UserError when the checkpoint or the extra is missing, when a file would replace the checkpoint's, when
-    the pictures are too few, and when a probability of drawn faces differs from torch's by TOLERANCE or more; in
-    8 bits the differences are for the caller to judge.
+    Raises UserError if the checkpoint or the extra is missing, if a file would replace one of the checkpoint's, if
+    there are too few pictures, or if a probability of a drawn face differs from torch's by TOLERANCE or more. In
+    8 bits, the caller must judge the differences.
     """
     if int8 and form != "openvino":
         raise UserError(f"--int8 goes with --format openvino, not with {form}")
@@ -88,16 +88,16 @@ def export(checkpoint: Path, form: str, out: Path, int8: Sequence[str] = ()) -> 
     network, sidecar = load_checkpoint(checkpoint)
     size, tolerance = sidecar.size, TOLERANCE
     if int8:
-        seen = _seen(Detector(network, sidecar), int8)
-        network.cpu()  # which the detector moves to an accelerator
+        seen = _sample_crops(Detector(network, sidecar), int8)
+        network.cpu()  # the detector may have moved it to an accelerator
         write, compared, tolerance = partial(_write_openvino, calibration=seen[::2]), seen[1::2], 1.0
     else:
-        compared = list(_drawn(size, DRAWN))
+        compared = list(_drawn_frames(size, DRAWN))
     with replacing(*paths) as parts:
-        _tell(f"{form}: converting {sidecar.arch} at {size} pixels; B7 takes about a minute")
+        _print_progress(f"{form}: converting {sidecar.arch} at {size} pixels; B7 takes about a minute")
         write(network, sidecar, parts[0])
         parity = compare(read(parts[0]), network, sidecar, compared)
-        if not parity.probability < tolerance:  # nor is NaN
+        if not parity.probability < tolerance:  # NaN is refused too
             raise UserError(
                 f"{out}: not written: its probabilities differ from torch's by up to {parity.probability:.1e}, "
                 f"{tolerance:.0e} or more; take another --format"
@@ -106,7 +106,7 @@ def export(checkpoint: Path, form: str, out: Path, int8: Sequence[str] = ()) -> 
 
 
 def compare(run: Runner, network: Network, sidecar: Sidecar, frames: Sequence[Pixels]) -> Parity:
-    """What ``run`` gives of ``frames``, against ``network`` in torch on the CPU."""
+    """Compares what ``run`` gives for ``frames`` with ``network`` in torch on the CPU."""
     found: list[tuple[Numbers, Numbers]] = []
     exact: list[Numbers] = []
     waiting, sizes = iter(frames), chain(BATCHES, repeat(8))
@@ -133,12 +133,12 @@ def compare(run: Runner, network: Network, sidecar: Sidecar, frames: Sequence[Pi
 
 
 def metadata(sidecar: Sidecar) -> dict[str, str]:
-    """The sidecar as text by key: what is no text, as JSON."""
+    """The sidecar as text by key. A value that is not text becomes JSON."""
     return {key: value if isinstance(value, str) else json.dumps(value) for key, value in sidecar.model_dump().items()}
 
 
 class CalibratedModel(nn.Module):
-    """The network with its calibration: from frames, as ``Network`` takes them, to probabilities and logits."""
+    """The network with its calibration. It takes frames like ``Network``, and returns probabilities and logits."""
 
     def __init__(self, network: Network, temperature: float) -> None:
         super().__init__()
@@ -156,7 +156,7 @@ def _traced(network: Network, sidecar: Sidecar) -> torch.export.ExportedProgram:
 
 
 def _write_onnx(network: Network, sidecar: Sidecar, path: Path) -> None:
-    onnx, _ = _onnx()
+    onnx, _ = _import_onnx()
     program = torch.onnx.export(
         _traced(network, sidecar),
         dynamo=True,
@@ -168,13 +168,13 @@ def _write_onnx(network: Network, sidecar: Sidecar, path: Path) -> None:
     )
     model = cast(torch.onnx.ONNXProgram, program).model_proto
     for part in (model.graph, *model.graph.node, *model.graph.value_info, *model.graph.initializer):
-        part.ClearField("metadata_props")  # lines of code, in this machine's folders
+        part.ClearField("metadata_props")  # it names lines of code with this machine's paths
     onnx.helper.set_model_props(model, metadata(sidecar))
     path.write_bytes(model.SerializeToString())
 
 
 def _read_onnx(path: Path) -> Runner:
-    _, runtime = _onnx()
+    _, runtime = _import_onnx()
     session = runtime.InferenceSession(path, providers=["CPUExecutionProvider"])
     return lambda batch: tuple(session.run(list(OUTPUTS), {INPUT: batch}))
 
@@ -182,7 +182,7 @@ def _read_onnx(path: Path) -> Runner:
 def _write_openvino(network: Network, sidecar: Sidecar, path: Path, calibration: Sequence[Pixels] = ()) -> None:
     openvino = import_openvino()
     model = openvino.convert_model(_traced(network, sidecar))
-    model.reshape(openvino.PartialShape([-1, *sidecar.input_size, 3]))  # which the conversion loses
+    model.reshape(openvino.PartialShape([-1, *sidecar.input_size, 3]))  # the conversion loses this shape
     if calibration:
         model = quantised(model, calibration)
     for port, name in zip((*model.inputs, *model.outputs), (INPUT, *OUTPUTS), strict=True):
@@ -191,7 +191,7 @@ def _write_openvino(network: Network, sidecar: Sidecar, path: Path, calibration:
         model.set_rt_info(value, ["deepfake_detection", key])
     try:
         openvino.save_model(model, path, compress_to_fp16=False)
-    except RuntimeError as error:  # of a full disk too, and without the system's words
+    except RuntimeError as error:  # also for a full disk, without the system's message
         raise OSError(errno.EIO, f"OpenVINO could not write it ({error})", str(path)) from None
 
 
@@ -207,7 +207,7 @@ def _read_openvino(path: Path) -> Runner:
 
 def _write_safetensors(network: Network, sidecar: Sidecar, path: Path) -> None:
     state = {name: value.contiguous() for name, value in network.efficientnet.state_dict().items()}
-    # under one key: safetensors writes several in an order that no two runs share
+    # All under one key, because safetensors writes several keys in an order that changes from run to run.
     path.write_bytes(save(state, {"deepfake_detection": json.dumps(sidecar.model_dump())}))
     path.with_suffix(".json").write_text(json.dumps(sidecar.model_dump(), indent=2) + "\n")
 
@@ -230,7 +230,7 @@ FORMATS: dict[str, tuple[Callable[[Network, Sidecar, Path], None], Callable[[Pat
 }
 
 
-def _onnx() -> tuple[Any, Any]:
+def _import_onnx() -> tuple[Any, Any]:
     try:
         import onnx
         import onnxruntime
@@ -242,20 +242,20 @@ def _onnx() -> tuple[Any, Any]:
     return onnx, onnxruntime
 
 
-def _seen(detector: Detector, files: Sequence[str]) -> list[Pixels]:
-    """What the network sees of the pictures, evenly taken: to calibrate with every other one, and compare the rest."""
+def _sample_crops(detector: Detector, files: Sequence[str]) -> list[Pixels]:
+    """What the network sees of evenly spaced pictures. Every other crop calibrates, and the rest are compared."""
     most = 2 * CALIBRATION_FRAMES
     some = files[:: -(-len(files) // most)]
     with tqdm(detector.crops(some), desc="reading pictures", unit="face", disable=None) as found:
         seen = list(islice(found, most))
-    if len(seen) < MIN_PICTURES:
-        raise UserError(f"--int8: {len(seen)} faces in {len(some)} pictures; name {MIN_PICTURES} or more, best 600")
+    if len(seen) < MIN_FACES:
+        raise UserError(f"--int8: {len(seen)} faces in {len(some)} pictures; name {MIN_FACES} or more, best 600")
     return seen
 
 
-def _drawn(size: int, count: int) -> Iterator[Pixels]:
-    """Frames of as many people, the same in every run; every other one is a face swap."""
-    side = min(max(size, 64), 128)  # more would take longer than the networks
+def _drawn_frames(size: int, count: int) -> Iterator[Pixels]:
+    """Drawn frames of ``count`` people, the same in every run. Every other frame is a face swap."""
+    side = min(max(size, 64), 128)  # drawing larger frames would take longer than the networks
     for who in range(count):
         target = film(who, 0, side, seed=0)
         if who % 2:
@@ -266,5 +266,5 @@ def _drawn(size: int, count: int) -> Iterator[Pixels]:
         yield crop_face(np.round(picture * 255).astype(np.uint8), None, 0, size)
 
 
-def _tell(line: str) -> None:
+def _print_progress(line: str) -> None:
     print(line, file=sys.stderr)

@@ -1,3 +1,3 @@
-"""The page of `deepfake-detect serve`: server.py answers requests, view.py fills the page, templates/ hold it.
-Change words and layout in view.py and templates/; view.py runs in a process of its own, which may be killed.
+"""The web page of `deepfake-detect serve`: server.py answers requests, view.py prepares the values for templates/.
+Change wording and layout in view.py and templates/; view.py judges in a separate process, which may be killed.
 The command deepfake-detect serve calls it."""

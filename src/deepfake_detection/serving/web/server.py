@@ -1,4 +1,4 @@
-"""The server of ``deepfake-detect serve``: one page, to which a picture or video is posted and which keeps nothing."""
+"""The server of ``deepfake-detect serve``: one page that judges an uploaded picture or video and keeps nothing."""
 
 import os
 import shutil
@@ -33,19 +33,19 @@ from deepfake_detection.reporting.html import template_environment
 from deepfake_detection.serving.web.view import judge, load, rounded_percent
 
 PACKAGE = "deepfake_detection.serving.web"
-WAITING = 4  # uploads beside the one that is judged
+WAITING = 4  # uploads that may wait while another is judged
 UPLOAD_SECONDS = 120.0
 LINGER_SECONDS = 10.0
-OVERHEAD = 2**16  # bytes of a form around its file
+OVERHEAD = 2**16  # bytes of a form besides its file
 
 HEADERS = {
-    # form-action and connect-src by origin; pictures come within the page
+    # Style, script and form target must be of this origin. Pictures are inside the page, as data: URIs.
     "content-security-policy": "default-src 'none'; img-src data:; style-src 'self'; script-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     "cache-control": "no-store",
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
-    "referrer-policy": "same-origin",  # with no-referrer a browser calls this page's own origin "null"
+    "referrer-policy": "same-origin",  # with no-referrer, a browser sends "null" as the origin even for this page
     "x-content-type-options": "nosniff",
 }
 REASONS = {
@@ -63,10 +63,10 @@ class _TooLargeError(Exception):
     pass
 
 
-class _Refusal(HTMLResponse):
-    """An answer given while the upload still arrives; what comes after it is thrown away.
+class _EarlyResponse(HTMLResponse):
+    """An answer that is sent while the upload is still arriving. The rest of the upload is read and discarded.
 
-    A browser whose connection is cut while it sends shows that, and not the answer.
+    If the connection were closed earlier, a browser would show a connection error instead of the answer.
     """
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -79,8 +79,8 @@ class _Refusal(HTMLResponse):
         await send({"type": "http.response.body", "body": b""})
 
 
-class _Guard:
-    """Lets through what is meant for this server: no name that leads here by DNS rebinding, no other site's form."""
+class _OriginGuard:
+    """Refuses requests to a name that is not this server's (DNS rebinding), and forms from other sites."""
 
     def __init__(self, app: ASGIApp, host: str) -> None:
         self.app, self.host = app, host
@@ -95,17 +95,17 @@ class _Guard:
 
         answer: ASGIApp = self.app
         if not host_allowed(headers.get("host", ""), self.host):
-            answer = _Refusal("This address is not one of this server's names.", 421, media_type="text/plain")
+            answer = _EarlyResponse("This address is not one of this server's names.", 421, media_type="text/plain")
         elif scope["method"] not in ("GET", "HEAD") and not _own_origin(headers):
-            answer = _Refusal("A form of another site cannot be sent here.", 403, media_type="text/plain")
+            answer = _EarlyResponse("A form of another site cannot be sent here.", 403, media_type="text/plain")
         await answer(scope, receive, send_with_headers)
 
 
 def host_allowed(header: str, bound: str) -> bool:
     """Whether a Host header names the server that listens on ``bound``.
 
-    Loopback's names do, and ``bound`` itself; on all of a machine's addresses (0.0.0.0, ::) also any address
-    and the machine's name. An address cannot be rebound, a name of somebody else's can.
+    The names of loopback do, and so does ``bound`` itself. If the server listens on all addresses (0.0.0.0, ::), so do
+    any IP address and the machine's name. Only a name can be rebound by an attacker, so an IP address is safe.
     """
     try:
         name = urlsplit(f"//{header}").hostname or ""
@@ -119,44 +119,44 @@ def host_allowed(header: str, bound: str) -> bool:
 
 
 def create_app(checkpoint: Path, sidecar: Sidecar, host: str, max_bytes: int, max_seconds: float) -> Starlette:
-    """The page on ``/`` and the two files that it needs, for the checkpoint that has this sidecar.
+    """The page on ``/`` and the two files that it needs, for the checkpoint with this sidecar.
 
-    A file of more than ``max_bytes`` is refused as it arrives; a judgement that takes longer than
-    ``max_seconds`` is stopped. One is made at a time, WAITING more are taken in, others are turned away.
+    A file of more than ``max_bytes`` is refused while it arrives. A judgement that takes longer than
+    ``max_seconds`` is stopped. One file is judged at a time, WAITING more may wait, and others are refused.
     """
     template = template_environment(PACKAGE, autoescape=True).get_template("page.html.jinja")
     about = {"checkpoint": checkpoint.name, "sidecar": sidecar, "max_mb": max_bytes // 10**6, "max_bytes": max_bytes}
     about |= {"max_seconds": max_seconds, "threshold": rounded_percent(sidecar.threshold)}
-    turn, here = anyio.Lock(), set[object]()
+    judging, active = anyio.Lock(), set[object]()
 
     def page(status: int = 200, error: str = "", early: bool = False, **shown: Any) -> Response:
-        kind = _Refusal if early else HTMLResponse
+        kind = _EarlyResponse if early else HTMLResponse
         return kind(template.render(about, error=error, **({"result": None, "name": ""} | shown)), status)
 
     async def form(_: Request) -> Response:
         return page()
 
     async def post(request: Request) -> Response:
-        if len(here) > WAITING:
+        if len(active) > WAITING:
             busy = page(503, "Too many files are waiting to be judged. Try again in a minute.", early=True)
             busy.headers["retry-after"] = "60"
             return busy
-        here.add(request)
+        active.add(request)
         try:
-            return await take_in(request)
+            return await receive_upload(request)
         except ClientDisconnect:
             return Response()
-        except anyio.get_cancelled_exc_class():  # by uvicorn alone, and nothing is awaited after it
+        except anyio.get_cancelled_exc_class():  # only uvicorn cancels, and nothing is awaited after this
             return page(503, "The server is being ended.")
         finally:
-            here.remove(request)
+            active.remove(request)
 
-    async def take_in(request: Request) -> Response:
+    async def receive_upload(request: Request) -> Response:
         too_large = f"The file is larger than {about['max_mb']} MB, which is this server's limit (--max-mb)."
         announced = request.headers.get("content-length", "0")
         if announced.isdecimal() and int(announced) > max_bytes + OVERHEAD:
             return page(413, too_large, early=True)
-        counted = Request(request.scope, _counted(request.receive, max_bytes + OVERHEAD))
+        counted = Request(request.scope, _limited(request.receive, max_bytes + OVERHEAD))
         try:
             with anyio.fail_after(UPLOAD_SECONDS):
                 sent = await counted.form(max_files=1, max_fields=1, max_part_size=OVERHEAD)
@@ -175,12 +175,12 @@ def create_app(checkpoint: Path, sidecar: Sidecar, host: str, max_bytes: int, ma
             with tempfile.TemporaryDirectory(prefix="deepfake-detect-") as folder:
                 path = Path(folder) / "upload"
                 await to_thread.run_sync(_copy, upload, path)
-                return await while_connected(request, path, _shortened(upload.filename or ""))
+                return await judge_while_connected(request, path, _shortened(upload.filename or ""))
         finally:
             await sent.close()
 
-    async def while_connected(request: Request, path: Path, name: str) -> Response:
-        """The answer, of which the work is stopped when nobody waits for it any more."""
+    async def judge_while_connected(request: Request, path: Path, name: str) -> Response:
+        """The answer of ``judged``, which is stopped if the client disconnects."""
         answer = Response()
         async with anyio.create_task_group() as group:
 
@@ -195,9 +195,9 @@ def create_app(checkpoint: Path, sidecar: Sidecar, host: str, max_bytes: int, ma
         return answer
 
     async def judged(path: Path, name: str) -> Response:
-        async with turn:
+        async with judging:
             try:
-                await to_process.run_sync(load, checkpoint)  # anew, if the process was killed
+                await to_process.run_sync(load, checkpoint)  # loads again if the process was killed
                 with anyio.fail_after(max_seconds):
                     found = await to_process.run_sync(judge, checkpoint, path, cancellable=True)
             except UnreadableImageError as error:
@@ -218,20 +218,20 @@ def create_app(checkpoint: Path, sidecar: Sidecar, host: str, max_bytes: int, ma
 
     routes = [Route("/", form, methods=["GET"]), Route("/", post, methods=["POST"])]
     routes += [Route(f"/{name}", asset(name)) for name in STATIC]
-    return Starlette(routes=routes, middleware=[Middleware(_Guard, host=host)])
+    return Starlette(routes=routes, middleware=[Middleware(_OriginGuard, host=host)])
 
 
 STATIC = {"page.css": "text/css", "page.js": "text/javascript"}
 
 
 def serve(checkpoint: Path, host: str, port: int, max_bytes: int, max_seconds: float) -> None:
-    """Serves until SIGINT or SIGTERM. Raises UserError for a checkpoint, host or port that cannot be used."""
-    sidecar = read_sidecar(checkpoint.with_suffix(".json"))  # what is wrong there is said before a long import
+    """Serves until SIGINT or SIGTERM. Raises UserError if the checkpoint, host or port cannot be used."""
+    sidecar = read_sidecar(checkpoint.with_suffix(".json"))  # reports errors before the slow import of torch
     listening = _listen(host, port)
     name = f"[{host}]" if ":" in host else host
     if not _is_loopback(host):
         print(f"warning: {host} is not loopback: others can reach this page, unencrypted", file=sys.stderr)
-    # uvicorn raises the signal again when it has ended: files are removed on the way out
+    # uvicorn raises the signal again when it has ended. sys.exit then lets temporary files be removed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
     async def run() -> None:
@@ -265,7 +265,8 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family)
     except OSError as error:
-        # socket adds the address to the words; those of a name that is not found have a negative number
+        # create_server adds the address to the message, so the text comes from the error number. Errors of name lookup
+        # have negative numbers, which os.strerror does not know.
         number = error.errno or 0
         reason = (os.strerror(number) if number > 0 else error.strerror or str(error)).lower()
         raise UserError(f"{host}:{port}: cannot listen there ({reason}); choose another --port or --host") from None
@@ -284,14 +285,14 @@ def _address(name: str) -> Any:
 
 
 def _own_origin(headers: Headers) -> bool:
-    """Browsers say from which page a form was sent; other programs do not, and no page can steer them."""
+    """Browsers say which page sent a form. Other programs do not, but no web page can control them."""
     if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
         return False
     origin = headers.get("origin")
     return origin is None or urlsplit(origin).netloc == headers.get("host")
 
 
-def _counted(receive: Receive, most: int) -> Receive:
+def _limited(receive: Receive, most: int) -> Receive:
     left = most
 
     async def counted() -> Message:
@@ -311,6 +312,6 @@ def _copy(upload: UploadFile, path: Path) -> None:
 
 
 def _shortened(name: str) -> str:
-    """A file's name without what turns text around or breaks it, and not longer than a line."""
+    """A file's name, at most one line long, without characters that change the text direction or break the line."""
     plain = printable(name)
     return plain if len(plain) <= 80 else f"{plain[:50]} ... {plain[-20:]}"

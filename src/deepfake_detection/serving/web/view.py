@@ -1,6 +1,6 @@
-"""What the page of ``deepfake-detect serve`` shows of a picture or a video: words, numbers and small pictures.
+"""Prepares what the page of ``deepfake-detect serve`` shows for a picture or video: text, numbers, small pictures.
 
-``load`` and ``judge`` run in a process of their own, which may be killed at any time.
+``load`` and ``judge`` run in a separate process, which may be killed at any time.
 """
 
 import math
@@ -20,22 +20,23 @@ from deepfake_detection.network.sidecar import Sidecar
 from deepfake_detection.params.thresholds import fpr_limit
 from deepfake_detection.reporting.html import data_uri
 
-if TYPE_CHECKING:  # the server itself has no network, and starts without torch
+if TYPE_CHECKING:  # the server process holds no network and starts without torch
     from deepfake_detection.media.faces import Box
     from deepfake_detection.serving.detector import Detector, Face
 
 Pixels = NDArray[np.uint8]
 
-FRAMES = 32  # taken of a video, as by ``deepfake-detect predict``
+FRAMES = 32  # taken from a video, as in ``deepfake-detect predict``
 MOMENTS_SHOWN = 4
 FACES_SHOWN = 20
-WIDE, NARROW = 1000, 560  # pixels of the longer side of what is shown: alone, and one of several
-# What a file is called that is no picture of ours, and may be a video
+WIDE, NARROW = 1000, 560  # longer side in pixels of a picture shown alone, and of one among several
+# The reasons of read_rgb for files that are not pictures and may be videos
 MAYBE_VIDEO = ("not an image in a known format", "too many bytes")
 
-# Distances in log-odds, both from the threshold and from even odds: 1 is odds of 2.7 to 1, 3 of 20 to 1
+# Distances in log-odds, from the threshold and from even odds. 1 means odds of 2.7 to 1, and 3 means 20 to 1.
 UNCERTAIN, CLEAR = 1.0, 3.0
-MIXED = 0.1  # share of a video's frames at the threshold or above from which on its mean is not left to speak alone
+# If at least this share of a video's frames is at or above the threshold, its mean alone does not decide the headline.
+MIXED = 0.1
 HEADLINES = {
     ("fake", "clear"): "Looks like a deepfake",
     ("fake", "leaning"): "More like a deepfake than an original",
@@ -46,14 +47,14 @@ MIXED_HEADLINE = "Mixed: some frames look like a deepfake"
 
 
 def load(checkpoint: Path) -> None:
-    """Loads the network of ``checkpoint``, if this process has not. Raises UserError as Detector.load."""
+    """Loads the network of ``checkpoint``, unless this process already has. Raises UserError like Detector.load."""
     _detector(checkpoint)
 
 
 def judge(checkpoint: Path, path: Path) -> dict[str, Any]:
-    """What the template shows of the picture or video in ``path``, whatever its name: plain values and data: URIs.
+    """What the template shows for the picture or video in ``path``, whatever its name: plain values and data: URIs.
 
-    Raises UnreadableImageError in a few words for a file that is neither, or damaged.
+    Raises UnreadableImageError, in a few words, if the file is neither or is damaged.
     """
     detector = _detector(checkpoint)
     try:
@@ -66,11 +67,11 @@ def judge(checkpoint: Path, path: Path) -> dict[str, Any]:
 
 
 def certainty(probability: float, threshold: float) -> tuple[str, str]:
-    """What may be said of a calibrated probability: a headline, and one of "clear", "leaning" and "uncertain".
+    """The headline for a calibrated probability, and its level: "clear", "leaning" or "uncertain".
 
-    A verdict is as certain as the lesser of two distances, in log-odds: that from the threshold, and that
-    from even odds. So a score that is on the original's side of a strict threshold and yet more probably fake
-    than not is called uncertain.
+    Certainty is the smaller of two distances in log-odds: from the threshold, and from even odds. Below a
+    strict threshold, a score can count as original although it is more probably fake than not. Such a score
+    is called uncertain.
     """
     away = [_log_odds(probability) - _log_odds(threshold), _log_odds(probability)]
     side, distance = ("fake", min(away)) if probability >= threshold else ("original", -max(away))
@@ -81,7 +82,7 @@ def certainty(probability: float, threshold: float) -> tuple[str, str]:
 
 
 def rounded_percent(probability: float, threshold: float | None = None) -> str:
-    """In whole percent, never a certain 0% or 100%; in more digits where it would else seem to be at the threshold."""
+    """In whole percent, but never 0% or 100%. It gets more digits if it would otherwise look equal to the threshold."""
     if probability < 0.005:
         return "under 1%"
     if probability >= 0.995:
@@ -94,14 +95,14 @@ def rounded_percent(probability: float, threshold: float | None = None) -> str:
 
 
 def of_hundred(probability: float) -> str:
-    """ "about 87" for 0.873."""
+    """How many out of 100, in words: "about 87" for 0.873."""
     if probability < 0.01:
         return "fewer than 1"
     return "more than 99" if probability > 0.99 else f"about {100 * probability:.0f}"
 
 
 def false_alarms(probability: float, sidecar: Sidecar) -> list[str]:
-    """What the sidecar's ``fpr@x`` thresholds say of a score, one item each."""
+    """What the sidecar's ``fpr@x`` thresholds say about a score, one item for each threshold."""
     said = []
     for rule, threshold in sorted(sidecar.thresholds.items(), key=lambda item: item[1]):
         limit = fpr_limit(rule)
@@ -124,8 +125,8 @@ def _detector(checkpoint: Path) -> "Detector":
 def _picture(detector: "Detector", pixels: Pixels) -> dict[str, Any]:
     (found,) = detector.predict([pixels])
     faces = sorted(found.faces, key=lambda face: -face.logit)
-    shown = [_view(pixels, faces[:FACES_SHOWN], WIDE, detector.sidecar.threshold)]
-    crops = [_heat(detector, pixels, face.box) for face in faces[:MOMENTS_SHOWN]]
+    shown = [_annotated_picture(pixels, faces[:FACES_SHOWN], WIDE, detector.sidecar.threshold)]
+    crops = [_heat_map_uri(detector, pixels, face.box) for face in faces[:MOMENTS_SHOWN]]
     return {
         "kind": "picture",
         "mixed": False,
@@ -135,7 +136,7 @@ def _picture(detector: "Detector", pixels: Pixels) -> dict[str, Any]:
         "whole": found.verdict != "none" and faces[0].box is None,
         "shown": shown,
         "heat": [uri for uri in crops if uri],
-        **_score(found.probability, detector.sidecar),
+        **_score_values(found.probability, detector.sidecar),
     }
 
 
@@ -150,8 +151,10 @@ def _video(detector: "Detector", path: Path) -> dict[str, Any]:
     views, heat = {}, {}
     for seconds, pixels in sample_frames(path, FRAMES) if wanted else ():
         if face := wanted.get(seconds):
-            views[seconds] = _view(pixels, [face], NARROW, detector.sidecar.threshold) | {"time": clock(seconds)}
-            heat[seconds] = _heat(detector, pixels, face.box)
+            views[seconds] = _annotated_picture(pixels, [face], NARROW, detector.sidecar.threshold) | {
+                "time": clock(seconds)
+            }
+            heat[seconds] = _heat_map_uri(detector, pixels, face.box)
     return {
         "kind": "video",
         "reason": found.reason,
@@ -163,12 +166,12 @@ def _video(detector: "Detector", path: Path) -> dict[str, Any]:
         "whole": found.verdict != "none" and found.moments[0].face.box is None,
         "shown": [views[moment.seconds] for moment in worst if moment.seconds in views],
         "heat": [uri for moment in worst if (uri := heat.get(moment.seconds))],
-        **_score(found.probability, detector.sidecar),
+        **_score_values(found.probability, detector.sidecar),
         **({"headline": MIXED_HEADLINE, "level": "uncertain"} if mixed else {}),
     }
 
 
-def _score(probability: float | None, sidecar: Sidecar) -> dict[str, Any]:
+def _score_values(probability: float | None, sidecar: Sidecar) -> dict[str, Any]:
     threshold = sidecar.threshold
     if probability is None:
         return {"headline": "Not judged", "level": "none", "side": "none", "probability": None}
@@ -184,8 +187,8 @@ def _score(probability: float | None, sidecar: Sidecar) -> dict[str, Any]:
     }
 
 
-def _view(pixels: Pixels, faces: "list[Face]", longest: int, threshold: float) -> dict[str, Any]:
-    """A picture, made smaller, and its faces' boxes in the pixels of that."""
+def _annotated_picture(pixels: Pixels, faces: "list[Face]", longest: int, threshold: float) -> dict[str, Any]:
+    """A smaller copy of a picture, and the boxes of its faces in the copy's pixels."""
     picture = Image.fromarray(pixels)
     picture.thumbnail((longest, longest), reducing_gap=2.0)
     scale = picture.width / pixels.shape[1]
@@ -210,8 +213,8 @@ def _view(pixels: Pixels, faces: "list[Face]", longest: int, threshold: float) -
     }
 
 
-def _heat(detector: "Detector", pixels: Pixels, box: "Box | None") -> str | None:
-    """The heat map of a crop as a data: URI; None where the extra ``explain`` is not installed."""
+def _heat_map_uri(detector: "Detector", pixels: Pixels, box: "Box | None") -> str | None:
+    """The heat map of a crop as a data: URI, or None if the extra ``explain`` is not installed."""
     try:
         from deepfake_detection.serving.explain import heat_map
 
@@ -219,7 +222,7 @@ def _heat(detector: "Detector", pixels: Pixels, box: "Box | None") -> str | None
     except (ModuleNotFoundError, UserError):
         return None
     picture = Image.fromarray(overlay)
-    if max(picture.size) < NARROW // 2:  # a browser's own enlargement would differ from the next one's
+    if max(picture.size) < NARROW // 2:  # browsers enlarge in different ways
         picture = picture.resize((NARROW // 2, NARROW // 2 * picture.height // picture.width), Image.Resampling.BICUBIC)
     picture.thumbnail((NARROW, NARROW))
     return data_uri(picture, "PNG")
