@@ -48,7 +48,7 @@ def predict(
     frames: Annotated[int, typer.Option(min=1, help="Frames taken of each video.")] = 32,
     batch_size: Annotated[int, typer.Option(min=1, help="Pictures that the network takes at once.")] = 16,
     backend: Annotated[
-        Backend, typer.Option(help="Backend that computes; auto takes the fastest that does not round.")
+        Backend, typer.Option(help="What computes; auto takes the fastest that does not round.")
     ] = "torch",
 ) -> None:
     """Judge pictures and videos.
