@@ -95,7 +95,7 @@ def read() -> None:
 
     params = load_params()
     pixels, rows = open_prepared(Path("data/prepared"), Path("data/splits.csv"))
-    train = rows[rows["split"] == "train"].sample(frac=1, random_state=params.seed)
+    train = rows[rows["split"] == "train"].sample(frac=1, random_state=params.train.seed)
     frames = FrameDataset(pixels, train, partial(augment_frame, params.train.augment))
     count = sum(len(labels) for _, labels in frame_loader(frames, 64, 2))
     assert count == len(train), f"{count} of {len(train)} frames were read"  # noqa: S101

@@ -37,7 +37,7 @@ def fetch_frames(params: Params, raw: Path) -> dict[str, str | int]:
             params.data.embedded.identities,
             params.data.embedded.frames,
             params.data.embedded.size,
-            params.seed,
+            params.data.embedded.seed,
         )
         return {"source": "embedded"}
     if params.data.source == "kaggle":

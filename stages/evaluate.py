@@ -1,11 +1,10 @@
-"""Evaluates the best checkpoint on the test split, once. The threshold comes from the validation frames."""
+"""Evaluates the best checkpoint on the test split, once, and on the validation split, where experiments are chosen."""
 
 from pathlib import Path
 
 import pandas as pd
 
 from deepfake_detection.common.files import write_csv, write_json
-from deepfake_detection.evaluation.calibration import choose_threshold
 from deepfake_detection.evaluation.metrics import class_report, evaluation, prediction_table
 from deepfake_detection.frames.dataset import FrameDataset
 from deepfake_detection.frames.prepared import open_prepared
@@ -17,7 +16,7 @@ from deepfake_detection.params.load import load_params
 from stages import run
 
 METRICS = Path("metrics")
-PREDICTIONS = ["path", "category", "video_id", "label", "split", "logit", "probability"]
+SUMMARY = ("macro_auroc_seen", "macro_auroc_unseen", "worst_category_auroc")
 
 
 def main() -> None:
@@ -28,29 +27,20 @@ def main() -> None:
     validation = FrameDataset(pixels, rows[rows["split"] == "val"])
     backend = choose_backend(params.evaluate.backend, model, validation, params.evaluate.batch_size)
     logits = predict_logits(backend, FrameDataset(pixels, rows), params.evaluate.batch_size)
-    table = prediction_table(rows, logits, sidecar.temperature)
-    val, test = table[table["split"] == "val"], table[table["split"] == "test"]
-    threshold, calibrated = (
-        choose_threshold(params.evaluate.threshold, val["label"].to_numpy(), val[score].to_numpy())
-        for score in ("probability", "calibrated")
+    table = prediction_table(rows, logits, sidecar)
+    val, test = (
+        evaluation(table[table["split"] == name], sidecar, params.evaluate.seed, params.evaluate.bootstrap_draws)
+        for name in ("val", "test")
     )
-    metrics = evaluation(
-        test,
-        threshold,
-        sidecar.temperature,
-        sidecar.categories.real + sidecar.categories.fake,
-        params.seed,
-        params.evaluate.bootstrap_draws,
-        threshold_rule=params.evaluate.threshold,
-        calibrated_threshold=calibrated,
-    )
-    headline = test[~test["category"].isin(params.evaluate.unseen_categories)]
-    report = class_report(headline["label"].to_numpy(), headline["probability"].to_numpy(), threshold)
-    write_csv(Path("data/predictions.csv"), test[PREDICTIONS])
-    write_json(METRICS / "test.json", metrics)
+    headline = table[(table["split"] == "test") & ~table["category"].isin(params.evaluate.unseen_categories)]
+    report = class_report(headline["label"].to_numpy(), headline["probability"].to_numpy(), sidecar.threshold)
+    write_csv(Path("data/predictions.csv"), table)
+    write_json(METRICS / "test.json", test)
+    write_json(METRICS / "val.json", val)
     write_json(METRICS / "classification_report.json", report)
-    intervals = metrics["intervals"]
-    print(pd.DataFrame({"test frames": {name: metrics[name] for name in intervals}, "95%": intervals}).to_string())
+    rows_shown = {name: {"test frames": test[name], "95%": test["intervals"].get(name, "")} for name in SUMMARY}
+    rows_shown |= {name: {"test frames": test[name], "95%": ends} for name, ends in test["intervals"].items()}
+    print(pd.DataFrame.from_dict(rows_shown, orient="index").to_string())
 
 
 if __name__ == "__main__":

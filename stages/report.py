@@ -6,7 +6,6 @@ from typing import Any
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.files import replacing
-from deepfake_detection.evaluation.probability import sigmoid
 from deepfake_detection.index.tables import read_predictions
 from deepfake_detection.network.sidecar import read_sidecar
 from deepfake_detection.params.load import load_params
@@ -20,7 +19,6 @@ def main() -> None:
     params = load_params()
     test = _read(METRICS / "test.json")
     predictions = read_predictions(Path("data/predictions.csv"))
-    predictions["calibrated"] = sigmoid(predictions["logit"].to_numpy() / test["temperature"])
     context = build_context(
         index=_read(METRICS / "index.json"),
         split=_read(METRICS / "split.json"),

@@ -28,11 +28,10 @@ def main() -> None:
     result = evaluate_robustness(
         choose_backend(params.evaluate.backend, model, validation, params.evaluate.batch_size),
         pixels,
-        test.groupby("label").sample(frac=share, random_state=params.seed).sort_index(),
+        test.groupby("label").sample(frac=share, random_state=params.evaluate.seed).sort_index(),
         params.evaluate.batch_size,
-        sidecar.threshold,
-        params.seed,
-        sidecar.temperature,
+        sidecar,
+        params.evaluate.seed,
         # a GPU would wait for one process to corrupt the frames; without a GPU, the network keeps the processors busy
         num_workers=cpu_count() if torch.cuda.is_available() else 0,
     )

@@ -38,7 +38,7 @@ def _write_splits(params: Params) -> dict[str, Any]:
         index,
         params.split.strategy,
         (params.split.train, params.split.val, params.split.test),
-        params.seed,
+        params.split.seed,
         seen=params.data.categories.real + params.data.categories.fake,
         official=read_official(RAW / OFFICIAL) if params.split.strategy == "official" else None,
     )

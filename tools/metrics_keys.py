@@ -52,22 +52,26 @@ BLOCK = {
 }
 INTERVALS = {"intervals.<metric>": "95% interval [low, high] of a metric over identity groups, or null"}
 CATEGORY = "categories.<category>."
-TEST = {
+TEST = {  # of metrics/test.json and metrics/val.json
     **BLOCK,
     **INTERVALS,
-    "threshold": "the raw probability from which on a frame is called fake",
-    "threshold_rule": "`evaluate.threshold`",
-    "temperature": "the temperature by which logits are divided to calibrate them, fitted on validation frames",
-    **{
-        f"calibrated.{key}": f"{text}, computed from calibrated probabilities"
-        for key, text in (BLOCK | INTERVALS).items()
-    },
-    "calibrated.threshold": "the calibrated probability from which on a frame is called fake",
+    "macro_auroc_seen": "mean AUROC of the manipulations trained on, each against all originals, over frames",
+    "macro_auroc_unseen": "mean AUROC of the manipulations that were not trained on",
+    "worst_category_auroc": "the lowest AUROC of all manipulations",
+    "threshold": "the calibrated probability from which on a frame is called fake",
+    "threshold_rule": "`calibrate.threshold`",
+    "temperature": "a calibrated probability is sigmoid(logit / temperature + bias); fitted on validation frames",
+    "bias": "see `temperature`",
+    "prior": "`calibrate.prior`: the share of fakes for which probabilities are stated",
+    "raw.<probability metric>": "log loss, Brier score and ECE of sigmoid(logit), without calibration",
     **{f"video.{key}": f"{text}, over videos, each with the mean logit of its frames" for key, text in BLOCK.items()},
     **{f"video.{key}": f"{text}, over videos" for key, text in INTERVALS.items()},
+    "video.threshold": "the calibrated probability from which on a video is called fake",
+    "video.temperature": "as for frames, fitted on validation videos",
+    "video.bias": "as for frames, fitted on validation videos",
     f"{CATEGORY}seen": "whether the manipulation was trained on",
-    f"{CATEGORY}frames": "test frames of the manipulation",
-    f"{CATEGORY}videos": "test videos of the manipulation",
+    f"{CATEGORY}frames": "frames of the manipulation",
+    f"{CATEGORY}videos": "videos of the manipulation",
     **{f"{CATEGORY}frame.{key}": f"{text}, over its frames and all originals" for key, text in BLOCK.items()},
     **{f"{CATEGORY}video.{key}": f"{text}, over its videos and all originals" for key, text in BLOCK.items()},
     **{f"{CATEGORY}{key}": f"{text}, for `frame`" for key, text in INTERVALS.items()},
@@ -105,6 +109,12 @@ FILES = {
     "test.json": (
         "evaluate",
         "The test frames. The keys at the top level cover the originals and the manipulations trained on.",
+        TEST,
+    ),
+    "val.json": (
+        "evaluate",
+        "The validation frames, with the keys of `test.json`. Choose experiments on these, not on the test frames. The "
+        "calibration and the threshold were fitted on the same frames.",
         TEST,
     ),
     "classification_report.json": ("evaluate", "The test frames, by class.", CLASSIFICATION_REPORT),

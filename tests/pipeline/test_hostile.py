@@ -6,13 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from deepfake_detection.network.checkpoint import save_checkpoint
 from deepfake_detection.network.model import build_model
 from deepfake_detection.sources.imagenet import weights_file
 from deepfake_detection.sources.layout import FRAMES
 from stages import evaluate, run
 from tests.pipeline.conftest import Project, make_project
-from tests.support.checkpoints import sidecar
+from tests.support.checkpoints import save_checkpoint, sidecar
 from tests.support.disks import file_size_limit
 from tests.support.kaggle_server import Kaggle, zipped
 from tests.unit.media.test_images import one_bit_png

@@ -8,19 +8,20 @@ from deepfake_detection.params.train import Train
 def tree() -> dict[str, Any]:
     """A new dictionary with every parameter, nested like params.yaml."""
     return {
-        "seed": 42,
         "data": {
             "source": "embedded",
             "kaggle": "owner/name",
             "local_dir": "",
             "categories": {"real": ["Original"], "fake": ["Deepfakes"]},
-            "embedded": {"identities": 40, "frames": 5, "size": 64},
+            "embedded": {"identities": 40, "frames": 5, "size": 64, "seed": 42},
         },
         "index": {"max_rejected": 0.05},
-        "split": {"strategy": "group", "official_dir": "", "train": 0.7, "val": 0.15, "test": 0.15},
+        "split": {"strategy": "group", "seed": 42, "official_dir": "", "train": 0.7, "val": 0.15, "test": 0.15},
         "prepare": {"image_size": 32, "crop": "none", "margin": 0.3},
         "model": {"arch": "efficientnet_b0", "weights": "none", "dropout": 0.2},
         "train": {
+            "seed": 42,
+            "balance": "none",
             "epochs": 3,
             "batch_size": 8,
             "accumulate": 1,
@@ -38,8 +39,9 @@ def tree() -> dict[str, Any]:
             "num_workers": 0,
             "augment": {"flip": 0.5, "rotation": 5.0, "brightness": 0.1, "contrast": 0.1},
         },
+        "calibrate": {"threshold": 0.5, "prior": 0.5},
         "evaluate": {
-            "threshold": 0.5,
+            "seed": 42,
             "unseen_categories": ["FaceSwap"],
             "bootstrap_draws": 200,
             "batch_size": 32,

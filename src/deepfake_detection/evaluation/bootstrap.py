@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from deepfake_detection.evaluation.calibration import BINS, reliability_bins
+from deepfake_detection.evaluation.reliability import BINS, reliability_bins
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

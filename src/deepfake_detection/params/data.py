@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from deepfake_detection.params.section import Count, Name, Section
+from deepfake_detection.params.section import Count, Name, Section, Seed
 
 
 class Categories(Section):
@@ -28,6 +28,7 @@ class Categories(Section):
 
 
 class Embedded(Section):
+    seed: Annotated[Seed, Field(description="Seed of the drawn people and videos.")]
     identities: Annotated[
         int,
         Field(ge=2, multiple_of=2, description="People to draw: an even number, because people are paired."),

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from deepfake_detection.params.section import Section
+from deepfake_detection.params.section import Section, Seed
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 
@@ -18,6 +18,7 @@ class Split(Section):
             "`frame`: random frames, as in the original recipe; this leaks."
         ),
     ]
+    seed: Annotated[Seed, Field(description="Seed of the strategies `group` and `frame`.")]
     official_dir: Annotated[
         str,
         Field(

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from deepfake_detection.params.section import Count, Fraction, Section
+from deepfake_detection.params.section import Count, Fraction, Section, Seed
 
 
 class Augment(Section):
@@ -24,6 +24,7 @@ def _auto_or(minimum: int) -> BeforeValidator:
 
 
 class Train(Section):
+    seed: Annotated[Seed, Field(description="Seed of initial weights, order of frames, augmentation and dropout.")]
     epochs: Annotated[Count, Field(description="Largest number of epochs.")]
     batch_size: Annotated[
         int | Literal["auto"],
@@ -54,6 +55,13 @@ class Train(Section):
         ),
     ]
     patience: Annotated[Count, Field(description="Epochs without a better validation loss before training stops.")]
+    balance: Annotated[
+        Literal["none", "class", "category"],
+        Field(
+            description="Weights of the loss. `class`: originals and fakes count alike. `category`: each category "
+            "of a class counts alike, too. Balanced data are trained as with `none`."
+        ),
+    ]
     precision: Annotated[
         Literal["auto", "32-true", "16-mixed", "bf16-mixed"],
         Field(description="`auto`: bf16 where the device is fast at it, else fp16 on a GPU, else `32-true`."),

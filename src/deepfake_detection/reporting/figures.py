@@ -12,7 +12,7 @@ from sklearn.metrics import (
     roc_curve,
 )
 
-from deepfake_detection.evaluation.calibration import expected_calibration_error, reliability_table
+from deepfake_detection.evaluation.reliability import expected_calibration_error, reliability_table
 from deepfake_detection.index.tables import CLASS_NAMES
 
 COLOURS = {"train": "#3b6ea8", "val": "#c8553d"}

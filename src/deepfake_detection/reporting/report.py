@@ -47,7 +47,6 @@ METRIC_GROUPS = {
         "ece": ("ECE", "how far stated probabilities are from observed shares; lower is better"),
     },
 }
-RANKING = next(iter(METRIC_GROUPS))
 
 PLOTS = {
     "learning_curves": ("Learning curves", "Loss, accuracy and AUROC by epoch, training and validation"),
@@ -100,13 +99,13 @@ def build_context(
 
     ``index``, ``split``, ``train``, ``test`` and ``robustness`` are the parsed metrics files. ``origin`` is
     the parsed ``source.json`` of the raw data. ``sidecar`` is that of the checkpoint. ``predictions`` has one
-    row per frame: path (relative to ``raw``), category, label, split, logit, probability and calibrated.
+    row per frame: path (relative to ``raw``), category, label, split, logit, raw_probability and probability.
     ``pictures`` maps each name in PLOTS and ROBUSTNESS_PLOTS to a PNG.
     """
     blocks = _blocks(test)
     categories = _categories(test)
     unseen = [row["name"] for row in categories if not row["seen"]]
-    threshold = test["calibrated"]["threshold"]
+    threshold = test["threshold"]
     wrong = _wrong_decisions(predictions, threshold, unseen)
     matrix = test["confusion_matrix"]
     return {
@@ -128,16 +127,20 @@ def build_context(
             "video": metric(test["video"], "auroc"),
             "tpr": metric(test, "tpr_at_fpr_1pct"),
             "ece": metric(test, "ece"),
-            "ece_calibrated": metric(test["calibrated"], "ece"),
+            "ece_raw": number(test["raw"]["ece"]),
+            "unseen": number(test["macro_auroc_unseen"]),
+            "worst": number(test["worst_category_auroc"]),
         },
         "thresholds": {
-            "raw": f"{test['threshold']:.3f}",
-            "calibrated": f"{threshold:.3f}",
+            "frame": f"{threshold:.3f}",
+            "video": f"{test['video']['threshold']:.3f}",
             "rule": _rule_text(str(test["threshold_rule"])),
             "temperature": number(test["temperature"]),
+            "bias": number(test["bias"]),
+            "prior": f"{test['prior']:.0%}",
         },
         "metrics": _metric_tables(blocks),
-        "matrices": {name: block["confusion_matrix"] for name, block in blocks.items()},
+        "matrices": {name: blocks[name]["confusion_matrix"] for name in ("Frames", "Videos")},
         "test_frames": sum(matrix.values()),
         "categories": categories,
         "pictures": {name: _picture(name, path) for name, path in pictures.items()},
@@ -193,18 +196,15 @@ def _rule_text(rule: str) -> str:
 
 def _blocks(test: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """The blocks with flat keys in the test metrics, by their titles in the report."""
-    return {"Frames, raw": test, "Frames, calibrated": test["calibrated"], "Videos, raw": test["video"]}
+    raw = {"Frames, raw": test["raw"] | {"undefined": {}}}
+    return {"Frames": test, **raw, "Videos": test["video"]}
 
 
 def _metric_tables(blocks: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
     tables = []
     for group, names in METRIC_GROUPS.items():
-        # A temperature does not change the order of the logits, so ranking metrics are shown only once.
-        shown = {
-            (name.partition(",")[0] if group == RANKING else name): block
-            for name, block in blocks.items()
-            if not (group == RANKING and "calibrated" in name)
-        }
+        # raw probabilities have the same order as calibrated ones, and no decisions are made on them
+        shown = {name: block for name, block in blocks.items() if all(key in block for key in names)}
         rows = [
             {"name": name, "hint": hint, "cells": [metric(block, key) for block in shown.values()]}
             for key, (name, hint) in names.items()
@@ -250,7 +250,7 @@ def _robustness(found: dict[str, Any]) -> dict[str, Any]:
 def _wrong_decisions(predictions: pd.DataFrame, threshold: float, unseen: list[str]) -> pd.DataFrame:
     """Wrong decisions on test frames of the categories trained on, the most confident first."""
     rows = predictions[(predictions["split"] == "test") & ~predictions["category"].isin(unseen)]
-    rows = rows[(rows["calibrated"] >= threshold) != (rows["label"] == 1)]
+    rows = rows[(rows["probability"] >= threshold) != (rows["label"] == 1)]
     # Sorted by logit, because the probabilities of very wrong frames all round to 0 or 1.
     margin = rows["logit"] * (1 - 2 * rows["label"])
     return rows.assign(margin=margin).sort_values(["margin", "path"], ascending=[False, True])
@@ -259,7 +259,7 @@ def _wrong_decisions(predictions: pd.DataFrame, threshold: float, unseen: list[s
 def _error_entry(row: dict[Hashable, Any], raw: Path, threshold: float) -> dict[str, Any]:
     truth, called = ("original", "deepfake") if row["label"] == 0 else ("deepfake", "original")
     error = {"path": row["path"], "category": row["category"], "truth": truth, "called": called}
-    error |= {"probability": number(row["calibrated"]), "raw": number(row["probability"]), "uri": None}
+    error |= {"probability": number(row["probability"]), "raw": number(row["raw_probability"]), "uri": None}
     try:
         pixels = Image.fromarray(read_rgb(raw / row["path"]))
     except UnreadableImageError as reason:
@@ -304,7 +304,7 @@ def _warnings(split: dict[str, Any], test: dict[str, Any], origin: dict[str, Any
             f"The test split has {originals} original frames: a false positive rate of 0.1% is less than one of them, "
             "so TPR at FPR 0.1% is that at no false positive at all."
         )
-    raw, scaled = test["ece"], test["calibrated"]["ece"]
+    raw, scaled = test["raw"]["ece"], test["ece"]
     if raw is not None and scaled is not None and scaled > raw:
-        found.append("Temperature scaling did not lower the calibration error on the test frames.")
+        found.append("The calibration, fitted on validation, did not lower the calibration error on the test frames.")
     return found

@@ -29,6 +29,10 @@ SUFFIXES = IMAGE_SUFFIXES | VIDEO_SUFFIXES
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
 Backend = Literal["torch", "torch-folded", "torch-bf16", "openvino", "openvino-bf16", "auto"]
+Threshold = Annotated[
+    str | None,
+    typer.Option(help="In place of the checkpoint's: a number, youden or fpr@0.01."),
+]
 Checkpoint = Annotated[Path, typer.Option(help="Checkpoint that the train stage wrote, with its JSON file beside it.")]
 
 
@@ -50,6 +54,7 @@ def predict(
     backend: Annotated[
         Backend, typer.Option(help="What computes; auto takes the fastest that does not round.")
     ] = "torch",
+    threshold: Threshold = None,
 ) -> None:
     """Judge pictures and videos.
 
@@ -59,7 +64,7 @@ def predict(
 
     files = listed(paths)
     with redirect_stdout(sys.stderr):  # a backend's own messages are not results
-        detector = Detector.load(checkpoint, backend)
+        detector = Detector.load(checkpoint, backend, as_rule(threshold))
     write = print_json if as_json else print_csv if as_csv else print_line
     failed = 0
     # The bar goes to stderr, so that stdout can be piped. It is shown only on a terminal.
@@ -72,6 +77,14 @@ def predict(
     if failed:
         print(f"{failed} of {len(files)} files could not be read", file=sys.stderr)
         raise typer.Exit(1)
+
+
+def as_rule(threshold: str | None) -> float | str | None:
+    """What the user typed: a number, or the name of a rule."""
+    try:
+        return None if threshold is None else float(threshold)
+    except ValueError:
+        return threshold
 
 
 def listed(paths: list[str]) -> list[str]:
@@ -138,6 +151,7 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
     max_mb: Annotated[int, typer.Option(min=1, help="Larger files are refused.")] = 100,
     max_seconds: Annotated[float, typer.Option(min=0.1, help="A judgement that takes longer is stopped.")] = 60.0,
+    threshold: Threshold = None,
 ) -> None:
     """Judge pictures and videos on a web page, which works offline and keeps nothing."""
     try:
@@ -145,7 +159,7 @@ def serve(
     except ModuleNotFoundError as error:
         missing = f"{error.name} is not installed; run make env, or pip install starlette uvicorn python-multipart"
         raise UserError(f"serve: {missing}") from None
-    server.serve(checkpoint, host, port, max_mb * 10**6, max_seconds)
+    server.serve(checkpoint, host, port, max_mb * 10**6, max_seconds, as_rule(threshold))
 
 
 @app.command()
@@ -157,6 +171,7 @@ def explain(
         int, typer.Option(min=1, help="Frames taken of a video, of which the worst four are shown.")
     ] = 32,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    threshold: Threshold = None,
 ) -> None:
     """Show which parts of a picture or video point to a fake, as a heat map in a PNG."""
     from deepfake_detection.serving.detector import Detector
@@ -171,7 +186,7 @@ def explain(
         raise UserError(f"--out {written}: it will be a PNG, so name it .png")
     may_write([written], force)
     print("loading the network", file=sys.stderr)
-    detector = Detector.load(checkpoint)
+    detector = Detector.load(checkpoint, threshold=as_rule(threshold))
     print("looking at it", file=sys.stderr)
     figure = explained(detector, path, frames)
     write_figure(written, figure)

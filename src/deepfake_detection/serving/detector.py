@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.special import expit
 
 from deepfake_detection.common.parallel import cpu_count
 from deepfake_detection.index.tracks import NO_FACE, follow_faces
@@ -24,7 +23,7 @@ from deepfake_detection.media.videos import sample_frames
 from deepfake_detection.network.checkpoint import load_checkpoint
 from deepfake_detection.network.logits import on_device
 from deepfake_detection.network.model import Network
-from deepfake_detection.network.sidecar import Sidecar
+from deepfake_detection.network.sidecar import Calibration, Sidecar
 
 Pixels = NDArray[np.uint8]
 Picture: TypeAlias = str | Path | Image.Image | Pixels
@@ -39,7 +38,7 @@ MIN_SIDE = 32  # pixels; a picture or face with a shorter side below this shows 
 class Face:
     """The network's result for one face, or for the whole picture if ``box`` is None.
 
-    ``probability`` is the calibrated probability of a deepfake, sigmoid(logit / temperature). ``verdict`` is "fake"
+    ``probability`` is the calibrated probability of a deepfake, see sidecar.Calibration. ``verdict`` is "fake"
     if it is at or above the checkpoint's threshold.
     """
 
@@ -101,12 +100,15 @@ class Detector:
             self._predict = backend_for(backend, network, self.size, BATCH)
 
     @classmethod
-    def load(cls, checkpoint: str | Path, backend: str = "torch") -> "Detector":
-        """The detector for a checkpoint that the train stage wrote, with the JSON file beside it.
+    def load(cls, checkpoint: str | Path, backend: str = "torch", threshold: float | str | None = None) -> "Detector":
+        """The detector for a checkpoint that the pipeline wrote, with the JSON file beside it.
 
-        Raises UserError if either file is missing or wrong, or if ``backend`` does not run on this machine.
+        ``threshold`` replaces the checkpoint's own: a number, or a rule for which the checkpoint has a threshold,
+        such as ``youden`` or ``fpr@0.01``. Raises UserError if either file is missing or wrong, if ``backend`` does not
+        run on this machine, or if the checkpoint does not have the rule.
         """
-        return cls(*load_checkpoint(Path(checkpoint)), backend)
+        network, sidecar = load_checkpoint(Path(checkpoint))
+        return cls(network, sidecar if threshold is None else sidecar.at_threshold(threshold), backend)
 
     def predict(self, pictures: Iterable[Picture], batch_size: int = BATCH) -> list[Prediction]:
         """One prediction per picture, in the same order. See ``stream``."""
@@ -152,8 +154,9 @@ class Detector:
         faces_found = [self._to_face(box, logit) for box, logit in zip(boxes, logits, strict=False)]
         moments = [Moment(second, face) for second, face in zip(seconds, faces_found, strict=True)]
         moments.sort(key=lambda moment: -moment.face.logit)
-        whole = self._to_face(None, sum(logits) / len(logits))
-        return VideoPrediction(str(path), whole.verdict, whole.probability, whole.logit, moments=tuple(moments))
+        logit = sum(logits) / len(logits)
+        probability, verdict = _judged(logit, self.sidecar.video)
+        return VideoPrediction(str(path), verdict, probability, logit, moments=tuple(moments))
 
     def logits(self, crops: list[Pixels], batch_size: int = BATCH) -> list[float]:
         """The logits of crops that have the network's input size, each uint8 of shape (size, size, 3)."""
@@ -196,8 +199,13 @@ class Detector:
         return Prediction(read.path, worst.verdict, worst.probability, worst.logit, faces)
 
     def _to_face(self, box: Box | None, logit: float) -> Face:
-        probability = float(expit(logit / self.sidecar.temperature))
-        return Face(box, logit, probability, "fake" if probability >= self.sidecar.threshold else "original")
+        return Face(box, logit, *_judged(logit, self.sidecar))
+
+
+def _judged(logit: float, calibration: Calibration) -> tuple[float, Literal["original", "fake"]]:
+    """The calibrated probability, and the verdict at the threshold."""
+    probability = float(calibration.probability(logit))
+    return probability, "fake" if probability >= calibration.threshold else "original"
 
 
 @dataclass(frozen=True)

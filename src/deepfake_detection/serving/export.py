@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import save
-from scipy.special import expit
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -25,7 +24,7 @@ from deepfake_detection.media.faces import crop_face
 from deepfake_detection.network.checkpoint import load_checkpoint
 from deepfake_detection.network.model import Network
 from deepfake_detection.network.openvino import CALIBRATION_FRAMES, import_openvino, quantised
-from deepfake_detection.network.sidecar import Sidecar
+from deepfake_detection.network.sidecar import Calibration, Sidecar
 from deepfake_detection.serving.detector import Detector
 from deepfake_detection.sources.drawn.dataset import film
 from deepfake_detection.sources.drawn.manipulations import deepfakes
@@ -66,7 +65,7 @@ def export(checkpoint: Path, form: str, out: Path, int8: Sequence[str] = ()) -> 
     """Writes the files of ``files_of``, whole or not at all, if they give torch's probabilities when read again.
 
     ONNX and OpenVINO take ``frames``: uint8 RGB of shape (batch, size, size, 3), any batch size, not normalised. They
-    give ``probability``, which is sigmoid(logit / temperature), and ``logit``, each float32 of shape (batch,).
+    give ``probability``, which is sigmoid(logit / temperature + bias), and ``logit``, each float32 of shape (batch,).
     safetensors holds only the weights, for ``Detector.load``. The sidecar is in the file's metadata. ONNX
     (metadata_props) and OpenVINO (rt_info, under "deepfake_detection") hold it by key, and a value that is not text
     as JSON. safetensors holds all of it as one JSON text. The files contain no paths or names from this machine.
@@ -122,7 +121,7 @@ def compare(run: Runner, network: Network, sidecar: Sidecar, frames: Sequence[Pi
             bar.update(size)
     probabilities, logits = (np.concatenate(part) for part in zip(*found, strict=True))
     torch_logits = np.concatenate(exact)
-    torch_probabilities = expit(torch_logits / sidecar.temperature)
+    torch_probabilities = sidecar.probability(torch_logits)
     threshold = sidecar.threshold
     return Parity(
         len(logits),
@@ -140,18 +139,18 @@ def metadata(sidecar: Sidecar) -> dict[str, str]:
 class CalibratedModel(nn.Module):
     """The network with its calibration. It takes frames like ``Network``, and returns probabilities and logits."""
 
-    def __init__(self, network: Network, temperature: float) -> None:
+    def __init__(self, network: Network, calibration: Calibration) -> None:
         super().__init__()
-        self.network, self.temperature = network, temperature
+        self.network, self.temperature, self.bias = network, calibration.temperature, calibration.bias
 
     def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         logit = self.network(frames)
-        return torch.sigmoid(logit / self.temperature), logit
+        return torch.sigmoid(logit / self.temperature + self.bias), logit
 
 
 def _traced(network: Network, sidecar: Sidecar) -> torch.export.ExportedProgram:
     example = torch.zeros(2, *sidecar.input_size, 3, dtype=torch.uint8)
-    calibrated = CalibratedModel(copy.deepcopy(network), sidecar.temperature).eval()
+    calibrated = CalibratedModel(copy.deepcopy(network), sidecar).eval()
     return torch.export.export(calibrated, (example,), dynamic_shapes=({0: torch.export.Dim("batch", min=1)},))
 
 
@@ -218,7 +217,7 @@ def _read_safetensors(path: Path) -> Runner:
     def run(batch: Pixels) -> tuple[NDArray[Any], NDArray[Any]]:
         with torch.inference_mode():
             logit = network(torch.from_numpy(batch)).numpy()
-        return expit(logit / sidecar.temperature), logit
+        return sidecar.probability(logit), logit
 
     return run
 

@@ -6,7 +6,8 @@ from typing import Any, TypeAlias, cast
 
 import pytorch_lightning as pl
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, LRScheduler, SequentialLR
 from torchmetrics import MeanMetric, MetricCollection
@@ -27,7 +28,6 @@ class FrameClassifier(pl.LightningModule):
     def __init__(self, model: Network, params: Train, seed: int, on_epoch: EpochLog | None = None) -> None:
         super().__init__()
         self.model, self.params, self.seed, self.on_epoch = model, params, seed, on_epoch
-        self.loss = nn.BCEWithLogitsLoss()
         metrics = MetricCollection({"accuracy": BinaryAccuracy(), "auroc": BinaryAUROC()})
         self.train_metrics, self.val_metrics = metrics.clone("train_"), metrics.clone("val_")
         # torchmetrics' mean, because Lightning's rounds the number of frames when processes share them unevenly
@@ -46,9 +46,9 @@ class FrameClassifier(pl.LightningModule):
         self._step(batch, index, self.val_loss, self.val_metrics)
 
     def _step(self, batch: Batch, index: int, mean_loss: MeanMetric, metrics: MetricCollection) -> Tensor:
-        frames, labels = batch
+        frames, labels, *weights = batch
         logits: Tensor = self.model(frames)
-        loss: Tensor = self.loss(logits, labels)
+        loss: Tensor = binary_cross_entropy_with_logits(logits, labels, weights[0] if weights else None)
         self._require_finite()  # checks the previous step, because a GPU is still computing this one
         rate = self.trainer.optimizers[0].param_groups[0]["lr"]
         self.unchecked = loss.detach(), partial(self._describe_step, self.training, index, self.global_step, rate)

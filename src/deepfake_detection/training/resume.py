@@ -22,7 +22,7 @@ from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.files import replacing
-from deepfake_detection.network.checkpoint import save_tensors
+from deepfake_detection.network.weights import save_tensors
 
 LAST, BEST = "last.ckpt", "best.ckpt"
 MAX_AGE = 7 * 24 * 3600  # seconds for which the state of a run that nobody resumes is kept

@@ -6,11 +6,11 @@ import time
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.special import expit
 from scipy.stats import norm
 
 from deepfake_detection.evaluation.bootstrap import METRICS, group_intervals, resampled_metrics
 from deepfake_detection.evaluation.metrics import frame_metrics
-from deepfake_detection.evaluation.probability import sigmoid
 
 
 def _sample(
@@ -19,7 +19,7 @@ def _sample(
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, 2, frames)
     codes = rng.permutation(np.arange(frames) % groups)
-    return labels, sigmoid(rng.normal(labels + 0.5 * rng.normal(size=groups)[codes], 1)), codes
+    return labels, expit(rng.normal(labels + 0.5 * rng.normal(size=groups)[codes], 1)), codes
 
 
 @pytest.mark.parametrize("decimals", [1, 2, 15])
@@ -129,7 +129,7 @@ def test_coverage_of_a_known_auroc() -> None:
     held = {"groups": 0, "frames": 0}
     for trial in range(trials):
         effects = rng.normal(size=(groups, 2))
-        probabilities = sigmoid(rng.normal(shift * labels + effects[codes, labels]))
+        probabilities = expit(rng.normal(shift * labels + effects[codes, labels]))
         for unit, ids in (("groups", codes), ("frames", np.arange(len(codes)))):
             interval = group_intervals(labels, probabilities, ids, 0.5, seed=trial, draws=400)["auroc"]
             assert interval is not None

@@ -68,10 +68,13 @@ BAD: dict[str, tuple[Callable[[Tree], object], str]] = {
         "data.categories: Original is named more than once",
     ),
     "threshold over one": (
-        lambda t: t["evaluate"].update(threshold=1.5),
-        "evaluate.threshold: must be a number between",
+        lambda t: t["calibrate"].update(threshold=1.5),
+        "calibrate.threshold: must be a number between",
     ),
-    "unknown rule": (lambda t: t["evaluate"].update(threshold="best"), "evaluate.threshold: must be a number between"),
+    "unknown rule": (
+        lambda t: t["calibrate"].update(threshold="best"),
+        "calibrate.threshold: must be a number between",
+    ),
     "unseen but trained on": (
         lambda t: t["evaluate"].update(unseen_categories=["Deepfakes"]),
         "evaluate.unseen_categories: Deepfakes is trained on",

@@ -80,9 +80,9 @@ def inputs(tmp_path: Path) -> dict[str, Any]:
         if place != 3:
             (raw / path).parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(rng.integers(0, 256, (40, 60, 3), np.uint8)).save(raw / path)
-    columns = ["path", "category", "video_id", "label", "split", "logit", "probability"]
+    columns = ["path", "category", "video_id", "label", "split", "logit", "raw_probability"]
     predictions = pd.DataFrame(rows, columns=columns)
-    predictions["calibrated"] = 1 / (1 + np.exp(-predictions["logit"] / 2))
+    predictions["probability"] = 1 / (1 + np.exp(-predictions["logit"] / 2))
     pictures = {name: tmp_path / f"{name}.png" for name in PLOTS | ROBUSTNESS_PLOTS}
     for picture in pictures.values():
         Image.new("RGB", (600, 400), "white").save(picture)
@@ -104,13 +104,9 @@ def inputs(tmp_path: Path) -> dict[str, Any]:
         | {"leak_audit": {"near_duplicates": 1, "hash": "phash 64 bit", "max_distance": 6, "pairs": [pair]}},
         "train": {"best_epoch": 2, "epochs_run": 4, "early_stopped": False},
         "test": flat(0.99234)
-        | {
-            "threshold": 0.5,
-            "threshold_rule": "youden",
-            "temperature": 1.37,
-            "calibrated": flat(0.99234) | {"threshold": 0.42},
-        }
-        | {"video": flat(None)}
+        | {"threshold": 0.42, "threshold_rule": "youden", "temperature": 1.37, "bias": -0.25, "prior": 0.5}
+        | {"macro_auroc_seen": 0.99, "macro_auroc_unseen": 0.71, "worst_category_auroc": 0.45}
+        | {"raw": {"log_loss": 0.31, "brier": 0.11, "ece": 0.083}, "video": flat(None) | {"threshold": 0.44}}
         | {
             "categories": {
                 "FaceSwap": manipulation(False, 0.71, 0.75),
@@ -197,7 +193,8 @@ def test_page_says_the_numbers(inputs: dict[str, Any]) -> None:
     text = Page(render_html(build_context(**inputs))).text
     assert "0.992 [0.981, 0.998]" in text
     assert "not defined: only one class" in text
-    assert "0.500 on the raw probability, 0.420 on the calibrated one" in text
+    assert "0.420 for frames, 0.440 for videos (the largest TPR minus FPR on validation)" in text
+    assert "AUROC, not trained on 0.710 mean of the manipulations; lowest of all: 0.450" in text
     assert "12 most confident of 16 wrong calls" in text
     assert "FaceSwap not trained on" in text
     assert "Picture not shown: no such file or directory" in text

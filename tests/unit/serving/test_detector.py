@@ -13,11 +13,10 @@ from PIL import Image
 from deepfake_detection import Detector
 from deepfake_detection.frames.dataset import FrameDataset
 from deepfake_detection.media.faces import Box, detect_faces
-from deepfake_detection.network.checkpoint import save_checkpoint
 from deepfake_detection.network.logits import predict_logits
 from deepfake_detection.network.model import build_model
 from deepfake_detection.sources.drawn.dataset import film
-from tests.support.checkpoints import sidecar
+from tests.support.checkpoints import save_checkpoint, sidecar
 from tests.unit.media.test_videos import film as write_video
 
 

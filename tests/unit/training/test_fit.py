@@ -10,14 +10,13 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from pytorch_lightning import seed_everything
+from scipy.special import expit
 from sklearn.metrics import log_loss, roc_auc_score
 from torch import Tensor, nn
 
 from deepfake_detection.common.errors import UserError
-from deepfake_detection.evaluation.probability import sigmoid
 from deepfake_detection.frames.dataset import FrameDataset
 from deepfake_detection.frames.normalise import MEAN, STD
-from deepfake_detection.network.checkpoint import save_checkpoint
 from deepfake_detection.network.logits import predict_logits
 from deepfake_detection.network.model import Network, build_model
 from deepfake_detection.network.sidecar import Sidecar
@@ -25,6 +24,7 @@ from deepfake_detection.params.data import Categories
 from deepfake_detection.params.train import Train
 from deepfake_detection.training.fit import fast_precision, fit
 from deepfake_detection.training.loader import FrameBatches
+from tests.support.checkpoints import save_checkpoint
 from tests.support.params import train as train_params
 from tests.unit.training.small import each_step, make_batches, tiny, train
 
@@ -61,7 +61,7 @@ def test_the_best_epoch_is_kept_with_means_over_frames(
     val = rows[rows["split"] == "val"]  # 5 frames in batches of 4: a mean over batches would differ
     logits = predict_logits(model, FrameDataset(pixels, val), batch_size=4)
     probabilities = torch.from_numpy(logits).float().sigmoid().numpy()
-    assert summary["val_loss"] == pytest.approx(log_loss(val["label"], sigmoid(logits)), abs=1e-5)
+    assert summary["val_loss"] == pytest.approx(log_loss(val["label"], expit(logits)), abs=1e-5)
     assert summary["val_accuracy"] == pytest.approx(((logits > 0) == val["label"]).mean(), abs=1e-6)
     assert summary["val_auroc"] == pytest.approx(roc_auc_score(val["label"], probabilities), abs=1e-6)
 
@@ -122,7 +122,7 @@ def test_averaged_weights_are_validated_and_kept() -> None:
     fresh.load_state_dict(state)
     batches = make_batches()
     logits = predict_logits(fresh, FrameDataset(batches.pixels, batches.val_rows), batch_size=8)
-    assert summary["val_loss"] == pytest.approx(log_loss(batches.val_rows["label"], sigmoid(logits)), abs=1e-5)
+    assert summary["val_loss"] == pytest.approx(log_loss(batches.val_rows["label"], expit(logits)), abs=1e-5)
 
 
 @pytest.mark.parametrize("deterministic", [False, True])
