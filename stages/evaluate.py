@@ -13,6 +13,8 @@ from deepfake_detection.network.backends import choose_backend
 from deepfake_detection.network.checkpoint import load_checkpoint
 from deepfake_detection.network.logits import predict_logits
 from deepfake_detection.params.load import load_params
+from deepfake_detection.sources.ffpp import read_recordings
+from deepfake_detection.sources.layout import RECORDINGS
 from stages import run
 
 METRICS = Path("metrics")
@@ -23,7 +25,8 @@ def main() -> None:
     params = load_params()
     model, sidecar = load_checkpoint(Path(f"models/best_model_{params.model.arch}.pth"))
     pixels, rows = open_prepared(Path("data/prepared"), Path("data/splits.csv"))
-    rows = rows.assign(group=identity_groups(rows))[rows["split"].isin(["val", "test"])]
+    recordings = read_recordings(Path("data/raw") / RECORDINGS)
+    rows = rows.assign(group=identity_groups(rows, recordings))[rows["split"].isin(["val", "test"])]
     validation = FrameDataset(pixels, rows[rows["split"] == "val"])
     backend = choose_backend(params.evaluate.backend, model, validation, params.evaluate.batch_size)
     logits = predict_logits(backend, FrameDataset(pixels, rows), params.evaluate.batch_size)

@@ -12,8 +12,8 @@ from deepfake_detection.index.audit import contact_sheet, near_duplicates
 from deepfake_detection.index.splits import split_frames, split_report
 from deepfake_detection.index.tables import CHUNK_ROWS, read_index, read_paths
 from deepfake_detection.params.load import Params, load_params
-from deepfake_detection.sources.ffpp import read_official
-from deepfake_detection.sources.layout import OFFICIAL, SPLITS
+from deepfake_detection.sources.ffpp import read_official, read_recordings
+from deepfake_detection.sources.layout import OFFICIAL, RECORDINGS, SPLITS
 from stages import run
 
 RAW, INDEX, SPLITS_CSV, METRICS = Path("data/raw"), Path("data/index.csv"), Path("data/splits.csv"), Path("metrics")
@@ -28,12 +28,13 @@ def main() -> None:
     with replacing(METRICS / "split" / "leak_audit.png") as (part,):
         contact_sheet(RAW, audit["pairs"]).save(part)
     counts = ", ".join(f"{name} {report[name]['frames']}" for name in SPLITS)
-    leaks = f"leaked groups: {report['leaked_groups']} of {report['groups']}"
+    leaks = f"leaked groups: {report['leaked_groups']} of {report['groups']}, recordings: {report['leaked_recordings']}"
     print(f"frames: {counts}; {leaks}; near-duplicates across splits: {audit['near_duplicates']}")
 
 
 def _write_splits(params: Params) -> dict[str, Any]:
     index = read_index(INDEX, ["category", "label", "video_id", "source_id", "frame"])
+    recordings = read_recordings(RAW / RECORDINGS)
     split = split_frames(
         index,
         params.split.strategy,
@@ -41,12 +42,13 @@ def _write_splits(params: Params) -> dict[str, Any]:
         params.split.seed,
         seen=params.data.categories.real + params.data.categories.fake,
         official=read_official(RAW / OFFICIAL) if params.split.strategy == "official" else None,
+        recordings=recordings,
     )
     with replacing(SPLITS_CSV) as (part,), part.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(("path", "split"))
         table.writerows(zip(read_paths(INDEX), split, strict=True))  # paths take most of an index's memory
-    return {"strategy": params.split.strategy} | split_report(index, split)
+    return {"strategy": params.split.strategy} | split_report(index, split, recordings)
 
 
 if __name__ == "__main__":

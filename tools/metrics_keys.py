@@ -16,15 +16,19 @@ INDEX = {
 
 SPLIT = {
     "strategy": "`split.strategy`",
-    "groups": "identity groups: people who appear in each other's videos are in one group",
+    "groups": "groups of videos: those that share a sequence or a recording, as target or source, are in one group",
     "leaked_groups": "groups with frames in two different splits; 0 unless the strategy leaks",
+    "recordings_known": "whether `data/raw/recordings.json` names the recording of every sequence; a sequence "
+    "that it does not name counts as a recording of its own, as drawn ones are",
+    "recordings": "recordings that the frames of train, val and test show, as target or source",
+    "leaked_recordings": "recordings with frames in two different splits; the official lists have 7 of 977",
     "leaked_videos": "videos with frames in two different splits",
-    "<split>.frames": "frames of train, val, test, or of `unused`: evaluated categories whose people are not in test",
+    "<split>.frames": "frames of train, val, test, or of `unused`: evaluated categories of sequences not in test",
     "<split>.videos": "videos of a split",
-    "<split>.groups": "identity groups of a split",
+    "<split>.groups": "groups of a split",
     "<split>.categories.<category>.frames": "frames of a category in a split",
     "<split>.categories.<category>.videos": "videos of a category in a split",
-    "<split>.categories.<category>.groups": "identity groups of a category in a split",
+    "<split>.categories.<category>.groups": "groups of a category in a split",
 }
 
 LEAK_AUDIT = {
@@ -50,7 +54,7 @@ BLOCK = {
     "confusion_matrix.<cell>": "`tn`, `fp`, `fn` and `tp`: counts of decisions, positive for a deepfake",
     "undefined.<metric>": "why a metric is null",
 }
-INTERVALS = {"intervals.<metric>": "95% interval [low, high] of a metric over identity groups, or null"}
+INTERVALS = {"intervals.<metric>": "95% interval [low, high] of a metric over groups, or null"}
 CATEGORY = "categories.<category>."
 TEST = {  # of metrics/test.json and metrics/val.json
     **BLOCK,

@@ -99,7 +99,8 @@ def test_a_pickle_bomb_for_weights(project: Project, tmp_path: Path) -> None:
 
 def test_an_archive_with_members_that_lead_out(project: Project, tmp_path: Path, kaggle_server: Kaggle) -> None:
     kaggle_server.archive = zipped({f"{FRAMES}/Original/000_f0.jpg": b"x", f"{'../' * 12}{tmp_path}/evil": b"evil"})
-    project.set_params(data__source="kaggle", data__kaggle="owner/name")
+    (tmp_path / "conversion_dict.json").write_text('{"000": "recording 0"}')
+    project.set_params(data__source="kaggle", data__kaggle="owner/name", split__official_dir=str(tmp_path))
     before = outputs(project)
     line = project.fails_with_one_line("python", "-m", "stages.download")
     assert "owner/name is not safe to unpack and was deleted (a member would lie outside the folder" in line

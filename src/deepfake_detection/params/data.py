@@ -53,7 +53,7 @@ class Data(Section):
         str,
         Field(
             description="For `data.source: local`: a folder that holds `FF++C32-Frames/<Category>/*.jpg` and, if you "
-            "have them, `CSVs/<Category>.csv`."
+            "have them, `CSVs/<Category>.csv` and `conversion_dict.json`."
         ),
     ]
     categories: Categories

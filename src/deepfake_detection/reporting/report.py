@@ -284,11 +284,22 @@ def _display_name(name: str) -> str:
 def _warnings(split: dict[str, Any], test: dict[str, Any], origin: dict[str, Any]) -> list[str]:
     """What a reader must know before trusting the numbers, the most serious first."""
     found = []
-    if split["leaked_groups"] or split["leaked_videos"]:
+    if split["leaked_recordings"] and split["strategy"] == "official":
         found.append(
-            f"The split leaks: {split['leaked_groups']} of {split['groups']} identity groups and "
-            f"{split['leaked_videos']} videos stand on two sides. The numbers below are too good; "
-            "use split.strategy=group or official."
+            f"The official lists put {split['leaked_recordings']} of {split['recordings']} recordings on two sides: "
+            "other sequences of these recordings are in another split. The numbers below may be too good; "
+            "split.strategy=group keeps recordings whole."
+        )
+    elif split["leaked_groups"] or split["leaked_videos"]:
+        found.append(
+            f"The split leaks: {split['leaked_groups']} of {split['groups']} groups, {split['leaked_recordings']} of "
+            f"{split['recordings']} recordings and {split['leaked_videos']} videos stand on two sides. The numbers "
+            "below are too good; use split.strategy=group."
+        )
+    if not split["recordings_known"] and origin["source"] != "embedded":
+        found.append(
+            "It is not known which sequences come from one recording, so recordings may stand on two sides unseen; "
+            "put conversion_dict.json of FaceForensics++ into data.local_dir or split.official_dir."
         )
     if pairs := split["leak_audit"]["near_duplicates"]:
         found.append(f"{pairs} pairs of near-duplicate frames stand in two splits; look at them under Split.")

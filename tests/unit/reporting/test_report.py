@@ -95,6 +95,7 @@ def inputs(tmp_path: Path) -> dict[str, Any]:
         "index": {"frames": 1200, "videos": 240, "rejected": 3, "rejected_share": 0.002494}
         | {"categories": {name: {"frames": 600, "videos": 120} for name in names[:2]}, "reasons": {HOSTILE: 3}},
         "split": {"strategy": "group", "groups": 60, "leaked_groups": 0, "leaked_videos": 0}
+        | {"recordings_known": True, "recordings": 117, "leaked_recordings": 0}
         | {
             "train": count(420, names[:2]),
             "val": count(90, names[:2]),
@@ -263,12 +264,36 @@ def test_same_inputs_give_the_same_bytes_without_a_machine_path(inputs: dict[str
         assert str(inputs["raw"].parent) not in text
 
 
-def test_a_leak_is_said_first(inputs: dict[str, Any]) -> None:
-    inputs["split"] |= {"leaked_groups": 12, "leaked_videos": 30, "strategy": "frame"}
+def said_first(inputs: dict[str, Any]) -> str:
+    """The first warning, which stands on the page and in the card."""
     context = build_context(**inputs)
-    assert context["warnings"][0].startswith("The split leaks: 12 of 60 identity groups and 30 videos")
-    assert context["warnings"][0] in render_card(context)
-    assert context["warnings"][0] in render_html(context)
+    warning: str = context["warnings"][0]
+    assert warning in render_card(context)
+    assert warning in render_html(context)
+    return warning
+
+
+def test_a_leak_is_said_first(inputs: dict[str, Any]) -> None:
+    inputs["split"] |= {"leaked_groups": 12, "leaked_videos": 30, "leaked_recordings": 25, "strategy": "frame"}
+    assert said_first(inputs).startswith(
+        "The split leaks: 12 of 60 groups, 25 of 117 recordings and 30 videos stand on"
+    )
+
+
+def test_recordings_on_two_official_lists_are_named(inputs: dict[str, Any]) -> None:
+    inputs["split"] |= {"leaked_groups": 7, "leaked_recordings": 7, "recordings": 977, "strategy": "official"}
+    assert said_first(inputs).startswith("The official lists put 7 of 977 recordings on two sides")
+
+
+def test_unknown_recordings_are_said_unless_the_frames_are_drawn(inputs: dict[str, Any]) -> None:
+    inputs["split"] |= {"recordings_known": False, "recordings": 120}
+    inputs["origin"] = {"source": "local"}
+    assert said_first(inputs).startswith("It is not known which sequences come from one recording")
+    assert "no sequence and no recording" not in render_html(build_context(**inputs))
+    inputs["origin"] = {"source": "embedded"}
+    page = render_html(build_context(**inputs))
+    assert "It is not known which" not in page
+    assert "no sequence and no recording is on two sides" in page
 
 
 def test_card_has_the_nine_parts_of_the_paper_and_whole_tables(inputs: dict[str, Any]) -> None:
