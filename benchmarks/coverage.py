@@ -131,7 +131,7 @@ def main() -> None:
         table = pd.DataFrame({cell: found[column] for cell, found in cells.items()}).T
         table.index.names = ["groups", "AUROC"]
         print(f"\n{column} of 95% intervals of {wanted.metric}, {wanted.data_sets} data sets\n{table.round(3)}")
-    held = [found.loc["score", "coverage"] for found in cells.values()]
+    held = [float(found["coverage"]["score"]) for found in cells.values()]
     print(f"\nscore: {min(held):.1%} to {max(held):.1%}")
 
 

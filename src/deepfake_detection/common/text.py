@@ -30,3 +30,11 @@ def one_line(error: object) -> str:
 def system_words(error: OSError) -> str:
     """The operating system's message for an error, without number and file name: "permission denied"."""
     return (error.strerror or str(error)).lower()
+
+
+FEW_GROUPS = 20
+
+
+def group_count(groups: int) -> str:
+    """The number of identity groups behind an interval: "40 groups", or "9 groups: too few groups" below 20."""
+    return f"{groups} groups" if groups >= FEW_GROUPS else f"{groups} group{'s' * (groups != 1)}: too few groups"
