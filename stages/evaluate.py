@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from deepfake_detection.common.files import write_csv, write_json
+from deepfake_detection.common.text import group_count
 from deepfake_detection.evaluation.calibration import choose_threshold
 from deepfake_detection.evaluation.metrics import class_report, evaluation, prediction_table
 from deepfake_detection.frames.dataset import FrameDataset
@@ -50,6 +51,7 @@ def main() -> None:
     write_json(METRICS / "test.json", metrics)
     write_json(METRICS / "classification_report.json", report)
     intervals = metrics["intervals"]
+    print(f"95% intervals from {group_count(metrics['groups'])}")
     print(pd.DataFrame({"test frames": {name: metrics[name] for name in intervals}, "95%": intervals}).to_string())
 
 

@@ -50,7 +50,10 @@ BLOCK = {
     "confusion_matrix.<cell>": "`tn`, `fp`, `fn` and `tp`: counts of decisions, positive for a deepfake",
     "undefined.<metric>": "why a metric is null",
 }
-INTERVALS = {"intervals.<metric>": "95% interval [low, high] of a metric over identity groups, or null"}
+INTERVALS = {
+    "intervals.<metric>": "95% interval [low, high] of a metric over identity groups, or null",
+    "groups": "number of identity groups behind the intervals",
+}
 CATEGORY = "categories.<category>."
 TEST = {
     **BLOCK,

@@ -103,12 +103,18 @@ def _intervals(
     )
 
 
+def _groups(table: pd.DataFrame) -> int:
+    """The number of identity groups, from which the intervals come."""
+    return int(table["group"].nunique())
+
+
 def category_metrics(
     table: pd.DataFrame, threshold: float, seen: Collection[str], seed: int, draws: int = DRAWS
 ) -> dict[str, Any]:
     """Each manipulation against all originals of ``table``, by category. The arguments are those of ``evaluation``.
 
-    ``frames`` and ``videos`` count only the manipulation. ``intervals`` are those of ``frame``.
+    ``frames`` and ``videos`` count only the manipulation. ``intervals`` are those of ``frame``, and ``groups`` is
+    the number of identity groups behind them, those of the originals included.
     """
     found: dict[str, Any] = {}
     for category in sorted(table.loc[table["label"] == 1, "category"].unique()):
@@ -120,6 +126,7 @@ def category_metrics(
             "videos": len(video_table(table[fakes])),
             "frame": _table_metrics(rows, threshold),
             "video": _table_metrics(video_table(rows), threshold),
+            "groups": _groups(rows),
             "intervals": _intervals(rows, threshold, seed, draws),
         }
     return found
@@ -160,13 +167,19 @@ def evaluation(
         "threshold": threshold,
         "threshold_rule": threshold if threshold_rule is None else threshold_rule,
         "temperature": temperature,
+        "groups": _groups(headline),
         "intervals": _intervals(headline, threshold, seed, draws),
         "calibrated": {
             **_table_metrics(headline, second, temperature),
             "threshold": second,
+            "groups": _groups(headline),
             "intervals": _intervals(headline, second, seed, draws, temperature),
         },
-        "video": {**_table_metrics(videos, threshold), "intervals": _intervals(videos, threshold, seed, draws)},
+        "video": {
+            **_table_metrics(videos, threshold),
+            "groups": _groups(videos),
+            "intervals": _intervals(videos, threshold, seed, draws),
+        },
         "categories": category_metrics(table, threshold, seen, seed, draws),
     }
 

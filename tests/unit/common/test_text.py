@@ -4,7 +4,7 @@ import errno
 
 import pytest
 
-from deepfake_detection.common.text import clock, one_line, percent, printable, system_words
+from deepfake_detection.common.text import clock, group_count, one_line, percent, printable, system_words
 
 
 @pytest.mark.parametrize(
@@ -22,6 +22,14 @@ from deepfake_detection.common.text import clock, one_line, percent, printable, 
 )
 def test_no_percentage_is_certain(probability: float, words: str, whole: str) -> None:
     assert (percent(probability), percent(probability, 0)) == (words, whole)
+
+
+@pytest.mark.parametrize(
+    ("groups", "words"),
+    [(1, "1 group: too few groups"), (19, "19 groups: too few groups"), (20, "20 groups"), (75, "75 groups")],
+)
+def test_few_groups_are_called_so(groups: int, words: str) -> None:
+    assert group_count(groups) == words
 
 
 @pytest.mark.parametrize(

@@ -207,6 +207,7 @@ def test_evaluation_has_every_part_from_the_right_rows() -> None:
     assert sum(swap["video"]["confusion_matrix"].values()) == 24
     for part in (found, found["calibrated"], found["video"], swap):
         assert set(part["intervals"]) == set(METRICS)
+        assert part["groups"] == 6
     low, high = found["intervals"]["auroc"]
     assert low < found["auroc"] < high
     assert found == evaluation(table, 0.4, 2.0, ["Deepfakes"], seed=1, draws=200, threshold_rule="youden")
