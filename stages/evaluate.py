@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from deepfake_detection.common.files import write_csv, write_json
+from deepfake_detection.evaluation.groups import group_count
 from deepfake_detection.evaluation.metrics import class_report, evaluation, prediction_table
 from deepfake_detection.frames.dataset import FrameDataset
 from deepfake_detection.frames.prepared import open_prepared
@@ -41,6 +42,7 @@ def main() -> None:
     write_json(METRICS / "test.json", test)
     write_json(METRICS / "val.json", val)
     write_json(METRICS / "classification_report.json", report)
+    print(f"95% intervals from {group_count(test['groups'])}")
     rows_shown = {name: {"test frames": test[name], "95%": test["intervals"].get(name, "")} for name in SUMMARY}
     rows_shown |= {name: {"test frames": test[name], "95%": ends} for name, ends in test["intervals"].items()}
     print(pd.DataFrame.from_dict(rows_shown, orient="index").to_string())

@@ -54,7 +54,10 @@ BLOCK = {
     "confusion_matrix.<cell>": "`tn`, `fp`, `fn` and `tp`: counts of decisions, positive for a deepfake",
     "undefined.<metric>": "why a metric is null",
 }
-INTERVALS = {"intervals.<metric>": "95% interval [low, high] of a metric over groups, or null"}
+INTERVALS = {
+    "groups": "number of groups behind the intervals",
+    "intervals.<metric>": "95% interval [low, high] of a metric over groups, or null",
+}
 CATEGORY = "categories.<category>."
 TEST = {  # of metrics/test.json and metrics/val.json
     **BLOCK,

@@ -95,7 +95,8 @@ def _block(table: pd.DataFrame, calibration: Calibration, threshold: float, seed
     labels, probabilities = table["label"].to_numpy(), calibration.probability(table["logit"].to_numpy(float))
     groups = table["group"].to_numpy(object)
     intervals = group_intervals(labels, probabilities, groups, threshold, seed, draws)
-    return frame_metrics(labels, probabilities, threshold) | {"intervals": intervals}
+    found = frame_metrics(labels, probabilities, threshold)
+    return found | {"groups": int(table["group"].nunique()), "intervals": intervals}
 
 
 def category_metrics(
@@ -103,7 +104,8 @@ def category_metrics(
 ) -> dict[str, Any]:
     """Each manipulation against all originals of ``table``, by category. The arguments are those of ``evaluation``.
 
-    ``frames`` and ``videos`` count only the manipulation. ``intervals`` are those of ``frame``.
+    ``frames`` and ``videos`` count only the manipulation. ``intervals`` are those of ``frame``, and ``groups`` is
+    the number of identity groups behind them, those of the originals included.
     """
     found: dict[str, Any] = {}
     for category in sorted(table.loc[table["label"] == 1, "category"].unique()):
@@ -116,6 +118,7 @@ def category_metrics(
             "seen": category in seen,
             "frames": int(fakes.sum()),
             "videos": len(video_table(table[fakes])),
+            "groups": frame.pop("groups"),
             "intervals": frame.pop("intervals"),
             "frame": frame,
             "video": frame_metrics(video["label"].to_numpy(), probabilities, sidecar.video.threshold),

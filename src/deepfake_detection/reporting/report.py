@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 from PIL import Image
 
+from deepfake_detection.evaluation.groups import FEW_GROUPS, group_count
 from deepfake_detection.media.images import UnreadableImageError, read_rgb
 from deepfake_detection.network.sidecar import Sidecar
 from deepfake_detection.reporting.html import data_uri, template_environment
@@ -139,6 +140,7 @@ def build_context(
             "bias": number(test["bias"]),
             "prior": f"{test['prior']:.0%}",
         },
+        "groups": group_count(test["groups"]),
         "metrics": _metric_tables(blocks),
         "matrices": {name: blocks[name]["confusion_matrix"] for name in ("Frames", "Videos")},
         "test_frames": sum(matrix.values()),
@@ -205,11 +207,12 @@ def _metric_tables(blocks: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
     for group, names in METRIC_GROUPS.items():
         # raw probabilities have the same order as calibrated ones, and no decisions are made on them
         shown = {name: block for name, block in blocks.items() if all(key in block for key in names)}
+        columns = [f"{name}, {block['groups']} groups" if "groups" in block else name for name, block in shown.items()]
         rows = [
             {"name": name, "hint": hint, "cells": [metric(block, key) for block in shown.values()]}
             for key, (name, hint) in names.items()
         ]
-        tables.append({"title": group, "columns": list(shown), "rows": rows})
+        tables.append({"title": group, "columns": columns, "rows": rows})
     return tables
 
 
@@ -217,7 +220,7 @@ def _categories(test: dict[str, Any]) -> list[dict[str, Any]]:
     rows = []
     for name, found in test["categories"].items():
         frame = found["frame"] | {"intervals": found["intervals"]}
-        row = {"name": name, "seen": found["seen"], "frames": found["frames"], "videos": found["videos"]}
+        row = {key: found[key] for key in ("seen", "frames", "videos", "groups")} | {"name": name}
         row["frame"] = {key: metric(frame, key) for key in ("auroc", "eer", "tpr_at_fpr_1pct", "recall")}
         row["video"] = {"auroc": metric(found["video"], "auroc")}
         rows.append(row)
@@ -307,6 +310,11 @@ def _warnings(split: dict[str, Any], test: dict[str, Any], origin: dict[str, Any
         found.append(
             "The frames are drawn by code. The numbers show that the pipeline works; they say nothing of how well "
             "it does on film of real people."
+        )
+    if test["groups"] < FEW_GROUPS:
+        found.append(
+            f"The intervals come from {group_count(test['groups'])}. They are wide, and another test split may give "
+            "quite other numbers."
         )
     matrix = test["confusion_matrix"]
     originals = matrix["tn"] + matrix["fp"]

@@ -222,6 +222,7 @@ def test_evaluation_has_every_part_from_the_right_rows() -> None:
     assert sum(swap["video"]["confusion_matrix"].values()) == 24
     for part in (found, found["video"], swap):
         assert set(part["intervals"]) == set(METRICS)
+        assert part["groups"] == 6
     low, high = found["intervals"]["auroc"]
     assert low < found["auroc"] < high
     assert found == evaluation(table, SIDECAR, seed=1, draws=200)

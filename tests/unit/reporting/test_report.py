@@ -50,7 +50,7 @@ def flat(auroc: float | None) -> dict[str, Any]:
         intervals["auroc"] = [auroc - 0.011, auroc + 0.006]
     block |= {"auroc": auroc, "confusion_matrix": {"tn": 88, "fp": 2, "fn": 4, "tp": 86}}
     undefined = {} if auroc is not None else {"auroc": "only one class"}
-    return block | {"intervals": intervals, "undefined": undefined}
+    return block | {"intervals": intervals, "groups": 15, "undefined": undefined}
 
 
 def count(frames: int, categories: list[str]) -> dict[str, Any]:
@@ -62,7 +62,7 @@ def manipulation(seen: bool, frame: float, video: float | None) -> dict[str, Any
     """A category of the test metrics; only its frames have intervals."""
     blocks = {"frame": flat(frame), "video": flat(video)}
     intervals, _ = (block.pop("intervals") for block in blocks.values())
-    return {"seen": seen, "frames": 180, "videos": 36, **blocks, "intervals": intervals}
+    return {"seen": seen, "frames": 180, "videos": 36, **blocks, "groups": 14, "intervals": intervals}
 
 
 @pytest.fixture
@@ -201,6 +201,21 @@ def test_page_says_the_numbers(inputs: dict[str, Any]) -> None:
     assert "Picture not shown: no such file or directory" in text
     assert "severity 5: 0.640" in text
     assert "drawn by code" in text
+
+
+def test_the_number_of_groups_stands_beside_the_intervals(inputs: dict[str, Any]) -> None:
+    few = build_context(**inputs)
+    for text in (Page(render_html(few)).text, render_card(few)):
+        assert text.count("15 groups: too few groups") == 3  # the summary, a warning, the section on metrics
+        assert "Videos, 15 groups" in text
+    assert "| FaceSwap | no | 180 | 36 | 14 | 0." in render_card(few)
+    for block in (inputs["test"], inputs["test"]["calibrated"], inputs["test"]["video"]):
+        block["groups"] = 20
+    enough = build_context(**inputs)
+    assert len(enough["warnings"]) == len(few["warnings"]) - 1
+    for text in (Page(render_html(enough)).text, render_card(enough)):
+        assert "too few groups" not in text
+        assert "95% intervals, from 20 groups." in text
 
 
 def test_worst_errors_come_first_and_none_of_an_unseen_category(inputs: dict[str, Any]) -> None:
