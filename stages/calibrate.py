@@ -8,6 +8,7 @@ from deepfake_detection.evaluation.metrics import video_table
 from deepfake_detection.frames.dataset import FrameDataset
 from deepfake_detection.frames.normalise import MEAN, STD
 from deepfake_detection.frames.prepared import open_prepared
+from deepfake_detection.network.allocator import keep_freed_memory
 from deepfake_detection.network.logits import predict_logits
 from deepfake_detection.network.model import build_model
 from deepfake_detection.network.sidecar import Sidecar, categories_of
@@ -19,6 +20,7 @@ BATCH_SIZE = 32
 
 def main() -> None:
     params = load_params()
+    keep_freed_memory()
     checkpoint = Path(f"models/best_model_{params.model.arch}.pth")
     model = build_model(params.model.arch, dropout=0.0, weights=checkpoint)
     pixels, rows = open_prepared(Path("data/prepared"), Path("data/splits.csv"))

@@ -10,6 +10,7 @@ from deepfake_detection.evaluation.metrics import class_report, evaluation, pred
 from deepfake_detection.frames.dataset import FrameDataset
 from deepfake_detection.frames.prepared import open_prepared
 from deepfake_detection.index.splits import identity_groups
+from deepfake_detection.network.allocator import keep_freed_memory
 from deepfake_detection.network.backends import choose_backend
 from deepfake_detection.network.checkpoint import load_checkpoint
 from deepfake_detection.network.logits import predict_logits
@@ -24,6 +25,7 @@ SUMMARY = ("macro_auroc_seen", "macro_auroc_unseen", "worst_category_auroc")
 
 def main() -> None:
     params = load_params()
+    keep_freed_memory()
     model, sidecar = load_checkpoint(Path(f"models/best_model_{params.model.arch}.pth"))
     pixels, rows = open_prepared(Path("data/prepared"), Path("data/splits.csv"))
     recordings = read_recordings(Path("data/raw") / RECORDINGS)

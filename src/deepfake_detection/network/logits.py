@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from deepfake_detection.common.errors import UserError
 from deepfake_detection.frames.dataset import FrameDataset, frame_loader
-from deepfake_detection.network.allocator import keep_freed_memory
 
 Predictor: TypeAlias = Callable[[Tensor], Tensor]
 """Maps frames, uint8 of shape (batch, size, size, 3) on the CPU, to their logits, float32 of shape (batch,)."""
@@ -40,11 +40,28 @@ def predict_logits(
     return torch.cat(found).double().numpy()
 
 
-def on_device(model: nn.Module, precision: torch.dtype | None = None) -> Predictor:
-    """Runs ``model`` in evaluation mode on the accelerator, if there is one, rounding to ``precision`` if given."""
-    device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
-    if device.type == "cpu":
-        keep_freed_memory()
+def find_device(name: str | None = None) -> torch.device:
+    """The device that torch calls ``name``: cpu, cuda, cuda:1, mps. Without a name the accelerator, or else the CPU.
+
+    Raises UserError if this machine has no such device.
+    """
+    accelerator = torch.accelerator.current_accelerator(check_available=True)
+    if name is None:
+        return accelerator or torch.device("cpu")
+    there = ["cpu"]
+    if accelerator:
+        there += [accelerator.type, *(f"{accelerator.type}:{each}" for each in range(torch.accelerator.device_count()))]
+    if name not in there:
+        raise UserError(f"device {name!r}: not on this machine, which has {', '.join(there)}")
+    return torch.device(name)
+
+
+def on_device(model: nn.Module, precision: torch.dtype | None = None, device: torch.device | None = None) -> Predictor:
+    """Moves ``model`` to ``device``, or to find_device's, and runs it in evaluation mode there.
+
+    Rounds to ``precision`` if given.
+    """
+    device = device or find_device()
     model.to(device).eval()
 
     def predict(batch: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.text import clock, percent
 from deepfake_detection.media.faces import Box, crop_face, square_around
 from deepfake_detection.media.images import UnreadableImageError, read_rgb
-from deepfake_detection.media.videos import VIDEO_SUFFIXES, sample_frames
+from deepfake_detection.media.videos import is_video, sample_frames
 from deepfake_detection.serving.detector import Detector, Face, Prediction, VideoPrediction
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def explain(detector: Detector, path: Path, frames: int = 32) -> Figure:
     maps in a figure share one colour scale. Raises UserError if the file cannot be read or shows nothing to judge.
     """
     try:
-        if path.suffix.lower() in VIDEO_SUFFIXES:
+        if is_video(path):
             return _video(detector, path, frames)
         pixels = read_rgb(path)
     except UnreadableImageError as error:

@@ -87,8 +87,7 @@ def export(checkpoint: Path, form: str, out: Path, int8: Sequence[str] = ()) -> 
     network, sidecar = load_checkpoint(checkpoint)
     size, tolerance = sidecar.size, TOLERANCE
     if int8:
-        seen = _sample_crops(Detector(network, sidecar), int8)
-        network.cpu()  # the detector may have moved it to an accelerator
+        seen = _sample_crops(Detector(network, sidecar, device="cpu"), int8)
         write, compared, tolerance = partial(_write_openvino, calibration=seen[::2]), seen[1::2], 1.0
     else:
         compared = list(_drawn_frames(size, DRAWN))

@@ -209,7 +209,7 @@ def test_the_number_of_groups_stands_beside_the_intervals(inputs: dict[str, Any]
         assert text.count("15 groups: too few groups") == 3  # the summary, a warning, the section on metrics
         assert "Videos, 15 groups" in text
     assert "| FaceSwap | no | 180 | 36 | 14 | 0." in render_card(few)
-    for block in (inputs["test"], inputs["test"]["calibrated"], inputs["test"]["video"]):
+    for block in (inputs["test"], inputs["test"]["video"]):
         block["groups"] = 20
     enough = build_context(**inputs)
     assert len(enough["warnings"]) == len(few["warnings"]) - 1

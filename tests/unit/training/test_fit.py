@@ -1,6 +1,8 @@
 """The best epoch is kept, runs repeat exactly, and every parameter of the training does what it says."""
 
+import logging
 import shutil
+import warnings
 from pathlib import Path
 from typing import Any, cast
 
@@ -98,6 +100,13 @@ def test_early_stopping_ends_the_run_and_is_reported(frames: tuple[NDArray[np.ui
     assert summary["early_stopped"]
     assert len(epochs) == summary["epochs_run"] < 30
     assert epochs[-1]["val_loss"] >= summary["val_loss"]
+
+
+def test_training_restores_what_shows_lightnings_tips() -> None:
+    logger = logging.getLogger("pytorch_lightning")
+    before = warnings.filters[:], logger.level
+    train(tiny(), epochs=1)
+    assert (warnings.filters[:], logger.level) == before
 
 
 def test_averaged_weights_are_validated_and_kept() -> None:

@@ -124,9 +124,10 @@ def create_app(
     host: str,
     max_bytes: int,
     max_seconds: float,
+    device: str | None = None,
     threshold: float | str | None = None,
 ) -> Starlette:
-    """The page on ``/`` and the two files that it needs, for the checkpoint with this sidecar.
+    """The page on ``/`` and the two files that it needs, for the checkpoint with this sidecar, judged on ``device``.
 
     A file of more than ``max_bytes`` is refused while it arrives. A judgement that takes longer than
     ``max_seconds`` is stopped. One file is judged at a time, WAITING more may wait, and others are refused.
@@ -205,9 +206,9 @@ def create_app(
     async def judged(path: Path, name: str) -> Response:
         async with judging:
             try:
-                await to_process.run_sync(load, checkpoint, threshold)  # loads again if the process was killed
+                await to_process.run_sync(load, checkpoint, device, threshold)  # loads again if the process was killed
                 with anyio.fail_after(max_seconds):
-                    found = await to_process.run_sync(judge, checkpoint, path, threshold, cancellable=True)
+                    found = await to_process.run_sync(judge, checkpoint, path, device, threshold, cancellable=True)
             except UnreadableImageError as error:
                 return page(422, REASONS.get(str(error), f"The file cannot be read: {error}."), name=name)
             except UserError as error:
@@ -238,9 +239,13 @@ def serve(
     port: int,
     max_bytes: int,
     max_seconds: float,
+    device: str | None = None,
     threshold: float | str | None = None,
 ) -> None:
-    """Serves until SIGINT or SIGTERM. Raises UserError if the checkpoint, threshold, host or port cannot be used."""
+    """Serves until SIGINT or SIGTERM.
+
+    Raises UserError if the checkpoint, host, port, device or threshold cannot be used.
+    """
     sidecar = read_sidecar(checkpoint.with_suffix(".json"))  # reports errors before the slow import of torch
     if threshold is not None:
         sidecar = sidecar.at_threshold(threshold)
@@ -253,8 +258,8 @@ def serve(
 
     async def run() -> None:
         print(f"loading {checkpoint}", file=sys.stderr)
-        await to_process.run_sync(load, checkpoint, threshold)
-        app = create_app(checkpoint, sidecar, host, max_bytes, max_seconds, threshold)
+        await to_process.run_sync(load, checkpoint, device, threshold)
+        app = create_app(checkpoint, sidecar, host, max_bytes, max_seconds, device, threshold)
         config = uvicorn.Config(
             app,
             access_log=False,

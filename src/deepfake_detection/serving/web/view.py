@@ -4,6 +4,7 @@
 """
 
 import math
+import warnings
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from PIL import Image
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.text import clock
 from deepfake_detection.media.images import UnreadableImageError, read_rgb
-from deepfake_detection.media.videos import sample_frames
+from deepfake_detection.media.videos import is_video, sample_frames
 from deepfake_detection.network.sidecar import Calibration
 from deepfake_detection.params.thresholds import fpr_limit
 from deepfake_detection.reporting.html import data_uri
@@ -46,17 +47,22 @@ HEADLINES = {
 MIXED_HEADLINE = "Mixed: some frames look like a deepfake"
 
 
-def load(checkpoint: Path, threshold: float | str | None = None) -> None:
+def load(checkpoint: Path, device: str | None = None, threshold: float | str | None = None) -> None:
     """Loads the network of ``checkpoint``, unless this process already has. Raises UserError like Detector.load."""
-    _detector(checkpoint, threshold)
+    _detector(checkpoint, device, threshold)
 
 
-def judge(checkpoint: Path, path: Path, threshold: float | str | None = None) -> dict[str, Any]:
-    """What the template shows for the picture or video in ``path``, whatever its name: plain values and data: URIs.
+def judge(
+    checkpoint: Path, path: Path, device: str | None = None, threshold: float | str | None = None
+) -> dict[str, Any]:
+    """What the template shows for the picture or video in ``path``: plain values and data: URIs.
 
+    A name that is not a video's says nothing: such a file is a video if it is no picture.
     Raises UnreadableImageError, in a few words, if the file is neither or is damaged.
     """
-    detector = _detector(checkpoint, threshold)
+    detector = _detector(checkpoint, device, threshold)
+    if is_video(path):
+        return _video(detector, path)
     try:
         pixels = read_rgb(path)
     except UnreadableImageError as error:
@@ -116,10 +122,15 @@ def false_alarms(probability: float, calibration: Calibration) -> list[str]:
 
 
 @cache
-def _detector(checkpoint: Path, threshold: float | str | None) -> "Detector":
+def _detector(checkpoint: Path, device: str | None, threshold: float | str | None) -> "Detector":
+    """The detector of this process, which is the page's own: it may keep freed memory and set a filter."""
+    from deepfake_detection.network.allocator import keep_freed_memory
     from deepfake_detection.serving.detector import Detector
 
-    return Detector.load(checkpoint, threshold=threshold)
+    warnings.filterwarnings("ignore", module="PIL")
+    detector = Detector.load(checkpoint, device=device, threshold=threshold)
+    keep_freed_memory(detector.device)
+    return detector
 
 
 def _picture(detector: "Detector", pixels: Pixels) -> dict[str, Any]:
