@@ -6,6 +6,7 @@ from typing import Any, TypeAlias, cast
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.plugins import MixedPrecision
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, LRScheduler, SequentialLR
@@ -19,10 +20,12 @@ from deepfake_detection.params.train import Train
 from deepfake_detection.training.loader import Batch, FrameBatches
 
 EpochLog: TypeAlias = Callable[[dict[str, float]], None]
+OPTIMIZERS: dict[str, type[torch.optim.Adam]] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+"""Kingma and Ba 2015, "Adam"; Loshchilov and Hutter 2019, "Decoupled Weight Decay Regularization"."""
 
 
 class FrameClassifier(pl.LightningModule):
-    """BCEWithLogitsLoss on one logit, with Adam. Loss, accuracy and AUROC of an epoch are taken over its frames."""
+    """BCEWithLogitsLoss on one logit, with Adam or AdamW. Loss, accuracy and AUROC of an epoch are over its frames."""
 
     def __init__(self, model: Network, params: Train, seed: int, on_epoch: EpochLog | None = None) -> None:
         super().__init__()
@@ -48,7 +51,7 @@ class FrameClassifier(pl.LightningModule):
     def _step(self, batch: Batch, index: int, mean_loss: MeanMetric, metrics: MetricCollection) -> Tensor:
         frames, labels = batch
         logits: Tensor = self.model(frames)
-        loss: Tensor = self.loss(logits, labels)
+        loss: Tensor = self.loss(logits, self._targets(labels))
         self._require_finite()  # checks the previous step, because a GPU is still computing this one
         rate = self.trainer.optimizers[0].param_groups[0]["lr"]
         self.unchecked = loss.detach(), partial(self._describe_step, self.training, index, self.global_step, rate)
@@ -58,6 +61,13 @@ class FrameClassifier(pl.LightningModule):
         self.log(name, mean_loss, on_step=False, on_epoch=True, prog_bar=True)
         self.log_dict(metrics, on_step=False, on_epoch=True)
         return loss
+
+    def _targets(self, labels: Tensor) -> Tensor:
+        """The labels that the loss compares with: smoothed in training, as they are in validation.
+
+        Szegedy et al. 2016, "Rethinking the Inception Architecture for Computer Vision", section 7, with two classes.
+        """
+        return labels + self.params.label_smoothing * (0.5 - labels) if self.training else labels
 
     def _describe_step(self, training: bool, index: int, step: int, rate: float) -> str:
         names = cast(FrameBatches, self.trainer.datamodule).names(training, index)  # type: ignore[attr-defined]
@@ -100,7 +110,10 @@ class FrameClassifier(pl.LightningModule):
                 self.on_epoch(values)
 
     def configure_optimizers(self) -> Any:
-        optimizer = torch.optim.Adam(self.parameters(), lr=self.params.lr, fused=True)
+        # with mixed precision Lightning clips no gradients for a fused optimiser, because that may unscale them itself
+        fused = not (self.params.clip_norm and isinstance(self.trainer.precision_plugin, MixedPrecision))
+        kind = OPTIMIZERS[self.params.optimizer]
+        optimizer = kind(self.parameters(), self.params.lr, weight_decay=self.params.weight_decay, fused=fused)
         # not Lightning's estimate, which would load an epoch's frames before the number of the epoch is known
         steps = cast(FrameBatches, self.trainer.datamodule).steps()  # type: ignore[attr-defined]
         schedule = lr_schedule(optimizer, self.params, steps * self.params.epochs)
