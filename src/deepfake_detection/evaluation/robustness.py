@@ -8,9 +8,9 @@ import torch
 from numpy.typing import NDArray
 from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from deepfake_detection.common.errors import UserError
+from deepfake_detection.common.progress import progress
 from deepfake_detection.evaluation.probability import sigmoid
 from deepfake_detection.frames.corruptions import CORRUPTIONS, Corruption
 from deepfake_detection.frames.dataset import FrameDataset, derive_seed
@@ -63,7 +63,7 @@ def evaluate_robustness(
 
     result: dict[str, Any] = {}
     passes = 1 + sum(len(corruption.settings) for corruption in CORRUPTIONS.values())
-    with tqdm(total=passes * len(rows), unit="frame") as bar:
+    with progress(total=passes * len(rows), unit="frame") as bar:
         bar.set_description("clean")
         clean = scores(FrameDataset(pixels, rows))["auroc"]
         for name, corruption in CORRUPTIONS.items():

@@ -1,16 +1,19 @@
 """Predicts the logits of frames with a trained model."""
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from tqdm import tqdm
 
+from deepfake_detection.common.progress import progress
 from deepfake_detection.frames.dataset import FrameDataset, frame_loader
 from deepfake_detection.network.allocator import keep_freed_memory
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 Predictor: TypeAlias = Callable[[Tensor], Tensor]
 """Maps frames, uint8 of shape (batch, size, size, 3) on the CPU, to their logits, float32 of shape (batch,)."""
@@ -30,7 +33,7 @@ def predict_logits(
     a new bar is created.
     """
     if bar is None:
-        with tqdm(total=len(frames), desc="predicting", unit="frame") as own:
+        with progress(title="predicting", total=len(frames), unit="frame") as own:
             return predict_logits(model, frames, batch_size, num_workers, own)
     predict = on_device(model) if isinstance(model, nn.Module) else model
     found = []

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from safetensors.torch import save
 from scipy.special import expit
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.files import replacing
+from deepfake_detection.common.progress import progress
 from deepfake_detection.media.faces import crop_face
 from deepfake_detection.network.checkpoint import load_checkpoint
 from deepfake_detection.network.model import Network
@@ -110,7 +110,7 @@ def compare(run: Runner, network: Network, sidecar: Sidecar, frames: Sequence[Pi
     found: list[tuple[Numbers, Numbers]] = []
     exact: list[Numbers] = []
     waiting, sizes = iter(frames), chain(BATCHES, repeat(8))
-    with tqdm(total=len(frames), desc="comparing with torch", unit="frame", disable=None) as bar:
+    with progress(title="comparing with torch", total=len(frames), unit="frame") as bar:
         while taken := list(islice(waiting, next(sizes))):
             batch, size = np.stack(taken), len(taken)
             probability, logit = run(batch)
@@ -246,7 +246,7 @@ def _seen(detector: Detector, files: Sequence[str]) -> list[Pixels]:
     """What the network sees of the pictures, evenly taken: to calibrate with every other one, and compare the rest."""
     most = 2 * CALIBRATION_FRAMES
     some = files[:: -(-len(files) // most)]
-    with tqdm(detector.crops(some), desc="reading pictures", unit="face", disable=None) as found:
+    with progress(detector.crops(some), "reading pictures", unit="face") as found:
         seen = list(islice(found, most))
     if len(seen) < MIN_PICTURES:
         raise UserError(f"--int8: {len(seen)} faces in {len(some)} pictures; name {MIN_PICTURES} or more, best 600")

@@ -58,7 +58,7 @@ class FrameClassifier(pl.LightningModule):
         mean_loss.update(loss.detach(), len(labels))  # weighted: an epoch's value is the mean over frames
         metrics.update(logits.detach().sigmoid(), labels.int())
         name = "train_loss" if self.training else "val_loss"
-        self.log(name, mean_loss, on_step=False, on_epoch=True, prog_bar=True)
+        self.log(name, mean_loss, on_step=False, on_epoch=True)
         self.log_dict(metrics, on_step=False, on_epoch=True)
         return loss
 

@@ -13,7 +13,7 @@ import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning_fabric.utilities.exceptions import MisconfigurationException
-from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint, TQDMProgressBar, WeightAveraging
+from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint, WeightAveraging
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
@@ -26,6 +26,7 @@ from deepfake_detection.training.classifier import EpochLog, FrameClassifier
 from deepfake_detection.training.distributed import SyncBatchNormOnCpu, check_launcher
 from deepfake_detection.training.loader import BATCH_ON_CPU, FrameBatches
 from deepfake_detection.training.memory import find_batch_size, peak_memory, recompute_activations
+from deepfake_detection.training.progress import EpochProgress
 from deepfake_detection.training.resume import BEST, LAST, AtomicCheckpoints, SaveOnSigterm
 
 # Lightning's tips are advertisements. Its warnings are still shown, except one about its own code and one about a
@@ -61,6 +62,7 @@ def fit(
         "logger": False,
         "num_sanity_val_steps": 0,
         "enable_model_summary": False,
+        "enable_progress_bar": False,  # EpochProgress takes the place of Lightning's
     }
     # off, because this safeguard against reading uninitialised memory fills each new tensor in every step
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
@@ -99,8 +101,7 @@ def fit(
                 sync_batchnorm=not on_cpu,
                 plugins=plugins,
                 use_distributed_sampler=False,  # FrameBatches shares the frames and serves none twice
-                # TQDMProgressBar, because rich's bar shows nothing in a log
-                callbacks=[stopping, best, last, *averaging, SaveOnSigterm(folder / LAST), TQDMProgressBar()],
+                callbacks=[stopping, best, last, *averaging, SaveOnSigterm(folder / LAST), EpochProgress()],
                 # a new data set each epoch, because augmentations depend on the number of the epoch
                 reload_dataloaders_every_n_epochs=1,
                 **shared,
