@@ -1,5 +1,6 @@
 """One step of training, as a LightningModule: loss, metrics, optimiser and learning rate."""
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeAlias, cast
@@ -10,7 +11,7 @@ from pytorch_lightning.plugins import MixedPrecision
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, LRScheduler, SequentialLR
-from torchmetrics import MeanMetric, MetricCollection
+from torchmetrics import Metric, MetricCollection
 from torchmetrics.classification import BinaryAccuracy, BinaryAUROC
 
 from deepfake_detection.common.errors import UserError
@@ -31,14 +32,17 @@ class FrameClassifier(pl.LightningModule):
         super().__init__()
         self.model, self.params, self.seed, self.on_epoch = model, params, seed, on_epoch
         self.loss = nn.BCEWithLogitsLoss()
-        metrics = MetricCollection({"accuracy": BinaryAccuracy(), "auroc": BinaryAUROC()})
+        # both options spare looks at the values, for which a GPU's step would be waited for
+        kinds = {"accuracy": BinaryAccuracy(validate_args=False), "auroc": BinaryAUROC(validate_args=False)}
+        metrics = MetricCollection(kinds, compute_groups=False)  # type: ignore[arg-type]
         self.train_metrics, self.val_metrics = metrics.clone("train_"), metrics.clone("val_")
-        # torchmetrics' mean, because Lightning's rounds the number of frames when processes share them unevenly
-        self.train_loss, self.val_loss = MeanMetric(), MeanMetric()
+        # not Lightning's mean, because it rounds the number of frames when processes share them unevenly
+        self.train_loss, self.val_loss = FrameMean(), FrameMean()
         for metric in (self.train_loss, self.train_metrics):
             metric.persistent(True)  # so that a run stopped within an epoch resumes with its counts
         self.history: list[dict[str, float]] = []  # one entry per epoch
-        self.unchecked: tuple[Tensor, Callable[[], str]] | None = None  # the last step's loss, and its description
+        # the last step's loss, once it has arrived, and its description
+        self.unchecked: tuple[Callable[[], float], Callable[[], str]] | None = None
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
         # Lightning averages over micro-batches and processes; this weight makes the result the mean over frames
@@ -48,14 +52,15 @@ class FrameClassifier(pl.LightningModule):
     def validation_step(self, batch: Batch, index: int) -> None:
         self._step(batch, index, self.val_loss, self.val_metrics)
 
-    def _step(self, batch: Batch, index: int, mean_loss: MeanMetric, metrics: MetricCollection) -> Tensor:
+    def _step(self, batch: Batch, index: int, mean_loss: "FrameMean", metrics: MetricCollection) -> Tensor:
         frames, labels = batch
         logits: Tensor = self.model(frames)
         loss: Tensor = self.loss(logits, self._targets(labels))
         self._require_finite()  # checks the previous step, because a GPU is still computing this one
         rate = self.trainer.optimizers[0].param_groups[0]["lr"]
-        self.unchecked = loss.detach(), partial(self._describe_step, self.training, index, self.global_step, rate)
-        mean_loss.update(loss.detach(), len(labels))  # weighted: an epoch's value is the mean over frames
+        describe = partial(self._describe_step, self.training, index, self.global_step, rate)
+        self.unchecked = read_later(loss.detach()), describe
+        mean_loss.update(loss.detach(), len(labels))
         metrics.update(logits.detach().sigmoid(), labels.int())
         name = "train_loss" if self.training else "val_loss"
         self.log(name, mean_loss, on_step=False, on_epoch=True)
@@ -76,12 +81,14 @@ class FrameClassifier(pl.LightningModule):
 
     def _require_finite(self) -> None:
         """Raises UserError when the last step's loss is NaN or infinite."""
-        if self.unchecked and not self.unchecked[0].isfinite().item():
-            loss, place = self.unchecked
+        if self.unchecked is None:
+            return
+        read, place = self.unchecked
+        if not math.isfinite(loss := read()):
             best = self.trainer.checkpoint_callback.best_model_path  # type: ignore[union-attr]
             kept = f"; the best epoch before is kept in {best}" if best else ""
             raise UserError(
-                f"train: the loss is {loss.item()} {place()}: lower train.lr, or set train.precision to 32-true{kept}"
+                f"train: the loss is {loss} {place()}: lower train.lr, or set train.precision to 32-true{kept}"
             )
 
     def on_train_epoch_start(self) -> None:
@@ -118,6 +125,48 @@ class FrameClassifier(pl.LightningModule):
         steps = cast(FrameBatches, self.trainer.datamodule).steps()  # type: ignore[attr-defined]
         schedule = lr_schedule(optimizer, self.params, steps * self.params.epochs)
         return [optimizer], [{"scheduler": schedule, "interval": "step"}] if schedule else []
+
+
+class FrameMean(Metric):
+    """The mean of a value over frames, from the means of batches of different sizes.
+
+    torchmetrics' MeanMetric looks for NaN in each update, so the host would wait for the GPU twice a step. Without that
+    look (nan_strategy="disable") its release 1.9.0 ignores the weights.
+    """
+
+    total: Tensor
+    frames: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name in ("total", "frames"):
+            self.add_state(name, torch.tensor(0.0), dist_reduce_fx="sum")
+
+    def update(self, mean: Tensor, frames: int) -> None:
+        self.total += mean * frames
+        self.frames += frames
+
+    def compute(self) -> Tensor:
+        return self.total / self.frames
+
+
+def read_later(value: Tensor) -> Callable[[], float]:
+    """Starts to copy one number from its device. The function returned waits for the copy and gives the number.
+
+    What is computed on the device after this call is not waited for.
+    """
+    on_gpu = value.is_cuda  # only there can an event say when the copy is there
+    copy = torch.empty_like(value, device="cpu", pin_memory=on_gpu).copy_(value, non_blocking=on_gpu)
+    arrived = torch.cuda.Event() if on_gpu else None  # type: ignore[no-untyped-call]
+    if arrived:
+        arrived.record()
+
+    def read() -> float:
+        if arrived:
+            arrived.synchronize()
+        return copy.item()
+
+    return read
 
 
 def lr_schedule(optimizer: Optimizer, params: Train, steps: int) -> LRScheduler | None:

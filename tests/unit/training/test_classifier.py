@@ -1,14 +1,18 @@
 """Each step learns from the gradients of all its frames, at the scheduled rate, and ends a run whose loss is lost."""
 
 import math
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.network.model import Network
+from deepfake_detection.training.classifier import FrameMean, read_later
 from deepfake_detection.training.fit import fit
 from deepfake_detection.training.resume import BEST
 from tests.unit.training.small import each_step, layers, make_batches, tiny, train
@@ -120,6 +124,42 @@ def test_a_gradient_is_not_longer_than_the_norm_it_is_clipped_to(changes: dict[s
         assert torch.allclose(one, other, rtol=1e-3, atol=1e-5)
 
 
+def test_the_mean_is_over_frames_whatever_the_batches() -> None:
+    mean = FrameMean()
+    for value, frames in ((0.5, 8), (2.0, 3)):
+        mean.update(torch.tensor(value), frames)
+    assert float(mean.compute()) == pytest.approx((0.5 * 8 + 2.0 * 3) / 11)
+    mean.update(torch.tensor(torch.nan), 1)
+    assert math.isnan(mean.compute())
+
+
+def test_a_value_read_later_is_that_of_its_own_step() -> None:
+    value = torch.tensor(3.0)
+    read = read_later(value)
+    value.fill_(torch.nan)
+    assert read() == 3.0
+
+
+class Reads(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts how often the value of a tensor is asked for. On a GPU, the host waits for the device each time."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.count += func is torch.ops.aten._local_scalar_dense.default
+        return func(*args, **(kwargs or {}))
+
+
+def test_a_step_reads_the_loss_before_it_and_no_other_value() -> None:
+    counts: list[int] = []
+    with Reads() as reads, each_step(counts, lambda _: reads.count):
+        train(tiny(), train=88, epochs=1)
+    # of each step: the loss, and what torchmetrics reads on a CPU, once for each of two metrics, to see a probability
+    assert [after - before for before, after in pairwise(counts)] == [1 + 2] * 10
+
+
 class Diverges(nn.Module):
     """Gives what is not a number from its ``last`` call on."""
 
@@ -138,6 +178,7 @@ class Diverges(nn.Module):
     [
         (2, "in step 1 of epoch 0"),
         (STEPS + 1, "in validation after 6 steps of epoch 0"),
+        (STEPS + 2, "in validation after 6 steps of epoch 0"),  # the epoch's last batch
         (STEPS + 5, "in step 8 of epoch 1"),
     ],
 )
