@@ -41,8 +41,9 @@ LEAK_AUDIT = {
 }
 
 TRAIN = {
-    "best_epoch": "the epoch that is kept, counted from 0: the one with the lowest validation loss",
-    "train_<curve>": "loss, accuracy or AUROC of the training frames in that epoch, augmented and with dropout",
+    "best_epoch": "the epoch that is kept, counted from 0: the one with the best `train.monitor`",
+    "train_<curve>": "loss, accuracy or AUROC of the training frames in that epoch, augmented and with dropout; the "
+    "loss is that of smoothed labels if `train.label_smoothing` is set",
     "val_<curve>": "loss, accuracy or AUROC of the validation frames after that epoch",
     "epochs_run": "epochs that were trained",
     "early_stopped": "whether training stopped before `train.epochs`",

@@ -108,7 +108,10 @@ CHANGES = {
     "train__balance": ("none", {"train"}),
     "evaluate__batch_size": (3, {"evaluate", "robustness"}),
     "train__lr": (0.5, {"train"}),
-    "train__augment": ({"flip": 0.0, "rotation": 0.0, "brightness": 0.0, "contrast": 0.0}, {"train"}),
+    "train__augment": (
+        {"flip": 0.0, "rotation": 0.0, "rotate_p": 1.0, "brightness": 0.0, "contrast": 0.0},
+        {"train"},
+    ),
     "model__dropout": (0.1, {"train"}),
     "robustness__max_frames": (6, {"robustness"}),
     "prepare__image_size": (40, {"prepare"}),

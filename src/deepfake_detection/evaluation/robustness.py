@@ -8,12 +8,12 @@ import torch
 from numpy.typing import NDArray
 from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from deepfake_detection.common.errors import UserError
+from deepfake_detection.common.progress import progress
 from deepfake_detection.frames.corruptions import CORRUPTIONS, Corruption
 from deepfake_detection.frames.dataset import FrameDataset, derive_seed
-from deepfake_detection.network.logits import Predictor, predict_logits
+from deepfake_detection.network.logits import Predictor, predict_each
 from deepfake_detection.network.sidecar import Calibration
 
 
@@ -56,21 +56,24 @@ def evaluate_robustness(
         raise UserError("no frame to corrupt: the test split has none of data.categories; see split.test")
     labels = rows["label"].to_numpy()
 
-    def scores(frames: FrameDataset) -> dict[str, float | None]:
-        logits = predict_logits(model, frames, batch_size, num_workers, bar)
-        return _corruption_metrics(labels, logits, calibration)
+    passes = [FrameDataset(pixels, rows)]
+    for corruption in CORRUPTIONS.values():
+        passes += [CorruptedFrames(pixels, rows, corruption, setting, seed) for setting in corruption.settings]
+
+    def scores() -> dict[str, float | None]:
+        return _corruption_metrics(labels, next(logits), calibration)
 
     result: dict[str, Any] = {}
-    passes = 1 + sum(len(corruption.settings) for corruption in CORRUPTIONS.values())
-    with tqdm(total=passes * len(rows), unit="frame") as bar:
+    with progress(total=len(passes) * len(rows), unit="frame") as bar:
+        # one loader for all passes, because starting its workers for each of them would take longer than the passes
+        logits = predict_each(model, passes, batch_size, num_workers, bar)
         bar.set_description("clean")
-        clean = scores(FrameDataset(pixels, rows))["auroc"]
+        clean = scores()["auroc"]
         for name, corruption in CORRUPTIONS.items():
             severities = []
             for severity, setting in enumerate(corruption.settings, start=1):
                 bar.set_description(f"{name} {severity}")
-                found = scores(CorruptedFrames(pixels, rows, corruption, setting, seed))
-                severities.append({"severity": severity, "setting": setting, **found})
+                severities.append({"severity": severity, "setting": setting, **scores()})
             result[name] = {"unit": corruption.unit, "severities": severities}
     aurocs = [entry["auroc"] for corruption in result.values() for entry in corruption["severities"]]
     mean = None if clean is None else float(np.mean(aurocs))

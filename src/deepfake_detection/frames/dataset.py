@@ -1,7 +1,8 @@
 """Prepared frames as a PyTorch data set."""
 
 import mmap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -9,7 +10,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import ConcatDataset, DataLoader, Dataset
 
 Frame: TypeAlias = NDArray[np.uint8]
 Augmentation: TypeAlias = Callable[[Frame, np.random.Generator], Frame]
@@ -83,4 +84,18 @@ def derive_seed(*numbers: int) -> int:
 
 def frame_loader(frames: FrameDataset, batch_size: int, num_workers: int = 0) -> DataLoader[tuple[Tensor, ...]]:
     """A loader that serves batches of frames in the data set's order."""
-    return DataLoader(frames, batch_size, num_workers=num_workers, pin_memory=torch.cuda.is_available())
+    return chained_loader([frames], batch_size, num_workers)
+
+
+def chained_loader(
+    parts: Sequence[FrameDataset], batch_size: int, num_workers: int = 0
+) -> DataLoader[tuple[Tensor, Tensor]]:
+    """A loader that serves one data set after the other, with the same workers. No batch has frames of two of them."""
+    bounds = pairwise([0, *np.cumsum([len(frames) for frames in parts]).tolist()])
+    batches = [
+        list(range(start, min(start + batch_size, end)))
+        for begin, end in bounds
+        for start in range(begin, end, batch_size)
+    ]
+    together: ConcatDataset[tuple[Tensor, Tensor]] = ConcatDataset(parts)
+    return DataLoader(together, batch_sampler=batches, num_workers=num_workers, pin_memory=torch.cuda.is_available())

@@ -14,5 +14,8 @@ class Evaluate(Section):
     batch_size: Annotated[Count, Field(description="Frames predicted at once.")]
     backend: Annotated[
         Literal["torch", "torch-folded", "torch-bf16", "openvino", "openvino-bf16", "openvino-int8", "auto"],
-        Field(description="`torch` repeats to the byte; the others are faster; `auto` takes the fastest."),
+        Field(
+            description="`torch` repeats to the byte; the others are faster; `auto` takes the fastest. OpenVINO runs "
+            "on the CPU alone, so on a GPU `auto` leaves it out."
+        ),
     ]

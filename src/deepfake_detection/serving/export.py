@@ -16,10 +16,10 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import save
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.files import replacing
+from deepfake_detection.common.progress import progress
 from deepfake_detection.media.faces import crop_face
 from deepfake_detection.network.checkpoint import load_checkpoint
 from deepfake_detection.network.model import Network
@@ -108,7 +108,7 @@ def compare(run: Runner, network: Network, sidecar: Sidecar, frames: Sequence[Pi
     found: list[tuple[Numbers, Numbers]] = []
     exact: list[Numbers] = []
     waiting, sizes = iter(frames), chain(BATCHES, repeat(8))
-    with tqdm(total=len(frames), desc="comparing with torch", unit="frame", disable=None) as bar:
+    with progress(title="comparing with torch", total=len(frames), unit="frame") as bar:
         while taken := list(islice(waiting, next(sizes))):
             batch, size = np.stack(taken), len(taken)
             probability, logit = run(batch)
@@ -244,7 +244,7 @@ def _sample_crops(detector: Detector, files: Sequence[str]) -> list[Pixels]:
     """What the network sees of evenly spaced pictures. Every other crop calibrates, and the rest are compared."""
     most = 2 * CALIBRATION_FRAMES
     some = files[:: -(-len(files) // most)]
-    with tqdm(detector.crops(some), desc="reading pictures", unit="face", disable=None) as found:
+    with progress(detector.crops(some), "reading pictures", unit="face") as found:
         seen = list(islice(found, most))
     if len(seen) < MIN_FACES:
         raise UserError(f"--int8: {len(seen)} faces in {len(some)} pictures; name {MIN_FACES} or more, best 600")

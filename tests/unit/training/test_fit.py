@@ -109,6 +109,49 @@ def test_training_restores_what_shows_lightnings_tips() -> None:
     assert (warnings.filters[:], logger.level) == before
 
 
+class Scripted(nn.Module):
+    """Learns nothing. Its logits of the five validation frames, three originals and two fakes, are given by epoch."""
+
+    validated: Tensor
+
+    def __init__(self, epochs: list[tuple[float, float]]) -> None:
+        super().__init__()
+        self.epochs, self.weight = epochs, nn.Parameter(torch.zeros(()))
+        self.register_buffer("validated", torch.tensor(0))
+
+    def forward(self, frames: Tensor) -> Tensor:
+        if self.training:
+            return self.weight.expand(len(frames), 1)
+        original, fake = self.epochs[int(self.validated)]
+        self.validated += 1
+        return torch.tensor([original, fake, original, fake, original])[:, None] + 0 * self.weight
+
+
+CURVES = [(0.0, 0.0), (8.0, 9.0), (2.0, 1.0), (3.0, 4.0)]  # AUROC 0.5, 1, 0, 1; the first has the lowest loss
+
+
+@pytest.mark.parametrize(
+    ("monitor", "patience", "kept", "run"),
+    [("val_loss", 4, 0, 4), ("val_auroc", 4, 1, 4), ("val_loss", 1, 0, 2), ("val_auroc", 1, 1, 3)],
+)
+def test_what_is_monitored_decides_which_epoch_is_kept_and_when_training_stops(
+    monitor: str, patience: int, kept: int, run: int
+) -> None:
+    state, summary = train(Network(Scripted(CURVES)), epochs=4, monitor=monitor, patience=patience)
+    assert (summary["best_epoch"], summary["epochs_run"]) == (kept, run)
+    assert summary["early_stopped"] == (run < 4)
+    assert summary["val_auroc"] == (0.5, 1.0)[kept]
+    assert int(state["efficientnet.validated"]) == kept + 1
+
+
+def test_an_auroc_of_one_class_cannot_be_monitored() -> None:
+    batches = make_batches(monitor="val_auroc")
+    batches.val_rows = batches.val_rows[batches.val_rows["label"] == 1]
+    with pytest.raises(UserError, match=r"train\.monitor: val_auroc is undefined") as caught:
+        fit(tiny(), batches, batches.params)
+    assert "\n" not in str(caught.value)
+
+
 def test_averaged_weights_are_validated_and_kept() -> None:
     model = tiny()
     states: list[dict[str, Tensor]] = []
