@@ -48,6 +48,10 @@ def test_outputs_are_as_agreed(built: Project) -> None:
     train = json.loads((metrics / "train.json").read_text())
     assert train["epochs_run"] == 2
     assert json.loads((metrics / "split.json").read_text())["leaked_groups"] == 0
+    distances = pd.read_csv(metrics / "split" / "distances.csv")
+    assert distances["distance"].tolist() == list(range(65))
+    for name in ("train", "val", "test"):
+        assert distances[name].sum() == (splits["split"] == name).sum()
 
     state = torch.load(built.path / "models" / "best_model_efficientnet_b0.pth", weights_only=True)
     assert state["classifier.1.weight"].shape == (1, 1280)
@@ -55,6 +59,7 @@ def test_outputs_are_as_agreed(built: Project) -> None:
         "plots/confusion_matrix",
         "plots/roc",
         "plots/learning_curves",
+        "plots/leak_distances",
         "robustness/heatmap",
         "robustness/curves",
     ):
@@ -79,7 +84,8 @@ def test_the_command_judges_test_frames_as_evaluate_does(built: Project) -> None
 def test_git_holds_metrics_and_no_data(built: Project) -> None:
     tracked = set(built.run("git", "ls-files", "data", "models", "metrics").stdout.split())
     assert {name for name in tracked if not name.startswith("metrics/")} == {"data/.gitignore", "models/.gitignore"}
-    assert {"metrics/test.json", "metrics/plots/roc.png", "metrics/train/plots/metrics/val/loss.tsv"} <= tracked
+    assert not {name for name in tracked if "leak_audit" in name}  # on the real data set it shows real people
+    assert {"metrics/test.json", "metrics/split/distances.csv", "metrics/plots/roc.png", "metrics/train/plots/metrics/val/loss.tsv"} <= tracked
 
 
 def test_nothing_tracked_names_the_machine(built: Project) -> None:
