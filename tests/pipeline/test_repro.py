@@ -10,7 +10,7 @@ import torch
 from deepfake_detection.network.model import build_model
 from tests.pipeline.conftest import Project
 
-STAGES = ["download", "index", "split", "prepare", "train", "evaluate", "robustness", "plot", "report"]
+STAGES = ["inputs", "download", "index", "split", "prepare", "train", "evaluate", "robustness", "plot", "report"]
 
 
 def test_every_stage_runs_once(finished: tuple[Project, list[str]]) -> None:
@@ -85,7 +85,12 @@ def test_git_holds_metrics_and_no_data(built: Project) -> None:
     tracked = set(built.run("git", "ls-files", "data", "models", "metrics").stdout.split())
     assert {name for name in tracked if not name.startswith("metrics/")} == {"data/.gitignore", "models/.gitignore"}
     assert not {name for name in tracked if "leak_audit" in name}  # on the real data set it shows real people
-    assert {"metrics/test.json", "metrics/split/distances.csv", "metrics/plots/roc.png", "metrics/train/plots/metrics/val/loss.tsv"} <= tracked
+    assert {
+        "metrics/test.json",
+        "metrics/split/distances.csv",
+        "metrics/plots/roc.png",
+        "metrics/train/plots/metrics/val/loss.tsv",
+    } <= tracked
 
 
 def test_nothing_tracked_names_the_machine(built: Project) -> None:
@@ -108,12 +113,12 @@ CHANGES = {
     "prepare__image_size": (40, {"prepare"}),
     "prepare__crop": ("face", {"index", "prepare", "train"}),
     "prepare__margin": (0.5, {"prepare", "train"}),
-    "split__strategy": ("frame", {"download", "index", "split"}),
+    "split__strategy": ("frame", {"inputs", "download", "index", "split"}),
     "split__train": (0.6, {"split"}),
     "evaluate__unseen_categories": ([], {"download", "index", "evaluate", "plot"}),
     "index__max_rejected": (0.5, {"index"}),
     "data__embedded__frames": (3, {"download"}),
-    "data__local_dir": ("elsewhere", {"download"}),
+    "data__local_dir": ("elsewhere", {"inputs", "download"}),
     "data__categories__fake": (["NeuralTextures"], {"download", "index", "split", "robustness"}),
     "seed": (1, {"download", "split", "train", "evaluate", "robustness"}),
 }
