@@ -1,4 +1,4 @@
-"""Draws the figures of the evaluation, the learning curves and the robustness."""
+"""Draws the figures of the split, the evaluation, the learning curves and the robustness."""
 
 import json
 from pathlib import Path
@@ -11,6 +11,7 @@ from deepfake_detection.params.load import load_params
 from deepfake_detection.reporting.figures import (
     confusion_figure,
     curves_figure,
+    distances_figure,
     precision_recall_figure,
     precision_recall_table,
     reliability_figure,
@@ -35,6 +36,8 @@ def main() -> None:
     raw = table["raw_probability"].to_numpy()
     best_epoch = json.loads((METRICS / "train.json").read_text())["best_epoch"]
     curves = read_curves(METRICS / "train")
+    distances = pd.read_csv(METRICS / "split" / "distances.csv")
+    max_distance = json.loads((METRICS / "split.json").read_text())["leak_audit"]["max_distance"]
     robustness = json.loads((METRICS / "robustness.json").read_text())
 
     write_figure(PLOTS / "confusion_matrix.png", confusion_figure(labels, predicted))
@@ -42,6 +45,7 @@ def main() -> None:
     write_figure(PLOTS / "precision_recall.png", precision_recall_figure(labels, probabilities))
     write_figure(PLOTS / "reliability.png", reliability_figure(labels, raw, probabilities))
     write_figure(PLOTS / "learning_curves.png", curves_figure(curves, best_epoch))
+    write_figure(PLOTS / "leak_distances.png", distances_figure(distances, max_distance))
     write_figure(ROBUSTNESS / "heatmap.png", robustness_heatmap(robustness))
     write_figure(ROBUSTNESS / "curves.png", robustness_curves(robustness))
     names = pd.DataFrame({"actual": labels, "predicted": predicted}).replace(dict(enumerate(CLASS_NAMES)))

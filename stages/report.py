@@ -29,7 +29,7 @@ def main() -> None:
         raw=RAW,
         pictures={name: METRICS / "plots" / f"{name}.png" for name in PLOTS}
         | {name: METRICS / "robustness" / f"{name}.png" for name in ROBUSTNESS_PLOTS}
-        | {"leak_audit": METRICS / "split" / "leak_audit.png"},
+        | {"leak_audit": Path("data/leak_audit.png")},
         robustness=_read(METRICS / "robustness.json"),
         origin=_read(RAW / "source.json"),
     )

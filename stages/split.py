@@ -6,9 +6,9 @@ from typing import Any
 
 import pandas as pd
 
-from deepfake_detection.common.files import replacing, write_json
+from deepfake_detection.common.files import replacing, write_csv, write_json
 from deepfake_detection.common.parallel import in_process
-from deepfake_detection.index.audit import contact_sheet, near_duplicates
+from deepfake_detection.index.audit import contact_sheet, hash_frames, near_duplicates, nearest_distances
 from deepfake_detection.index.splits import split_frames, split_report
 from deepfake_detection.index.tables import CHUNK_ROWS, read_index, read_paths
 from deepfake_detection.params.load import Params, load_params
@@ -17,15 +17,18 @@ from deepfake_detection.sources.layout import OFFICIAL, RECORDINGS, SPLITS
 from stages import run
 
 RAW, INDEX, SPLITS_CSV, METRICS = Path("data/raw"), Path("data/index.csv"), Path("data/splits.csv"), Path("metrics")
+SHEET = Path("data/leak_audit.png")
 
 
 def main() -> None:
     params = load_params()
     # in its own process, because the audit's processes would otherwise inherit the memory of these tables
     report = in_process(_write_splits, params)
-    audit = near_duplicates(pd.read_csv(SPLITS_CSV, chunksize=CHUNK_ROWS), RAW)
+    frames = hash_frames(pd.read_csv(SPLITS_CSV, chunksize=CHUNK_ROWS), RAW)
+    audit = near_duplicates(frames)
     write_json(METRICS / "split.json", report | {"leak_audit": audit})
-    with replacing(METRICS / "split" / "leak_audit.png") as (part,):
+    write_csv(METRICS / "split" / "distances.csv", nearest_distances(frames))
+    with replacing(SHEET) as (part,):  # not under metrics/, which git tracks: it may show real people
         contact_sheet(RAW, audit["pairs"]).save(part)
     counts = ", ".join(f"{name} {report[name]['frames']}" for name in SPLITS)
     leaks = f"leaked groups: {report['leaked_groups']} of {report['groups']}, recordings: {report['leaked_recordings']}"

@@ -10,7 +10,19 @@ import torch
 from deepfake_detection.network.model import build_model
 from tests.pipeline.conftest import Project
 
-STAGES = ["download", "index", "split", "prepare", "train", "calibrate", "evaluate", "robustness", "plot", "report"]
+STAGES = [
+    "inputs",
+    "download",
+    "index",
+    "split",
+    "prepare",
+    "train",
+    "calibrate",
+    "evaluate",
+    "robustness",
+    "plot",
+    "report",
+]
 
 
 def test_every_stage_runs_once(finished: tuple[Project, list[str]]) -> None:
@@ -60,6 +72,10 @@ def test_outputs_are_as_agreed(built: Project) -> None:
     train = json.loads((metrics / "train.json").read_text())
     assert train["epochs_run"] == 2
     assert json.loads((metrics / "split.json").read_text())["leaked_groups"] == 0
+    distances = pd.read_csv(metrics / "split" / "distances.csv")
+    assert distances["distance"].tolist() == list(range(65))
+    for name in ("train", "val", "test"):
+        assert distances[name].sum() == (splits["split"] == name).sum()
 
     state = torch.load(built.path / "models" / "best_model_efficientnet_b0.pth", weights_only=True)
     assert state["classifier.1.weight"].shape == (1, 1280)
@@ -67,6 +83,7 @@ def test_outputs_are_as_agreed(built: Project) -> None:
         "plots/confusion_matrix",
         "plots/roc",
         "plots/learning_curves",
+        "plots/leak_distances",
         "robustness/heatmap",
         "robustness/curves",
     ):
@@ -89,7 +106,13 @@ def test_the_command_judges_test_frames_as_evaluate_does(built: Project) -> None
 def test_git_holds_metrics_and_no_data(built: Project) -> None:
     tracked = set(built.run("git", "ls-files", "data", "models", "metrics").stdout.split())
     assert {name for name in tracked if not name.startswith("metrics/")} == {"data/.gitignore", "models/.gitignore"}
-    assert {"metrics/test.json", "metrics/plots/roc.png", "metrics/train/plots/metrics/val/loss.tsv"} <= tracked
+    assert not {name for name in tracked if "leak_audit" in name}  # on the real data set it shows real people
+    assert {
+        "metrics/test.json",
+        "metrics/split/distances.csv",
+        "metrics/plots/roc.png",
+        "metrics/train/plots/metrics/val/loss.tsv",
+    } <= tracked
 
 
 def test_nothing_tracked_names_the_machine(built: Project) -> None:
@@ -117,12 +140,12 @@ CHANGES = {
     "prepare__image_size": (40, {"prepare"}),
     "prepare__crop": ("face", {"index", "prepare", "calibrate"}),
     "prepare__margin": (0.5, {"prepare", "calibrate"}),
-    "split__strategy": ("frame", {"download", "index", "split"}),
+    "split__strategy": ("frame", {"inputs", "download", "index", "split"}),
     "split__train": (0.6, {"split"}),
     "evaluate__unseen_categories": ([], {"download", "index", "evaluate", "plot"}),
     "index__max_rejected": (0.5, {"index"}),
     "data__embedded__frames": (3, {"download"}),
-    "data__local_dir": ("elsewhere", {"download"}),
+    "data__local_dir": ("elsewhere", {"inputs", "download"}),
     "data__categories__fake": (["NeuralTextures"], {"download", "index", "split", "robustness"}),
     "data__embedded__seed": (1, {"download"}),
     "split__seed": (1, {"split"}),

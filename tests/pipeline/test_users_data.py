@@ -44,7 +44,7 @@ def lists(tmp_path: Path) -> Path:
 
 def test_a_folder_of_ones_own_is_linked_and_left_as_it_is(project: Project, pictures: Path) -> None:
     project.set_params(data__source="local", data__local_dir=str(pictures))
-    assert project.stages_run("dvc", "repro", "index") == ["download", "index"]
+    assert project.stages_run("dvc", "repro", "index") == ["inputs", "download", "index"]
     frames = sorted(pictures.rglob("*.jpg"))
     assert len(frames) == 32
     for frame in frames:

@@ -55,6 +55,7 @@ PLOTS = {
     "roc": ("ROC", "Receiver operating characteristic of the test frames; its area is in the table of metrics"),
     "precision_recall": ("Precision and recall", "Precision-recall curve of the test frames"),
     "reliability": ("Reliability", "Stated probability against observed share of deepfakes, before and after scaling"),
+    "leak_distances": ("Distances", "Frames of each split by the distance to the nearest frame of another split"),
     "leak_audit": ("Closest pairs", "Contact sheet of the closest pairs of frames that stand in two splits"),
 }
 ROBUSTNESS_PLOTS = {
