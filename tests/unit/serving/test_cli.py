@@ -167,7 +167,7 @@ def test_info_says_what_a_checkpoint_is(folder: Path, tmp_path: Path, run: Run) 
         "64 x 64 pixels",
         "originals: Original",
         "deepfakes: Deepfakes",
-        "sigmoid(logit / 2), is 0.5 or more",
+        "sigmoid(logit / 2 + 0), is 0.5 or more",
         "0.3 of the face",
     ):
         assert sum(words in line for line in lines) == 1, words
