@@ -24,6 +24,7 @@ from benchmarks import default_malloc, in_turn, machine, prepare
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.frames.dataset import FrameDataset
 from deepfake_detection.frames.prepared import PIXELS
+from deepfake_detection.network.allocator import keep_freed_memory
 from deepfake_detection.network.backends import BACKENDS, choose_backend
 from deepfake_detection.network.checkpoint import load_checkpoint
 from deepfake_detection.network.logits import Predictor, predict_logits
@@ -83,6 +84,7 @@ def eager(model: Network) -> Predictor:
 
 def main() -> None:
     options = command_line()
+    keep_freed_memory()
     print(machine())
     print(f"{options.arch}, {options.image_size} px, batches of {options.batch_size}, {options.frames} frames compared")
     model, threshold = trained_model(options.arch)

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmarks import machine, seconds
+from deepfake_detection.network.allocator import keep_freed_memory
 from deepfake_detection.serving.cli import CHECKPOINT
 from deepfake_detection.serving.detector import BATCH, Detector
 from deepfake_detection.sources.drawn.dataset import film
@@ -41,6 +42,7 @@ def main() -> None:
     options = parser.parse_args()
     print(machine())
     detector = Detector.load(options.checkpoint, options.backend)
+    keep_freed_memory()  # as the command does
     faces = [np.round(film(who, 0, SIZE, seed=1).filmed * 255).astype(np.uint8) for who in range(FACES)]
     command = ["predict", "--csv", "--checkpoint", str(options.checkpoint), "--backend", options.backend]
     print(f"{options.checkpoint.name}, {detector.size} px, batches of {BATCH}, {options.backend}\n")

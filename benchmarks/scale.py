@@ -29,7 +29,7 @@ import yaml
 from PIL import Image
 
 from benchmarks import arguments, machine
-from deepfake_detection.sources.layout import FRAMES
+from deepfake_detection.sources.layout import FRAMES, RECORDINGS
 
 ROOT = Path(__file__).parents[1]
 SIZES = 1_000, 10_000, 100_000
@@ -64,6 +64,7 @@ def draw(root: Path, frames: int) -> None:
     """Draws frames of as many videos as needed. Writes params.yaml: the repository's parameters, but at 32 pixels."""
     for category in ("Original", "Deepfakes"):
         (root / "data/raw" / FRAMES / category).mkdir(parents=True)
+    (root / "data/raw" / RECORDINGS).write_text("{}")
     with ProcessPoolExecutor() as pool:
         list(pool.map(partial(draw_video, root / "data/raw" / FRAMES), range(frames // (2 * A_VIDEO)), chunksize=16))
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
@@ -95,7 +96,7 @@ def read() -> None:
 
     params = load_params()
     pixels, rows = open_prepared(Path("data/prepared"), Path("data/splits.csv"))
-    train = rows[rows["split"] == "train"].sample(frac=1, random_state=params.seed)
+    train = rows[rows["split"] == "train"].sample(frac=1, random_state=params.train.seed)
     frames = FrameDataset(pixels, train, partial(augment_frame, params.train.augment))
     count = sum(len(labels) for _, labels in frame_loader(frames, 64, 2))
     assert count == len(train), f"{count} of {len(train)} frames were read"  # noqa: S101

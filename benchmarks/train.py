@@ -202,7 +202,7 @@ def measure(params: Params, size: int, options: argparse.Namespace, folder: Path
         np.load(folder / "prepared" / PIXELS, mmap_mode="r"),
         rows,
         train,
-        params.seed,
+        params.train.seed,
         recipe=lambda: time_recipe(theirs.efficientnet, paths, size, options),
         options=options,
     )

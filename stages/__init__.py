@@ -1,6 +1,7 @@
 """One module for each DVC stage, run from the project's root as ``python -m stages.<name>``."""
 
 import sys
+import warnings
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,6 +15,8 @@ from deepfake_detection.common.errors import UserError
 
 def run(stage: Callable[[], None]) -> None:
     """Runs a stage. A mistake that the user can fix ends it with a one-line message and exit status 1."""
+    # Pillow warns of malformed metadata in single pictures, which does not matter to the pixels
+    warnings.filterwarnings("ignore", module="PIL")
     try:
         stage()
     except UserError as error:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from deepfake_detection.common.files import replacing
 from deepfake_detection.params.load import Params, load_params
-from deepfake_detection.sources.ffpp import fetch_official
+from deepfake_detection.sources.ffpp import fetch_official, fetch_recordings
 from deepfake_detection.sources.imagenet import fetch_weights
-from deepfake_detection.sources.layout import OFFICIAL
+from deepfake_detection.sources.layout import OFFICIAL, RECORDINGS
 from deepfake_detection.sources.local import lay_out
 from stages import run
 
@@ -18,9 +18,12 @@ def main() -> None:
     params = load_params()
     with replacing(RAW) as (raw,):
         raw.mkdir()
+        # the lists first, because they take a second, and the frames may take an hour
+        official, folder = params.split.strategy == "official", params.split.official_dir
+        if official:
+            fetch_official(folder, raw / OFFICIAL)
+        fetch_recordings(raw / RECORDINGS, params.data.source, params.data.local_dir, official, folder)
         origin = fetch_frames(params, raw)
-        if params.split.strategy == "official":
-            fetch_official(params.split.official_dir, raw / OFFICIAL)
         (raw / "source.json").write_text(json.dumps(origin, indent=2) + "\n")
     fetch_weights(params.model.arch, params.model.weights, WEIGHTS)
 
@@ -37,7 +40,7 @@ def fetch_frames(params: Params, raw: Path) -> dict[str, str | int]:
             params.data.embedded.identities,
             params.data.embedded.frames,
             params.data.embedded.size,
-            params.seed,
+            params.data.embedded.seed,
         )
         return {"source": "embedded"}
     if params.data.source == "kaggle":

@@ -1,56 +1,53 @@
-"""Evaluates the best checkpoint on the test split, once. The threshold comes from the validation frames."""
+"""Evaluates the best checkpoint on the test split, once, and on the validation split, where experiments are chosen."""
 
 from pathlib import Path
 
 import pandas as pd
 
 from deepfake_detection.common.files import write_csv, write_json
-from deepfake_detection.evaluation.calibration import choose_threshold
+from deepfake_detection.evaluation.groups import group_count
 from deepfake_detection.evaluation.metrics import class_report, evaluation, prediction_table
 from deepfake_detection.frames.dataset import FrameDataset
 from deepfake_detection.frames.prepared import open_prepared
 from deepfake_detection.index.splits import identity_groups
+from deepfake_detection.network.allocator import keep_freed_memory
 from deepfake_detection.network.backends import choose_backend
 from deepfake_detection.network.checkpoint import load_checkpoint
 from deepfake_detection.network.logits import predict_logits
 from deepfake_detection.params.load import load_params
+from deepfake_detection.sources.ffpp import read_recordings
+from deepfake_detection.sources.layout import RECORDINGS
 from stages import run
 
 METRICS = Path("metrics")
-PREDICTIONS = ["path", "category", "video_id", "label", "split", "logit", "probability"]
+SUMMARY = ("macro_auroc_seen", "macro_auroc_unseen", "worst_category_auroc")
 
 
 def main() -> None:
     params = load_params()
+    keep_freed_memory()
     model, sidecar = load_checkpoint(Path(f"models/best_model_{params.model.arch}.pth"))
     pixels, rows = open_prepared(Path("data/prepared"), Path("data/splits.csv"))
-    rows = rows.assign(group=identity_groups(rows))[rows["split"].isin(["val", "test"])]
+    recordings = read_recordings(Path("data/raw") / RECORDINGS)
+    rows = rows.assign(group=identity_groups(rows, recordings))[rows["split"].isin(["val", "test"])]
     validation = FrameDataset(pixels, rows[rows["split"] == "val"])
     backend = choose_backend(params.evaluate.backend, model, validation, params.evaluate.batch_size)
     logits = predict_logits(backend, FrameDataset(pixels, rows), params.evaluate.batch_size)
-    table = prediction_table(rows, logits, sidecar.temperature)
-    val, test = table[table["split"] == "val"], table[table["split"] == "test"]
-    threshold, calibrated = (
-        choose_threshold(params.evaluate.threshold, val["label"].to_numpy(), val[score].to_numpy())
-        for score in ("probability", "calibrated")
+    table = prediction_table(rows, logits, sidecar)
+    val, test = (
+        evaluation(table[table["split"] == name], sidecar, params.evaluate.seed, params.evaluate.bootstrap_draws)
+        for name in ("val", "test")
     )
-    metrics = evaluation(
-        test,
-        threshold,
-        sidecar.temperature,
-        sidecar.categories.real + sidecar.categories.fake,
-        params.seed,
-        params.evaluate.bootstrap_draws,
-        threshold_rule=params.evaluate.threshold,
-        calibrated_threshold=calibrated,
-    )
-    headline = test[~test["category"].isin(params.evaluate.unseen_categories)]
-    report = class_report(headline["label"].to_numpy(), headline["probability"].to_numpy(), threshold)
-    write_csv(Path("data/predictions.csv"), test[PREDICTIONS])
-    write_json(METRICS / "test.json", metrics)
+    headline = table[(table["split"] == "test") & ~table["category"].isin(params.evaluate.unseen_categories)]
+    report = class_report(headline["label"].to_numpy(), headline["probability"].to_numpy(), sidecar.threshold)
+    write_csv(Path("data/predictions.csv"), table)
+    write_json(METRICS / "test.json", test)
+    write_json(METRICS / "val.json", val)
     write_json(METRICS / "classification_report.json", report)
-    intervals = metrics["intervals"]
-    print(pd.DataFrame({"test frames": {name: metrics[name] for name in intervals}, "95%": intervals}).to_string())
+    print(f"95% intervals from {group_count(test['groups'])}")
+    rows_shown = {name: {"test frames": test[name], "95%": test["intervals"].get(name, "")} for name in SUMMARY}
+    rows_shown |= {name: {"test frames": test[name], "95%": ends} for name, ends in test["intervals"].items()}
+    print(pd.DataFrame.from_dict(rows_shown, orient="index").to_string())
 
 
 if __name__ == "__main__":

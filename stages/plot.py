@@ -1,4 +1,4 @@
-"""Draws the figures of the evaluation, the learning curves and the robustness."""
+"""Draws the figures of the split, the evaluation, the learning curves and the robustness."""
 
 import json
 from pathlib import Path
@@ -6,12 +6,12 @@ from pathlib import Path
 import pandas as pd
 
 from deepfake_detection.common.files import write_csv, write_figure
-from deepfake_detection.evaluation.probability import sigmoid
 from deepfake_detection.index.tables import CLASS_NAMES, read_predictions
 from deepfake_detection.params.load import load_params
 from deepfake_detection.reporting.figures import (
     confusion_figure,
     curves_figure,
+    distances_figure,
     precision_recall_figure,
     precision_recall_table,
     reliability_figure,
@@ -29,20 +29,23 @@ PLOTS, ROBUSTNESS = METRICS / "plots", METRICS / "robustness"
 def main() -> None:
     params = load_params()
     table = read_predictions(Path("data/predictions.csv"))
-    table = table[~table["category"].isin(params.evaluate.unseen_categories)]
+    table = table[(table["split"] == "test") & ~table["category"].isin(params.evaluate.unseen_categories)]
     labels, probabilities = table["label"].to_numpy(), table["probability"].to_numpy()
     test = json.loads((METRICS / "test.json").read_text())
     predicted = (probabilities >= test["threshold"]).astype(int)
-    calibrated = sigmoid(table["logit"].to_numpy() / test["temperature"])
+    raw = table["raw_probability"].to_numpy()
     best_epoch = json.loads((METRICS / "train.json").read_text())["best_epoch"]
     curves = read_curves(METRICS / "train")
+    distances = pd.read_csv(METRICS / "split" / "distances.csv")
+    max_distance = json.loads((METRICS / "split.json").read_text())["leak_audit"]["max_distance"]
     robustness = json.loads((METRICS / "robustness.json").read_text())
 
     write_figure(PLOTS / "confusion_matrix.png", confusion_figure(labels, predicted))
     write_figure(PLOTS / "roc.png", roc_figure(labels, probabilities))
     write_figure(PLOTS / "precision_recall.png", precision_recall_figure(labels, probabilities))
-    write_figure(PLOTS / "reliability.png", reliability_figure(labels, probabilities, calibrated))
+    write_figure(PLOTS / "reliability.png", reliability_figure(labels, raw, probabilities))
     write_figure(PLOTS / "learning_curves.png", curves_figure(curves, best_epoch))
+    write_figure(PLOTS / "leak_distances.png", distances_figure(distances, max_distance))
     write_figure(ROBUSTNESS / "heatmap.png", robustness_heatmap(robustness))
     write_figure(ROBUSTNESS / "curves.png", robustness_curves(robustness))
     names = pd.DataFrame({"actual": labels, "predicted": predicted}).replace(dict(enumerate(CLASS_NAMES)))

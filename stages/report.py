@@ -6,7 +6,6 @@ from typing import Any
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.files import replacing
-from deepfake_detection.evaluation.probability import sigmoid
 from deepfake_detection.index.tables import read_predictions
 from deepfake_detection.network.sidecar import read_sidecar
 from deepfake_detection.params.load import load_params
@@ -20,7 +19,6 @@ def main() -> None:
     params = load_params()
     test = _read(METRICS / "test.json")
     predictions = read_predictions(Path("data/predictions.csv"))
-    predictions["calibrated"] = sigmoid(predictions["logit"].to_numpy() / test["temperature"])
     context = build_context(
         index=_read(METRICS / "index.json"),
         split=_read(METRICS / "split.json"),
@@ -31,7 +29,7 @@ def main() -> None:
         raw=RAW,
         pictures={name: METRICS / "plots" / f"{name}.png" for name in PLOTS}
         | {name: METRICS / "robustness" / f"{name}.png" for name in ROBUSTNESS_PLOTS}
-        | {"leak_audit": METRICS / "split" / "leak_audit.png"},
+        | {"leak_audit": Path("data/leak_audit.png")},
         robustness=_read(METRICS / "robustness.json"),
         origin=_read(RAW / "source.json"),
     )

@@ -9,6 +9,7 @@ from deepfake_detection.common.parallel import cpu_count
 from deepfake_detection.evaluation.robustness import evaluate_robustness, robustness_table
 from deepfake_detection.frames.dataset import FrameDataset
 from deepfake_detection.frames.prepared import open_prepared
+from deepfake_detection.network.allocator import keep_freed_memory
 from deepfake_detection.network.backends import choose_backend
 from deepfake_detection.network.checkpoint import load_checkpoint
 from deepfake_detection.params.load import load_params
@@ -19,6 +20,7 @@ METRICS = Path("metrics")
 
 def main() -> None:
     params = load_params()
+    keep_freed_memory()
     model, sidecar = load_checkpoint(Path(f"models/best_model_{params.model.arch}.pth"))
     pixels, rows = open_prepared(Path("data/prepared"), Path("data/splits.csv"))
     trained_on = params.data.categories.real + params.data.categories.fake
@@ -28,11 +30,10 @@ def main() -> None:
     result = evaluate_robustness(
         choose_backend(params.evaluate.backend, model, validation, params.evaluate.batch_size),
         pixels,
-        test.groupby("label").sample(frac=share, random_state=params.seed).sort_index(),
+        test.groupby("label").sample(frac=share, random_state=params.evaluate.seed).sort_index(),
         params.evaluate.batch_size,
-        sidecar.threshold,
-        params.seed,
-        sidecar.temperature,
+        sidecar,
+        params.evaluate.seed,
         # a GPU would wait for one process to corrupt the frames; without a GPU, the network keeps the processors busy
         num_workers=cpu_count() if torch.cuda.is_available() else 0,
     )

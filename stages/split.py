@@ -6,47 +6,52 @@ from typing import Any
 
 import pandas as pd
 
-from deepfake_detection.common.files import replacing, write_json
+from deepfake_detection.common.files import replacing, write_csv, write_json
 from deepfake_detection.common.parallel import in_process
-from deepfake_detection.index.audit import contact_sheet, near_duplicates
+from deepfake_detection.index.audit import contact_sheet, hash_frames, near_duplicates, nearest_distances
 from deepfake_detection.index.splits import split_frames, split_report
 from deepfake_detection.index.tables import CHUNK_ROWS, read_index, read_paths
 from deepfake_detection.params.load import Params, load_params
-from deepfake_detection.sources.ffpp import read_official
-from deepfake_detection.sources.layout import OFFICIAL, SPLITS
+from deepfake_detection.sources.ffpp import read_official, read_recordings
+from deepfake_detection.sources.layout import OFFICIAL, RECORDINGS, SPLITS
 from stages import run
 
 RAW, INDEX, SPLITS_CSV, METRICS = Path("data/raw"), Path("data/index.csv"), Path("data/splits.csv"), Path("metrics")
+SHEET = Path("data/leak_audit.png")
 
 
 def main() -> None:
     params = load_params()
     # in its own process, because the audit's processes would otherwise inherit the memory of these tables
     report = in_process(_write_splits, params)
-    audit = near_duplicates(pd.read_csv(SPLITS_CSV, chunksize=CHUNK_ROWS), RAW)
+    frames = hash_frames(pd.read_csv(SPLITS_CSV, chunksize=CHUNK_ROWS), RAW)
+    audit = near_duplicates(frames)
     write_json(METRICS / "split.json", report | {"leak_audit": audit})
-    with replacing(METRICS / "split" / "leak_audit.png") as (part,):
+    write_csv(METRICS / "split" / "distances.csv", nearest_distances(frames))
+    with replacing(SHEET) as (part,):  # not under metrics/, which git tracks: it may show real people
         contact_sheet(RAW, audit["pairs"]).save(part)
     counts = ", ".join(f"{name} {report[name]['frames']}" for name in SPLITS)
-    leaks = f"leaked groups: {report['leaked_groups']} of {report['groups']}"
+    leaks = f"leaked groups: {report['leaked_groups']} of {report['groups']}, recordings: {report['leaked_recordings']}"
     print(f"frames: {counts}; {leaks}; near-duplicates across splits: {audit['near_duplicates']}")
 
 
 def _write_splits(params: Params) -> dict[str, Any]:
     index = read_index(INDEX, ["category", "label", "video_id", "source_id", "frame"])
+    recordings = read_recordings(RAW / RECORDINGS)
     split = split_frames(
         index,
         params.split.strategy,
         (params.split.train, params.split.val, params.split.test),
-        params.seed,
+        params.split.seed,
         seen=params.data.categories.real + params.data.categories.fake,
         official=read_official(RAW / OFFICIAL) if params.split.strategy == "official" else None,
+        recordings=recordings,
     )
     with replacing(SPLITS_CSV) as (part,), part.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(("path", "split"))
         table.writerows(zip(read_paths(INDEX), split, strict=True))  # paths take most of an index's memory
-    return {"strategy": params.split.strategy} | split_report(index, split)
+    return {"strategy": params.split.strategy} | split_report(index, split, recordings)
 
 
 if __name__ == "__main__":

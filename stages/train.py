@@ -6,14 +6,9 @@ from pathlib import Path
 from pytorch_lightning import seed_everything
 
 from deepfake_detection.common.files import write_json
-from deepfake_detection.evaluation.calibration import calibrate
-from deepfake_detection.frames.dataset import FrameDataset
-from deepfake_detection.frames.normalise import MEAN, STD
 from deepfake_detection.frames.prepared import PIXELS, ROWS, open_prepared
-from deepfake_detection.network.checkpoint import save_checkpoint
-from deepfake_detection.network.logits import predict_logits
 from deepfake_detection.network.model import build_model
-from deepfake_detection.network.sidecar import Sidecar, categories_of
+from deepfake_detection.network.weights import save_weights
 from deepfake_detection.params.load import load_params
 from deepfake_detection.sources.imagenet import weights_file
 from deepfake_detection.training.curves import epoch_log
@@ -27,32 +22,18 @@ PREPARED, SPLITS_CSV, STATES = map(Path, ("data/prepared", "data/splits.csv", os
 
 def main() -> None:
     params = load_params()
-    seed_everything(params.seed, workers=True, verbose=False)
+    seed_everything(params.train.seed, workers=True, verbose=False)
     pixels, rows = open_prepared(PREPARED, SPLITS_CSV)
     weights = weights_file(params.model.arch, params.model.weights, Path("data/weights"))
     model = build_model(params.model.arch, params.model.dropout, weights)
-    batches = FrameBatches(pixels, rows, params.train, params.seed)
+    batches = FrameBatches(pixels, rows, params.train, params.train.seed)
     inputs = [PREPARED / PIXELS, PREPARED / ROWS, SPLITS_CSV, *([weights] if weights else [])]
-    with training_state(STATES, run_key(repr((params.seed, params.model, params.train)), inputs, STATES)) as state:
+    with training_state(STATES, run_key(repr((params.model, params.train)), inputs, STATES)) as state:
         if (trained := fit(model, batches, params.train, epoch_log("metrics/train"), state)) is None:
             return  # with several processes, only rank 0 writes
         best, summary = trained
         model.load_state_dict(best)
-        logits = predict_logits(model, FrameDataset(pixels, batches.val_rows), batches.micro_batch_size)
-        temperature, thresholds = calibrate(logits, batches.val_rows["label"].to_numpy())
-        sidecar = Sidecar(
-            arch=params.model.arch,
-            input_size=[pixels.shape[1]] * 2,
-            mean=list(MEAN),
-            std=list(STD),
-            crop=params.prepare.crop,
-            margin=params.prepare.margin,
-            categories=categories_of(batches.train_rows),
-            temperature=temperature,
-            thresholds=thresholds,
-            parameters=sum(parameter.numel() for parameter in model.parameters()),
-        )
-        save_checkpoint(Path(f"models/best_model_{params.model.arch}.pth"), model, sidecar)
+        save_weights(Path(f"models/best_model_{params.model.arch}.pth"), model.efficientnet)
         write_json(Path("metrics/train.json"), summary)
 
 

@@ -16,15 +16,19 @@ INDEX = {
 
 SPLIT = {
     "strategy": "`split.strategy`",
-    "groups": "identity groups: people who appear in each other's videos are in one group",
+    "groups": "groups of videos: those that share a sequence or a recording, as target or source, are in one group",
     "leaked_groups": "groups with frames in two different splits; 0 unless the strategy leaks",
+    "recordings_known": "whether `data/raw/recordings.json` names the recording of every sequence; a sequence "
+    "that it does not name counts as a recording of its own, as drawn ones are",
+    "recordings": "recordings that the frames of train, val and test show, as target or source",
+    "leaked_recordings": "recordings with frames in two different splits; the official lists have 7 of 977",
     "leaked_videos": "videos with frames in two different splits",
-    "<split>.frames": "frames of train, val, test, or of `unused`: evaluated categories whose people are not in test",
+    "<split>.frames": "frames of train, val, test, or of `unused`: evaluated categories of sequences not in test",
     "<split>.videos": "videos of a split",
-    "<split>.groups": "identity groups of a split",
+    "<split>.groups": "groups of a split",
     "<split>.categories.<category>.frames": "frames of a category in a split",
     "<split>.categories.<category>.videos": "videos of a category in a split",
-    "<split>.categories.<category>.groups": "identity groups of a category in a split",
+    "<split>.categories.<category>.groups": "groups of a category in a split",
 }
 
 LEAK_AUDIT = {
@@ -37,8 +41,9 @@ LEAK_AUDIT = {
 }
 
 TRAIN = {
-    "best_epoch": "the epoch that is kept, counted from 0: the one with the lowest validation loss",
-    "train_<curve>": "loss, accuracy or AUROC of the training frames in that epoch, augmented and with dropout",
+    "best_epoch": "the epoch that is kept, counted from 0: the one with the best `train.monitor`",
+    "train_<curve>": "loss, accuracy or AUROC of the training frames in that epoch, augmented and with dropout; the "
+    "loss is that of smoothed labels if `train.label_smoothing` is set",
     "val_<curve>": "loss, accuracy or AUROC of the validation frames after that epoch",
     "epochs_run": "epochs that were trained",
     "early_stopped": "whether training stopped before `train.epochs`",
@@ -50,24 +55,31 @@ BLOCK = {
     "confusion_matrix.<cell>": "`tn`, `fp`, `fn` and `tp`: counts of decisions, positive for a deepfake",
     "undefined.<metric>": "why a metric is null",
 }
-INTERVALS = {"intervals.<metric>": "95% interval [low, high] of a metric over identity groups, or null"}
+INTERVALS = {
+    "groups": "number of groups behind the intervals",
+    "intervals.<metric>": "95% interval [low, high] of a metric over groups, or null",
+}
 CATEGORY = "categories.<category>."
-TEST = {
+TEST = {  # of metrics/test.json and metrics/val.json
     **BLOCK,
     **INTERVALS,
-    "threshold": "the raw probability from which on a frame is called fake",
-    "threshold_rule": "`evaluate.threshold`",
-    "temperature": "the temperature by which logits are divided to calibrate them, fitted on validation frames",
-    **{
-        f"calibrated.{key}": f"{text}, computed from calibrated probabilities"
-        for key, text in (BLOCK | INTERVALS).items()
-    },
-    "calibrated.threshold": "the calibrated probability from which on a frame is called fake",
+    "macro_auroc_seen": "mean AUROC of the manipulations trained on, each against all originals, over frames",
+    "macro_auroc_unseen": "mean AUROC of the manipulations that were not trained on",
+    "worst_category_auroc": "the lowest AUROC of all manipulations",
+    "threshold": "the calibrated probability from which on a frame is called fake",
+    "threshold_rule": "`calibrate.threshold`",
+    "temperature": "a calibrated probability is sigmoid(logit / temperature + bias); fitted on validation frames",
+    "bias": "see `temperature`",
+    "prior": "`calibrate.prior`: the share of fakes for which probabilities are stated",
+    "raw.<probability metric>": "log loss, Brier score and ECE of sigmoid(logit), without calibration",
     **{f"video.{key}": f"{text}, over videos, each with the mean logit of its frames" for key, text in BLOCK.items()},
     **{f"video.{key}": f"{text}, over videos" for key, text in INTERVALS.items()},
+    "video.threshold": "the calibrated probability from which on a video is called fake",
+    "video.temperature": "as for frames, fitted on validation videos",
+    "video.bias": "as for frames, fitted on validation videos",
     f"{CATEGORY}seen": "whether the manipulation was trained on",
-    f"{CATEGORY}frames": "test frames of the manipulation",
-    f"{CATEGORY}videos": "test videos of the manipulation",
+    f"{CATEGORY}frames": "frames of the manipulation",
+    f"{CATEGORY}videos": "videos of the manipulation",
     **{f"{CATEGORY}frame.{key}": f"{text}, over its frames and all originals" for key, text in BLOCK.items()},
     **{f"{CATEGORY}video.{key}": f"{text}, over its videos and all originals" for key, text in BLOCK.items()},
     **{f"{CATEGORY}{key}": f"{text}, for `frame`" for key, text in INTERVALS.items()},
@@ -105,6 +117,12 @@ FILES = {
     "test.json": (
         "evaluate",
         "The test frames. The keys at the top level cover the originals and the manipulations trained on.",
+        TEST,
+    ),
+    "val.json": (
+        "evaluate",
+        "The validation frames, with the keys of `test.json`. Choose experiments on these, not on the test frames. The "
+        "calibration and the threshold were fitted on the same frames.",
         TEST,
     ),
     "classification_report.json": ("evaluate", "The test frames, by class.", CLASSIFICATION_REPORT),

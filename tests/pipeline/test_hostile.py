@@ -6,13 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from deepfake_detection.network.checkpoint import save_checkpoint
 from deepfake_detection.network.model import build_model
 from deepfake_detection.sources.imagenet import weights_file
 from deepfake_detection.sources.layout import FRAMES
 from stages import evaluate, run
 from tests.pipeline.conftest import Project, make_project
-from tests.support.checkpoints import sidecar
+from tests.support.checkpoints import save_checkpoint, sidecar
 from tests.support.disks import file_size_limit
 from tests.support.kaggle_server import Kaggle, zipped
 from tests.unit.media.test_images import one_bit_png
@@ -100,7 +99,8 @@ def test_a_pickle_bomb_for_weights(project: Project, tmp_path: Path) -> None:
 
 def test_an_archive_with_members_that_lead_out(project: Project, tmp_path: Path, kaggle_server: Kaggle) -> None:
     kaggle_server.archive = zipped({f"{FRAMES}/Original/000_f0.jpg": b"x", f"{'../' * 12}{tmp_path}/evil": b"evil"})
-    project.set_params(data__source="kaggle", data__kaggle="owner/name")
+    (tmp_path / "conversion_dict.json").write_text('{"000": "recording 0"}')
+    project.set_params(data__source="kaggle", data__kaggle="owner/name", split__official_dir=str(tmp_path))
     before = outputs(project)
     line = project.fails_with_one_line("python", "-m", "stages.download")
     assert "owner/name is not safe to unpack and was deleted (a member would lie outside the folder" in line

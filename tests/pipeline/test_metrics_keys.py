@@ -18,6 +18,7 @@ NAMES = {
     "split": "train|val|test|unused",
     "curve": "loss|accuracy|auroc",
     "cell": "tn|fp|fn|tp",
+    "probability metric": "log_loss|brier|ece",
     "class": "Original|Deepfake|macro avg|weighted avg",
 }
 
@@ -25,7 +26,7 @@ NAMES = {
 def pattern(key: str) -> re.Pattern[str]:
     """What a described key stands for: ``<name>`` is one of NAMES, or any name."""
     return re.compile(
-        re.sub(r"<(\w+)>", lambda name: f"(?:{NAMES.get(name[1], '[^.]+')})", re.escape(key).replace("\\<", "<"))
+        re.sub(r"<([\w\\ ]+)>", lambda name: f"(?:{NAMES.get(name[1], '[^.]+')})", re.escape(key).replace("\\<", "<"))
     )
 
 

@@ -10,7 +10,19 @@ import torch
 from deepfake_detection.network.model import build_model
 from tests.pipeline.conftest import Project
 
-STAGES = ["download", "index", "split", "prepare", "train", "evaluate", "robustness", "plot", "report"]
+STAGES = [
+    "inputs",
+    "download",
+    "index",
+    "split",
+    "prepare",
+    "train",
+    "calibrate",
+    "evaluate",
+    "robustness",
+    "plot",
+    "report",
+]
 
 
 def test_every_stage_runs_once(finished: tuple[Project, list[str]]) -> None:
@@ -27,14 +39,22 @@ def test_outputs_are_as_agreed(built: Project) -> None:
     splits = pd.read_csv(data / "splits.csv")
     assert list(splits) == ["path", "split"]
     predictions = pd.read_csv(data / "predictions.csv")
-    assert list(predictions) == ["path", "category", "video_id", "label", "split", "logit", "probability"]
-    assert set(predictions["path"]) == set(splits.loc[splits["split"] == "test", "path"])
+    assert list(predictions) == [
+        *["path", "category", "video_id", "source_id", "group", "label", "split", "logit"],
+        *["raw_probability", "probability"],
+    ]
+    assert set(predictions["path"]) == set(splits.loc[splits["split"].isin(["val", "test"]), "path"])
+    assert (
+        dict(zip(splits["path"], splits["split"], strict=True)).items()
+        >= dict(zip(predictions["path"], predictions["split"], strict=True)).items()
+    )
 
     test = json.loads((metrics / "test.json").read_text())
     assert list(test)[:6] == ["accuracy", "precision", "recall", "f1", "auroc", "log_loss"]
-    headline = predictions[predictions["category"] != "FaceSwap"]
+    headline = predictions[(predictions["category"] != "FaceSwap") & (predictions["split"] == "test")]
     called = headline["probability"] >= 0.5
     assert test["accuracy"] == pytest.approx((called == headline["label"]).mean())
+    assert json.loads((metrics / "val.json").read_text()).keys() == test.keys()
     assert {name: part["seen"] for name, part in test["categories"].items()} == {"Deepfakes": True, "FaceSwap": False}
     sidecar = json.loads((built.path / "models" / "best_model_efficientnet_b0.json").read_text())
     assert sidecar["categories"] == {"real": ["Original"], "fake": ["Deepfakes"]}
@@ -42,12 +62,20 @@ def test_outputs_are_as_agreed(built: Project) -> None:
     assert (sidecar["arch"], sidecar["input_size"]) == ("efficientnet_b0", [32, 32])
     assert (sidecar["mean"], sidecar["std"]) == ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
     assert sidecar["parameters"] == sum(p.numel() for p in build_model("efficientnet_b0", 0.2).parameters())
-    calibrated = 1 / (1 + np.exp(-headline["logit"] / sidecar["temperature"]))
-    assert test["calibrated"]["brier"] == pytest.approx(((calibrated - headline["label"]) ** 2).mean())
+    calibrated = 1 / (1 + np.exp(-(headline["logit"] / sidecar["temperature"] + sidecar["bias"])))
+    assert headline["probability"].to_numpy() == pytest.approx(calibrated.to_numpy(), abs=1e-12)
+    assert test["brier"] == pytest.approx(((calibrated - headline["label"]) ** 2).mean())
+    raw = 1 / (1 + np.exp(-headline["logit"]))
+    assert headline["raw_probability"].to_numpy() == pytest.approx(raw.to_numpy(), abs=1e-12)
+    assert test["raw"]["brier"] == pytest.approx(((raw - headline["label"]) ** 2).mean())
     assert "<html" in (built.path / "report" / "report.html").read_text()
     train = json.loads((metrics / "train.json").read_text())
     assert train["epochs_run"] == 2
     assert json.loads((metrics / "split.json").read_text())["leaked_groups"] == 0
+    distances = pd.read_csv(metrics / "split" / "distances.csv")
+    assert distances["distance"].tolist() == list(range(65))
+    for name in ("train", "val", "test"):
+        assert distances[name].sum() == (splits["split"] == name).sum()
 
     state = torch.load(built.path / "models" / "best_model_efficientnet_b0.pth", weights_only=True)
     assert state["classifier.1.weight"].shape == (1, 1280)
@@ -55,6 +83,7 @@ def test_outputs_are_as_agreed(built: Project) -> None:
         "plots/confusion_matrix",
         "plots/roc",
         "plots/learning_curves",
+        "plots/leak_distances",
         "robustness/heatmap",
         "robustness/curves",
     ):
@@ -71,15 +100,19 @@ def test_the_command_judges_test_frames_as_evaluate_does(built: Project) -> None
     done = built.run("deepfake-detect", "predict", *frames, "--checkpoint", checkpoint, "--json")
     found = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     assert [row["path"] for row in found] == frames
-    temperature = json.loads((built.path / checkpoint).with_suffix(".json").read_text())["temperature"]
-    calibrated = 1 / (1 + np.exp(-predictions["logit"] / temperature))
-    assert [row["probability"] for row in found] == pytest.approx(calibrated.to_list(), abs=1e-5)
+    assert [row["probability"] for row in found] == pytest.approx(predictions["probability"].to_list(), abs=1e-5)
 
 
 def test_git_holds_metrics_and_no_data(built: Project) -> None:
     tracked = set(built.run("git", "ls-files", "data", "models", "metrics").stdout.split())
     assert {name for name in tracked if not name.startswith("metrics/")} == {"data/.gitignore", "models/.gitignore"}
-    assert {"metrics/test.json", "metrics/plots/roc.png", "metrics/train/plots/metrics/val/loss.tsv"} <= tracked
+    assert not {name for name in tracked if "leak_audit" in name}  # on the real data set it shows real people
+    assert {
+        "metrics/test.json",
+        "metrics/split/distances.csv",
+        "metrics/plots/roc.png",
+        "metrics/train/plots/metrics/val/loss.tsv",
+    } <= tracked
 
 
 def test_nothing_tracked_names_the_machine(built: Project) -> None:
@@ -93,23 +126,31 @@ def test_a_second_run_runs_nothing(built: Project) -> None:
 
 
 CHANGES = {
-    "evaluate__threshold": (0.6, {"evaluate"}),
+    "calibrate__threshold": (0.6, {"calibrate"}),
+    "calibrate__prior": (0.1, {"calibrate"}),
+    "train__balance": ("none", {"train"}),
     "evaluate__batch_size": (3, {"evaluate", "robustness"}),
     "train__lr": (0.5, {"train"}),
-    "train__augment": ({"flip": 0.0, "rotation": 0.0, "brightness": 0.0, "contrast": 0.0}, {"train"}),
+    "train__augment": (
+        {"flip": 0.0, "rotation": 0.0, "rotate_p": 1.0, "brightness": 0.0, "contrast": 0.0},
+        {"train"},
+    ),
     "model__dropout": (0.1, {"train"}),
     "robustness__max_frames": (6, {"robustness"}),
     "prepare__image_size": (40, {"prepare"}),
-    "prepare__crop": ("face", {"index", "prepare", "train"}),
-    "prepare__margin": (0.5, {"prepare", "train"}),
-    "split__strategy": ("frame", {"download", "index", "split"}),
+    "prepare__crop": ("face", {"index", "prepare", "calibrate"}),
+    "prepare__margin": (0.5, {"prepare", "calibrate"}),
+    "split__strategy": ("frame", {"inputs", "download", "index", "split"}),
     "split__train": (0.6, {"split"}),
     "evaluate__unseen_categories": ([], {"download", "index", "evaluate", "plot"}),
     "index__max_rejected": (0.5, {"index"}),
     "data__embedded__frames": (3, {"download"}),
-    "data__local_dir": ("elsewhere", {"download"}),
+    "data__local_dir": ("elsewhere", {"inputs", "download"}),
     "data__categories__fake": (["NeuralTextures"], {"download", "index", "split", "robustness"}),
-    "seed": (1, {"download", "split", "train", "evaluate", "robustness"}),
+    "data__embedded__seed": (1, {"download"}),
+    "split__seed": (1, {"split"}),
+    "train__seed": (1, {"train"}),
+    "evaluate__seed": (1, {"evaluate", "robustness"}),
 }
 
 
@@ -128,12 +169,13 @@ def test_a_parameter_concerns_just_the_stages_that_read_it(built: Project, key: 
 def test_an_experiment_runs_what_it_changes_and_shows_in_the_diff(built: Project) -> None:
     old = json.loads((built.path / "metrics" / "test.json").read_text())["recall"]
     threshold, new = (0.999, 0.0) if old > 0 else (0.001, 1.0)  # calls every frame the other way
-    ran = built.stages_run("dvc", "exp", "run", "-S", "profile=tiny", "-S", f"evaluate.threshold={threshold}")
-    assert ran == ["evaluate", "plot", "report"]
+    ran = built.stages_run("dvc", "exp", "run", "-S", "profile=tiny", "-S", f"calibrate.threshold={threshold}")
+    assert ran[0] == "calibrate"
+    assert sorted(ran) == ["calibrate", "evaluate", "plot", "report", "robustness"]
     diff = json.loads(built.run("dvc", "metrics", "diff", "--json").stdout)
     assert diff["metrics/test.json"]["recall"] == {"old": old, "new": new, "diff": new - old}
     assert str(threshold) in built.run("dvc", "params", "diff").stdout
-    assert "evaluate.threshold" in built.run("dvc", "exp", "show", "--csv").stdout
+    assert "calibrate.threshold" in built.run("dvc", "exp", "show", "--csv").stdout
     built.run("git", "checkout", "--quiet", ".")
     built.run("dvc", "checkout")
     assert built.stages_run("dvc", "repro") == []

@@ -7,11 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from deepfake_detection.index.splits import identity_groups
+from deepfake_detection.index.tables import read_index
 from deepfake_detection.sources.drawn.dataset import generate
 from stages import index, run
 from tests.pipeline.conftest import Project, make_project
 from tests.support.kaggle_server import Kaggle, zipped
 from tests.support.permissions import open_folder, unprivileged
+from tests.support.sequences import SEQUENCES, made_up_conversion
 
 
 @pytest.fixture
@@ -30,9 +33,18 @@ def pictures(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.fixture
+def lists(tmp_path: Path) -> Path:
+    """A folder for split.official_dir, so that nobody is asked for the recordings."""
+    folder = tmp_path / "lists"
+    folder.mkdir()
+    (folder / "conversion_dict.json").write_text(json.dumps(made_up_conversion(0)))
+    return folder
+
+
 def test_a_folder_of_ones_own_is_linked_and_left_as_it_is(project: Project, pictures: Path) -> None:
     project.set_params(data__source="local", data__local_dir=str(pictures))
-    assert project.stages_run("dvc", "repro", "index") == ["download", "index"]
+    assert project.stages_run("dvc", "repro", "index") == ["inputs", "download", "index"]
     frames = sorted(pictures.rglob("*.jpg"))
     assert len(frames) == 32
     for frame in frames:
@@ -51,25 +63,46 @@ def test_stage_download_links_where_it_can(project: Project, pictures: Path) -> 
         assert (laid_out / frame.name).samefile(frame)
 
 
+def test_recordings_beside_ones_own_pictures_join_groups(project: Project, pictures: Path) -> None:
+    conversion = {f"{n:03d}": f"recording-{n // 2} {n % 2}" for n in range(8)}
+    (pictures / "conversion_dict.json").write_text(json.dumps(conversion))
+    project.set_params(data__source="local", data__local_dir=str(pictures))
+    project.set_params(split__train=0.5, split__val=0.25, split__test=0.25)
+    for stage in ("download", "index"):
+        project.run("python", "-m", f"stages.{stage}")
+    recordings = json.loads((project.path / "data" / "raw" / "recordings.json").read_text())
+    assert recordings == {video: sequence.split()[0] for video, sequence in conversion.items()}
+    # four pairs of sequences, and the four recordings join some of the pairs
+    index = read_index(project.path / "data" / "index.csv")
+    assert identity_groups(index, recordings).nunique() < identity_groups(index).nunique() == 4
+    project.set_params(split__strategy="frame")
+    project.run("python", "-m", "stages.split")
+    report = json.loads((project.path / "metrics" / "split.json").read_text())
+    assert (report["recordings_known"], report["recordings"]) == (True, 4)
+    assert report["groups"] == identity_groups(index, recordings).nunique()
+    assert report["leaked_recordings"] > 0
+
+
 def test_kaggle_brings_the_wanted_categories_and_records_the_version(
-    project: Project, tmp_path: Path, kaggle_server: Kaggle
+    project: Project, tmp_path: Path, kaggle_server: Kaggle, lists: Path
 ) -> None:
     drawn = tmp_path / "drawn"
     generate(drawn, ["Original", "Deepfakes", "FaceSwap"], identities=2, frames=1, size=64, seed=1)
     files = {path.relative_to(drawn).as_posix(): path.read_bytes() for path in drawn.rglob("*") if path.is_file()}
     kaggle_server.archive = kaggle_server.md5_of = zipped(files)
-    project.set_params(data__source="kaggle", data__kaggle="owner/name")
+    project.set_params(data__source="kaggle", data__kaggle="owner/name", split__official_dir=str(lists))
     project.run("python", "-m", "stages.download")
 
     raw = project.path / "data" / "raw"
     found = {path.relative_to(raw).as_posix(): path.read_bytes() for path in raw.rglob("*") if path.is_file()}
     assert json.loads(found.pop("source.json")) == {"source": "kaggle", "handle": "owner/name", "version": 7}
+    assert len(json.loads(found.pop("recordings.json"))) == SEQUENCES
     assert found == {name: content for name, content in files.items() if "FaceSwap" not in name}
 
 
-def test_kaggle_refusal_is_one_line(project: Project, kaggle_server: Kaggle) -> None:
+def test_kaggle_refusal_is_one_line(project: Project, kaggle_server: Kaggle, lists: Path) -> None:
     kaggle_server.refuses = 403
-    project.set_params(data__source="kaggle", data__kaggle="owner/name")
+    project.set_params(data__source="kaggle", data__kaggle="owner/name", split__official_dir=str(lists))
     assert "Kaggle refuses owner/name (403)" in project.fails_with_one_line("python", "-m", "stages.download")
 
 

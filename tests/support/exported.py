@@ -6,9 +6,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from deepfake_detection.network.checkpoint import save_checkpoint
 from deepfake_detection.network.model import build_model
-from tests.support.checkpoints import SIZE, sidecar
+from tests.support.checkpoints import SIZE, save_checkpoint, sidecar
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "other-runtimes.md"
 

@@ -18,6 +18,7 @@ LOADER = LIBRARY / "params" / "load.py"
 INERT = {
     "src/deepfake_detection/common/errors.py": "an exception class: what raises it ends the stage",
     "src/deepfake_detection/common/text.py": "words for a terminal or a page; tables and metrics never hold them",
+    "src/deepfake_detection/common/progress.py": "shows progress on stderr; items pass through it as they are",
     "src/deepfake_detection/common/parallel.py": "spreads work over processes; results come in the order of the items",
     "src/deepfake_detection/__init__.py": "the public names, loaded on demand; no stage uses them",
     "stages/__init__.py": "starts a stage and prints its error in one line",

@@ -7,7 +7,7 @@ from concurrent.futures import ProcessPoolExecutor
 from itertools import chain, islice, pairwise
 from typing import TypeVar
 
-from tqdm import tqdm
+from deepfake_detection.common.progress import progress
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -39,7 +39,7 @@ def map_in_processes(
     """
     workers = workers or cpu_count()
     if workers == 1:
-        yield from tqdm(map(function, items), title, total, unit=unit)
+        yield from progress(map(function, items), title, total, unit)
         return
     chunk = max(1, min(16, total // (4 * workers)))
     waiting = iter(items)
@@ -51,7 +51,7 @@ def map_in_processes(
         running = (pool.map(function, part, chunksize=chunk) for part in parts)
         # pairwise submits the next part before it waits for this one
         results = chain.from_iterable(part for part, _ in pairwise(chain(running, [()])))
-        yield from tqdm(results, title, total, unit=unit)
+        yield from progress(results, title, total, unit)
     finally:
         pool.shutdown(cancel_futures=True)  # after an error, do not wait for the submitted calls
         gc.unfreeze()

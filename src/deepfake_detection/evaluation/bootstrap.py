@@ -1,18 +1,23 @@
 """95% intervals by a bootstrap over identity groups, because frames of one video are not independent.
 
-This is the cluster bootstrap of Davison & Hinkley 1997 (Bootstrap Methods and their Application, section 3.8)
-and Field & Welsh 2007 (Bootstrapping clustered data, JRSS B 69). Whole groups are drawn with replacement, all
-frames of a group stay together, and intervals are percentiles. A draw is only a count per group, so every metric
-is computed for many draws at once, with the counts as weights of the frames.
+Whole groups are drawn with replacement, and all frames of a group stay together: the cluster bootstrap of Davison &
+Hinkley 1997 (Bootstrap Methods and their Application, section 3.8) and Field & Welsh 2007 (Bootstrapping clustered
+data, JRSS B 69). A draw is only a count per group, so every metric is computed for many draws at once, with the counts
+as weights of the frames.
+
+The draws give a standard error. Their percentiles are not used as ends of the interval: with few groups they are too
+close together, and a metric of 1 in the sample is 1 in every draw. See docs/concepts/intervals.md for the coverage.
 """
 
+import math
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import stdtrit
 
-from deepfake_detection.evaluation.calibration import BINS, reliability_bins
+from deepfake_detection.evaluation.reliability import BINS, reliability_bins
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -36,6 +41,7 @@ METRICS = (
 DRAWS = 2000
 LEVEL = 0.95
 UNDEFINED_SHARE = 0.1
+NO_SPREAD = 1e-12  # a standard error below this share of the metric is only rounding
 CHUNK_CELLS = 300_000  # draws x frames at a time: 2.4 MB per array
 
 
@@ -44,7 +50,8 @@ def group_intervals(
 ) -> dict[str, list[float] | None]:
     """The 95% interval [low, high] of every metric of ``frame_metrics`` except the confusion matrix.
 
-    ``labels``, ``probabilities`` and ``groups`` (any hashable identifiers) are of shape (frames,).
+    ``labels``, ``probabilities`` and ``groups`` (any hashable identifiers) are of shape (frames,). The intervals are
+    those of ``score_interval``, of ``log_interval`` for the log loss, which has no upper bound.
     Draws in which a metric is undefined (only one class) are left out. An interval is None if more than a tenth of the
     draws are left out. All are None with fewer than two groups, which say nothing about the spread between groups.
     """
@@ -52,18 +59,71 @@ def group_intervals(
     size = len(names)
     if size < 2:
         return dict.fromkeys(METRICS)
-    drawn = np.random.default_rng(seed).integers(0, size, (draws, size)) + size * np.arange(draws)[:, None]
-    counts = np.bincount(drawn.ravel(), minlength=draws * size).reshape(draws, size)
+    counts = np.vstack([np.ones((1, size), np.int64), group_draws(size, seed, draws)])
     values = resampled_metrics(labels, probabilities, codes.astype(np.int64), counts, threshold)
-    return {name: _percentiles(column) for name, column in values.items()}
+    return {name: metric_interval(name, column, size, len(codes)) for name, column in values.items()}
 
 
-def _percentiles(values: Floats) -> list[float] | None:
-    defined = values[~np.isnan(values)]
-    if len(defined) < (1 - UNDEFINED_SHARE) * len(values) or not len(defined):
+def metric_interval(name: str, values: Floats, groups: int, frames: int) -> list[float] | None:
+    """The interval of a metric. ``values`` has its value in the sample, then those in the draws."""
+    estimate, error = float(values[0]), standard_error(values[1:], groups)
+    if error is None or np.isnan(estimate):
         return None
-    tail = (1 - LEVEL) / 2
-    return [float(end) for end in np.quantile(defined, [tail, 1 - tail])]
+    if name == "log_loss":
+        return log_interval(estimate, error, groups)
+    if name == "mcc":  # from -1 to 1
+        low, high = score_interval((estimate + 1) / 2, error / 2, groups, frames)
+        return [2 * low - 1, 2 * high - 1]
+    return score_interval(estimate, error, groups, frames)
+
+
+def group_draws(groups: int, seed: int, draws: int) -> Ints:
+    """How often each group is drawn, of shape (draws, groups). Each draw takes as many groups as there are."""
+    drawn = np.random.default_rng(seed).integers(0, groups, (draws, groups)) + groups * np.arange(draws)[:, None]
+    return np.bincount(drawn.ravel(), minlength=draws * groups).reshape(draws, groups)
+
+
+def standard_error(values: Floats, groups: int) -> float | None:
+    """The standard error of a metric from its values in the draws; NaN is a draw in which it is undefined.
+
+    None if more than a tenth of the draws are undefined. The factor sqrt(n / (n - 1)) corrects the bootstrap's divisor
+    n (Hesterberg 2015, What Teachers Should Know About the Bootstrap, The American Statistician 69, section 3.2).
+    """
+    defined = values[~np.isnan(values)]
+    if len(defined) < (1 - UNDEFINED_SHARE) * len(values) or len(defined) < 2:
+        return None
+    return float(np.std(defined)) * math.sqrt(groups / (groups - 1))
+
+
+def t_quantile(groups: int) -> float:
+    """The 97.5th percentile of Student's t distribution with as many degrees of freedom as groups, less one."""
+    return float(stdtrit(groups - 1, (1 + LEVEL) / 2))
+
+
+def score_interval(estimate: float, error: float, groups: int, frames: int) -> list[float]:
+    """Wilson's score interval for a metric from 0 to 1, with the effective number of observations and t quantiles.
+
+    Wilson 1927 (JASA 22) solves (estimate - p)^2 = t^2 p (1 - p) / n for p, so the interval stays in [0, 1] and has a
+    width at 0 and 1 too. n is the number of independent observations that would give the standard error ``error``
+    (Korn & Graubard 1998, Survey Methodology 24), at least the number of groups, at most the number of frames.
+    Where the draws do not differ at all, n is the number of groups. Franco et al. 2019 (Journal of Survey Statistics
+    and Methodology 7) compare this and other intervals for clustered data. AUROC and the like are treated as shares.
+    """
+    spread = estimate * (1 - estimate)
+    size = groups if error <= NO_SPREAD * estimate or spread <= 0 else min(max(spread / error**2, groups), frames)
+    square = t_quantile(groups) ** 2 / size
+    centre = (estimate + square / 2) / (1 + square)
+    half = math.sqrt(square * max(spread, 0.0) + square**2 / 4) / (1 + square)
+    # Rounding may leave an end a little on the wrong side of the estimate when that is 0 or 1.
+    return [max(min(centre - half, estimate), 0.0), min(max(centre + half, estimate), 1.0)]
+
+
+def log_interval(estimate: float, error: float, groups: int) -> list[float] | None:
+    """Student's t interval for the logarithm of a positive metric. None where no group differs from the others."""
+    if error <= NO_SPREAD * estimate:
+        return None
+    factor = math.exp(t_quantile(groups) * error / estimate)
+    return [estimate / factor, estimate * factor]
 
 
 def resampled_metrics(

@@ -1,46 +1,70 @@
-"""Temperature and threshold, which are fitted on validation frames and never on test frames, and reliability."""
-
-import math
+"""Calibration and thresholds, which come from validation frames and never from test frames."""
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
+from scipy.optimize import minimize
 from scipy.special import expit
 from sklearn.metrics import roc_curve
 
 from deepfake_detection.common.errors import UserError
+from deepfake_detection.network.sidecar import Calibration
 from deepfake_detection.params.thresholds import fpr_limit, parse_rule
 
-# At least 1: if the validation frames happen to be separable, a temperature near 0 would have the lowest loss.
-TEMPERATURES = (1.0, 20.0)
-BINS = 15
+SLOPES, BIASES = (0.05, 20.0), (-20.0, 20.0)
+RULES = ("youden", "fpr@0.01")  # in the sidecar whatever rule is asked for
 
 
-def fit_temperature(logits: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
-    """The T in [1, 20] for which sigmoid(logit / T) has the lowest log loss (Guo et al. 2017, section 4.2).
+def fit_platt(logits: NDArray[np.float64], labels: NDArray[np.int64], prior: float = 0.5) -> tuple[float, float]:
+    """Temperature T and bias b for which sigmoid(logit / T + b) has the lowest log loss (Platt 1999).
 
-    ``logits`` and ``labels`` are of shape (frames,). Returns 1.0, which changes nothing, for no frames, for one class
-    only, and if no temperature is better (logits that are all 0).
+    ``logits`` and ``labels`` are of shape (frames,). The classes are weighted as if a share of ``prior`` of the frames
+    were fakes, so the probabilities hold for that share. The targets are smoothed as Platt does, so separable frames
+    give no infinite slope. 1 / T is between 0.05 and 20. Returns 1 and 0, which change nothing, unless both classes
+    are there.
     """
-    if len(np.unique(labels)) < 2:
-        return 1.0
+    fakes, originals = int((labels == 1).sum()), int((labels == 0).sum())
+    if not fakes or not originals:
+        return 1.0, 0.0
+    logits = np.asarray(logits, np.float64)
+    targets = np.where(labels == 1, (fakes + 1) / (fakes + 2), 1 / (originals + 2))
+    weights = np.where(labels == 1, prior / fakes, (1 - prior) / originals)
 
-    def loss(log_temperature: float) -> float:
-        scaled = np.asarray(logits, np.float64) / math.exp(log_temperature)
-        return float(np.mean(np.logaddexp(0, scaled) - labels * scaled))
+    def loss(line: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        scores = line[0] * logits + line[1]
+        gradient = weights * (expit(scores) - targets)
+        value = float(weights @ (np.logaddexp(0, scores) - targets * scores))
+        return value, np.array([gradient @ logits, gradient.sum()])
 
-    # Searches log T because T is a scale. The loss is convex in 1/T, so there is only one minimum.
-    bounds = (math.log(TEMPERATURES[0]), math.log(TEMPERATURES[1]))
-    found = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-8})
-    return math.exp(found.x) if found.fun < loss(0.0) else 1.0
+    # convex in slope and bias; scaled logits keep the two comparable
+    found = minimize(loss, [1.0, 0.0], jac=True, method="L-BFGS-B", bounds=[SLOPES, BIASES], options={"ftol": 1e-14})
+    return 1 / float(found.x[0]), float(found.x[1])
 
 
-def calibrate(logits: NDArray[np.float64], labels: NDArray[np.int64]) -> tuple[float, dict[str, float]]:
-    """The temperature of validation frames, and each rule's threshold on their calibrated probability."""
-    temperature = fit_temperature(logits, labels)
-    probabilities = expit(logits / temperature)
-    return temperature, {rule: choose_threshold(rule, labels, probabilities) for rule in ("youden", "fpr@0.01")}
+def calibrate(
+    logits: NDArray[np.float64], labels: NDArray[np.int64], rule: float | str, prior: float = 0.5
+) -> Calibration:
+    """The calibration of frames, or of videos by the mean logit of their frames, from validation data.
+
+    ``logits`` and ``labels`` are of shape (frames,). The threshold follows ``rule``, see ``choose_threshold``. Another
+    rule of RULES that cannot be kept on these frames is left out of ``thresholds``, and ``unavailable`` says why.
+
+    Raises UserError when ``rule`` itself cannot be kept.
+    """
+    temperature, bias = fit_platt(logits, labels, prior)
+    probabilities = expit(logits / temperature + bias)
+    thresholds, unavailable = {}, {}
+    for each in dict.fromkeys([*RULES, *([rule] if isinstance(rule, str) else [])]):
+        try:
+            thresholds[each] = choose_threshold(each, labels, probabilities)
+        except UserError as error:
+            unavailable[each] = str(error)
+    return Calibration(
+        temperature=temperature,
+        bias=bias,
+        threshold=choose_threshold(rule, labels, probabilities),
+        thresholds=thresholds,
+        unavailable=unavailable,
+    )
 
 
 def choose_threshold(rule: float | str, labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> float:
@@ -56,12 +80,12 @@ def choose_threshold(rule: float | str, labels: NDArray[np.int64], probabilities
     try:
         rule = parse_rule(rule)
     except ValueError as error:
-        raise UserError(f"evaluate.threshold {error}") from error
+        raise UserError(f"calibrate.threshold {error}") from error
     if isinstance(rule, float):
         return rule
     if len(np.unique(labels)) < 2:
         raise UserError(
-            f"evaluate.threshold {rule} needs validation frames of both classes, found one or none: "
+            f"calibrate.threshold {rule} needs validation frames of both classes, found one or none: "
             "enlarge split.val or name a number such as 0.5"
         )
     fpr, tpr, scores = roc_curve(labels, probabilities, drop_intermediate=False)
@@ -77,44 +101,7 @@ def choose_threshold(rule: float | str, labels: NDArray[np.int64], probabilities
     within = np.flatnonzero(possible & (fpr <= fpr_limit(rule)))
     if not len(within):
         raise UserError(
-            f"evaluate.threshold {rule} cannot be kept: too many validation originals have probability 1; "
+            f"calibrate.threshold {rule} cannot be kept: too many validation originals have probability 1; "
             "allow a higher rate, name a number, or train again with a lower train.lr"
         )
     return float(middle[within[-1]])
-
-
-def reliability_bins(probabilities: NDArray[np.float64], bins: int = BINS) -> NDArray[np.int64]:
-    """The bin of each probability. Bins are (low, high] as in Guo et al. 2017; 0 itself is in the first one."""
-    edges = np.linspace(0, 1, bins + 1)
-    return np.maximum(np.searchsorted(edges, probabilities, side="left") - 1, 0)
-
-
-def reliability_table(labels: NDArray[np.int64], probabilities: NDArray[np.float64], bins: int = BINS) -> pd.DataFrame:
-    """One row per bin of equal width: low, high, count, mean_probability, share_fake (both NaN in an empty bin)."""
-    edges = np.linspace(0, 1, bins + 1)
-    where = reliability_bins(probabilities, bins)
-    count = np.bincount(where, minlength=bins)
-    filled = np.where(count > 0, count, np.nan)
-    return pd.DataFrame(
-        {
-            "low": edges[:-1],
-            "high": edges[1:],
-            "count": count,
-            "mean_probability": np.bincount(where, weights=probabilities, minlength=bins) / filled,
-            "share_fake": np.bincount(where, weights=labels, minlength=bins) / filled,
-        }
-    )
-
-
-def expected_calibration_error(
-    labels: NDArray[np.int64], probabilities: NDArray[np.float64], bins: int = BINS
-) -> float:
-    """Mean |mean probability - share of fakes| of the bins, weighted by their counts (Guo et al. 2017, equation 3).
-
-    It uses the probability of fake, not the confidence in the predicted class. NaN without frames.
-    """
-    if not len(labels):
-        return math.nan
-    table = reliability_table(labels, probabilities, bins)
-    gap = (table["mean_probability"] - table["share_fake"]).abs()
-    return float((gap * table["count"]).sum() / len(labels))

@@ -24,9 +24,9 @@ from sklearn.metrics import (
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.evaluation.bootstrap import DRAWS, METRICS, group_intervals
-from deepfake_detection.evaluation.calibration import expected_calibration_error
-from deepfake_detection.evaluation.probability import sigmoid
+from deepfake_detection.evaluation.reliability import expected_calibration_error
 from deepfake_detection.index.tables import CLASS_NAMES
+from deepfake_detection.network.sidecar import Calibration, Sidecar
 
 
 def frame_metrics(labels: NDArray[np.int64], probabilities: NDArray[np.float64], threshold: float) -> dict[str, Any]:
@@ -90,84 +90,94 @@ def video_table(table: pd.DataFrame) -> pd.DataFrame:
     return videos.agg(label=("label", "first"), group=("group", "first"), logit=("logit", "mean"))
 
 
-def _table_metrics(table: pd.DataFrame, threshold: float, temperature: float = 1.0) -> dict[str, Any]:
-    return frame_metrics(table["label"].to_numpy(), sigmoid(table["logit"].to_numpy(float) / temperature), threshold)
-
-
-def _intervals(
-    table: pd.DataFrame, threshold: float, seed: int, draws: int, temperature: float = 1.0
-) -> dict[str, list[float] | None]:
-    probabilities = sigmoid(table["logit"].to_numpy(float) / temperature)
-    return group_intervals(
-        table["label"].to_numpy(), probabilities, table["group"].to_numpy(object), threshold, seed, draws
-    )
+def _block(table: pd.DataFrame, calibration: Calibration, threshold: float, seed: int, draws: int) -> dict[str, Any]:
+    """The metrics of calibrated probabilities, with their intervals."""
+    labels, probabilities = table["label"].to_numpy(), calibration.probability(table["logit"].to_numpy(float))
+    groups = table["group"].to_numpy(object)
+    intervals = group_intervals(labels, probabilities, groups, threshold, seed, draws)
+    found = frame_metrics(labels, probabilities, threshold)
+    return found | {"groups": int(table["group"].nunique()), "intervals": intervals}
 
 
 def category_metrics(
-    table: pd.DataFrame, threshold: float, seen: Collection[str], seed: int, draws: int = DRAWS
+    table: pd.DataFrame, sidecar: Sidecar, seen: Collection[str], seed: int, draws: int = DRAWS
 ) -> dict[str, Any]:
     """Each manipulation against all originals of ``table``, by category. The arguments are those of ``evaluation``.
 
-    ``frames`` and ``videos`` count only the manipulation. ``intervals`` are those of ``frame``.
+    ``frames`` and ``videos`` count only the manipulation. ``intervals`` are those of ``frame``, and ``groups`` is
+    the number of identity groups behind them, those of the originals included.
     """
     found: dict[str, Any] = {}
     for category in sorted(table.loc[table["label"] == 1, "category"].unique()):
         fakes = (table["category"] == category) & (table["label"] == 1)
         rows = table[fakes | (table["label"] == 0)]
+        frame = _block(rows, sidecar, sidecar.threshold, seed, draws)
+        video = video_table(rows)
+        probabilities = sidecar.video.probability(video["logit"].to_numpy(float))
         found[category] = {
             "seen": category in seen,
             "frames": int(fakes.sum()),
             "videos": len(video_table(table[fakes])),
-            "frame": _table_metrics(rows, threshold),
-            "video": _table_metrics(video_table(rows), threshold),
-            "intervals": _intervals(rows, threshold, seed, draws),
+            "groups": frame.pop("groups"),
+            "intervals": frame.pop("intervals"),
+            "frame": frame,
+            "video": frame_metrics(video["label"].to_numpy(), probabilities, sidecar.video.threshold),
         }
     return found
 
 
-def evaluation(
-    table: pd.DataFrame,
-    threshold: float,
-    temperature: float,
-    seen: Collection[str],
-    seed: int,
-    draws: int = DRAWS,
-    *,
-    threshold_rule: float | str | None = None,
-    calibrated_threshold: float | None = None,
-) -> dict[str, Any]:
-    """The whole content of metrics/test.json.
+def summary(categories: dict[str, Any]) -> dict[str, float | None]:
+    """The categories' frame AUROC in three numbers; None where there is none.
 
-    ``table`` has one row per test frame (label, category, video_id, source_id, group, logit), of the categories trained
-    on (``seen``) and of others. The originals and the manipulations in ``seen`` make up the headline metrics; the rest
-    appears only under ``categories``. ``threshold`` applies to the raw probability sigmoid(logit).
-    ``calibrated_threshold`` (the same unless given) applies to sigmoid(logit / temperature). ``threshold_rule`` says
-    how they were chosen. A video has the mean logit of its frames. For intervals see ``bootstrap.group_intervals``.
+    ``macro_auroc_seen`` and ``macro_auroc_unseen`` are means over the manipulations trained on and over the others,
+    ``worst_category_auroc`` is the lowest of all.
+    """
+    known = [(found["seen"], auroc) for found in categories.values() if (auroc := found["frame"]["auroc"]) is not None]
+    seen, unseen = ([auroc for kind, auroc in known if kind is wanted] for wanted in (True, False))
+    return {
+        "macro_auroc_seen": float(np.mean(seen)) if seen else None,
+        "macro_auroc_unseen": float(np.mean(unseen)) if unseen else None,
+        "worst_category_auroc": min(seen + unseen, default=None),
+    }
+
+
+def evaluation(table: pd.DataFrame, sidecar: Sidecar, seed: int, draws: int = DRAWS) -> dict[str, Any]:
+    """The whole content of metrics/test.json, or of metrics/val.json.
+
+    ``table`` has one row per frame (label, category, video_id, source_id, group, logit), of the categories trained on,
+    which ``sidecar`` names, and of others. The originals and the manipulations trained on make up the headline metrics;
+    the rest appears only under ``categories`` and in the summary. All probabilities are calibrated, and all decisions
+    are at the sidecar's thresholds; ``raw`` has what sigmoid(logit) gives instead. A video has the mean logit of its
+    frames, and a calibration of its own. For intervals see ``bootstrap.group_intervals``.
 
     Raises UserError for logits that are not finite, which would make every number here meaningless.
     """
     wrong = int((~np.isfinite(table["logit"].to_numpy(float))).sum())
     if wrong:
         raise UserError(
-            f"{wrong} of {len(table)} test frames have a logit that is not finite: "
+            f"{wrong} of {len(table)} frames have a logit that is not finite: "
             "train again with a lower train.lr or with train.precision 32-true"
         )
-    headline = table[(table["label"] == 0) | table["category"].isin(list(seen))]
-    videos = video_table(headline)
-    second = threshold if calibrated_threshold is None else calibrated_threshold
+    seen = sidecar.categories.real + sidecar.categories.fake
+    headline = table[(table["label"] == 0) | table["category"].isin(seen)]
+    raw = frame_metrics(headline["label"].to_numpy(), Calibration().probability(headline["logit"].to_numpy(float)), 0.5)
+    categories = category_metrics(table, sidecar, seen, seed, draws)
     return {
-        **_table_metrics(headline, threshold),
-        "threshold": threshold,
-        "threshold_rule": threshold if threshold_rule is None else threshold_rule,
-        "temperature": temperature,
-        "intervals": _intervals(headline, threshold, seed, draws),
-        "calibrated": {
-            **_table_metrics(headline, second, temperature),
-            "threshold": second,
-            "intervals": _intervals(headline, second, seed, draws, temperature),
+        **_block(headline, sidecar, sidecar.threshold, seed, draws),
+        **summary(categories),
+        "threshold": sidecar.threshold,
+        "threshold_rule": sidecar.threshold_rule,
+        "temperature": sidecar.temperature,
+        "bias": sidecar.bias,
+        "prior": sidecar.prior,
+        "raw": {name: raw[name] for name in ("log_loss", "brier", "ece")},
+        "video": {
+            **_block(video_table(headline), sidecar.video, sidecar.video.threshold, seed, draws),
+            "threshold": sidecar.video.threshold,
+            "temperature": sidecar.video.temperature,
+            "bias": sidecar.video.bias,
         },
-        "video": {**_table_metrics(videos, threshold), "intervals": _intervals(videos, threshold, seed, draws)},
-        "categories": category_metrics(table, threshold, seen, seed, draws),
+        "categories": categories,
     }
 
 
@@ -184,16 +194,13 @@ def class_report(labels: NDArray[np.int64], probabilities: NDArray[np.float64], 
     return report
 
 
-def prediction_table(rows: pd.DataFrame, logits: NDArray[np.float64], temperature: float = 1.0) -> pd.DataFrame:
-    """One row per frame: path, category, video_id, label, split, logit, probability, then what ``evaluation`` needs.
+def prediction_table(rows: pd.DataFrame, logits: NDArray[np.float64], calibration: Calibration) -> pd.DataFrame:
+    """One row per frame of data/predictions.csv: what ``rows`` says of it, its logit, and its probabilities.
 
-    These are source_id and group, where ``rows`` has them, and ``calibrated``, which is sigmoid(logit / temperature).
+    ``rows`` are those of an index with ``split`` and ``group``. ``probability`` is the calibrated one.
     """
-    table = rows[["path", "category", "video_id", "label", "split"]].copy()
+    table = rows[["path", "category", "video_id", "source_id", "group", "label", "split"]].copy()
     table["logit"] = logits
-    table["probability"] = sigmoid(logits)
-    for name in ("source_id", "group"):
-        if name in rows:
-            table[name] = rows[name]
-    table["calibrated"] = sigmoid(logits / temperature)
+    table["raw_probability"] = Calibration().probability(logits)
+    table["probability"] = calibration.probability(logits)
     return table

@@ -8,13 +8,13 @@ import torch
 from numpy.typing import NDArray
 from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from deepfake_detection.common.errors import UserError
-from deepfake_detection.evaluation.probability import sigmoid
+from deepfake_detection.common.progress import progress
 from deepfake_detection.frames.corruptions import CORRUPTIONS, Corruption
 from deepfake_detection.frames.dataset import FrameDataset, derive_seed
-from deepfake_detection.network.logits import Predictor, predict_logits
+from deepfake_detection.network.logits import Predictor, predict_each
+from deepfake_detection.network.sidecar import Calibration
 
 
 class CorruptedFrames(FrameDataset):
@@ -29,7 +29,7 @@ class CorruptedFrames(FrameDataset):
         super().__init__(pixels, rows, seed=seed)
         self.corruption, self.setting = corruption, setting
 
-    def __getitem__(self, item: int) -> tuple[Tensor, Tensor]:
+    def __getitem__(self, item: int) -> tuple[Tensor, ...]:
         row = int(self.rows[item])
         frame = self.corruption.apply(np.asarray(self.pixels[row]), self.setting, derive_seed(self.seed, row))
         return torch.from_numpy(frame), torch.tensor(self.labels[item])
@@ -40,16 +40,15 @@ def evaluate_robustness(
     pixels: NDArray[np.uint8],
     rows: pd.DataFrame,
     batch_size: int,
-    threshold: float,
+    calibration: Calibration,
     seed: int,
-    temperature: float = 1.0,
     num_workers: int = 0,
 ) -> dict[str, Any]:
     """Evaluates ``rows`` clean and under every corruption of CORRUPTIONS at its five severities.
 
     ``pixels`` and ``rows`` are as for FrameDataset, ``model`` as for predict_logits. ``auroc``, ``accuracy`` and
-    ``log_loss`` are over frames. Accuracy and log loss use sigmoid(logit / temperature), and a frame is called fake if
-    it reaches ``threshold``. ``mean_auroc`` is the plain mean over all corruptions and severities; ``mean_auroc_drop``
+    ``log_loss`` are over frames. Accuracy and log loss are of calibrated probabilities, at the threshold
+    of ``calibration``. ``mean_auroc`` is the plain mean over all corruptions and severities; ``mean_auroc_drop``
     is how far it is below ``clean_auroc``. AUROCs are None if there is only one class. The result does not depend on
     ``num_workers``. Raises UserError when there are no rows.
     """
@@ -57,21 +56,24 @@ def evaluate_robustness(
         raise UserError("no frame to corrupt: the test split has none of data.categories; see split.test")
     labels = rows["label"].to_numpy()
 
-    def scores(frames: FrameDataset) -> dict[str, float | None]:
-        logits = predict_logits(model, frames, batch_size, num_workers, bar)
-        return _corruption_metrics(labels, logits, threshold, temperature)
+    passes = [FrameDataset(pixels, rows)]
+    for corruption in CORRUPTIONS.values():
+        passes += [CorruptedFrames(pixels, rows, corruption, setting, seed) for setting in corruption.settings]
+
+    def scores() -> dict[str, float | None]:
+        return _corruption_metrics(labels, next(logits), calibration)
 
     result: dict[str, Any] = {}
-    passes = 1 + sum(len(corruption.settings) for corruption in CORRUPTIONS.values())
-    with tqdm(total=passes * len(rows), unit="frame") as bar:
+    with progress(total=len(passes) * len(rows), unit="frame") as bar:
+        # one loader for all passes, because starting its workers for each of them would take longer than the passes
+        logits = predict_each(model, passes, batch_size, num_workers, bar)
         bar.set_description("clean")
-        clean = scores(FrameDataset(pixels, rows))["auroc"]
+        clean = scores()["auroc"]
         for name, corruption in CORRUPTIONS.items():
             severities = []
             for severity, setting in enumerate(corruption.settings, start=1):
                 bar.set_description(f"{name} {severity}")
-                found = scores(CorruptedFrames(pixels, rows, corruption, setting, seed))
-                severities.append({"severity": severity, "setting": setting, **found})
+                severities.append({"severity": severity, "setting": setting, **scores()})
             result[name] = {"unit": corruption.unit, "severities": severities}
     aurocs = [entry["auroc"] for corruption in result.values() for entry in corruption["severities"]]
     mean = None if clean is None else float(np.mean(aurocs))
@@ -95,13 +97,13 @@ def robustness_table(result: dict[str, Any]) -> pd.DataFrame:
 
 
 def _corruption_metrics(
-    labels: NDArray[np.int64], logits: NDArray[np.float64], threshold: float, temperature: float
+    labels: NDArray[np.int64], logits: NDArray[np.float64], calibration: Calibration
 ) -> dict[str, float | None]:
-    probabilities = sigmoid(logits / temperature)
+    probabilities = calibration.probability(logits)
     both = len(np.unique(labels)) == 2
     return {
         # from logits, because probabilities near 0 or 1 round to ties
         "auroc": float(roc_auc_score(labels, logits)) if both else None,
-        "accuracy": float(accuracy_score(labels, probabilities >= threshold)),
+        "accuracy": float(accuracy_score(labels, probabilities >= calibration.threshold)),
         "log_loss": float(log_loss(labels, probabilities, labels=[0, 1])),
     }

@@ -37,32 +37,38 @@ def augment_frame(augment: Augment, frame: Frame, rng: np.random.Generator) -> F
 def draw_augmentation(augment: Augment, rng: np.random.Generator) -> Drawn:
     """Draws as torchvision's v2 RandomHorizontalFlip, RandomRotation and ColorJitter do, applied one after another.
 
-    ColorJitter applies brightness and contrast in random order.
+    ColorJitter applies brightness and contrast in random order. With probability 1 - ``rotate_p`` there is no rotation,
+    as with v2's RandomApply.
     """
-    return Drawn(
+    drawn = Drawn(
         flip=bool(rng.random() < augment.flip),
         angle=rng.uniform(-augment.rotation, augment.rotation),
         brightness=rng.uniform(1 - augment.brightness, 1 + augment.brightness),
         contrast=rng.uniform(1 - augment.contrast, 1 + augment.contrast),
         brightness_first=bool(rng.random() < 0.5),
     )
+    # drawn last, so that the other values do not depend on rotate_p
+    return drawn if rng.random() < augment.rotate_p else drawn._replace(angle=0.0)
 
 
 def apply_augmentation(frame: Frame, drawn: Drawn) -> Frame:
     """Returns the augmented frame. Both frames are uint8 of shape (height, width, 3), and ``frame`` must be writable.
 
-    One bilinear resampling both flips and rotates; pixels from beyond the edge are black. One table of 256 levels
-    sets brightness and contrast. The result is within one level of torchvision's v2 functions with the same values,
-    except at the outline of a rotated frame, which v2 fades to black a second time.
+    One bilinear resampling both flips and rotates; pixels from beyond the edge are black. A frame that is not rotated
+    is not resampled. One table of 256 levels sets brightness and contrast. The result is within one level of
+    torchvision's v2 functions with the same values, except at the outline of a rotated frame, which v2 fades to black a
+    second time.
     """
-    if drawn.flip or drawn.angle:
-        frame = _flip_and_rotate(frame, drawn.flip, drawn.angle)
+    if drawn.angle:
+        frame = _rotate(frame, drawn.flip, drawn.angle)
+    elif drawn.flip:
+        frame = np.ascontiguousarray(frame[:, ::-1])
     if drawn.brightness != 1 or drawn.contrast != 1:
         frame = np.take(_colour_table(frame, drawn), frame)
     return frame
 
 
-def _flip_and_rotate(frame: Frame, flip: bool, angle: float) -> Frame:
+def _rotate(frame: Frame, flip: bool, angle: float) -> Frame:
     height, width = frame.shape[:2]
     cos, sin = math.cos(math.radians(angle)), math.sin(math.radians(angle))
     x = torch.arange(width) + (0.5 - width / 2)  # pixels from the centre

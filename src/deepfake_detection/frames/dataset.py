@@ -1,7 +1,8 @@
 """Prepared frames as a PyTorch data set."""
 
 import mmap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -9,15 +10,17 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import ConcatDataset, DataLoader, Dataset
 
 Frame: TypeAlias = NDArray[np.uint8]
 Augmentation: TypeAlias = Callable[[Frame, np.random.Generator], Frame]
 """Maps a frame, uint8 of shape (size, size, 3), to one of the same shape; it may modify its input."""
 
 
-class FrameDataset(Dataset[tuple[Tensor, Tensor]]):
+class FrameDataset(Dataset[tuple[Tensor, ...]]):
     """Frames as stored, uint8 of shape (size, size, 3), with labels as float32 scalars.
+
+    If ``rows`` has a column ``weight``, that is a third float32 scalar.
 
     ``pixels`` is uint8 of shape (all frames, size, size, 3). It should be memory-mapped, so that workers share one
     copy however they are started. ``rows`` holds the rows of the index to serve; its pandas index gives their row
@@ -37,17 +40,19 @@ class FrameDataset(Dataset[tuple[Tensor, Tensor]]):
         self.pixels, self.rows = pixels, rows.index.to_numpy()
         self.numbers = self.rows.argsort().argsort()
         self.labels = rows["label"].to_numpy(np.float32)
+        self.weights = rows["weight"].to_numpy(np.float32) if "weight" in rows else None
         self.augment, self.seed, self.epoch = augment, seed, epoch
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, item: int) -> tuple[Tensor, Tensor]:
+    def __getitem__(self, item: int) -> tuple[Tensor, ...]:
         frame = self.pixels[self.rows[item]].copy()
         if self.augment:
             seed = derive_seed(self.seed, self.epoch, int(self.numbers[item]))
             frame = self.augment(frame, np.random.default_rng(seed))
-        return torch.from_numpy(frame), torch.tensor(self.labels[item])
+        served = torch.from_numpy(frame), torch.tensor(self.labels[item])
+        return served if self.weights is None else (*served, torch.tensor(self.weights[item]))
 
     def __getstate__(self) -> dict[str, Any]:
         # numpy pickles a memory map as a copy of its whole content; a spawned worker can map the file itself instead
@@ -77,6 +82,20 @@ def derive_seed(*numbers: int) -> int:
     return int(np.random.SeedSequence(numbers).generate_state(1)[0])
 
 
-def frame_loader(frames: FrameDataset, batch_size: int, num_workers: int = 0) -> DataLoader[tuple[Tensor, Tensor]]:
+def frame_loader(frames: FrameDataset, batch_size: int, num_workers: int = 0) -> DataLoader[tuple[Tensor, ...]]:
     """A loader that serves batches of frames in the data set's order."""
-    return DataLoader(frames, batch_size, num_workers=num_workers, pin_memory=torch.cuda.is_available())
+    return chained_loader([frames], batch_size, num_workers)
+
+
+def chained_loader(
+    parts: Sequence[FrameDataset], batch_size: int, num_workers: int = 0
+) -> DataLoader[tuple[Tensor, Tensor]]:
+    """A loader that serves one data set after the other, with the same workers. No batch has frames of two of them."""
+    bounds = pairwise([0, *np.cumsum([len(frames) for frames in parts]).tolist()])
+    batches = [
+        list(range(start, min(start + batch_size, end)))
+        for begin, end in bounds
+        for start in range(begin, end, batch_size)
+    ]
+    together: ConcatDataset[tuple[Tensor, Tensor]] = ConcatDataset(parts)
+    return DataLoader(together, batch_sampler=batches, num_workers=num_workers, pin_memory=torch.cuda.is_available())

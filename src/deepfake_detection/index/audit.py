@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable
 from functools import partial
+from itertools import combinations
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 import imagehash
 import numpy as np
@@ -25,23 +26,30 @@ LISTED = 50
 SHOWN = 12
 COLOURS = {"train": "#3b6ea8", "val": "#8a6d1f", "test": "#b8452c"}
 
+_BITS = 64  # of a hash
+_COMPARED = 2**20  # pairs in a block, which then takes 8 MB
+
 _SIDE, _GAP, _PAD, _PAIRS_PER_ROW = 216, 10, 24, 2  # the first three in pixels, the last in pairs per row
 _INK, _FAINT, _PAPER, _CARD = "#1f2328", "#646b73", "#f3f4f6", "#ffffff"
 
 
-def near_duplicates(
-    parts: Iterable[pd.DataFrame], raw: Path, max_distance: int = MAX_DISTANCE, workers: int | None = None
-) -> dict[str, Any]:
-    """Counts pairs of frames in different splits whose perceptual hashes differ in at most ``max_distance`` bits.
+class HashedFrames(NamedTuple):
+    """Frames of train, val and test, sorted by path. Each array has shape (n,)."""
+
+    paths: NDArray[Any]
+    split: NDArray[np.str_]
+    hashes: NDArray[np.uint64]
+
+
+def hash_frames(parts: Iterable[pd.DataFrame], raw: Path, workers: int | None = None) -> HashedFrames:
+    """Computes the perceptual hash of each frame.
 
     ``parts`` are tables with ``path``, relative to ``raw``, and ``split``. Several tables need less memory
     than one. Rows that are not train, val or test are left out. The hash is the 64-bit pHash of the library
     imagehash (Zauner 2010: signs of the lowest 8 x 8 DCT coefficients around their median), computed on
     the whole decoded frame. It sees layout, not identity: different people with similar pose, hair and
-    background are counted too.
+    background are near each other, too.
 
-    Returns, ready for JSON, ``near_duplicates`` (the number of pairs), ``hash``, ``max_distance`` and
-    ``pairs``: the LISTED closest by (distance, paths), each with ``distance``, ``paths`` and ``splits``.
     The result does not depend on the order of the rows or on ``workers`` (processes; default: all granted
     processors). Raises UserError when a frame cannot be read.
     """
@@ -54,13 +62,39 @@ def near_duplicates(
     order = np.argsort(paths)  # this sorts the pairs by path
     paths, split = paths[order], split[order]
     found = map_in_processes(partial(_hash, raw), paths, len(paths), workers, "hashing frames", "frame")
-    hashes = np.fromiter(found, dtype=np.uint64)
-    count, closest = closest_pairs(hashes, split, max_distance)
+    return HashedFrames(paths, split, np.fromiter(found, dtype=np.uint64))
+
+
+def near_duplicates(frames: HashedFrames, max_distance: int = MAX_DISTANCE) -> dict[str, Any]:
+    """Counts pairs of frames in different splits whose perceptual hashes differ in at most ``max_distance`` bits.
+
+    Returns, ready for JSON, ``near_duplicates`` (the number of pairs), ``hash``, ``max_distance`` and
+    ``pairs``: the LISTED closest by (distance, paths), each with ``distance``, ``paths`` and ``splits``.
+    """
+    count, closest = closest_pairs(frames.hashes, frames.split, max_distance)
     pairs = [
-        {"distance": int(bits), "paths": paths[ends].tolist(), "splits": split[ends].tolist()}
+        {"distance": int(bits), "paths": frames.paths[ends].tolist(), "splits": frames.split[ends].tolist()}
         for bits, *ends in closest.tolist()
     ]
     return {"near_duplicates": count, "hash": "phash 64 bit", "max_distance": max_distance, "pairs": pairs}
+
+
+def nearest_distances(frames: HashedFrames) -> pd.DataFrame:
+    """Counts frames by the distance to the nearest frame of another split.
+
+    Returns one row for each ``distance`` from 0 to 64 bits, and in the columns ``train``, ``val`` and ``test`` the
+    number of frames of that split. If only one split has frames, all counts are 0. The result is exact. All pairs
+    are compared, in blocks: 30,000 frames take 0.3 s on one core, and the time grows with their square.
+    """
+    bits = np.full(len(frames.hashes), _BITS + 1, dtype=np.uint8)
+    rows = {name: np.flatnonzero(frames.split == name) for name in SPLITS}
+    for one, other in combinations(rows.values(), 2):
+        for block in np.array_split(one, max(1, len(one) * len(other) // _COMPARED)):
+            found = np.bitwise_count(frames.hashes[block, None] ^ frames.hashes[other])
+            bits[block] = np.minimum(bits[block], found.min(axis=1, initial=_BITS + 1))
+            bits[other] = np.minimum(bits[other], found.min(axis=0, initial=_BITS + 1))
+    counts = {name: np.bincount(bits[rows[name]], minlength=_BITS + 2)[: _BITS + 1] for name in SPLITS}
+    return pd.DataFrame({"distance": np.arange(_BITS + 1), **counts})
 
 
 def closest_pairs(hashes: NDArray[np.uint64], split: NDArray[Any], max_distance: int) -> tuple[int, NDArray[np.int64]]:

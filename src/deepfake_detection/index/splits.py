@@ -14,18 +14,24 @@ from deepfake_detection.sources.layout import SPLITS, UNUSED
 TOLERANCE = 0.02  # largest difference from each class's share
 
 
-def identity_groups(index: pd.DataFrame) -> pd.Series:
-    """A group number for each frame: the connected components of {video_id, source_id}.
+def identity_groups(index: pd.DataFrame, recordings: Mapping[str, str] | None = None) -> pd.Series:
+    """A group number for each frame: the connected components of {recording of video_id, recording of source_id}.
 
-    Frames of different groups share no video, no identity and no background.
+    ``recordings`` names the recording that each id was cut from. An id that it does not name, or every id if it is
+    None or empty, counts as a recording of its own. Frames of different groups share no sequence and no recording.
+    They may still show the same person, who may be in several recordings.
     """
-    target = index["video_id"]
-    source = index["source_id"].where(index["source_id"] != "", target)
+    target = _recording_of(index["video_id"], recordings)
+    source = _recording_of(index["source_id"], recordings).where(index["source_id"] != "", target)
     codes, names = pd.factorize(pd.concat([target, source]), sort=True)
     here, there = codes[: len(index)], codes[len(index) :]
     edges = coo_array((np.ones(len(index)), (here, there)), shape=(len(names), len(names)))
     _, component = connected_components(edges, directed=False)
     return pd.Series(component[here], index=index.index, name="group")
+
+
+def _recording_of(ids: pd.Series, recordings: Mapping[str, str] | None) -> pd.Series:
+    return ids.map(dict(recordings)).fillna(ids) if recordings else ids
 
 
 def split_frames(
@@ -35,17 +41,18 @@ def split_frames(
     seed: int,
     seen: Collection[str] | None = None,
     official: Mapping[str, str] | None = None,
+    recordings: Mapping[str, str] | None = None,
 ) -> pd.Series:
     """Assigns each row of the index to ``train``, ``val``, ``test`` or ``unused``.
 
-    The strategy ``group`` keeps each identity group in one split. ``frame`` draws frames at random, as the
-    original recipe did, which leaks. Both keep the shares of frames for each class. ``official`` uses the
-    split that the mapping ``official`` gives to the video and to its source.
+    The strategy ``group`` keeps each group of ``identity_groups`` in one split; ``recordings`` is as there. ``frame``
+    draws frames at random, as the original recipe did, which leaks. Both keep the shares of frames for each class.
+    ``official`` uses the split that the mapping ``official`` gives to the video and to its source.
 
     ``seen`` names the categories that are trained on (None: all). Frames of other categories never
     influence the split of a seen frame. They are ``test`` if the split of both their target and their source
     is test, otherwise ``unused``. With ``frame``, they are ``test`` if the target's original frame of the same
-    number is. With ``group``, a person who appears in no seen frame belongs to no split.
+    number is. With ``group``, a sequence that is in no seen frame belongs to no split.
 
     Raises UserError when shares cannot be kept to within 2 points, when a split has no frame of a class, or
     when the official lists and the index do not match.
@@ -61,17 +68,20 @@ def split_frames(
         split[~trained & (split != "test")] = UNUSED
     else:
         split = pd.Series(UNUSED, index=index.index, name="split", dtype=object)
-        split[trained] = (_by_group if strategy == "group" else _by_frame)(part, shares, seed)
-        _require_shares(part, split[trained], shares)
+        if strategy == "group":
+            split[trained] = _by_group(part, shares, seed, recordings)
+        else:
+            split[trained] = _by_frame(part, shares, seed)
+        _require_shares(part, split[trained], shares, recordings)
         unseen, test = index[~trained], part[split[trained] == "test"]
-        in_test = (_has_only_test_people if strategy == "group" else _has_test_original)(test, unseen)
+        in_test = (_has_only_test_sequences if strategy == "group" else _has_test_original)(test, unseen)
         split[in_test.index[in_test]] = "test"
     return split.astype(str)
 
 
-def _has_only_test_people(test: pd.DataFrame, unseen: pd.DataFrame) -> pd.Series:
-    people = {*test["video_id"], *test["source_id"], ""}
-    return unseen["video_id"].isin(people) & unseen["source_id"].isin(people)
+def _has_only_test_sequences(test: pd.DataFrame, unseen: pd.DataFrame) -> pd.Series:
+    sequences = {*test["video_id"], *test["source_id"], ""}
+    return unseen["video_id"].isin(sequences) & unseen["source_id"].isin(sequences)
 
 
 def _has_test_original(test: pd.DataFrame, unseen: pd.DataFrame) -> pd.Series:
@@ -80,14 +90,16 @@ def _has_test_original(test: pd.DataFrame, unseen: pd.DataFrame) -> pd.Series:
     return pd.Series(pd.MultiIndex.from_frame(unseen[key]).isin(originals), index=unseen.index)
 
 
-def _require_shares(index: pd.DataFrame, split: pd.Series, shares: tuple[float, float, float]) -> None:
+def _require_shares(
+    index: pd.DataFrame, split: pd.Series, shares: tuple[float, float, float], recordings: Mapping[str, str] | None
+) -> None:
     for label, counts in split.groupby(index["label"]):
         for name, share in zip(SPLITS, shares, strict=True):
             got = (counts == name).mean()
             if not (got > 0 and abs(got - share) <= TOLERANCE + 1e-9):
                 raise UserError(
                     f"split: {name} gets {got:.1%} of the frames labelled {label}, not {share:.1%}: "
-                    f"{identity_groups(index).nunique()} groups of identities are too few or too unequal; "
+                    f"{identity_groups(index, recordings).nunique()} groups of videos are too few or too unequal; "
                     "add videos or change split.train, split.val and split.test"
                 )
 
@@ -114,8 +126,10 @@ def _by_list(index: pd.DataFrame, official: Mapping[str, str]) -> pd.Series:
     return side.rename("split").astype(object)
 
 
-def _by_group(index: pd.DataFrame, shares: tuple[float, float, float], seed: int) -> pd.Series:
-    group = identity_groups(index)
+def _by_group(
+    index: pd.DataFrame, shares: tuple[float, float, float], seed: int, recordings: Mapping[str, str] | None
+) -> pd.Series:
+    group = identity_groups(index, recordings)
     sizes = pd.crosstab(group, index["label"])
     order = np.random.default_rng(seed).permutation(len(sizes))
     order = order[np.argsort(-sizes.to_numpy().sum(1)[order], kind="stable")]  # the largest first
@@ -150,17 +164,21 @@ def _by_frame(index: pd.DataFrame, shares: tuple[float, float, float], seed: int
     return split
 
 
-def split_report(index: pd.DataFrame, split: pd.Series) -> dict[str, Any]:
+def split_report(index: pd.DataFrame, split: pd.Series, recordings: Mapping[str, str] | None = None) -> dict[str, Any]:
     """Counts frames, videos and groups per split and category, and what is in more than one split.
 
-    ``groups`` and leaks are counted over train, val and test, because unused frames leak nothing.
+    ``groups``, ``recordings`` and leaks are counted over train, val and test, because unused frames leak nothing.
+    A recording leaks if two splits have frames that show it, as the target or as the source. ``recordings`` is as
+    for ``identity_groups``, and ``recordings_known`` says whether it names every id of the index.
     """
     table = index[["category", "video_id", "source_id"]].assign(split=split)
     table["video"] = table.groupby(["category", "video_id", "source_id"]).ngroup()
     used = table[table["split"] != UNUSED]
-    used = used.assign(group=identity_groups(used))
+    used = used.assign(group=identity_groups(used, recordings))
     unused = table[table["split"] == UNUSED]
-    unused = unused.assign(group=identity_groups(unused))
+    unused = unused.assign(group=identity_groups(unused, recordings))
+    sides = _splits_of_each_recording(used, recordings)
+    known = {"", *(recordings or {})}  # "" is the missing source of an original
 
     def count(part: pd.DataFrame) -> dict[str, int]:
         return {"frames": len(part), "videos": part["video"].nunique(), "groups": part["group"].nunique()}
@@ -168,9 +186,19 @@ def split_report(index: pd.DataFrame, split: pd.Series) -> dict[str, Any]:
     report: dict[str, Any] = {
         "groups": used["group"].nunique(),
         "leaked_groups": int((used.groupby("group")["split"].nunique() > 1).sum()),
+        "recordings_known": {*index["video_id"], *index["source_id"]} <= known,
+        "recordings": len(sides),
+        "leaked_recordings": int((sides > 1).sum()),
         "leaked_videos": int((used.groupby("video")["split"].nunique() > 1).sum()),
     }
     for name, part in [(name, used[used["split"] == name]) for name in SPLITS] + [(UNUSED, unused)]:
         by_category = {category: count(rows) for category, rows in part.groupby("category")}
         report[name] = count(part) | {"categories": by_category}
     return report
+
+
+def _splits_of_each_recording(table: pd.DataFrame, recordings: Mapping[str, str] | None) -> pd.Series:
+    """In how many splits each recording is, be it as the target or as the source of a frame."""
+    shown = pd.concat([table["video_id"], table["source_id"]], ignore_index=True)
+    split = pd.concat([table["split"], table["split"]], ignore_index=True)[shown != ""]
+    return split.groupby(_recording_of(shown[shown != ""], recordings)).nunique()

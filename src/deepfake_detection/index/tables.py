@@ -32,9 +32,12 @@ PREDICTION_COLUMNS: dict[str, type[str] | type[int] | type[float]] = {
     "path": str,
     "category": str,
     "video_id": str,
+    "source_id": str,
+    "group": int,
     "label": int,
     "split": str,
     "logit": float,
+    "raw_probability": float,
     "probability": float,
 }
 # paths that are absolute, lead upwards or name another drive, on Windows and elsewhere

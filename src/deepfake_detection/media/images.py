@@ -1,10 +1,15 @@
-"""Reads an image file as upright RGB pixels, or raises an error that says in a few words why it cannot."""
+"""Reads a picture as upright RGB pixels, or raises an error that says in a few words why it cannot.
+
+Pillow warns of malformed metadata, and of very many pixels. Such a warning reaches the program as from any library.
+It cannot be hidden here: warnings' filters belong to the whole process, and two threads that set and restore them can
+leave a program silent for good. Stages and commands set a filter when they start.
+"""
 
 import contextlib
 import io
 import os
-import warnings
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +25,7 @@ MAX_BYTES = 2**27
 # be interrupted anyway. Without these limits a JPEG of 1 MB can take minutes: thousands of passes over 64 megapixels.
 MAX_SCANNED_PIXELS = 2**30  # pixels in all passes ("scans") of a JPEG together, about 1 ns each
 MAX_READS = 2**20  # Pillow reads markers, chunks and runs of pixels one by one, at up to 3 us each
+_OPENED_LOCK = Lock()  # an opened image reads its file when it is first used, and must not do so twice at a time
 
 _TRANSPOSES = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -67,27 +73,54 @@ def read_rgb(path: Path) -> NDArray[np.uint8]:
         if path.stat().st_size > MAX_BYTES:
             raise UnreadableImageError("too many bytes")
         content = path.read_bytes()
-        # Pillow gives warnings for problems that it can handle, and raises for the others.
-        with warnings.catch_warnings(action="ignore"), Image.open(_ReadLimited(content), formats=FORMATS) as image:
+        with Image.open(_ReadLimited(content), formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise Image.DecompressionBombError
             # the compressed pixels cannot contain these two bytes
             scans = content.count(b"\xff\xda") if isinstance(image, JpegImageFile) else 1
             if image.width * image.height * scans > MAX_SCANNED_PIXELS or scans > MAX_READS:
                 raise _TooMuchWorkError
-            rgb = _to_rgb(image)
-            orientation = _orientation(image)
+            return _upright(image)
     except (MemoryError, UnreadableImageError):
         raise  # a MemoryError is about the machine, not about the file
     except Exception as error:  # Pillow's decoders raise almost anything on malformed files
         raise UnreadableImageError(_reason(path, error)) from error
+
+
+def opened_rgb(image: Image.Image) -> NDArray[np.uint8]:
+    """The upright pixels of an image that Pillow has opened or made, as read_rgb gives them for a file.
+
+    The image itself stays as it is. An animation gives the picture that is current. 32-bit grey is taken for 16-bit.
+    Several threads may give the same image. Raises UnreadableImageError as read_rgb does, and for an image whose mode
+    has no known range (F) or that Pillow cannot make RGB (La).
+    """
+    if image.width * image.height > MAX_PIXELS:
+        raise UnreadableImageError("too many pixels")
+    try:
+        with _OPENED_LOCK:
+            image.load()
+            if image.mode in ("F", "La"):
+                raise UnreadableImageError(f"an image of mode {image.mode}: convert it to RGB first")
+            return _upright(image)
+    except (MemoryError, UnreadableImageError):
+        raise
+    except Exception as error:
+        raise UnreadableImageError(_reason(None, error)) from error
+
+
+def _upright(image: Image.Image) -> NDArray[np.uint8]:
+    rgb, orientation = _to_rgb(image), _orientation(image)
     return np.array(rgb.transpose(_TRANSPOSES[orientation]) if orientation in _TRANSPOSES else rgb)
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):
         # convert() would clip at 255. Pillow keeps the high byte of 16-bit colour, so do the same for grey.
-        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+        return Image.fromarray((np.asarray(image) >> 8).clip(0, 255).astype(np.uint8)).convert("RGB")
+    if isinstance(image.info.get("transparency"), bytes):
+        # one alpha for each colour of a palette: Pillow would warn, because RGB cannot keep it
+        image = image.copy()
+        del image.info["transparency"]
     return image.convert("RGB")
 
 
@@ -99,15 +132,15 @@ def _orientation(image: Image.Image) -> object:
     return None
 
 
-def _reason(path: Path, error: Exception) -> str:
+def _reason(path: Path | None, error: Exception) -> str:
     match error:
-        case Image.DecompressionBombError():
+        case Image.DecompressionBombError() | Image.DecompressionBombWarning():  # if warnings are errors
             return "too many pixels"
         case _TooMuchWorkError():
             return "too much work to decode"
         case OSError(errno=int(number)):
             return os.strerror(number).lower()
         case UnidentifiedImageError():
-            return "not an image in a known format" if path.stat().st_size else "empty file"
+            return "empty file" if path and not path.stat().st_size else "not an image in a known format"
         case _:
             return "truncated" if "truncated" in str(error).lower() else "damaged"

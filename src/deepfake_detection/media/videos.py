@@ -1,5 +1,6 @@
 """Samples the frames of a video at even intervals."""
 
+import os
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
@@ -15,6 +16,11 @@ VIDEO_SUFFIXES = {".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpe
 # only plain files: no playlist that names other files, and no network address, is opened
 OPTIONS = {"protocol_whitelist": "file", "format_whitelist": "mov,mp4,avi,matroska,webm,mpeg,mpegts"}
 MIN_SEEK_SECONDS = 4.0  # over a longer gap, a jump to the key frame before costs less than decoding every frame
+
+
+def is_video(path: str | os.PathLike[str]) -> bool:
+    """Whether a file is to be judged as a video: by the suffix of its name. The file need not exist."""
+    return Path(path).suffix.lower() in VIDEO_SUFFIXES
 
 
 def sample_frames(path: Path, count: int) -> Iterator[tuple[float, NDArray[np.uint8]]]:

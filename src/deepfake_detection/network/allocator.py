@@ -1,19 +1,33 @@
-"""Tells the C library's malloc what to do with freed memory. On a CPU torch allocates its tensors with malloc."""
+"""Tells the C library's malloc what to do with freed memory. On a CPU torch allocates its tensors with malloc.
+
+The setting is one of the whole process. So only programs choose it: stages, commands, the page's worker, benchmarks,
+and training. A Detector in somebody else's program leaves it alone.
+"""
 
 import ctypes
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
 
 # from glibc's malloc.h, see mallopt(3)
 TRIM_THRESHOLD, MMAP_THRESHOLD, MMAP_MAX = -1, -3, -4
 
 
-def keep_freed_memory() -> None:
+def keep_freed_memory(device: "torch.device | None" = None) -> None:
     """Makes the process keep freed memory for its next tensors. Its peak memory stays about the same.
+
+    Does nothing if ``device``, where the tensors are, is not a CPU. Without it, torch's accelerator counts, if there is
+    one.
 
     By default glibc returns large blocks to the kernel as soon as they are freed. In the next step it requests them
     again, page by page, and the kernel zeroes each page. This takes up to half of a step's time.
     """
-    set_malloc({MMAP_MAX: 0, TRIM_THRESHOLD: -1})
+    import torch  # imported here, because processes of the benchmarks import this module and do not need torch
+
+    if device.type == "cpu" if device else not torch.accelerator.is_available():
+        set_malloc({MMAP_MAX: 0, TRIM_THRESHOLD: -1})
 
 
 def set_malloc(options: dict[int, int]) -> None:

@@ -21,15 +21,16 @@ def choose_backend(name: str, model: Network, validation: FrameDataset, batch_si
     """Returns what predicts the logits of ``model`` on backend ``name``: ``torch``, ``auto`` or a key of BACKENDS.
 
     ``torch`` is the model itself, which gives the same bytes on the same machine. ``auto`` times the backends
-    that run on this machine and takes the fastest. A backend that rounds (bf16, int8) is refused if it lowers the
-    AUROC of the validation frames by MAX_AUROC_LOSS or more. The validation frames also calibrate int8, and must
-    contain both labels. Raises UserError when ``name`` does not run here.
+    that run on this machine and takes the fastest; with an accelerator only torch's, which use it. A backend that
+    rounds (bf16, int8) is refused if it lowers the AUROC of the validation frames by MAX_AUROC_LOSS or more. The
+    validation frames also calibrate int8, and must contain both labels. Raises UserError when ``name`` does not run
+    here.
     """
     if name == "torch":
         return model
     if name != "auto":
         return _guarded(name, BACKENDS[name](model, validation), model, validation, batch_size)
-    for each, fast in by_speed(BACKENDS, model, validation, batch_size):
+    for each, fast in by_speed(candidates(torch.accelerator.is_available()), model, validation, batch_size):
         predict = _guarded(each, fast, model, validation, batch_size)
         if predict is not model:
             print(f"evaluate.backend: auto takes {each}")
@@ -48,9 +49,15 @@ def backend_for(name: str, model: Network, size: int, batch_size: int) -> Predic
     frames = FrameDataset(noise, pd.DataFrame({"label": [0] * batch_size}))
     if name != "auto":
         return BACKENDS[name](model, frames)
-    name, predict = by_speed([each for each in BACKENDS if each not in ROUNDING], model, frames, batch_size)[0]
+    names = [each for each in candidates(torch.accelerator.is_available()) if each not in ROUNDING]
+    name, predict = by_speed(names, model, frames, batch_size)[0]
     print(f"auto takes {name}")
     return predict
+
+
+def candidates(accelerator: bool) -> list[str]:
+    """The BACKENDS among which ``auto`` chooses. OpenVINO runs on the CPU, so with an accelerator it is left out."""
+    return [name for name in BACKENDS if not accelerator or name.startswith("torch")]
 
 
 def by_speed(

@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import cast
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torchvision.models import EfficientNet, get_model
 from torchvision.models.efficientnet import MBConv
 
-from deepfake_detection.common.errors import UserError
 from deepfake_detection.frames.normalise import Normalise
+from deepfake_detection.network.weights import load_weights
 
 
 class Network(nn.Module):
@@ -49,41 +48,6 @@ def build_model(arch: str, dropout: float, weights: Path | None = None) -> Netwo
     else:
         _initialise_from_scratch(efficientnet)
     return Network(efficientnet).to(memory_format=torch.channels_last)
-
-
-def load_weights(efficientnet: nn.Module, path: Path) -> None:
-    """Loads a state_dict into the EfficientNet of a network, without the head if it is one for ImageNet."""
-    state = read_state_dict(path)
-    own = efficientnet.state_dict()
-    if "classifier.1.weight" in state and state["classifier.1.weight"].shape[:1] != (1,):
-        state |= {name: own[name] for name in ("classifier.1.weight", "classifier.1.bias")}
-    wrong = [name for name in own if name not in state or state[name].shape != own[name].shape]
-    if wrong or len(state) != len(own):
-        where = wrong[0] if wrong else next(name for name in state if name not in own)
-        raise UserError(f"{path}: not a checkpoint of this architecture (first difference: {where!r}); see model.arch")
-    for name, value in state.items():
-        if value.layout != torch.strided or value.is_meta or value.is_quantized or value.is_complex():
-            raise UserError(f"{path}: {name} is not a plain tensor of numbers")
-        if not value.isfinite().all():
-            raise UserError(f"{path}: {name} holds NaN or infinite numbers; take another checkpoint or train again")
-    efficientnet.load_state_dict(state)
-
-
-def read_state_dict(path: Path) -> dict[str, Tensor]:
-    """Reads a plain state_dict, or a ``.safetensors`` file, and never runs code that a pickle may contain."""
-    try:
-        state = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such checkpoint; run the stage that writes it (dvc repro)") from None
-    except (OSError, MemoryError):
-        raise  # these are faults of the machine, not of the file
-    except Exception:  # torch's reader raises almost any exception on malformed files
-        raise UserError(f"{path}: not a checkpoint of tensors alone; nothing of it was run") from None
-    if not isinstance(state, dict) or not all(
-        isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
-    ):
-        raise UserError(f"{path}: not a plain state_dict of tensors")
-    return state
 
 
 def _initialise_from_scratch(efficientnet: nn.Module) -> None:

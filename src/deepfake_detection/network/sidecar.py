@@ -1,7 +1,7 @@
 """The JSON file beside a checkpoint that says how to use it."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -10,10 +10,12 @@ from deepfake_detection.common.text import printable
 from deepfake_detection.params.data import Categories
 from deepfake_detection.params.model import Model
 from deepfake_detection.params.section import Count, Fraction
+from deepfake_detection.params.thresholds import parse_rule
 
 if TYPE_CHECKING:
     import pandas as pd
 
+Logits = TypeVar("Logits", bound=Any)  # a number, or an array of them
 Positive = Annotated[float, Field(gt=0)]
 THREE = Field(min_length=3, max_length=3)
 RESIZE = {
@@ -22,15 +24,54 @@ RESIZE = {
 }
 
 
-class Sidecar(BaseModel):
+class Calibration(BaseModel):
+    """How to read the logit of a frame, or the mean logit of a video's frames, fitted on validation data.
+
+    The calibrated probability of a fake is sigmoid(logit / temperature + bias); from ``threshold`` on the verdict is
+    fake. ``thresholds`` holds the threshold by each rule, ``unavailable`` the rules that cannot be kept, with reasons.
+    """
+
+    model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
+
+    temperature: Positive = 1.0
+    bias: float = 0.0
+    threshold: Fraction = 0.5
+    thresholds: dict[str, Fraction] = {}
+    unavailable: dict[str, str] = {}
+
+    def probability(self, logit: Logits) -> Logits:
+        """The calibrated probability of a fake, of the shape of ``logit``."""
+        from scipy.special import expit  # the report reads sidecars without it
+
+        calibrated: Logits = expit(logit / self.temperature + self.bias)
+        return calibrated
+
+    def at(self, rule: float | str) -> float:
+        """The threshold by ``rule``: a number, or a rule of ``thresholds``. Raises UserError for another rule."""
+        try:
+            rule = parse_rule(rule)
+        except ValueError as error:
+            raise UserError(f"threshold {error}") from None
+        if isinstance(rule, float):
+            return rule
+        if rule not in self.thresholds:
+            known = ", ".join(self.thresholds) or "none"
+            why = self.unavailable.get(rule, f"the checkpoint has {known}; set calibrate.threshold and run dvc repro")
+            raise UserError(f"threshold {rule} is not there: {printable(why)}")
+        return self.thresholds[rule]
+
+
+def _part(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: values[name] for name in Calibration.model_fields if name in values}
+
+
+class Sidecar(Calibration):
     """What a frame must look like for the network, and how to read its logit.
 
     Files from other sources are checked as strictly as our own: ``arch`` is efficientnet_b0 to b7, numbers are finite,
     and thresholds are between 0 and 1. ``mean`` and ``std`` are for other programs, because the network here
     normalises its input itself.
     """
-
-    model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
 
     arch: Annotated[str, *Model.model_fields["arch"].metadata]
     input_size: Annotated[list[Annotated[int, Field(ge=1, le=8192)]], Field(min_length=2, max_length=2)]
@@ -40,12 +81,18 @@ class Sidecar(BaseModel):
     crop: Literal["none", "face"] = "none"
     margin: Annotated[float, Field(ge=0)] = 0.0
     resize: str = Field(default_factory=lambda values: RESIZE[values.get("crop", "none")])
-    output: str = "one logit; sigmoid(logit / temperature) is the calibrated probability of a fake"
+    output: str = "one logit; sigmoid(logit / temperature + bias) is the calibrated probability of a fake"
     categories: Categories
-    temperature: Positive = 1.0
-    threshold: Fraction = 0.5  # on the calibrated probability; at 0.5 the training loss favours neither class
-    thresholds: dict[str, Fraction] = {}
     parameters: Count
+    prior: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    threshold_rule: float | str = 0.5
+    # sidecars of earlier versions have none, and judged videos as frames
+    video: Calibration = Field(default_factory=lambda values: Calibration(**_part(values)))
+
+    def at_threshold(self, rule: float | str) -> "Sidecar":
+        """The same with another threshold, for frames and for videos. Raises UserError as ``at`` does."""
+        video = self.video.model_copy(update={"threshold": self.video.at(rule)})
+        return self.model_copy(update={"threshold": self.at(rule), "threshold_rule": rule, "video": video})
 
     @property
     def size(self) -> int:

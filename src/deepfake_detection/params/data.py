@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from deepfake_detection.params.section import Count, Name, Section
+from deepfake_detection.params.section import Count, Name, Section, Seed
 
 
 class Categories(Section):
@@ -28,6 +28,7 @@ class Categories(Section):
 
 
 class Embedded(Section):
+    seed: Annotated[Seed, Field(description="Seed of the drawn people and videos.")]
     identities: Annotated[
         int,
         Field(ge=2, multiple_of=2, description="People to draw: an even number, because people are paired."),
@@ -52,7 +53,7 @@ class Data(Section):
         str,
         Field(
             description="For `data.source: local`: a folder that holds `FF++C32-Frames/<Category>/*.jpg` and, if you "
-            "have them, `CSVs/<Category>.csv`."
+            "have them, `CSVs/<Category>.csv` and `conversion_dict.json`."
         ),
     ]
     categories: Categories

@@ -2,12 +2,14 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Self
 
 import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import ValidationError, model_validator
 
 from deepfake_detection.common.errors import UserError
+from deepfake_detection.common.text import printable
+from deepfake_detection.params.calibrate import Calibrate
 from deepfake_detection.params.data import Data
 from deepfake_detection.params.evaluate import Evaluate
 from deepfake_detection.params.index import Index
@@ -20,13 +22,13 @@ from deepfake_detection.params.train import Train
 
 
 class Params(Section):
-    seed: Annotated[int, Field(ge=0, lt=2**32, description="Seed of drawn data, split, training and bootstrap.")]
     data: Data
     index: Index
     split: Split
     prepare: Prepare
     model: Model
     train: Train
+    calibrate: Calibrate
     evaluate: Evaluate
     robustness: Robustness
 
@@ -67,7 +69,7 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
 
 
 def _describe(location: tuple[int | str, ...], kind: str, message: str) -> str:
-    key = ".".join(map(str, location)) or "the whole file"
+    key = printable(".".join(map(str, location))) or "the whole file"
     if kind == "extra_forbidden":
         return f"{key}: unknown parameter, see docs/reference/parameters.md"
     return f"{key}: {message.removeprefix('Value error, ')}"

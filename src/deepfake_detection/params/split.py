@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from deepfake_detection.params.section import Section
+from deepfake_detection.params.section import Section, Seed
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 
@@ -14,15 +14,18 @@ class Split(Section):
     strategy: Annotated[
         Literal["group", "frame", "official"],
         Field(
-            description="`group`: no identity on two sides. `official`: the FaceForensics++ authors' lists. "
-            "`frame`: random frames, as in the original recipe; this leaks."
+            description="`group`: no sequence and no recording on two sides. `official`: the FaceForensics++ authors' "
+            "lists, which put 7 of 977 recordings on two sides. `frame`: random frames, as in the "
+            "original recipe; this leaks."
         ),
     ]
+    seed: Annotated[Seed, Field(description="Seed of the strategies `group` and `frame`.")]
     official_dir: Annotated[
         str,
         Field(
-            description="A folder with `train.json`, `val.json` and `test.json`. If empty, the lists are downloaded "
-            "from the authors' repository. Only `split.strategy: official` reads it."
+            description="A folder with the authors' `conversion_dict.json`, which says which sequences come from one "
+            "recording, and for `split.strategy: official` with `train.json`, `val.json` and `test.json`. If empty, "
+            "what is needed is downloaded from the authors' repository. Drawn frames need no recordings."
         ),
     ]
     train: Annotated[Share, Field(description="Share of the frames to train on.")]

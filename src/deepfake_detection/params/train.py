@@ -4,12 +4,19 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from deepfake_detection.params.section import Count, Fraction, Section
+from deepfake_detection.params.section import Count, Fraction, Section, Seed
 
 
 class Augment(Section):
     flip: Annotated[Fraction, Field(description="Probability of a horizontal flip.")]
     rotation: Annotated[float, Field(ge=0, le=180, description="Largest rotation in either direction, in degrees.")]
+    rotate_p: Annotated[
+        Fraction,
+        Field(
+            description="Probability of a rotation. A rotated frame is resampled and so slightly blurred; any other "
+            "keeps its pixels."
+        ),
+    ]
     brightness: Annotated[Fraction, Field(description="Largest relative change of brightness, up or down.")]
     contrast: Annotated[Fraction, Field(description="Largest relative change of contrast, up or down.")]
 
@@ -24,6 +31,7 @@ def _auto_or(minimum: int) -> BeforeValidator:
 
 
 class Train(Section):
+    seed: Annotated[Seed, Field(description="Seed of initial weights, order of frames, augmentation and dropout.")]
     epochs: Annotated[Count, Field(description="Largest number of epochs.")]
     batch_size: Annotated[
         int | Literal["auto"],
@@ -37,7 +45,28 @@ class Train(Section):
         Count,
         Field(description="Micro-batches into which a device divides its share of a step. More need less memory."),
     ]
-    lr: Annotated[float, Field(gt=0, description="Learning rate of Adam.")]
+    optimizer: Annotated[
+        Literal["adam", "adamw"],
+        Field(description="`adam` adds `weight_decay` to the gradient, `adamw` shrinks the weights by it."),
+    ]
+    lr: Annotated[float, Field(gt=0, description="Learning rate of the optimiser.")]
+    weight_decay: Annotated[
+        float,
+        Field(ge=0, description="Weight decay of all parameters. For `adamw`, 0.01 is usual. 0: none."),
+    ]
+    label_smoothing: Annotated[
+        float,
+        Field(
+            ge=0,
+            lt=1,
+            description="Training labels 0 and 1 become half of this and 1 minus half of this. The validation loss is "
+            "that of the labels themselves.",
+        ),
+    ]
+    clip_norm: Annotated[
+        float,
+        Field(ge=0, description="Largest norm of a step's gradient; a longer one is shortened to it. 0: no limit."),
+    ]
     schedule: Annotated[
         Literal["constant", "cosine"], Field(description="`cosine`: the learning rate falls to 0 over the run.")
     ]
@@ -53,7 +82,21 @@ class Train(Section):
             "is what is validated and kept. 0: no average.",
         ),
     ]
-    patience: Annotated[Count, Field(description="Epochs without a better validation loss before training stops.")]
+    monitor: Annotated[
+        Literal["val_loss", "val_auroc"],
+        Field(
+            description="What decides which epoch is kept and when training stops: the lowest validation loss, or the "
+            "highest validation AUROC. Of equal epochs, the first is kept."
+        ),
+    ]
+    patience: Annotated[Count, Field(description="Epochs without a better `monitor` before training stops.")]
+    balance: Annotated[
+        Literal["none", "class", "category"],
+        Field(
+            description="Weights of the loss. `class`: originals and fakes count alike. `category`: each category "
+            "of a class counts alike, too. Balanced data are trained as with `none`."
+        ),
+    ]
     precision: Annotated[
         Literal["auto", "32-true", "16-mixed", "bf16-mixed"],
         Field(description="`auto`: bf16 where the device is fast at it, else fp16 on a GPU, else `32-true`."),

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import MultipleLocator
 from numpy.typing import NDArray
 from sklearn.metrics import (
     average_precision_score,
@@ -12,9 +13,10 @@ from sklearn.metrics import (
     roc_curve,
 )
 
-from deepfake_detection.evaluation.calibration import expected_calibration_error, reliability_table
+from deepfake_detection.evaluation.reliability import expected_calibration_error, reliability_table
 from deepfake_detection.index.tables import CLASS_NAMES
 
+SPLIT_COLOURS = {"train": "#3b6ea8", "val": "#8a6d1f", "test": "#b8452c"}
 COLOURS = {"train": "#3b6ea8", "val": "#c8553d"}
 TITLES = {"loss": "Loss (BCE)", "accuracy": "Accuracy", "auroc": "AUROC"}
 
@@ -104,6 +106,33 @@ def reliability_figure(labels: NDArray[np.int64], raw: NDArray[np.float64], cali
         axes.set_title(f"{title}: ECE = {expected_calibration_error(labels, probabilities):.3f}")
         axes.grid(alpha=0.25)
     sides[0].set_ylabel("Share of fakes")
+    return figure
+
+
+def distances_figure(table: pd.DataFrame, max_distance: int) -> Figure:
+    """Frames by the distance to the nearest frame of another split, one line for each split.
+
+    ``table`` is that of ``nearest_distances``: ``distance`` in bits, and for each split the number of its frames. Up to
+    ``max_distance`` bits, frames count as near-duplicates.
+    """
+    # in steps of two bits: a pHash has as many ones as zeros, unless coefficients are equal, so few distances are odd
+    counts = table.groupby(table["distance"] // 2 * 2)[[*SPLIT_COLOURS]].sum()
+    largest = max([max_distance, *counts.index[counts.any(axis=1)]])
+    figure = Figure(figsize=(6.4, 3.6), layout="constrained")
+    axes = figure.subplots()
+    for name, colour in SPLIT_COLOURS.items():
+        frames = int(counts[name].sum())
+        axes.step(
+            counts.index, counts[name] / max(frames, 1), where="mid", color=colour, label=f"{name} (n = {frames})"
+        )
+    axes.axvspan(-1, max_distance + 1, color="0.88", zorder=0, label="near-duplicates")
+    axes.set(xlim=(-1, largest + 3), ylim=(0, None))
+    axes.xaxis.set_major_locator(MultipleLocator(4))
+    axes.set_xlabel("Bits that differ from the nearest frame of another split")
+    axes.set_ylabel("Share of the split's frames")
+    axes.set_title("Distance across the split (64-bit pHash)")
+    axes.grid(alpha=0.25)
+    figure.legend(loc="outside right upper", frameon=False)
     return figure
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 from PIL import Image
 
+from deepfake_detection.evaluation.groups import FEW_GROUPS, group_count
 from deepfake_detection.media.images import UnreadableImageError, read_rgb
 from deepfake_detection.network.sidecar import Sidecar
 from deepfake_detection.reporting.html import data_uri, template_environment
@@ -47,7 +48,6 @@ METRIC_GROUPS = {
         "ece": ("ECE", "how far stated probabilities are from observed shares; lower is better"),
     },
 }
-RANKING = next(iter(METRIC_GROUPS))
 
 PLOTS = {
     "learning_curves": ("Learning curves", "Loss, accuracy and AUROC by epoch, training and validation"),
@@ -55,6 +55,7 @@ PLOTS = {
     "roc": ("ROC", "Receiver operating characteristic of the test frames; its area is in the table of metrics"),
     "precision_recall": ("Precision and recall", "Precision-recall curve of the test frames"),
     "reliability": ("Reliability", "Stated probability against observed share of deepfakes, before and after scaling"),
+    "leak_distances": ("Distances", "Frames of each split by the distance to the nearest frame of another split"),
     "leak_audit": ("Closest pairs", "Contact sheet of the closest pairs of frames that stand in two splits"),
 }
 ROBUSTNESS_PLOTS = {
@@ -100,13 +101,13 @@ def build_context(
 
     ``index``, ``split``, ``train``, ``test`` and ``robustness`` are the parsed metrics files. ``origin`` is
     the parsed ``source.json`` of the raw data. ``sidecar`` is that of the checkpoint. ``predictions`` has one
-    row per frame: path (relative to ``raw``), category, label, split, logit, probability and calibrated.
+    row per frame: path (relative to ``raw``), category, label, split, logit, raw_probability and probability.
     ``pictures`` maps each name in PLOTS and ROBUSTNESS_PLOTS to a PNG.
     """
     blocks = _blocks(test)
     categories = _categories(test)
     unseen = [row["name"] for row in categories if not row["seen"]]
-    threshold = test["calibrated"]["threshold"]
+    threshold = test["threshold"]
     wrong = _wrong_decisions(predictions, threshold, unseen)
     matrix = test["confusion_matrix"]
     return {
@@ -128,16 +129,21 @@ def build_context(
             "video": metric(test["video"], "auroc"),
             "tpr": metric(test, "tpr_at_fpr_1pct"),
             "ece": metric(test, "ece"),
-            "ece_calibrated": metric(test["calibrated"], "ece"),
+            "ece_raw": number(test["raw"]["ece"]),
+            "unseen": number(test["macro_auroc_unseen"]),
+            "worst": number(test["worst_category_auroc"]),
         },
         "thresholds": {
-            "raw": f"{test['threshold']:.3f}",
-            "calibrated": f"{threshold:.3f}",
+            "frame": f"{threshold:.3f}",
+            "video": f"{test['video']['threshold']:.3f}",
             "rule": _rule_text(str(test["threshold_rule"])),
             "temperature": number(test["temperature"]),
+            "bias": number(test["bias"]),
+            "prior": f"{test['prior']:.0%}",
         },
+        "groups": group_count(test["groups"]),
         "metrics": _metric_tables(blocks),
-        "matrices": {name: block["confusion_matrix"] for name, block in blocks.items()},
+        "matrices": {name: blocks[name]["confusion_matrix"] for name in ("Frames", "Videos")},
         "test_frames": sum(matrix.values()),
         "categories": categories,
         "pictures": {name: _picture(name, path) for name, path in pictures.items()},
@@ -193,23 +199,21 @@ def _rule_text(rule: str) -> str:
 
 def _blocks(test: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """The blocks with flat keys in the test metrics, by their titles in the report."""
-    return {"Frames, raw": test, "Frames, calibrated": test["calibrated"], "Videos, raw": test["video"]}
+    raw = {"Frames, raw": test["raw"] | {"undefined": {}}}
+    return {"Frames": test, **raw, "Videos": test["video"]}
 
 
 def _metric_tables(blocks: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
     tables = []
     for group, names in METRIC_GROUPS.items():
-        # A temperature does not change the order of the logits, so ranking metrics are shown only once.
-        shown = {
-            (name.partition(",")[0] if group == RANKING else name): block
-            for name, block in blocks.items()
-            if not (group == RANKING and "calibrated" in name)
-        }
+        # raw probabilities have the same order as calibrated ones, and no decisions are made on them
+        shown = {name: block for name, block in blocks.items() if all(key in block for key in names)}
+        columns = [f"{name}, {block['groups']} groups" if "groups" in block else name for name, block in shown.items()]
         rows = [
             {"name": name, "hint": hint, "cells": [metric(block, key) for block in shown.values()]}
             for key, (name, hint) in names.items()
         ]
-        tables.append({"title": group, "columns": list(shown), "rows": rows})
+        tables.append({"title": group, "columns": columns, "rows": rows})
     return tables
 
 
@@ -217,7 +221,7 @@ def _categories(test: dict[str, Any]) -> list[dict[str, Any]]:
     rows = []
     for name, found in test["categories"].items():
         frame = found["frame"] | {"intervals": found["intervals"]}
-        row = {"name": name, "seen": found["seen"], "frames": found["frames"], "videos": found["videos"]}
+        row = {key: found[key] for key in ("seen", "frames", "videos", "groups")} | {"name": name}
         row["frame"] = {key: metric(frame, key) for key in ("auroc", "eer", "tpr_at_fpr_1pct", "recall")}
         row["video"] = {"auroc": metric(found["video"], "auroc")}
         rows.append(row)
@@ -250,7 +254,7 @@ def _robustness(found: dict[str, Any]) -> dict[str, Any]:
 def _wrong_decisions(predictions: pd.DataFrame, threshold: float, unseen: list[str]) -> pd.DataFrame:
     """Wrong decisions on test frames of the categories trained on, the most confident first."""
     rows = predictions[(predictions["split"] == "test") & ~predictions["category"].isin(unseen)]
-    rows = rows[(rows["calibrated"] >= threshold) != (rows["label"] == 1)]
+    rows = rows[(rows["probability"] >= threshold) != (rows["label"] == 1)]
     # Sorted by logit, because the probabilities of very wrong frames all round to 0 or 1.
     margin = rows["logit"] * (1 - 2 * rows["label"])
     return rows.assign(margin=margin).sort_values(["margin", "path"], ascending=[False, True])
@@ -259,7 +263,7 @@ def _wrong_decisions(predictions: pd.DataFrame, threshold: float, unseen: list[s
 def _error_entry(row: dict[Hashable, Any], raw: Path, threshold: float) -> dict[str, Any]:
     truth, called = ("original", "deepfake") if row["label"] == 0 else ("deepfake", "original")
     error = {"path": row["path"], "category": row["category"], "truth": truth, "called": called}
-    error |= {"probability": number(row["calibrated"]), "raw": number(row["probability"]), "uri": None}
+    error |= {"probability": number(row["probability"]), "raw": number(row["raw_probability"]), "uri": None}
     try:
         pixels = Image.fromarray(read_rgb(raw / row["path"]))
     except UnreadableImageError as reason:
@@ -284,11 +288,22 @@ def _display_name(name: str) -> str:
 def _warnings(split: dict[str, Any], test: dict[str, Any], origin: dict[str, Any]) -> list[str]:
     """What a reader must know before trusting the numbers, the most serious first."""
     found = []
-    if split["leaked_groups"] or split["leaked_videos"]:
+    if split["leaked_recordings"] and split["strategy"] == "official":
         found.append(
-            f"The split leaks: {split['leaked_groups']} of {split['groups']} identity groups and "
-            f"{split['leaked_videos']} videos stand on two sides. The numbers below are too good; "
-            "use split.strategy=group or official."
+            f"The official lists put {split['leaked_recordings']} of {split['recordings']} recordings on two sides: "
+            "other sequences of these recordings are in another split. The numbers below may be too good; "
+            "split.strategy=group keeps recordings whole."
+        )
+    elif split["leaked_groups"] or split["leaked_videos"]:
+        found.append(
+            f"The split leaks: {split['leaked_groups']} of {split['groups']} groups, {split['leaked_recordings']} of "
+            f"{split['recordings']} recordings and {split['leaked_videos']} videos stand on two sides. The numbers "
+            "below are too good; use split.strategy=group."
+        )
+    if not split["recordings_known"] and origin["source"] != "embedded":
+        found.append(
+            "It is not known which sequences come from one recording, so recordings may stand on two sides unseen; "
+            "put conversion_dict.json of FaceForensics++ into data.local_dir or split.official_dir."
         )
     if pairs := split["leak_audit"]["near_duplicates"]:
         found.append(f"{pairs} pairs of near-duplicate frames stand in two splits; look at them under Split.")
@@ -297,6 +312,11 @@ def _warnings(split: dict[str, Any], test: dict[str, Any], origin: dict[str, Any
             "The frames are drawn by code. The numbers show that the pipeline works; they say nothing of how well "
             "it does on film of real people."
         )
+    if test["groups"] < FEW_GROUPS:
+        found.append(
+            f"The intervals come from {group_count(test['groups'])}. They are wide, and another test split may give "
+            "quite other numbers."
+        )
     matrix = test["confusion_matrix"]
     originals = matrix["tn"] + matrix["fp"]
     if 0 < originals < 1000:
@@ -304,7 +324,7 @@ def _warnings(split: dict[str, Any], test: dict[str, Any], origin: dict[str, Any
             f"The test split has {originals} original frames: a false positive rate of 0.1% is less than one of them, "
             "so TPR at FPR 0.1% is that at no false positive at all."
         )
-    raw, scaled = test["ece"], test["calibrated"]["ece"]
+    raw, scaled = test["raw"]["ece"], test["ece"]
     if raw is not None and scaled is not None and scaled > raw:
-        found.append("Temperature scaling did not lower the calibration error on the test frames.")
+        found.append("The calibration, fitted on validation, did not lower the calibration error on the test frames.")
     return found

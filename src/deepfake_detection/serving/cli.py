@@ -1,40 +1,84 @@
 """The command line program ``deepfake-detect``."""
 
 import csv
+import errno
 import json
 import sys
 import time
+import warnings
 from collections.abc import Iterator
-from contextlib import redirect_stdout
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import asdict
 from glob import glob, has_magic
-from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TextIO
 
 import typer
 from tqdm import tqdm
+from typer.core import TyperGroup
 
 from deepfake_detection.common.errors import UserError
-from deepfake_detection.common.files import write_figure
+from deepfake_detection.common.files import replacing, write_figure
 from deepfake_detection.common.text import clock, percent, printable
 from deepfake_detection.media.images import IMAGE_SUFFIXES
-from deepfake_detection.media.videos import VIDEO_SUFFIXES
+from deepfake_detection.media.videos import VIDEO_SUFFIXES, is_video
 
 if TYPE_CHECKING:  # torch takes seconds to load, and --help does not need it
     from deepfake_detection.serving.detector import Detector, Prediction
 
 CHECKPOINT = Path("models/best_model_efficientnet_b7.pth")
 SUFFIXES = IMAGE_SUFFIXES | VIDEO_SUFFIXES
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+class _Commands(TyperGroup):
+    """The commands. An error that the user can fix ends one with one line and exit status 1, or with --debug as is."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (UserError, OSError) as error:
+            if ctx.params.get("debug"):
+                error.__suppress_context__ = False  # what was caught before says more
+                raise
+            if isinstance(error, UserError):
+                sys.exit(f"error: {error}")
+            if error.errno == errno.EPIPE:
+                raise  # typer ends quietly when nobody reads on
+            where = f"{error.filename}: " if error.filename else ""
+            sys.exit(f"error: {where}{error.strerror or error}; check permissions and free disk space")
+
+
+app = typer.Typer(cls=_Commands, add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
 Backend = Literal["torch", "torch-folded", "torch-bf16", "openvino", "openvino-bf16", "auto"]
+Threshold = Annotated[
+    str | None,
+    typer.Option(help="In place of the checkpoint's: a number, youden or fpr@0.01."),
+]
 Checkpoint = Annotated[Path, typer.Option(help="Checkpoint that the train stage wrote, with its JSON file beside it.")]
+Device = Annotated[
+    str | None, typer.Option(help="Where to compute: cpu, cuda, cuda:1. Without it a GPU, if there is one.")
+]
+
+
+def print_version(wanted: bool) -> None:
+    if wanted:
+        from deepfake_detection import __version__
+
+        print(f"deepfake-detect {__version__}")
+        raise typer.Exit
 
 
 @app.callback()
-def about() -> None:
+def about(
+    version: Annotated[
+        bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version and end.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Before the command: errors with their traceback.")] = False,
+) -> None:
     """Estimate how likely it is that pictures and videos are deepfakes, with a checkpoint of this project."""
+    # Pillow warns of malformed metadata in single pictures, which does not matter to the pixels
+    warnings.filterwarnings("ignore", module="PIL")
 
 
 @app.command()
@@ -45,33 +89,71 @@ def predict(
     checkpoint: Checkpoint = CHECKPOINT,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV with a header.")] = False,
+    output: Annotated[Path | None, typer.Option(help="Write to this file, whole or not at all.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file of --output if it is there.")] = False,
     frames: Annotated[int, typer.Option(min=1, help="Frames taken of each video.")] = 32,
     batch_size: Annotated[int, typer.Option(min=1, help="Pictures that the network takes at once.")] = 16,
     backend: Annotated[
         Backend, typer.Option(help="What computes; auto takes the fastest that does not round.")
     ] = "torch",
+    device: Device = None,
+    threshold: Threshold = None,
 ) -> None:
     """Judge pictures and videos.
 
     For a file that cannot be read, a line says why. The other files are still judged, and the exit status is 1.
     """
-    from deepfake_detection.serving.detector import Detector
-
+    if as_json and as_csv:
+        raise UserError("--json and --csv: choose one of them")
     files = listed(paths)
+    if output:
+        may_write([output], force, "--output")
+        refuse_inputs(output, [*map(Path, files), checkpoint, checkpoint.with_suffix(".json")])
     with redirect_stdout(sys.stderr):  # a backend's own messages are not results
-        detector = Detector.load(checkpoint, backend)
+        detector = load_detector(checkpoint, backend, device, threshold)
     write = print_json if as_json else print_csv if as_csv else print_line
     failed = 0
     # The bar goes to stderr, so that stdout can be piped. It is shown only on a terminal.
-    with tqdm(total=len(files), unit="file", disable=None) as bar:
-        for number, found in enumerate(predictions(detector, files, frames, batch_size)):
+    with results(output) as out, tqdm(total=len(files), unit="file", disable=None) as bar:
+        for number, found in enumerate(detector.stream(files, batch_size, frames)):
             failed += found.failed
             with bar.external_write_mode():
-                write(found, first=not number)
+                write(found, first=not number, out=out)
             bar.update()
     if failed:
         print(f"{failed} of {len(files)} files could not be read", file=sys.stderr)
         raise typer.Exit(1)
+
+
+def as_rule(threshold: str | None) -> float | str | None:
+    """What the user typed: a number, or the name of a rule."""
+    try:
+        return None if threshold is None else float(threshold)
+    except ValueError:
+        return threshold
+
+
+def load_detector(
+    checkpoint: Path, backend: str = "torch", device: str | None = None, threshold: str | None = None
+) -> "Detector":
+    """The detector of this process, which is a command's own: it may keep freed memory."""
+    from deepfake_detection.network.allocator import keep_freed_memory
+    from deepfake_detection.serving.detector import Detector
+
+    detector = Detector.load(checkpoint, backend, device, as_rule(threshold))
+    keep_freed_memory(detector.device)
+    return detector
+
+
+@contextmanager
+def results(path: Path | None) -> Iterator[TextIO]:
+    """Where results are printed: to standard output, or to a file that is there only when all of them are in it."""
+    if path is None:
+        yield sys.stdout
+        return
+    # surrogateescape writes the name of a file that is not UTF-8 byte for byte
+    with replacing(path) as (part,), part.open("w", encoding="utf-8", errors="surrogateescape", newline="") as out:
+        yield out
 
 
 def listed(paths: list[str]) -> list[str]:
@@ -82,10 +164,10 @@ def listed(paths: list[str]) -> list[str]:
     files: list[str] = []
     for name in paths:
         if Path(name).is_dir():
-            files += sorted(str(path) for path in Path(name).rglob("*") if _suffix(path) in SUFFIXES)
+            files += sorted(str(path) for path in Path(name).rglob("*") if path.suffix.lower() in SUFFIXES)
         elif has_magic(name) and not Path(name).exists():
             matches = glob(name, recursive=True)  # noqa: PTH207  Path.glob accepts no absolute pattern
-            files += sorted(path for path in matches if _suffix(path) in SUFFIXES)
+            files += sorted(path for path in matches if Path(path).suffix.lower() in SUFFIXES)
         else:
             files.append(name)  # the user named this file, so any suffix is accepted
     if not files:
@@ -93,42 +175,32 @@ def listed(paths: list[str]) -> list[str]:
     return files
 
 
-def predictions(detector: "Detector", files: list[str], frames: int, batch_size: int) -> Iterator["Prediction"]:
-    """The prediction of each file, in order."""
-    for videos, group in groupby(files, key=lambda file: _suffix(file) in VIDEO_SUFFIXES):
-        if videos:
-            for file in group:
-                yield detector.video(file, frames, batch_size)
-        else:
-            yield from detector.stream(group, batch_size)
+def print_json(found: "Prediction", first: bool, out: TextIO) -> None:
+    fields = asdict(found)
+    for face in [*fields["faces"], *(moment["face"] for moment in fields.get("moments", ()))]:
+        if face["box"]:
+            face["box"] = face["box"]._asdict()  # JSON would make a list of a named tuple
+    print(json.dumps(fields), file=out)
 
 
-def _suffix(path: str | Path) -> str:
-    return Path(path).suffix.lower()
-
-
-def print_json(found: "Prediction", first: bool) -> None:
-    print(json.dumps(asdict(found)))
-
-
-def print_csv(found: "Prediction", first: bool) -> None:
+def print_csv(found: "Prediction", first: bool, out: TextIO) -> None:
     row: dict[str, Any] = {name: getattr(found, name) for name in ("path", "verdict", "probability", "logit", "reason")}
-    writer = csv.DictWriter(sys.stdout, list(row), lineterminator="\n")
+    writer = csv.DictWriter(out, list(row), lineterminator="\n")
     if first:
         writer.writeheader()
     writer.writerow(row)
 
 
-def print_line(found: "Prediction", first: bool) -> None:
+def print_line(found: "Prediction", first: bool, out: TextIO) -> None:
     if first:
-        print(f"{'verdict':10}{'fake':>7}  path")
+        print(f"{'verdict':10}{'fake':>7}  path", file=out)
     probability = "" if found.probability is None else percent(found.probability)
     rest = f": {found.reason}" if found.reason else ""
     if moments := getattr(found, "moments", ()):
         times = ", ".join(f"{clock(each.seconds)} {percent(each.face.probability, 0)}" for each in moments[:3])
         fakes = sum(each.face.verdict == "fake" for each in moments)
         rest += f"  ({fakes} of {len(moments)} frames fake, most suspicious at {times})"
-    print(f"{found.verdict:10}{probability:>7}  {printable(found.path)}{rest}")
+    print(f"{found.verdict:10}{probability:>7}  {printable(found.path)}{rest}", file=out)
 
 
 @app.command()
@@ -138,6 +210,8 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
     max_mb: Annotated[int, typer.Option(min=1, help="Larger files are refused.")] = 100,
     max_seconds: Annotated[float, typer.Option(min=0.1, help="A judgement that takes longer is stopped.")] = 60.0,
+    device: Device = None,
+    threshold: Threshold = None,
 ) -> None:
     """Judge pictures and videos on a web page, which works offline and keeps nothing."""
     try:
@@ -145,7 +219,7 @@ def serve(
     except ModuleNotFoundError as error:
         missing = f"{error.name} is not installed; run make env, or pip install starlette uvicorn python-multipart"
         raise UserError(f"serve: {missing}") from None
-    server.serve(checkpoint, host, port, max_mb * 10**6, max_seconds)
+    server.serve(checkpoint, host, port, max_mb * 10**6, max_seconds, device, as_rule(threshold))
 
 
 @app.command()
@@ -157,10 +231,10 @@ def explain(
         int, typer.Option(min=1, help="Frames taken of a video, of which the worst four are shown.")
     ] = 32,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    device: Device = None,
+    threshold: Threshold = None,
 ) -> None:
     """Show which parts of a picture or video point to a fake, as a heat map in a PNG."""
-    from deepfake_detection.serving.detector import Detector
-
     try:
         from deepfake_detection.serving.explain import explain as explained
     except ModuleNotFoundError as error:
@@ -171,7 +245,7 @@ def explain(
         raise UserError(f"--out {written}: it will be a PNG, so name it .png")
     may_write([written], force)
     print("loading the network", file=sys.stderr)
-    detector = Detector.load(checkpoint)
+    detector = load_detector(checkpoint, device=device, threshold=threshold)
     print("looking at it", file=sys.stderr)
     figure = explained(detector, path, frames)
     write_figure(written, figure)
@@ -195,7 +269,7 @@ def export(
     from deepfake_detection.serving.export import FILES, OPSET, files_of
     from deepfake_detection.serving.export import export as exported
 
-    pictures = [file for file in listed(int8) if _suffix(file) not in VIDEO_SUFFIXES] if int8 else []
+    pictures = [file for file in listed(int8) if not is_video(file)] if int8 else []
     written = out or Path(checkpoint.stem + "-int8" * bool(int8) + FILES[form][0])
     paths = files_of(form, written)
     may_write(paths, force)
@@ -213,24 +287,36 @@ def export(
     )
 
 
-def may_write(paths: list[Path], force: bool) -> None:
+@app.command()
+def info(
+    checkpoint: Annotated[Path, typer.Argument(help="Checkpoint, with its JSON file beside it.")] = CHECKPOINT,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Say what a checkpoint is, what it was trained on, and at which threshold it decides."""
+    from deepfake_detection.serving.info import described, table
+
+    found = described(checkpoint)
+    print(json.dumps(found, indent=2) if as_json else table(found))
+
+
+def may_write(paths: list[Path], force: bool, option: str = "--out") -> None:
     """Raises UserError if one of ``paths`` is a folder, or if it exists and ``force`` is not set."""
     for path in paths:
         if path.is_dir():
-            raise UserError(f"{path} is a folder: name a file, with --out")
+            raise UserError(f"{path} is a folder: name a file, with {option}")
         if path.exists() and not force:
-            raise UserError(f"{path} is there already: name another file with --out, or replace it with --force")
+            raise UserError(f"{path} is there already: name another file with {option}, or replace it with --force")
+
+
+def refuse_inputs(output: Path, inputs: list[Path]) -> None:
+    """Raises UserError if ``output`` is one of the files that are read."""
+    if output.exists() and any(path.exists() and output.samefile(path) for path in inputs):
+        raise UserError(f"{output} is one of the files that are read: name another file with --output")
 
 
 def main() -> None:
-    """Runs the command. An error that the user can fix ends it with one line and exit status 1."""
-    try:
-        app()
-    except UserError as error:
-        sys.exit(f"error: {error}")
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        sys.exit(f"error: {where}{error.strerror or error}; check permissions and free disk space")
+    """Runs the command."""
+    app()
 
 
 if __name__ == "__main__":

@@ -1,37 +1,44 @@
 """Judges pictures and videos with a trained network. They need no preparation."""
 
+import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
+from io import IOBase
+from itertools import groupby, islice
 from pathlib import Path
-from typing import Literal, TypeAlias, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar, cast, overload
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.special import expit
 
+from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.parallel import cpu_count
 from deepfake_detection.index.tracks import NO_FACE, follow_faces
 from deepfake_detection.media.faces import Box, crop_face, detect_faces
-from deepfake_detection.media.images import UnreadableImageError, read_rgb
-from deepfake_detection.media.videos import sample_frames
+from deepfake_detection.media.images import UnreadableImageError, opened_rgb, read_rgb
+from deepfake_detection.media.videos import is_video, sample_frames
 from deepfake_detection.network.checkpoint import load_checkpoint
-from deepfake_detection.network.logits import on_device
+from deepfake_detection.network.logits import find_device, on_device
 from deepfake_detection.network.model import Network
-from deepfake_detection.network.sidecar import Sidecar
+from deepfake_detection.network.sidecar import Calibration, Sidecar
 
 Pixels = NDArray[np.uint8]
-Picture: TypeAlias = str | Path | Image.Image | Pixels
+OnePixels: TypeAlias = np.ndarray[tuple[int, int, int], np.dtype[np.uint8]]
+ManyPixels: TypeAlias = np.ndarray[tuple[int, int, int, int], np.dtype[np.uint8]]
+Picture: TypeAlias = str | os.PathLike[str] | Image.Image | Pixels
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 BATCH = 16  # frames in one pass of the network
+FRAMES = 32  # taken of a video
+WANTED = "give a path, a PIL image, or an array of uint8 of shape (height, width, 3)"
 MIN_SIDE = 32  # pixels; a picture or face with a shorter side below this shows too little
 
 
@@ -39,7 +46,7 @@ MIN_SIDE = 32  # pixels; a picture or face with a shorter side below this shows 
 class Face:
     """The network's result for one face, or for the whole picture if ``box`` is None.
 
-    ``probability`` is the calibrated probability of a deepfake, sigmoid(logit / temperature). ``verdict`` is "fake"
+    ``probability`` is the calibrated probability of a deepfake, see sidecar.Calibration. ``verdict`` is "fake"
     if it is at or above the checkpoint's threshold.
     """
 
@@ -89,35 +96,88 @@ class Detector:
 
     ``network`` is in evaluation mode. ``sidecar`` is the checked content of the JSON file beside the checkpoint.
     ``backend`` says what computes the logits: ``torch`` is the network itself. backend_for explains the others.
+    ``device`` is torch's name of where that is, such as ``cpu`` or ``cuda:1``; without it the accelerator is taken, if
+    there is one. Only ``torch`` can be told a device that it would not take by itself. Raises UserError if the machine
+    has no such device.
     """
 
-    def __init__(self, network: Network, sidecar: Sidecar, backend: str = "torch") -> None:
+    def __init__(self, network: Network, sidecar: Sidecar, backend: str = "torch", device: str | None = None) -> None:
         self.network, self.sidecar = network, sidecar
         self.size: int = sidecar.size
-        self._predict, self._lock = on_device(network), threading.Lock()
+        self.device = find_device(device)
+        if device and backend != "torch":
+            own = "cpu" if backend.startswith("openvino") else find_device().type
+            if self.device.type != own or self.device.index:
+                raise UserError(f"device {device}: backend {backend} does not run there; take backend torch")
+        self._predict, self._lock = on_device(network, device=self.device), threading.Lock()
         if backend != "torch":
             from deepfake_detection.network.backends import backend_for  # ``torch`` does not need its imports
 
             self._predict = backend_for(backend, network, self.size, BATCH)
 
     @classmethod
-    def load(cls, checkpoint: str | Path, backend: str = "torch") -> "Detector":
-        """The detector for a checkpoint that the train stage wrote, with the JSON file beside it.
+    def load(
+        cls,
+        checkpoint: str | Path,
+        backend: str = "torch",
+        device: str | None = None,
+        threshold: float | str | None = None,
+    ) -> "Detector":
+        """The detector for a checkpoint that the pipeline wrote, with the JSON file beside it.
 
-        Raises UserError if either file is missing or wrong, or if ``backend`` does not run on this machine.
+        ``threshold`` replaces the checkpoint's own: a number, or a rule for which the checkpoint has a threshold,
+        such as ``youden`` or ``fpr@0.01``. Raises UserError if either file is missing or wrong, if ``backend`` or
+        ``device`` is not on this machine, or if the checkpoint does not have the rule.
         """
-        return cls(*load_checkpoint(Path(checkpoint)), backend)
+        find_device(device)  # before the seconds that loading takes
+        network, sidecar = load_checkpoint(Path(checkpoint))
+        return cls(network, sidecar if threshold is None else sidecar.at_threshold(threshold), backend, device)
 
-    def predict(self, pictures: Iterable[Picture], batch_size: int = BATCH) -> list[Prediction]:
-        """One prediction per picture, in the same order. See ``stream``."""
-        return list(self.stream(pictures, batch_size))
+    # Both fit a str, and an array whose type does not say its dimensions. A type checker then takes the first.
+    @overload
+    def predict(  # type: ignore[overload-overlap]
+        self, pictures: str | os.PathLike[str] | Image.Image | OnePixels, batch_size: int = ..., frames: int = ...
+    ) -> Prediction: ...
+    @overload
+    def predict(
+        self, pictures: ManyPixels | Iterable[Picture], batch_size: int = ..., frames: int = ...
+    ) -> list[Prediction]: ...
+    def predict(
+        self, pictures: Picture | Iterable[Picture], batch_size: int = BATCH, frames: int = FRAMES
+    ) -> Prediction | list[Prediction]:
+        """The prediction of one picture or video, or a list of predictions, in the same order, of several.
 
-    def stream(self, pictures: Iterable[Picture], batch_size: int = BATCH) -> Iterator[Prediction]:
-        """Yields one prediction per picture, in the same order. Memory use is constant, because few are read ahead.
-
-        A picture is a file's path, a PIL image or uint8 RGB of shape (height, width, 3). One that cannot be
-        judged gets a prediction that says why. It never stops the others.
+        What is one and what are several, ``stream`` says.
         """
+        found = list(self.stream(pictures, batch_size, frames))
+        return found[0] if _is_one(pictures) else found
+
+    def stream(
+        self, pictures: Picture | Iterable[Picture], batch_size: int = BATCH, frames: int = FRAMES
+    ) -> Iterator[Prediction]:
+        """Yields one prediction per picture or video, in the same order, as VideoPrediction for a video.
+
+        A picture is a file's path, a PIL image or uint8 RGB of shape (height, width, 3). The EXIF orientation of a file
+        or a PIL image is applied. A path with a video's suffix is judged by up to ``frames`` of its frames. Several are
+        any iterable of these, for example a list, a generator, a column of a pandas table, or uint8 RGB of shape
+        (pictures, height, width, 3). Few are read ahead, so memory use is constant.
+
+        One that cannot be judged, or is none of these, gets a prediction that says why. It never stops the others.
+        Raises UserError, before the first prediction, for what is neither a picture nor an iterable of pictures.
+        """
+        if batch_size < 1 or frames < 1:
+            raise UserError(f"batch_size {batch_size}, frames {frames}: both must be 1 or more")
+        return self._stream(_several(pictures), batch_size, frames)
+
+    def _stream(self, pictures: Iterable[Picture], batch_size: int, frames: int) -> Iterator[Prediction]:
+        for videos, group in groupby(pictures, key=_is_video):
+            if videos:
+                for path in group:
+                    yield self.video(cast(str, path), frames, batch_size)
+            else:
+                yield from self._pictures(group, batch_size)
+
+    def _pictures(self, pictures: Iterable[Picture], batch_size: int) -> Iterator[Prediction]:
         with ThreadPoolExecutor(cpu_count()) as pool:
             read = _read_ahead(pool, self._read, pictures, 3 * batch_size)
             while batch := list(islice(read, batch_size)):
@@ -126,14 +186,14 @@ class Detector:
                 for found in batch:
                     yield found if isinstance(found, Prediction) else self._to_prediction(found, logits)
 
-    def crops(self, pictures: Iterable[Picture]) -> Iterator[Pixels]:
+    def crops(self, pictures: Picture | Iterable[Picture]) -> Iterator[Pixels]:
         """Yields what the network sees: uint8 of shape (size, size, 3). A picture that cannot be judged gives none."""
         with ThreadPoolExecutor(cpu_count()) as pool:
-            for found in _read_ahead(pool, self._read, pictures, 3 * BATCH):
+            for found in _read_ahead(pool, self._read, _several(pictures), 3 * BATCH):
                 if isinstance(found, _Read):
                     yield from found.crops
 
-    def video(self, path: str | Path, frames: int = 32, batch_size: int = BATCH) -> VideoPrediction:
+    def video(self, path: str | os.PathLike[str], frames: int = FRAMES, batch_size: int = BATCH) -> VideoPrediction:
         """The prediction from up to ``frames`` evenly spaced frames. Only one full frame is in memory at a time."""
         try:
             boxes: list[Box | None] = [None] * frames
@@ -152,8 +212,9 @@ class Detector:
         faces_found = [self._to_face(box, logit) for box, logit in zip(boxes, logits, strict=False)]
         moments = [Moment(second, face) for second, face in zip(seconds, faces_found, strict=True)]
         moments.sort(key=lambda moment: -moment.face.logit)
-        whole = self._to_face(None, sum(logits) / len(logits))
-        return VideoPrediction(str(path), whole.verdict, whole.probability, whole.logit, moments=tuple(moments))
+        logit = sum(logits) / len(logits)
+        probability, verdict = _judged(logit, self.sidecar.video)
+        return VideoPrediction(str(path), verdict, probability, logit, moments=tuple(moments))
 
     def logits(self, crops: list[Pixels], batch_size: int = BATCH) -> list[float]:
         """The logits of crops that have the network's input size, each uint8 of shape (size, size, 3)."""
@@ -171,7 +232,7 @@ class Detector:
             yield self.network
 
     def _read(self, picture: Picture) -> "_Read | Prediction":
-        path = str(picture) if isinstance(picture, str | Path) else ""
+        path = str(picture) if isinstance(picture, str | os.PathLike) else ""
         try:
             pixels = _pixels(picture)
         except UnreadableImageError as error:
@@ -196,8 +257,13 @@ class Detector:
         return Prediction(read.path, worst.verdict, worst.probability, worst.logit, faces)
 
     def _to_face(self, box: Box | None, logit: float) -> Face:
-        probability = float(expit(logit / self.sidecar.temperature))
-        return Face(box, logit, probability, "fake" if probability >= self.sidecar.threshold else "original")
+        return Face(box, logit, *_judged(logit, self.sidecar))
+
+
+def _judged(logit: float, calibration: Calibration) -> tuple[float, Literal["original", "fake"]]:
+    """The calibrated probability, and the verdict at the threshold."""
+    probability = float(calibration.probability(logit))
+    return probability, "fake" if probability >= calibration.threshold else "original"
 
 
 @dataclass(frozen=True)
@@ -207,11 +273,38 @@ class _Read:
     crops: list[Pixels]
 
 
-def _pixels(picture: Picture) -> Pixels:
-    if isinstance(picture, str | Path):
+def _is_one(pictures: object) -> bool:
+    """Whether this is one picture or video. Of arrays those of four dimensions are several, and those of paths."""
+    if isinstance(pictures, np.ndarray):
+        return pictures.ndim != 4 and pictures.dtype.kind not in "OUT"
+    return isinstance(pictures, str | os.PathLike | Image.Image)
+
+
+def _several(pictures: Picture | Iterable[Picture]) -> Iterable[Picture]:
+    """Raises UserError for what is no picture, and for what would be taken apart into something else than pictures."""
+    if _is_one(pictures):
+        return [cast(Picture, pictures)]
+    apart = (bytes, bytearray, memoryview, IOBase, Mapping, pd.DataFrame, torch.Tensor)
+    if isinstance(pictures, apart) or not isinstance(pictures, Iterable):
+        raise UserError(f"{_kind(pictures)} is not pictures: {WANTED}, or an iterable of these")
+    return pictures
+
+
+def _is_video(picture: Picture) -> bool:
+    return isinstance(picture, str | os.PathLike) and is_video(picture)
+
+
+def _kind(found: object) -> str:
+    return f"a value of type {type(found).__name__}"
+
+
+def _pixels(picture: Any) -> Pixels:
+    if isinstance(picture, str | os.PathLike):
         return read_rgb(Path(picture))
     if isinstance(picture, Image.Image):
-        return np.asarray(picture.convert("RGB"))
+        return opened_rgb(picture)
+    if not isinstance(picture, np.ndarray):
+        raise UnreadableImageError(f"{_kind(picture)} is not a picture: {WANTED}")
     if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
         there = f"{picture.dtype} of shape {picture.shape}"
         raise UnreadableImageError(f"an array must be uint8 of shape (height, width, 3), not {there}")

@@ -26,8 +26,8 @@ from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.text import clock, percent
 from deepfake_detection.media.faces import Box, crop_face, square_around
 from deepfake_detection.media.images import UnreadableImageError, read_rgb
-from deepfake_detection.media.videos import VIDEO_SUFFIXES, sample_frames
-from deepfake_detection.serving.detector import Detector, Face, Prediction
+from deepfake_detection.media.videos import is_video, sample_frames
+from deepfake_detection.serving.detector import Detector, Face, Prediction, VideoPrediction
 
 if TYPE_CHECKING:
     from torchvision.models import EfficientNet
@@ -66,9 +66,9 @@ def evidence(detector: Detector, crop: Pixels) -> Evidence:
     """The evidence for a fake at each place, shape (rows, columns). It is 0 for none, or for evidence of an original.
 
     The unit is that of the calibrated logit, logit / temperature. If all places of a picture were like this one, the
-    picture would have this logit, apart from the bias of the network's last layer. ``crop`` is uint8 RGB of shape
-    (size, size, 3) with the detector's size. There is one place for every 32 pixels of a side. No hook or gradient
-    stays in the network. Raises UserError if the extra ``explain`` is missing.
+    picture would have this logit, apart from the biases of the calibration and of the network's last layer. ``crop`` is
+    uint8 RGB of shape (size, size, 3) with the detector's size. There is one place for every 32 pixels of a side. No
+    hook or gradient stays in the network. Raises UserError if the extra ``explain`` is missing.
     """
     try:
         from captum.attr import LayerGradCam
@@ -96,7 +96,7 @@ def explain(detector: Detector, path: Path, frames: int = 32) -> Figure:
     maps in a figure share one colour scale. Raises UserError if the file cannot be read or shows nothing to judge.
     """
     try:
-        if path.suffix.lower() in VIDEO_SUFFIXES:
+        if is_video(path):
             return _video(detector, path, frames)
         pixels = read_rgb(path)
     except UnreadableImageError as error:
@@ -217,10 +217,10 @@ def _draw_maps(
 
 
 def _add_title(figure: Figure, detector: Detector, prediction: Prediction, how: str) -> None:
-    threshold = detector.sidecar.threshold
+    calibration = detector.sidecar.video if isinstance(prediction, VideoPrediction) else detector.sidecar
     words = [
         f"calibrated probability of a fake {percent(cast(float, prediction.probability))}",
-        f"threshold {threshold:.1%}",
+        f"threshold {calibration.threshold:.1%}",
         how,
     ]
     figure.suptitle(f"{prediction.verdict}: " + ", ".join(filter(None, words)), fontsize=8, x=0.01, ha="left")

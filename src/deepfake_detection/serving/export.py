@@ -15,17 +15,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import save
-from scipy.special import expit
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.files import replacing
+from deepfake_detection.common.progress import progress
 from deepfake_detection.media.faces import crop_face
 from deepfake_detection.network.checkpoint import load_checkpoint
 from deepfake_detection.network.model import Network
 from deepfake_detection.network.openvino import CALIBRATION_FRAMES, import_openvino, quantised
-from deepfake_detection.network.sidecar import Sidecar
+from deepfake_detection.network.sidecar import Calibration, Sidecar
 from deepfake_detection.serving.detector import Detector
 from deepfake_detection.sources.drawn.dataset import film
 from deepfake_detection.sources.drawn.manipulations import deepfakes
@@ -66,7 +65,7 @@ def export(checkpoint: Path, form: str, out: Path, int8: Sequence[str] = ()) -> 
     """Writes the files of ``files_of``, whole or not at all, if they give torch's probabilities when read again.
 
     ONNX and OpenVINO take ``frames``: uint8 RGB of shape (batch, size, size, 3), any batch size, not normalised. They
-    give ``probability``, which is sigmoid(logit / temperature), and ``logit``, each float32 of shape (batch,).
+    give ``probability``, which is sigmoid(logit / temperature + bias), and ``logit``, each float32 of shape (batch,).
     safetensors holds only the weights, for ``Detector.load``. The sidecar is in the file's metadata. ONNX
     (metadata_props) and OpenVINO (rt_info, under "deepfake_detection") hold it by key, and a value that is not text
     as JSON. safetensors holds all of it as one JSON text. The files contain no paths or names from this machine.
@@ -88,8 +87,7 @@ def export(checkpoint: Path, form: str, out: Path, int8: Sequence[str] = ()) -> 
     network, sidecar = load_checkpoint(checkpoint)
     size, tolerance = sidecar.size, TOLERANCE
     if int8:
-        seen = _sample_crops(Detector(network, sidecar), int8)
-        network.cpu()  # the detector may have moved it to an accelerator
+        seen = _sample_crops(Detector(network, sidecar, device="cpu"), int8)
         write, compared, tolerance = partial(_write_openvino, calibration=seen[::2]), seen[1::2], 1.0
     else:
         compared = list(_drawn_frames(size, DRAWN))
@@ -110,7 +108,7 @@ def compare(run: Runner, network: Network, sidecar: Sidecar, frames: Sequence[Pi
     found: list[tuple[Numbers, Numbers]] = []
     exact: list[Numbers] = []
     waiting, sizes = iter(frames), chain(BATCHES, repeat(8))
-    with tqdm(total=len(frames), desc="comparing with torch", unit="frame", disable=None) as bar:
+    with progress(title="comparing with torch", total=len(frames), unit="frame") as bar:
         while taken := list(islice(waiting, next(sizes))):
             batch, size = np.stack(taken), len(taken)
             probability, logit = run(batch)
@@ -122,7 +120,7 @@ def compare(run: Runner, network: Network, sidecar: Sidecar, frames: Sequence[Pi
             bar.update(size)
     probabilities, logits = (np.concatenate(part) for part in zip(*found, strict=True))
     torch_logits = np.concatenate(exact)
-    torch_probabilities = expit(torch_logits / sidecar.temperature)
+    torch_probabilities = sidecar.probability(torch_logits)
     threshold = sidecar.threshold
     return Parity(
         len(logits),
@@ -140,18 +138,18 @@ def metadata(sidecar: Sidecar) -> dict[str, str]:
 class CalibratedModel(nn.Module):
     """The network with its calibration. It takes frames like ``Network``, and returns probabilities and logits."""
 
-    def __init__(self, network: Network, temperature: float) -> None:
+    def __init__(self, network: Network, calibration: Calibration) -> None:
         super().__init__()
-        self.network, self.temperature = network, temperature
+        self.network, self.temperature, self.bias = network, calibration.temperature, calibration.bias
 
     def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         logit = self.network(frames)
-        return torch.sigmoid(logit / self.temperature), logit
+        return torch.sigmoid(logit / self.temperature + self.bias), logit
 
 
 def _traced(network: Network, sidecar: Sidecar) -> torch.export.ExportedProgram:
     example = torch.zeros(2, *sidecar.input_size, 3, dtype=torch.uint8)
-    calibrated = CalibratedModel(copy.deepcopy(network), sidecar.temperature).eval()
+    calibrated = CalibratedModel(copy.deepcopy(network), sidecar).eval()
     return torch.export.export(calibrated, (example,), dynamic_shapes=({0: torch.export.Dim("batch", min=1)},))
 
 
@@ -218,7 +216,7 @@ def _read_safetensors(path: Path) -> Runner:
     def run(batch: Pixels) -> tuple[NDArray[Any], NDArray[Any]]:
         with torch.inference_mode():
             logit = network(torch.from_numpy(batch)).numpy()
-        return expit(logit / sidecar.temperature), logit
+        return sidecar.probability(logit), logit
 
     return run
 
@@ -246,7 +244,7 @@ def _sample_crops(detector: Detector, files: Sequence[str]) -> list[Pixels]:
     """What the network sees of evenly spaced pictures. Every other crop calibrates, and the rest are compared."""
     most = 2 * CALIBRATION_FRAMES
     some = files[:: -(-len(files) // most)]
-    with tqdm(detector.crops(some), desc="reading pictures", unit="face", disable=None) as found:
+    with progress(detector.crops(some), "reading pictures", unit="face") as found:
         seen = list(islice(found, most))
     if len(seen) < MIN_FACES:
         raise UserError(f"--int8: {len(seen)} faces in {len(some)} pictures; name {MIN_FACES} or more, best 600")

@@ -4,9 +4,8 @@ import os
 import shutil
 from pathlib import Path
 
-from tqdm import tqdm
-
 from deepfake_detection.common.errors import UserError
+from deepfake_detection.common.progress import progress
 from deepfake_detection.sources.layout import FRAMES, LISTS
 
 
@@ -30,7 +29,7 @@ def lay_out(folder: Path, categories: list[str], raw: Path, trusted: bool = True
     files += [path for category in categories if (path := folder / LISTS / f"{category}.csv").is_file()]
     if not trusted:
         _require_inside(folder, files)
-    for path in tqdm(files, "laying out frames", unit="file"):
+    for path in progress(files, "laying out frames", unit="file"):
         _link(path, raw / path.relative_to(folder))
 
 

@@ -1,15 +1,18 @@
 """One step of training, as a LightningModule: loss, metrics, optimiser and learning rate."""
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeAlias, cast
 
 import pytorch_lightning as pl
 import torch
-from torch import Tensor, nn
+from pytorch_lightning.plugins import MixedPrecision
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, LRScheduler, SequentialLR
-from torchmetrics import MeanMetric, MetricCollection
+from torchmetrics import Metric, MetricCollection
 from torchmetrics.classification import BinaryAccuracy, BinaryAUROC
 
 from deepfake_detection.common.errors import UserError
@@ -19,23 +22,27 @@ from deepfake_detection.params.train import Train
 from deepfake_detection.training.loader import Batch, FrameBatches
 
 EpochLog: TypeAlias = Callable[[dict[str, float]], None]
+OPTIMIZERS: dict[str, type[torch.optim.Adam]] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+"""Kingma and Ba 2015, "Adam"; Loshchilov and Hutter 2019, "Decoupled Weight Decay Regularization"."""
 
 
 class FrameClassifier(pl.LightningModule):
-    """BCEWithLogitsLoss on one logit, with Adam. Loss, accuracy and AUROC of an epoch are taken over its frames."""
+    """BCEWithLogitsLoss on one logit, with Adam or AdamW. Loss, accuracy and AUROC of an epoch are over its frames."""
 
     def __init__(self, model: Network, params: Train, seed: int, on_epoch: EpochLog | None = None) -> None:
         super().__init__()
         self.model, self.params, self.seed, self.on_epoch = model, params, seed, on_epoch
-        self.loss = nn.BCEWithLogitsLoss()
-        metrics = MetricCollection({"accuracy": BinaryAccuracy(), "auroc": BinaryAUROC()})
+        # both options spare looks at the values, for which a GPU's step would be waited for
+        kinds = {"accuracy": BinaryAccuracy(validate_args=False), "auroc": BinaryAUROC(validate_args=False)}
+        metrics = MetricCollection(kinds, compute_groups=False)  # type: ignore[arg-type]
         self.train_metrics, self.val_metrics = metrics.clone("train_"), metrics.clone("val_")
-        # torchmetrics' mean, because Lightning's rounds the number of frames when processes share them unevenly
-        self.train_loss, self.val_loss = MeanMetric(), MeanMetric()
+        # not Lightning's mean, because it rounds the number of frames when processes share them unevenly
+        self.train_loss, self.val_loss = FrameMean(), FrameMean()
         for metric in (self.train_loss, self.train_metrics):
             metric.persistent(True)  # so that a run stopped within an epoch resumes with its counts
         self.history: list[dict[str, float]] = []  # one entry per epoch
-        self.unchecked: tuple[Tensor, Callable[[], str]] | None = None  # the last step's loss, and its description
+        # the last step's loss, once it has arrived, and its description
+        self.unchecked: tuple[Callable[[], float], Callable[[], str]] | None = None
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
         # Lightning averages over micro-batches and processes; this weight makes the result the mean over frames
@@ -45,19 +52,28 @@ class FrameClassifier(pl.LightningModule):
     def validation_step(self, batch: Batch, index: int) -> None:
         self._step(batch, index, self.val_loss, self.val_metrics)
 
-    def _step(self, batch: Batch, index: int, mean_loss: MeanMetric, metrics: MetricCollection) -> Tensor:
-        frames, labels = batch
+    def _step(self, batch: Batch, index: int, mean_loss: "FrameMean", metrics: MetricCollection) -> Tensor:
+        frames, labels, *weights = batch
         logits: Tensor = self.model(frames)
-        loss: Tensor = self.loss(logits, labels)
+        weight = weights[0] if weights else None
+        loss: Tensor = binary_cross_entropy_with_logits(logits, self._targets(labels), weight)
         self._require_finite()  # checks the previous step, because a GPU is still computing this one
         rate = self.trainer.optimizers[0].param_groups[0]["lr"]
-        self.unchecked = loss.detach(), partial(self._describe_step, self.training, index, self.global_step, rate)
-        mean_loss.update(loss.detach(), len(labels))  # weighted: an epoch's value is the mean over frames
+        describe = partial(self._describe_step, self.training, index, self.global_step, rate)
+        self.unchecked = read_later(loss.detach()), describe
+        mean_loss.update(loss.detach(), len(labels))
         metrics.update(logits.detach().sigmoid(), labels.int())
         name = "train_loss" if self.training else "val_loss"
-        self.log(name, mean_loss, on_step=False, on_epoch=True, prog_bar=True)
+        self.log(name, mean_loss, on_step=False, on_epoch=True)
         self.log_dict(metrics, on_step=False, on_epoch=True)
         return loss
+
+    def _targets(self, labels: Tensor) -> Tensor:
+        """The labels that the loss compares with: smoothed in training, as they are in validation.
+
+        Szegedy et al. 2016, "Rethinking the Inception Architecture for Computer Vision", section 7, with two classes.
+        """
+        return labels + self.params.label_smoothing * (0.5 - labels) if self.training else labels
 
     def _describe_step(self, training: bool, index: int, step: int, rate: float) -> str:
         names = cast(FrameBatches, self.trainer.datamodule).names(training, index)  # type: ignore[attr-defined]
@@ -66,12 +82,14 @@ class FrameClassifier(pl.LightningModule):
 
     def _require_finite(self) -> None:
         """Raises UserError when the last step's loss is NaN or infinite."""
-        if self.unchecked and not self.unchecked[0].isfinite().item():
-            loss, place = self.unchecked
+        if self.unchecked is None:
+            return
+        read, place = self.unchecked
+        if not math.isfinite(loss := read()):
             best = self.trainer.checkpoint_callback.best_model_path  # type: ignore[union-attr]
             kept = f"; the best epoch before is kept in {best}" if best else ""
             raise UserError(
-                f"train: the loss is {loss.item()} {place()}: lower train.lr, or set train.precision to 32-true{kept}"
+                f"train: the loss is {loss} {place()}: lower train.lr, or set train.precision to 32-true{kept}"
             )
 
     def on_train_epoch_start(self) -> None:
@@ -100,11 +118,56 @@ class FrameClassifier(pl.LightningModule):
                 self.on_epoch(values)
 
     def configure_optimizers(self) -> Any:
-        optimizer = torch.optim.Adam(self.parameters(), lr=self.params.lr, fused=True)
+        # with mixed precision Lightning clips no gradients for a fused optimiser, because that may unscale them itself
+        fused = not (self.params.clip_norm and isinstance(self.trainer.precision_plugin, MixedPrecision))
+        kind = OPTIMIZERS[self.params.optimizer]
+        optimizer = kind(self.parameters(), self.params.lr, weight_decay=self.params.weight_decay, fused=fused)
         # not Lightning's estimate, which would load an epoch's frames before the number of the epoch is known
         steps = cast(FrameBatches, self.trainer.datamodule).steps()  # type: ignore[attr-defined]
         schedule = lr_schedule(optimizer, self.params, steps * self.params.epochs)
         return [optimizer], [{"scheduler": schedule, "interval": "step"}] if schedule else []
+
+
+class FrameMean(Metric):
+    """The mean of a value over frames, from the means of batches of different sizes.
+
+    torchmetrics' MeanMetric looks for NaN in each update, so the host would wait for the GPU twice a step. Without that
+    look (nan_strategy="disable") its release 1.9.0 ignores the weights.
+    """
+
+    total: Tensor
+    frames: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name in ("total", "frames"):
+            self.add_state(name, torch.tensor(0.0), dist_reduce_fx="sum")
+
+    def update(self, mean: Tensor, frames: int) -> None:
+        self.total += mean * frames
+        self.frames += frames
+
+    def compute(self) -> Tensor:
+        return self.total / self.frames
+
+
+def read_later(value: Tensor) -> Callable[[], float]:
+    """Starts to copy one number from its device. The function returned waits for the copy and gives the number.
+
+    What is computed on the device after this call is not waited for.
+    """
+    on_gpu = value.is_cuda  # only there can an event say when the copy is there
+    copy = torch.empty_like(value, device="cpu", pin_memory=on_gpu).copy_(value, non_blocking=on_gpu)
+    arrived = torch.cuda.Event() if on_gpu else None  # type: ignore[no-untyped-call]
+    if arrived:
+        arrived.record()
+
+    def read() -> float:
+        if arrived:
+            arrived.synchronize()
+        return copy.item()
+
+    return read
 
 
 def lr_schedule(optimizer: Optimizer, params: Train, steps: int) -> LRScheduler | None:

@@ -5,7 +5,8 @@ import signal
 import sys
 import tempfile
 import warnings
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning_fabric.utilities.exceptions import MisconfigurationException
-from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint, TQDMProgressBar, WeightAveraging
+from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint, WeightAveraging
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
@@ -26,15 +27,30 @@ from deepfake_detection.training.classifier import EpochLog, FrameClassifier
 from deepfake_detection.training.distributed import SyncBatchNormOnCpu, check_launcher
 from deepfake_detection.training.loader import BATCH_ON_CPU, FrameBatches
 from deepfake_detection.training.memory import find_batch_size, peak_memory, recompute_activations
+from deepfake_detection.training.progress import EpochProgress
 from deepfake_detection.training.resume import BEST, LAST, AtomicCheckpoints, SaveOnSigterm
 
-# Lightning's tips are advertisements. Its warnings are still shown, except one about its own code and one about a
-# checkpoint folder that is not empty, which is intended here
-logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec", module="pytorch_lightning")
-warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
+
+@contextmanager
+def _without_tips() -> Iterator[None]:
+    """Hides Lightning's tips, which are advertisements, and restores what shows them at the end.
+
+    Its warnings are still shown, except one about its own code and one about a checkpoint folder that is not empty,
+    which is intended here.
+    """
+    logger = logging.getLogger("pytorch_lightning")
+    level = logger.level
+    with warnings.catch_warnings():
+        logger.setLevel(logging.WARNING)
+        warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec", module="pytorch_lightning")
+        warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
+        try:
+            yield
+        finally:
+            logger.setLevel(level)
 
 
+@_without_tips()
 def fit(
     model: Network,
     batches: FrameBatches,
@@ -42,16 +58,18 @@ def fit(
     on_epoch: EpochLog | None = None,
     state: Path | None = None,
 ) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-    """Trains to the best validation loss on whatever accelerator is available, deterministically if ``params`` says so.
+    """Trains to the best validation loss or AUROC on the accelerator, deterministically if ``params`` says so.
 
     ``on_epoch`` is called after each epoch with its train_ and val_ loss, accuracy and auroc. If ``state`` is given, a
     checkpoint is saved in that folder after each epoch and when SIGTERM ends the run. The next call of the same run
     resumes from it. On a CPU the result is then the same to the byte as if nothing had stopped the run.
-    Returns the best epoch's state_dict and a summary: the best epoch (from 0) with its losses, accuracies and AUROCs,
-    the number of epochs run, and whether training stopped early. With batch_size auto the summary also has the size
-    found. When several processes train, the first returns this and the others return None.
-    Raises UserError when the devices are not available, when the frames do not divide among them, or when a loss is
-    not finite.
+    The best epoch is the one with the best ``params.monitor``. Returns its state_dict and a summary: the best epoch
+    (from 0) with its losses, accuracies and AUROCs, the number of epochs run, and whether training stopped early. With
+    batch_size auto the summary also has the size found. When several processes train, the first returns this and the
+    others return None.
+    Raises UserError when the devices are not available, when the frames do not divide among them, when the AUROC is to
+    be monitored but the validation frames are all of one class, or when a loss is not finite. On a CPU the process
+    keeps freed memory from then on. Not for several threads at a time.
     """
     shared: dict[str, Any] = {
         "precision": fast_precision() if params.precision == "auto" else params.precision,
@@ -60,12 +78,19 @@ def fit(
         "logger": False,
         "num_sanity_val_steps": 0,
         "enable_model_summary": False,
+        "enable_progress_bar": False,  # EpochProgress takes the place of Lightning's
     }
     # off, because this safeguard against reading uninitialised memory fills each new tensor in every step
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     if on_cpu := not torch.accelerator.is_available():
         keep_freed_memory()
-    stopping = EarlyStopping("val_loss", patience=params.patience)
+    mode = "max" if params.monitor == "val_auroc" else "min"
+    if params.monitor == "val_auroc" and batches.val_rows["label"].nunique() < 2:
+        raise UserError(
+            "train.monitor: val_auroc is undefined, because the validation frames are all of one class: set val_loss, "
+            "or raise split.val"
+        )
+    stopping = EarlyStopping(params.monitor, patience=params.patience, mode=mode)
     # not EMAWeightAveraging: rounding in its sum of products would change constants, but lerp keeps them
     average = get_ema_multi_avg_fn(params.ema)  # type: ignore[no-untyped-call]
     averaging = [WeightAveraging(multi_avg_fn=average)] if params.ema else []
@@ -77,8 +102,10 @@ def fit(
         folder = Path(name)
         # one file each, replaced by later epochs; Lightning saves averaged weights only in full checkpoints
         best, last = (
-            ModelCheckpoint(folder, Path(file).stem, monitor, save_weights_only=weights, enable_version_counter=False)
-            for file, monitor, weights in ((BEST, "val_loss", not averaging), (LAST, None, False))
+            ModelCheckpoint(
+                folder, Path(file).stem, monitor, mode=mode, save_weights_only=weights, enable_version_counter=False
+            )
+            for file, monitor, weights in ((BEST, params.monitor, not averaging), (LAST, None, False))
         )
         try:
             trainer = pl.Trainer(
@@ -86,11 +113,11 @@ def fit(
                 devices=params.devices,
                 num_nodes=params.num_nodes,
                 accumulate_grad_batches=params.accumulate,
+                gradient_clip_val=params.clip_norm or None,
                 sync_batchnorm=not on_cpu,
                 plugins=plugins,
                 use_distributed_sampler=False,  # FrameBatches shares the frames and serves none twice
-                # TQDMProgressBar, because rich's bar shows nothing in a log
-                callbacks=[stopping, best, last, *averaging, SaveOnSigterm(folder / LAST), TQDMProgressBar()],
+                callbacks=[stopping, best, last, *averaging, SaveOnSigterm(folder / LAST), EpochProgress()],
                 # a new data set each epoch, because augmentations depend on the number of the epoch
                 reload_dataloaders_every_n_epochs=1,
                 **shared,

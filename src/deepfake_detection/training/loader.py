@@ -1,7 +1,7 @@
 """The batches of training and validation frames, shared by processes and resumable within an epoch."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any, TypeAlias, cast
 
@@ -18,7 +18,8 @@ from deepfake_detection.frames.dataset import FrameDataset, derive_seed
 from deepfake_detection.params.train import Train
 from deepfake_detection.training.distributed import rank_batches
 
-Batch: TypeAlias = tuple[Tensor, Tensor]
+Batch: TypeAlias = Sequence[Tensor]
+"""Frames, labels and, unless the data are balanced, weights of the loss."""
 BATCH_ON_CPU = 16  # for batch_size: auto, because a CPU's memory sets no clear limit
 
 
@@ -31,7 +32,9 @@ class FrameBatches(pl.LightningDataModule):
     def __init__(self, pixels: NDArray[np.uint8], rows: pd.DataFrame, params: Train, seed: int) -> None:
         super().__init__()
         self.pixels, self.params, self.seed = pixels, params, seed
-        self.train_rows, self.val_rows = rows[rows["split"] == "train"], rows[rows["split"] == "val"]
+        self.train_rows, self.val_rows = (
+            with_weights(rows[rows["split"] == split], params.balance) for split in ("train", "val")
+        )
         self.micro_batch_size = (
             BATCH_ON_CPU if params.batch_size == "auto" else params.batch_size
         ) // params.accumulate
@@ -84,6 +87,20 @@ class FrameBatches(pl.LightningDataModule):
 
     def _reading(self) -> dict[str, Any]:
         return {"num_workers": self.params.num_workers, "pin_memory": torch.cuda.is_available()}
+
+
+def with_weights(rows: pd.DataFrame, balance: str) -> pd.DataFrame:
+    """``rows`` with a column ``weight`` for the loss, of mean 1; unchanged if all weights would be 1.
+
+    With ``balance`` ``class`` the labels have equal sums of weights, with ``category`` also the categories of a label;
+    with ``none`` all weights are 1.
+    """
+    if balance == "none" or rows.empty:
+        return rows
+    keys = ["label", "category"] if balance == "category" else ["label"]
+    parts = rows["label"].nunique() * rows.groupby("label")[keys[-1]].transform("nunique")
+    weights = len(rows) / (parts * rows.groupby(keys)["label"].transform("size"))
+    return rows if np.allclose(weights, 1) else rows.assign(weight=weights)
 
 
 class ResumableLoader(DataLoader[Any]):

@@ -6,11 +6,12 @@ its folder is a hash of everything that the run depends on, so that no other run
 
 import fcntl
 import hashlib
+import re
 import shutil
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,14 @@ from lightning_fabric.utilities.rank_zero import rank_zero_only
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from deepfake_detection.common.errors import UserError
-from deepfake_detection.common.files import replacing
-from deepfake_detection.network.checkpoint import save_tensors
+from deepfake_detection.common.files import TEMPORARY, replacing
+from deepfake_detection.network.weights import save_tensors
 
-LAST, BEST = "last.ckpt", "best.ckpt"
+LAST, BEST, LOCK = "last.ckpt", "best.ckpt", "lock"
 MAX_AGE = 7 * 24 * 3600  # seconds for which the state of a run that nobody resumes is kept
+
+_KEY = re.compile(r"[0-9a-f]{16}")  # what run_key returns
+_FILES = {LOCK, LAST, BEST, TEMPORARY + LAST, TEMPORARY + BEST}  # all that a run writes into its state
 
 LIBRARIES = ("torch", "torchvision", "pytorch-lightning", "torchmetrics", "numpy", "pillow")
 
@@ -49,8 +53,9 @@ def run_key(params: str, files: Iterable[Path], folder: Path) -> str:
 def training_state(folder: Path, key: str) -> Iterator[Path]:
     """The folder below ``folder`` for the state of run ``key``. It is removed when the block ends without an error.
 
-    States that nobody has resumed for MAX_AGE seconds are removed, too. Raises UserError while another process
-    trains the same run. When several processes train together, only the first one does all this.
+    States of other runs that nobody has resumed for MAX_AGE seconds are removed, too. Anything else in ``folder``
+    is left as it is, because the user may keep other files there. Raises UserError while another process trains the
+    same run. When several processes train together, only the first one does all this.
     """
     state = folder / key
     if getattr(rank_zero_only, "rank", 0):
@@ -58,15 +63,31 @@ def training_state(folder: Path, key: str) -> Iterator[Path]:
         return
     state.mkdir(parents=True, exist_ok=True)
     for other in folder.iterdir():
-        if other != state and time.time() - max(path.stat().st_mtime for path in [other, *other.iterdir()]) > MAX_AGE:
-            shutil.rmtree(other)
-    with (state / "lock").open("w") as lock:
+        if other != state and _KEY.fullmatch(other.name):
+            with suppress(OSError):  # it is in use, it may not be read, or its run has just ended
+                _remove_if_abandoned(other)
+    with (state / LOCK).open("w") as lock:
         try:
             fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # ends with the process; data workers don't inherit it
         except OSError:
             raise UserError(f"{state}: another process trains this very run: wait for it, or stop it") from None
         yield state
     shutil.rmtree(state)
+
+
+def _remove_if_abandoned(state: Path) -> None:
+    """Removes a folder if it holds a run's files and no others, all older than MAX_AGE, and no process uses it.
+
+    Raises OSError if it has no lock, if another process holds the lock, or if the folder cannot be read.
+    """
+    if state.is_symlink():
+        return
+    with (state / LOCK).open("r+") as lock:  # locking needs a file that is open for writing
+        fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        files = list(state.iterdir())
+        ours = all(path.name in _FILES and path.is_file() and not path.is_symlink() for path in files)
+        if ours and time.time() - max(path.stat().st_mtime for path in files) > MAX_AGE:
+            shutil.rmtree(state)
 
 
 class AtomicCheckpoints(TorchCheckpointIO):

@@ -6,11 +6,14 @@ import time
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.optimize import brentq
+from scipy.special import expit
 from scipy.stats import norm
+from scipy.stats import t as student
 
+from benchmarks.coverage import AUROCS, coverage
 from deepfake_detection.evaluation.bootstrap import METRICS, group_intervals, resampled_metrics
 from deepfake_detection.evaluation.metrics import frame_metrics
-from deepfake_detection.evaluation.probability import sigmoid
 
 
 def _sample(
@@ -19,7 +22,7 @@ def _sample(
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, 2, frames)
     codes = rng.permutation(np.arange(frames) % groups)
-    return labels, sigmoid(rng.normal(labels + 0.5 * rng.normal(size=groups)[codes], 1)), codes
+    return labels, expit(rng.normal(labels + 0.5 * rng.normal(size=groups)[codes], 1)), codes
 
 
 @pytest.mark.parametrize("decimals", [1, 2, 15])
@@ -55,15 +58,60 @@ def expected_of(metrics: dict[str, float | None]) -> dict[str, float | None]:
     return {name: metrics[name] for name in METRICS}
 
 
-def test_intervals_are_the_percentiles_of_drawn_groups() -> None:
-    """For a mean over frames in groups of one size, against a plain loop over draws with another seed."""
-    labels, probabilities, codes = _sample(400, 40)
-    rng = np.random.default_rng(5)
+def test_an_interval_holds_the_shares_that_wilsons_test_does_not_reject() -> None:
+    """For a mean over frames in groups of one size, whose standard error has a formula."""
+    labels, probabilities, codes = _sample(400, 40, seed=2)
     right = (probabilities >= 0.5) == labels
     by_group = np.array([right[codes == group].mean() for group in range(40)])
-    draws = [by_group[rng.integers(0, 40, 40)].mean() for _ in range(20_000)]
+    accuracy, error = by_group.mean(), by_group.std(ddof=1) / math.sqrt(40)
+    observations = accuracy * (1 - accuracy) / error**2
+    assert 40 < observations < 400
+
+    def excess(share: float) -> float:
+        return float(abs(accuracy - share) / math.sqrt(share * (1 - share) / observations) - student.ppf(0.975, 39))
+
+    ends = [brentq(excess, 0.01, accuracy), brentq(excess, accuracy, 0.99)]
     found = group_intervals(labels, probabilities, codes, 0.5, seed=1, draws=20_000)["accuracy"]
-    assert found == pytest.approx(np.quantile(draws, [0.025, 0.975]), abs=0.004)
+    assert found == pytest.approx(ends, abs=0.002)
+
+
+def test_a_faultless_sample_has_the_interval_of_as_many_right_calls_as_groups() -> None:
+    codes = np.repeat(np.arange(9), 20)
+    labels = np.tile([0, 1], 90)
+    found = group_intervals(labels, np.where(labels == 1, 0.9, 0.2), codes, 0.5, seed=1, draws=200)
+    least = 9 / (9 + student.ppf(0.975, 8) ** 2)  # Wilson's lower end for 9 of 9
+    for name in ("accuracy", "precision", "recall", "f1", "auroc", "average_precision", "tpr_at_fpr_1pct"):
+        assert found[name] == pytest.approx([least, 1])
+    assert found["eer"] == pytest.approx([0, 1 - least])
+    assert found["mcc"] == pytest.approx([2 * least - 1, 1])
+    assert found["log_loss"] is None  # all groups have the same one: nothing says how far it may move
+
+
+@pytest.mark.parametrize("groups", [2, 3, 6, 30])
+@pytest.mark.parametrize("shift", [-4.0, 0.0, 2.0, 8.0, 60.0])
+def test_an_interval_has_a_width_and_holds_the_value_of_the_sample(groups: int, shift: float) -> None:
+    rng = np.random.default_rng(groups)
+    codes, labels = np.repeat(np.arange(groups), 8), np.tile([0, 1], 4 * groups)
+    probabilities = expit(rng.normal(shift * (labels - 0.5)))
+    values = frame_metrics(labels, probabilities, 0.5)
+    found = group_intervals(labels, probabilities, codes, 0.5, seed=1, draws=200)
+    assert None not in found.values()
+    for name, interval in found.items():
+        assert interval is not None
+        low, high = interval
+        assert low < high, name
+        assert low - 1e-12 <= values[name] <= high + 1e-12, name
+        assert low >= (-1 if name == "mcc" else 0), name
+        assert high <= (math.inf if name == "log_loss" else 1), name
+
+
+def test_the_log_loss_has_an_interval_on_the_log_scale() -> None:
+    labels, probabilities, codes = _sample(400, 40)
+    losses = -np.log(np.where(labels == 1, probabilities, 1 - probabilities))
+    by_group = np.array([losses[codes == group].mean() for group in range(40)])
+    half = student.ppf(0.975, 39) * by_group.std(ddof=1) / math.sqrt(40) / losses.mean()
+    found = group_intervals(labels, probabilities, codes, 0.5, seed=1, draws=20_000)["log_loss"]
+    assert found == pytest.approx([losses.mean() * math.exp(-half), losses.mean() * math.exp(half)], rel=0.01)
 
 
 def test_the_seed_decides_and_names_of_groups_do_not() -> None:
@@ -129,7 +177,7 @@ def test_coverage_of_a_known_auroc() -> None:
     held = {"groups": 0, "frames": 0}
     for trial in range(trials):
         effects = rng.normal(size=(groups, 2))
-        probabilities = sigmoid(rng.normal(shift * labels + effects[codes, labels]))
+        probabilities = expit(rng.normal(shift * labels + effects[codes, labels]))
         for unit, ids in (("groups", codes), ("frames", np.arange(len(codes)))):
             interval = group_intervals(labels, probabilities, ids, 0.5, seed=trial, draws=400)["auroc"]
             assert interval is not None
@@ -138,3 +186,12 @@ def test_coverage_of_a_known_auroc() -> None:
     print(f"\n95% intervals that hold the true AUROC {truth:.3f}: groups {by_group:.1%}, frames {by_frame:.1%}")
     assert 0.90 <= by_group <= 0.99
     assert by_frame < by_group - 0.1
+
+
+@pytest.mark.parametrize("auroc", AUROCS)
+@pytest.mark.parametrize("groups", [6, 9])
+def test_few_groups_do_not_cost_coverage(groups: int, auroc: float) -> None:
+    found = coverage(groups, auroc, "auroc", data_sets=200, draws=200)["coverage"]
+    print(f"\n{groups} groups, AUROC {auroc}: {found.to_dict()}")
+    assert 0.90 <= found["score"] <= 0.99
+    assert found["percentile"] < found["score"]

@@ -6,15 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from deepfake_detection.common.errors import UserError
-from deepfake_detection.evaluation.calibration import (
-    choose_threshold,
-    expected_calibration_error,
-    fit_temperature,
-    reliability_table,
-)
-from deepfake_detection.evaluation.probability import sigmoid
+from deepfake_detection.evaluation.calibration import calibrate, choose_threshold, fit_platt
+from deepfake_detection.evaluation.reliability import expected_calibration_error, reliability_table
 
 LABELS = np.array([0, 0, 0, 1, 1, 1, 1, 0])
 PROBABILITIES = np.array([0.1, 0.6, 0.2, 0.9, 0.4, 0.8, 0.5, 0.5])
@@ -23,28 +19,45 @@ PROBABILITIES = np.array([0.1, 0.6, 0.2, 0.9, 0.4, 0.8, 0.5, 0.5])
 def _calibrated(frames: int, seed: int = 0) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     rng = np.random.default_rng(seed)
     logits = rng.normal(0, 2, frames)
-    return logits, (rng.random(frames) < sigmoid(logits)).astype(int)
+    return logits, (rng.random(frames) < expit(logits)).astype(int)
 
 
-@pytest.mark.parametrize("true", [1.5, 4.0])
-def test_temperature_comes_back(true: float) -> None:
-    logits, labels = _calibrated(20_000)
-    assert fit_temperature(logits * true, labels) == pytest.approx(true, rel=0.05)
+@pytest.mark.parametrize(("temperature", "bias"), [(0.5, 0.0), (1.5, -1.0), (4.0, 2.0)])
+def test_temperature_and_bias_come_back(temperature: float, bias: float) -> None:
+    logits, labels = _calibrated(40_000)
+    found = fit_platt((logits - bias) * temperature, labels, prior=float(labels.mean()))
+    assert found[0] == pytest.approx(temperature, rel=0.05)
+    assert found[1] == pytest.approx(bias, abs=0.1)
 
 
-def test_temperature_has_the_least_loss_and_lowers_the_ece() -> None:
+def test_fit_has_the_least_loss_and_lowers_the_ece() -> None:
     logits, labels = _calibrated(2000)
-    logits = logits * 3
+    logits, prior = logits * 3 + 2, float(labels.mean())
 
-    def loss(temperature: float) -> float:
-        right = sigmoid(np.where(labels == 1, logits, -logits) / temperature)
-        return float(-np.log(right).mean())
+    def loss(temperature: float, bias: float) -> float:
+        fakes = int(labels.sum())
+        targets = np.where(labels == 1, (fakes + 1) / (fakes + 2), 1 / (len(labels) - fakes + 2))
+        scores = logits / temperature + bias
+        return float(np.mean(np.logaddexp(0, scores) - targets * scores))
 
-    found = fit_temperature(logits, labels)
-    grid = np.exp(np.linspace(0, math.log(20), 2001))
-    assert loss(found) <= min(loss(float(temperature)) for temperature in grid) + 1e-12
-    before = expected_calibration_error(labels, sigmoid(logits))
-    assert expected_calibration_error(labels, sigmoid(logits / found)) < before / 2
+    temperature, bias = fit_platt(logits, labels, prior)
+    for other in (0.99, 1.01):
+        assert loss(temperature, bias) < loss(temperature * other, bias)
+        assert loss(temperature, bias) < loss(temperature, bias * other)
+    before = expected_calibration_error(labels, expit(logits))
+    assert expected_calibration_error(labels, expit(logits / temperature + bias)) < before / 2
+
+
+@pytest.mark.parametrize("share", [0.25, 0.5, 0.75])
+def test_probabilities_hold_at_the_stated_prior_whatever_the_share_in_validation(share: float) -> None:
+    rng = np.random.default_rng(0)
+    labels = (rng.random(40_000) < share).astype(int)
+    logits = rng.normal(np.where(labels == 1, 1.0, -1.0), 1.0)  # the log-likelihood ratio is 2 * logit
+    for prior in (0.5, 0.1):
+        temperature, bias = fit_platt(logits, labels, prior)
+        # Bayes: posterior log-odds are the log-likelihood ratio plus the prior's log-odds
+        assert 1 / temperature == pytest.approx(2, rel=0.05)
+        assert bias == pytest.approx(math.log(prior / (1 - prior)), abs=0.1)
 
 
 @pytest.mark.parametrize(
@@ -53,14 +66,41 @@ def test_temperature_has_the_least_loss_and_lowers_the_ece() -> None:
         ([], [], 1, 1),
         ([1.0, 2.0], [1, 1], 1, 1),
         ([1.0, 2.0], [0, 0], 1, 1),
-        ([0.0, 0.0], [0, 1], 1, 1),
-        ([-1.0, 1.0], [0, 1], 1, 1),  # separable: would be sharpened without end
-        ([1.0, -1.0], [0, 1], 19.99, 20),  # all wrong: as dull as allowed
+        ([-1.0, 1.0], [0, 1], 1.3, 1.6),  # separable: the smoothed targets 1/3 and 2/3 ask for logits of -ln 2 and ln 2
+        ([1.0, -1.0], [0, 1], 19.99, 20),  # all wrong: the smallest slope allowed
         ([900.0, -900.0], [0, 1], 19.99, 20),
     ],
 )
-def test_temperature_of_degenerate_frames(logits: list[float], labels: list[int], low: float, high: float) -> None:
-    assert low <= fit_temperature(np.array(logits), np.array(labels, int)) <= high
+def test_fit_of_degenerate_frames(logits: list[float], labels: list[int], low: float, high: float) -> None:
+    assert low <= fit_platt(np.array(logits), np.array(labels, int))[0] <= high
+
+
+def test_logits_that_are_all_equal_give_the_prior() -> None:
+    temperature, bias = fit_platt(np.zeros(40), np.arange(40) % 2, prior=0.2)
+    assert expit(0 / temperature + bias) == pytest.approx(0.2 * 21 / 22 + 0.8 / 22, abs=1e-4)
+
+
+def test_a_rule_that_cannot_be_kept_is_left_out_with_the_reason_and_an_error_only_if_asked_for() -> None:
+    logits, labels = np.full(8, 900.0), np.array([0, 1] * 4)  # every probability is 1 or nearly so
+    logits[labels == 1] = 901.0
+    saturated = np.where(labels == 1, 2000.0, 1000.0)
+    found = calibrate(saturated[labels == 1].repeat(2), np.array([0, 1] * 4), 0.3)
+    assert found.threshold == 0.3
+    assert not {"youden", "fpr@0.01"} - {*found.thresholds, *found.unavailable}
+    one_class = calibrate(logits, np.ones(8, int), 0.5)
+    assert one_class.thresholds == {}
+    assert all("validation frames of both classes" in reason for reason in one_class.unavailable.values())
+    with pytest.raises(UserError, match=r"calibrate\.threshold youden needs validation frames of both classes"):
+        calibrate(logits, np.ones(8, int), "youden")
+
+
+def test_the_rule_asked_for_is_in_the_table() -> None:
+    logits, labels = _calibrated(500)
+    found = calibrate(logits, labels, "fpr@0.2")
+    assert found.threshold == found.thresholds["fpr@0.2"]
+    called = found.probability(logits) >= found.threshold
+    assert called[labels == 0].mean() <= 0.2
+    assert set(found.thresholds) == {"youden", "fpr@0.01", "fpr@0.2"}
 
 
 def test_youden_by_hand() -> None:
@@ -81,7 +121,7 @@ def test_false_positive_rate_by_hand() -> None:
 def test_no_other_threshold_is_better(rule: str, decimals: int) -> None:
     rng = np.random.default_rng(11)
     labels = rng.integers(0, 2, 300)
-    probabilities = sigmoid(rng.normal(2.0 * labels, 1)).round(decimals)
+    probabilities = expit(rng.normal(2.0 * labels, 1)).round(decimals)
 
     def rates(threshold: float) -> tuple[float, float]:
         return float((probabilities[labels == 1] >= threshold).mean()), float(
@@ -136,7 +176,7 @@ def test_saturated_originals_leave_no_threshold() -> None:
 @pytest.mark.parametrize("rule", ["youden", "fpr@0.01"])
 @pytest.mark.parametrize("labels", [[0, 0], [1, 1], []])
 def test_one_class_cannot_choose(rule: str, labels: list[int]) -> None:
-    with pytest.raises(UserError, match=r"evaluate.threshold .* needs validation frames of both classes"):
+    with pytest.raises(UserError, match=r"calibrate.threshold .* needs validation frames of both classes"):
         choose_threshold(rule, np.array(labels, int), np.linspace(0.2, 0.8, len(labels)))
     assert choose_threshold(0.3, np.array(labels, int), np.linspace(0.2, 0.8, len(labels))) == 0.3
 
@@ -146,7 +186,7 @@ def test_one_class_cannot_choose(rule: str, labels: list[int]) -> None:
     [0, 1, 0.0, 1.0, -0.1, 2, True, None, math.nan, math.inf, "0.5", "Youden", "fpr@0", "fpr@1", "fpr@", "fpr@x"],
 )
 def test_what_is_no_rule_is_refused(rule: object) -> None:
-    with pytest.raises(UserError, match=r"evaluate\.threshold must be"):
+    with pytest.raises(UserError, match=r"calibrate\.threshold must be"):
         choose_threshold(rule, LABELS, PROBABILITIES)  # type: ignore[arg-type]
 
 

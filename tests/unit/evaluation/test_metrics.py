@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 from scipy.optimize import brentq
+from scipy.special import expit
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.evaluation.bootstrap import METRICS
@@ -19,9 +20,11 @@ from deepfake_detection.evaluation.metrics import (
     evaluation,
     frame_metrics,
     prediction_table,
+    summary,
     video_table,
 )
-from deepfake_detection.evaluation.probability import sigmoid
+from deepfake_detection.network.sidecar import Calibration
+from tests.support.checkpoints import sidecar
 
 EXACT = 1e-9
 LABELS = np.array([0, 0, 0, 1, 1, 1, 1, 0])
@@ -119,7 +122,7 @@ def test_every_metric_agrees_with_its_definition(decimals: int, strength: float)
     rng = np.random.default_rng(7)
     labels = rng.integers(0, 2, 600)
     logits = rng.normal(strength * (labels - 0.5), 1)
-    probabilities = np.clip(sigmoid(logits).round(decimals), 0.005, 0.995)  # two decimals make many ties
+    probabilities = np.clip(expit(logits).round(decimals), 0.005, 0.995)  # two decimals make many ties
     found, other = frame_metrics(labels, probabilities, 0.4), _otherwise(labels, probabilities, 0.4)
     assert set(other) == set(METRICS)
     assert {name: found[name] for name in METRICS} == pytest.approx(other, abs=EXACT)
@@ -182,44 +185,61 @@ def test_a_video_has_the_mean_logit_of_its_frames() -> None:
     assert len(video_table(table.replace({"source_id": {"": np.nan}}))) == 36
 
 
+VIDEO = Calibration(temperature=0.5, bias=0.1, threshold=0.45)
+SIDECAR = sidecar(temperature=2.0, bias=-0.3, threshold=0.4, threshold_rule="youden", prior=0.3, video=VIDEO)
+
+
 def test_evaluation_has_every_part_from_the_right_rows() -> None:
     table = _table()
-    found = evaluation(table, 0.4, 2.0, ["Deepfakes"], seed=1, draws=200, threshold_rule="youden")
+    found = evaluation(table, SIDECAR, seed=1, draws=200)
     json.dumps(found, allow_nan=False)
     seen = table[table["category"] != "FaceSwap"]
     labels, logits = seen["label"].to_numpy(), seen["logit"].to_numpy()
 
-    def expect(part: dict[str, Any], labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> None:
-        other = _otherwise(labels, probabilities, 0.4)
+    def expect(
+        part: dict[str, Any], labels: NDArray[np.int64], probabilities: NDArray[np.float64], threshold: float = 0.4
+    ) -> None:
+        other = _otherwise(labels, probabilities, threshold)
         assert {name: part[name] for name in METRICS} == pytest.approx(other, abs=EXACT)
 
-    expect(found, labels, 1 / (1 + np.exp(-logits)))
-    expect(found["calibrated"], labels, 1 / (1 + np.exp(-logits / 2)))
+    def calibrated(logits: pd.Series, of: Calibration = SIDECAR) -> NDArray[np.float64]:
+        return 1 / (1 + np.exp(-(logits.to_numpy() / of.temperature + of.bias)))
+
+    expect(found, labels, calibrated(seen["logit"]))
+    raw = _otherwise(labels, 1 / (1 + np.exp(-logits)), 0.5)
+    assert found["raw"] == pytest.approx({name: raw[name] for name in ("log_loss", "brier", "ece")}, abs=EXACT)
     means = seen.groupby(["category", "video_id"])[["label", "logit"]].mean()
-    expect(found["video"], means["label"].to_numpy(int), 1 / (1 + np.exp(-means["logit"].to_numpy())))
+    expect(found["video"], means["label"].to_numpy(int), calibrated(means["logit"], VIDEO), 0.45)
     assert (found["threshold"], found["threshold_rule"], found["temperature"]) == (0.4, "youden", 2.0)
+    assert (found["bias"], found["prior"]) == (-0.3, 0.3)
+    assert [found["video"][name] for name in ("threshold", "temperature", "bias")] == [0.45, 0.5, 0.1]
 
     assert {name: part["seen"] for name, part in found["categories"].items()} == {"Deepfakes": True, "FaceSwap": False}
     swap = found["categories"]["FaceSwap"]
     rows = table[table["category"] != "Deepfakes"]
-    expect(swap["frame"], rows["label"].to_numpy(), 1 / (1 + np.exp(-rows["logit"].to_numpy())))
+    expect(swap["frame"], rows["label"].to_numpy(), calibrated(rows["logit"]))
     assert (swap["frames"], swap["videos"]) == (60, 12)
     assert sum(swap["video"]["confusion_matrix"].values()) == 24
-    for part in (found, found["calibrated"], found["video"], swap):
+    for part in (found, found["video"], swap):
         assert set(part["intervals"]) == set(METRICS)
+        assert part["groups"] == 6
     low, high = found["intervals"]["auroc"]
     assert low < found["auroc"] < high
-    assert found == evaluation(table, 0.4, 2.0, ["Deepfakes"], seed=1, draws=200, threshold_rule="youden")
-    assert found["intervals"] != evaluation(table, 0.4, 2.0, ["Deepfakes"], seed=2, draws=200)["intervals"]
+    assert found == evaluation(table, SIDECAR, seed=1, draws=200)
+    assert found["intervals"] != evaluation(table, SIDECAR, seed=2, draws=200)["intervals"]
 
 
-def test_calibrated_numbers_have_their_own_threshold() -> None:
-    table = _table()
-    found = evaluation(table, 0.9, 2.0, ["Deepfakes"], seed=1, draws=2, calibrated_threshold=0.75)
-    # sigmoid(logit) >= 0.9 where logit >= ln 9, and sigmoid(logit / 2) >= 0.75 where logit >= 2 ln 3: the same.
-    assert found["calibrated"]["confusion_matrix"] == found["confusion_matrix"]
-    assert found["confusion_matrix"] != evaluation(table, 0.75, 2.0, ["Deepfakes"], 1, 2)["confusion_matrix"]
-    assert (found["threshold"], found["calibrated"]["threshold"], found["threshold_rule"]) == (0.9, 0.75, 0.9)
+def test_summary_of_the_categories() -> None:
+    found = evaluation(_table(), SIDECAR, seed=1, draws=10)
+    seen, unseen = (found["categories"][name]["frame"]["auroc"] for name in ("Deepfakes", "FaceSwap"))
+    assert [found[name] for name in ("macro_auroc_seen", "macro_auroc_unseen")] == [seen, unseen]
+    assert found["worst_category_auroc"] == min(seen, unseen) == unseen
+    blocks = {
+        name: {"seen": name == "A", "frame": {"auroc": auroc}}
+        for name, auroc in {"A": 0.9, "B": 0.6, "C": 0.4, "D": None}.items()
+    }
+    assert summary(blocks) == {"macro_auroc_seen": 0.9, "macro_auroc_unseen": 0.5, "worst_category_auroc": 0.4}
+    assert set(summary({}).values()) == {None}
 
 
 @pytest.mark.parametrize("keep", ["Original", "Deepfakes", "one video", "one frame", "nothing"])
@@ -233,7 +253,7 @@ def test_evaluation_of_little_has_reasons_but_no_nan(keep: str) -> None:
     rows = parts.get(keep, table[table["category"] == keep])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = evaluation(rows, 0.5, 1.0, ["Deepfakes"], seed=1, draws=50)
+        found = evaluation(rows, sidecar(), seed=1, draws=50)
     json.dumps(found, allow_nan=False)
     assert found["auroc"] is None
     assert "auroc" in found["undefined"]
@@ -242,24 +262,26 @@ def test_evaluation_of_little_has_reasons_but_no_nan(keep: str) -> None:
 
 def test_no_manipulation_gives_no_category() -> None:
     table = _table()
-    assert category_metrics(table[table["label"] == 0], 0.5, ["Deepfakes"], 1, 10) == {}
+    assert category_metrics(table[table["label"] == 0], sidecar(), ["Deepfakes"], 1, 10) == {}
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_logits_that_are_no_numbers_are_refused(bad: float) -> None:
     table = _table()
     table.loc[3, "logit"] = bad
-    with pytest.raises(UserError, match="1 of 180 test frames"):
-        evaluation(table, 0.5, 1.0, ["Deepfakes"], seed=1, draws=10)
+    with pytest.raises(UserError, match="1 of 180 frames"):
+        evaluation(table, sidecar(), seed=1, draws=10)
 
 
 def test_prediction_table_is_what_evaluation_reads() -> None:
     table = _table()
     rows = table.drop(columns="logit").assign(path="a.jpg", split="test")
-    found = prediction_table(rows, table["logit"].to_numpy(), temperature=2.0)
+    found = prediction_table(rows, table["logit"].to_numpy(), SIDECAR)
     assert list(found) == [
-        *["path", "category", "video_id", "label", "split", "logit", "probability"],
-        *["source_id", "group", "calibrated"],
+        *["path", "category", "video_id", "source_id", "group", "label", "split", "logit"],
+        *["raw_probability", "probability"],
     ]
-    assert found["calibrated"].to_numpy() == pytest.approx(1 / (1 + np.exp(-table["logit"].to_numpy() / 2)), abs=EXACT)
-    assert evaluation(found, 0.5, 1.0, ["Deepfakes"], 1, 10) == evaluation(table, 0.5, 1.0, ["Deepfakes"], 1, 10)
+    logits = table["logit"].to_numpy()
+    assert found["raw_probability"].to_numpy() == pytest.approx(1 / (1 + np.exp(-logits)), abs=EXACT)
+    assert found["probability"].to_numpy() == pytest.approx(1 / (1 + np.exp(-(logits / 2 - 0.3))), abs=EXACT)
+    assert evaluation(found, SIDECAR, 1, 10) == evaluation(table, SIDECAR, 1, 10)

@@ -9,11 +9,11 @@ from scipy.stats import binomtest, kstest
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional
 
-from deepfake_detection.frames.augment import Drawn, apply_augmentation, draw_augmentation
+from deepfake_detection.frames.augment import Drawn, apply_augmentation, augment_frame, draw_augmentation
 from deepfake_detection.frames.dataset import Frame
 from deepfake_detection.params.train import Augment
 
-RECIPE = Augment(flip=0.5, rotation=5.0, brightness=0.1, contrast=0.1)
+RECIPE = Augment(flip=0.5, rotation=5.0, rotate_p=1.0, brightness=0.1, contrast=0.1)
 PLAIN = Drawn(flip=False, angle=0.0, brightness=1.0, contrast=1.0, brightness_first=True)
 
 
@@ -91,7 +91,7 @@ def test_jitter_of_a_flat_frame_and_at_full_strength(level: int) -> None:
 
 def test_nothing_drawn_changes_nothing() -> None:
     frame = drawn_frame(33, 20)
-    nothing = Augment(flip=0.0, rotation=0.0, brightness=0.0, contrast=0.0)
+    nothing = Augment(flip=0.0, rotation=0.0, rotate_p=1.0, brightness=0.0, contrast=0.0)
     rng = np.random.default_rng(0)
     for _ in range(20):
         drawn = draw_augmentation(nothing, rng)
@@ -103,7 +103,7 @@ def test_nothing_drawn_changes_nothing() -> None:
 
 def test_values_are_drawn_from_torchvisions_distributions() -> None:
     rng, count = np.random.default_rng(3), 4000
-    for augment in (RECIPE, Augment(flip=0.2, rotation=90.0, brightness=1.0, contrast=0.4)):
+    for augment in (RECIPE, Augment(flip=0.2, rotation=90.0, rotate_p=1.0, brightness=1.0, contrast=0.4)):
         drawn = [draw_augmentation(augment, rng) for _ in range(count)]
         torch.manual_seed(5)
         rotation = v2.RandomRotation(augment.rotation)
@@ -118,3 +118,27 @@ def test_values_are_drawn_from_torchvisions_distributions() -> None:
         # what is drawn of one says nothing about another
         between = np.corrcoef(np.array(drawn, dtype=float).T)
         assert abs(between - np.eye(5)).max() < 0.07
+
+
+def test_a_frame_that_is_not_rotated_is_left_untouched() -> None:
+    frame = drawn_frame(45, 64)
+    turned = Augment(flip=0.0, rotation=5.0, rotate_p=0.3, brightness=0.0, contrast=0.0)
+    found = [augment_frame(turned, frame.copy(), np.random.default_rng(seed)) for seed in range(600)]
+    untouched = sum(np.array_equal(one, frame) for one in found)
+    assert binomtest(untouched, 600, 0.7).pvalue > 0.001
+    flipped = turned.model_copy(update={"flip": 1.0, "rotate_p": 0.0})
+    mirror = augment_frame(flipped, frame.copy(), np.random.default_rng(0))
+    assert np.array_equal(mirror, frame[:, ::-1])
+    assert mirror.flags.c_contiguous
+
+
+def test_the_probability_of_a_rotation_changes_nothing_else() -> None:
+    for seed in range(200):
+        always, rarely = (
+            draw_augmentation(RECIPE.model_copy(update={"rotate_p": share}), np.random.default_rng(seed))
+            for share in (1.0, 0.2)
+        )
+        assert rarely in (always, always._replace(angle=0.0))
+        rng = np.random.default_rng(seed)  # the order of the recipe's draws, which decides the bytes of a training
+        by_hand = (rng.random() < 0.5, *rng.uniform([-5, 0.9, 0.9], [5, 1.1, 1.1]), rng.random() < 0.5)
+        assert always == pytest.approx(by_hand, abs=1e-12)

@@ -1,5 +1,6 @@
 """What a data set serves depends on seed, epoch and frame alone, and its pixels travel to its workers as a file."""
 
+import os
 import pickle
 from functools import partial
 from pathlib import Path
@@ -11,10 +12,10 @@ import torch
 from torch.utils.data import DataLoader
 
 from deepfake_detection.frames.augment import augment_frame
-from deepfake_detection.frames.dataset import FrameDataset, frame_loader
+from deepfake_detection.frames.dataset import Frame, FrameDataset, chained_loader, frame_loader
 from deepfake_detection.params.train import Augment
 
-AUGMENT = partial(augment_frame, Augment(flip=0.5, rotation=5.0, brightness=0.1, contrast=0.1))
+AUGMENT = partial(augment_frame, Augment(flip=0.5, rotation=5.0, rotate_p=1.0, brightness=0.1, contrast=0.1))
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +74,24 @@ def test_spawned_workers_serve_the_same_batches(stored: tuple[Path, pd.DataFrame
     for (batch, labels), (other, other_labels) in zip(alone, spawned, strict=True):
         assert torch.equal(batch, other)
         assert torch.equal(labels, other_labels)
+
+
+def name_the_process(frame: Frame, _: np.random.Generator) -> Frame:
+    frame[0, 0] = list(os.getpid().to_bytes(3, "big"))
+    return frame
+
+
+def test_several_data_sets_are_read_by_the_same_workers_and_share_no_batch(stored: tuple[Path, pd.DataFrame]) -> None:
+    path, rows = stored
+    pixels = np.load(path)
+    parts = [FrameDataset(pixels, rows.iloc[start:], name_the_process) for start in (0, 6, 11)]  # 16, 10, 5 frames
+    served = [batch for batch, _ in chained_loader(parts, 4, num_workers=2)]
+    assert [len(batch) for batch in served] == [4, 4, 4, 4, 4, 4, 2, 4, 1]
+    workers = {tuple(frame[0, 0].tolist()) for batch in served for frame in batch}
+    assert len(workers) == 2
+    own = torch.cat(served)[:, 1:]
+    alone = torch.cat([batch for part in parts for batch in batches(part)])[:, 1:]
+    assert torch.equal(own, alone)
 
 
 def test_augmentation_is_independent_of_torchs_global_generator(stored: tuple[Path, pd.DataFrame]) -> None:

@@ -3,6 +3,8 @@
 import itertools
 import json
 import shutil
+import time
+import tracemalloc
 from pathlib import Path
 
 import imagehash
@@ -12,7 +14,15 @@ import pytest
 from PIL import Image
 
 from deepfake_detection.common.errors import UserError
-from deepfake_detection.index.audit import closest_pairs, contact_sheet, near_duplicates
+from deepfake_detection.index import audit
+from deepfake_detection.index.audit import (
+    HashedFrames,
+    closest_pairs,
+    contact_sheet,
+    hash_frames,
+    near_duplicates,
+    nearest_distances,
+)
 from deepfake_detection.index.index import build_index
 from deepfake_detection.index.splits import split_frames
 from deepfake_detection.sources.drawn.dataset import generate
@@ -77,7 +87,7 @@ def test_pairs_are_those_found_one_by_one(seed: int, spread: int, max_distance: 
 
 
 def test_the_same_picture_is_found_across_sides_only(scenes: pd.DataFrame, tmp_path: Path) -> None:
-    report = near_duplicates([scenes.iloc[4:], scenes.iloc[3::-1]], tmp_path)
+    report = near_duplicates(hash_frames([scenes.iloc[4:], scenes.iloc[3::-1]], tmp_path))
     assert report["near_duplicates"] == 2
     assert (report["hash"], report["max_distance"]) == ("phash 64 bit", 4)
     assert sorted(pair["paths"] for pair in report["pairs"]) == [
@@ -89,7 +99,7 @@ def test_the_same_picture_is_found_across_sides_only(scenes: pd.DataFrame, tmp_p
 
 
 def test_distances_are_those_of_imagehash(scenes: pd.DataFrame, tmp_path: Path) -> None:
-    report = near_duplicates([scenes], tmp_path, max_distance=64, workers=1)
+    report = near_duplicates(hash_frames([scenes], tmp_path, workers=1), max_distance=64)
     hashes = {path: imagehash.phash(Image.open(tmp_path / path)) for path in scenes["path"]}
     assert report["near_duplicates"] == len(report["pairs"]) == 3 * 1 + 3 * 1 + 1
     for pair in report["pairs"]:
@@ -101,7 +111,9 @@ def test_distances_are_those_of_imagehash(scenes: pd.DataFrame, tmp_path: Path) 
 
 def test_random_frames_give_near_duplicates_and_groups_do_not(drawn: pd.DataFrame, raw: Path) -> None:
     found = {
-        strategy: near_duplicates([drawn.assign(split=split_frames(drawn, strategy, (0.7, 0.15, 0.15), 42))], raw)
+        strategy: near_duplicates(
+            hash_frames([drawn.assign(split=split_frames(drawn, strategy, (0.7, 0.15, 0.15), 42))], raw)
+        )
         for strategy in ("frame", "group")
     }
     assert found["frame"]["near_duplicates"] > 20
@@ -111,13 +123,55 @@ def test_random_frames_give_near_duplicates_and_groups_do_not(drawn: pd.DataFram
 
 def test_nothing_depends_on_the_number_of_workers(drawn: pd.DataFrame, raw: Path) -> None:
     rows = drawn.assign(split=split_frames(drawn, "frame", (0.7, 0.15, 0.15), 42))
-    assert near_duplicates([rows], raw, workers=1) == near_duplicates([rows], raw, workers=3)
+    for one, three in zip(hash_frames([rows], raw, workers=1), hash_frames([rows], raw, workers=3), strict=True):
+        assert (one == three).all()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_nearest_distances_are_those_found_one_by_one(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audit, "_COMPARED", 1000)  # many blocks, most of them of unequal size
+    rng = np.random.default_rng(seed)
+    size = int(rng.integers(3, 300))
+    hashes = rng.integers(0, 2**64, size, dtype=np.uint64) & rng.integers(0, 2**64, size, dtype=np.uint64)
+    split = rng.choice(np.array(["train", "train", "val", "test"]), size)
+    split[:2] = "train", "test"
+    expected = {name: [0] * 65 for name in ("train", "val", "test")}
+    for one, own in zip(hashes.tolist(), split, strict=True):
+        distances = [(one ^ other).bit_count() for other in hashes[split != own].tolist()]
+        expected[own][min(distances)] += 1
+    table = nearest_distances(HashedFrames(np.arange(size), split, hashes))
+    assert table["distance"].tolist() == list(range(65))
+    assert {name: table[name].tolist() for name in table.columns[1:]} == expected
+
+
+def test_nearest_distances_cover_no_distance_and_every_bit() -> None:
+    hashes = np.array([0, 2**64 - 1, 0], dtype=np.uint64)
+    frames = HashedFrames(np.arange(3), np.array(["train", "test", "unused"]), hashes)
+    table = nearest_distances(frames).set_index("distance")
+    assert table.loc[64].to_dict() == {"train": 1, "val": 0, "test": 1}
+    assert table.to_numpy().sum() == 2
+    alone = nearest_distances(HashedFrames(frames.paths[:1], frames.split[:1], hashes[:1]))
+    assert alone[["train", "val", "test"]].to_numpy().sum() == 0
+
+
+def test_nearest_distances_of_30000_frames_take_seconds_and_little_memory() -> None:
+    rng = np.random.default_rng(0)
+    split = rng.choice(np.array(["train", "val", "test"]), 30_000, p=[0.7, 0.15, 0.15])
+    frames = HashedFrames(np.arange(30_000), split, rng.integers(0, 2**64, 30_000, dtype=np.uint64))
+    tracemalloc.start()
+    began = time.perf_counter()
+    table = nearest_distances(frames)
+    taken, peak = time.perf_counter() - began, tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert table[["train", "val", "test"]].to_numpy().sum() == 30_000
+    assert taken < 20  # 0.3 s on a core that is free
+    assert peak < 32 * 2**20
 
 
 def test_frame_that_is_gone_is_one_line(scenes: pd.DataFrame, tmp_path: Path) -> None:
     (tmp_path / scenes["path"][1]).unlink()
     with pytest.raises(UserError, match=r"b\.png: no such file or directory: .*index the frames again"):
-        near_duplicates([scenes], tmp_path)
+        hash_frames([scenes], tmp_path)
 
 
 def test_sheet_shows_both_frames_of_each_pair(scenes: pd.DataFrame, tmp_path: Path) -> None:

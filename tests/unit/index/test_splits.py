@@ -1,4 +1,4 @@
-"""Splits hold identities together, hold their shares, and say what they leak."""
+"""Splits hold sequences and recordings together, hold their shares, and say what they leak."""
 
 import itertools
 
@@ -8,6 +8,7 @@ import pytest
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.index.splits import identity_groups, split_frames, split_report
+from tests.support.sequences import RECORDINGS, index_of_pairs, made_up_conversion, made_up_lists
 
 SHARES = (0.70, 0.15, 0.15)
 
@@ -28,7 +29,7 @@ def pairs(count: int) -> list[tuple[str, str]]:
     return [(f"{2 * n:03d}", f"{2 * n + 1:03d}") for n in range(count)]
 
 
-def test_groups_join_what_shares_a_person_through_others() -> None:
+def test_groups_join_what_shares_a_sequence_through_others() -> None:
     chain = make_index([("000", "001"), ("001", "002"), ("005", "006")])
     groups = identity_groups(chain).groupby(chain["video_id"]).unique()
     assert groups["000"].tolist() == groups["001"].tolist() == groups["002"].tolist()
@@ -219,3 +220,82 @@ def test_lists_that_do_not_fit_the_index_are_an_error(change: dict[str, str]) ->
 def test_nothing_to_train_on_is_an_error(strategy: str) -> None:
     with pytest.raises(UserError, match="no frame labelled 1 in the categories trained on"):
         split_frames(make_index(pairs(20)), strategy, SHARES, 0, ["Original"], lists_of(pairs(20)))
+
+
+def grouped(index: pd.DataFrame, recordings: dict[str, str] | None = None) -> list[list[str]]:
+    """The target ids of each group."""
+    videos = index["video_id"].groupby(identity_groups(index, recordings)).unique()
+    return sorted(sorted(ids) for ids in videos)
+
+
+def test_two_sequences_of_one_recording_are_joined() -> None:
+    index = make_index([("000", "001"), ("002", "003"), ("004", "005")], frames=1)
+    apart = [["000", "001"], ["002", "003"], ["004", "005"]]
+    assert grouped(index) == grouped(index, {}) == grouped(index, {"000": "a", "001": "b", "900": "a"}) == apart
+    assert grouped(index, {"001": "a", "002": "a"}) == [["000", "001", "002", "003"], ["004", "005"]]
+    # through a source that is nobody's target
+    index = index[~((index["video_id"] == "001") | (index["video_id"] == "002"))]
+    assert grouped(index, {"001": "a", "002": "a"}) == [["000", "003"], ["004", "005"]]
+    assert grouped(index, {"001": "a", "002": "b"}) == [["000"], ["003"], ["004", "005"]]
+
+
+def test_recordings_are_counted_by_hand() -> None:
+    index = make_index(pairs(3), frames=1)
+    side = {"000": "train", "001": "train", "002": "val", "003": "val", "004": "test", "005": "test"}
+    split = index["video_id"].map(side)
+    known = {"000": "a", "001": "b", "002": "b", "003": "c", "004": "d", "005": "d"}
+    keys = ["recordings_known", "recordings", "leaked_recordings", "groups", "leaked_groups"]
+    for recordings, counts in (
+        (None, [False, 6, 0, 3, 0]),
+        (known, [True, 4, 1, 2, 1]),  # b; it joins the first two pairs
+        ({who: name for who, name in known.items() if who != "005"}, [False, 5, 1, 2, 1]),
+    ):
+        report = split_report(index, split, recordings)
+        assert [report[key] for key in keys] == counts
+    # on the other side as the source of a fake alone
+    split[index["path"] == "Deepfakes/004_005_f0.jpg"] = "train"
+    assert split_report(index, split, known)["leaked_recordings"] == 2
+    split[index["path"] == "Deepfakes/004_005_f0.jpg"] = "unused"
+    assert split_report(index, split, known)["leaked_recordings"] == 1
+
+
+def test_unseen_frames_do_not_join_recordings_that_are_trained_on() -> None:
+    """A recording of which one sequence is only evaluated: that one is unused unless it is in a seen test frame."""
+    seen = make_index(pairs(40))
+    index = add_category(seen, "FaceShifter", [("900", "901")])
+    recordings = {"900": "a", "000": "a", "901": "b"}
+    split = split_frames(index, "group", SHARES, 0, SEEN, recordings=recordings)
+    assert set(split[index["category"] == "FaceShifter"]) == {"unused"}
+    assert split_report(index, split, recordings)["leaked_recordings"] == 0
+
+
+# seed -> recordings of a made-up FaceForensics++ (tests.support.sequences) that stand on two sides, by strategy, while
+# groups join by target and source alone
+LEAKED = {
+    0: {"group": 9, "frame": 973, "official": 7},
+    1: {"group": 6, "frame": 972, "official": 13},
+    2: {"group": 9, "frame": 973, "official": 8},
+    3: {"group": 11, "frame": 973, "official": 10},
+    42: {"group": 12, "frame": 972, "official": 6},
+}
+
+
+@pytest.mark.parametrize("seed", LEAKED)
+def test_recordings_on_two_sides_before_and_after_they_are_joined(seed: int) -> None:
+    conversion, lists = made_up_conversion(seed), made_up_lists(seed)
+    recordings = {video: sequence.partition(" ")[0] for video, sequence in conversion.items()}
+    official = {video: name for name, couples in lists.items() for couple in couples for video in couple}
+    index = index_of_pairs([couple for couples in lists.values() for couple in couples])
+    before: dict[str, int] = {}
+    after: dict[str, int] = {}
+    for strategy in ("group", "frame", "official"):
+        for leaked, joined in ((before, None), (after, recordings)):
+            split = split_frames(index, strategy, SHARES, seed, official=official, recordings=joined)
+            report = split_report(index, split, recordings)
+            assert report["recordings_known"]
+            assert report["recordings"] == RECORDINGS
+            leaked[strategy] = report["leaked_recordings"]
+    assert before == LEAKED[seed]
+    assert after == LEAKED[seed] | {"group": 0}  # the other strategies do not look at groups
+    sides = pd.Series(official).groupby(pd.Series(recordings)).nunique()
+    assert after["official"] == (sides > 1).sum()

@@ -4,6 +4,7 @@ import struct
 import time
 import warnings
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,14 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from deepfake_detection.media.images import MAX_BYTES, MAX_PIXELS, MAX_SCANNED_PIXELS, UnreadableImageError, read_rgb
+from deepfake_detection.media.images import (
+    MAX_BYTES,
+    MAX_PIXELS,
+    MAX_SCANNED_PIXELS,
+    UnreadableImageError,
+    opened_rgb,
+    read_rgb,
+)
 from tests.support.permissions import open_folder, unprivileged
 
 NOISE = np.random.default_rng(0).integers(0, 256, (24, 40, 3), dtype=np.uint8)
@@ -283,3 +291,55 @@ def test_of_an_animation_the_first_picture_is_read(tmp_path: Path, kind: str, op
     with Image.open(tmp_path / "a.png") as animation:
         assert getattr(animation, "n_frames", 1) == 201
     np.testing.assert_array_equal(pixels, NOISE)
+
+
+PALETTE = Image.fromarray(NOISE[..., 0])
+PALETTE.putpalette(np.random.default_rng(2).integers(0, 256, (256, 3), dtype=np.uint8).tobytes())
+
+
+@pytest.mark.parametrize(
+    ("image", "kind", "options"),
+    [
+        (Image.fromarray(NOISE), "JPEG", {"exif": exif(6)}),
+        (Image.fromarray(NOISE), "PNG", {"exif": exif(8)}),
+        (Image.fromarray(NOISE[..., 0].astype(np.uint16) * 257), "PNG", {"exif": exif(6)}),
+        (PALETTE, "PNG", {"transparency": bytes(range(256))}),
+        (Image.new("CMYK", (40, 24), (0, 255, 255, 0)), "JPEG", {}),
+    ],
+)
+def test_an_opened_image_gives_the_pixels_of_its_file(
+    tmp_path: Path, image: Image.Image, kind: str, options: dict[str, Any]
+) -> None:
+    path = tmp_path / "a"
+    from_file = read(path, image, kind, **options)
+    with Image.open(path) as opened, warnings.catch_warnings(action="error"):
+        np.testing.assert_array_equal(opened_rgb(opened), from_file)
+        np.testing.assert_array_equal(opened_rgb(opened), from_file)  # nothing in it was changed
+
+
+def test_32_bit_grey_is_taken_for_16_bit() -> None:
+    stored = np.array([[-1, 0, 256, 65535, 70_000]], np.int32)
+    np.testing.assert_array_equal(opened_rgb(Image.fromarray(stored))[..., 0], [[0, 0, 1, 255, 255]])
+
+
+def test_an_opened_image_that_gives_no_pixels_says_why(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(JPEG[: len(JPEG) // 2])
+    with Image.open(tmp_path / "a.jpg") as broken:
+        for image, reason in (
+            (broken, "truncated"),
+            (Image.new("1", (8193, 8192)), "too many pixels"),
+            (Image.new("F", (40, 40)), "an image of mode F: convert it to RGB first"),
+            (Image.new("La", (40, 40)), "an image of mode La: convert it to RGB first"),
+        ):
+            with pytest.raises(UnreadableImageError) as caught:
+                opened_rgb(image)
+            assert str(caught.value) == reason
+
+
+def test_threads_may_give_the_same_opened_image(tmp_path: Path) -> None:
+    Image.fromarray(np.tile(NOISE, (20, 20, 1))).save(tmp_path / "a.png")
+    expected = read_rgb(tmp_path / "a.png")
+    for _ in range(5):
+        with Image.open(tmp_path / "a.png") as opened, ThreadPoolExecutor(4) as pool:
+            for found in pool.map(opened_rgb, [opened] * 8):
+                np.testing.assert_array_equal(found, expected)

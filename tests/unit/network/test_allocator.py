@@ -10,7 +10,7 @@ CODE = """
 import resource, sys, torch
 from deepfake_detection.network.allocator import keep_freed_memory
 if sys.argv[1] == "keep":
-    keep_freed_memory()
+    keep_freed_memory(torch.device("cpu"))
 def work():
     for _ in range(10):
         torch.ones(2**25)  # 128 MiB

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.frames.dataset import FrameDataset
-from deepfake_detection.network.backends import BACKENDS, ROUNDING, choose_backend, folded
+from deepfake_detection.network.backends import BACKENDS, ROUNDING, candidates, choose_backend, folded
 from deepfake_detection.network.logits import predict_logits
 from deepfake_detection.network.model import Network, build_model
 from deepfake_detection.network.openvino import openvino_float32
@@ -102,6 +102,11 @@ def test_a_backend_gives_the_logits_of_eager_float32(name: str, small: Network, 
             assert logits == pytest.approx(exact, abs=float(exact.std()))
         else:
             assert logits == pytest.approx(exact, abs=1e-5)
+
+
+def test_auto_chooses_among_what_uses_the_accelerator() -> None:
+    assert candidates(accelerator=False) == list(BACKENDS)
+    assert candidates(accelerator=True) == ["torch-folded", "torch-bf16"]
 
 
 def test_torch_is_the_model_as_it_is(small: Network, frames: FrameDataset) -> None:

@@ -13,10 +13,11 @@ from torchvision.models import efficientnet_b0
 from torchvision.models.efficientnet import MBConv
 
 from deepfake_detection.common.errors import UserError
-from deepfake_detection.network.checkpoint import load_checkpoint, save_checkpoint
-from deepfake_detection.network.model import Network, build_model, load_weights
+from deepfake_detection.network.checkpoint import load_checkpoint
+from deepfake_detection.network.model import Network, build_model
 from deepfake_detection.network.sidecar import read_sidecar
-from tests.support.checkpoints import sidecar
+from deepfake_detection.network.weights import load_weights
+from tests.support.checkpoints import save_checkpoint, sidecar
 from tests.support.disks import file_size_limit
 
 

@@ -46,6 +46,21 @@ BAD: dict[str, tuple[Callable[[Tree], object], str]] = {
     "no parts": (lambda t: t["train"].update(accumulate=0), "train.accumulate: Input should be greater than or equal"),
     "unknown schedule": (lambda t: t["train"].update(schedule="step"), "train.schedule: Input should be 'constant' or"),
     "unknown precision": (lambda t: t["train"].update(precision="64"), "train.precision: Input should be 'auto', "),
+    "unknown optimiser": (lambda t: t["train"].update(optimizer="sgd"), "train.optimizer: Input should be 'adam' or"),
+    "growing weights": (lambda t: t["train"].update(weight_decay=-0.1), "train.weight_decay: Input should be greater"),
+    "labels without a difference": (
+        lambda t: t["train"].update(label_smoothing=1.0),
+        "train.label_smoothing: Input should be less than 1",
+    ),
+    "negative norm": (lambda t: t["train"].update(clip_norm=-1.0), "train.clip_norm: Input should be greater than or"),
+    "monitored in training": (
+        lambda t: t["train"].update(monitor="train_loss"),
+        "train.monitor: Input should be 'val_loss' or 'val_auroc'",
+    ),
+    "more than always": (
+        lambda t: t["train"]["augment"].update(rotate_p=1.5),
+        "train.augment.rotate_p: Input should be less than or equal to 1",
+    ),
     "average of nothing": (lambda t: t["train"].update(ema=1.0), "train.ema: Input should be less than 1"),
     "warm-up without end": (
         lambda t: t["train"].update(epochs=4, warmup_epochs=4.0),
@@ -68,10 +83,13 @@ BAD: dict[str, tuple[Callable[[Tree], object], str]] = {
         "data.categories: Original is named more than once",
     ),
     "threshold over one": (
-        lambda t: t["evaluate"].update(threshold=1.5),
-        "evaluate.threshold: must be a number between",
+        lambda t: t["calibrate"].update(threshold=1.5),
+        "calibrate.threshold: must be a number between",
     ),
-    "unknown rule": (lambda t: t["evaluate"].update(threshold="best"), "evaluate.threshold: must be a number between"),
+    "unknown rule": (
+        lambda t: t["calibrate"].update(threshold="best"),
+        "calibrate.threshold: must be a number between",
+    ),
     "unseen but trained on": (
         lambda t: t["evaluate"].update(unseen_categories=["Deepfakes"]),
         "evaluate.unseen_categories: Deepfakes is trained on",
@@ -136,4 +154,7 @@ def test_ffpp_profile_is_the_original_recipe(tmp_path: Path) -> None:
         "constant",
         0,
     )
-    assert train.augment.model_dump() == {"flip": 0.5, "rotation": 5.0, "brightness": 0.1, "contrast": 0.1}
+    assert (train.optimizer, train.weight_decay, train.label_smoothing, train.clip_norm) == ("adam", 0, 0, 0)
+    assert train.monitor == "val_loss"
+    augment = {"flip": 0.5, "rotation": 5.0, "rotate_p": 1.0, "brightness": 0.1, "contrast": 0.1}
+    assert train.augment.model_dump() == augment

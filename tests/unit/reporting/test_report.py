@@ -50,7 +50,7 @@ def flat(auroc: float | None) -> dict[str, Any]:
         intervals["auroc"] = [auroc - 0.011, auroc + 0.006]
     block |= {"auroc": auroc, "confusion_matrix": {"tn": 88, "fp": 2, "fn": 4, "tp": 86}}
     undefined = {} if auroc is not None else {"auroc": "only one class"}
-    return block | {"intervals": intervals, "undefined": undefined}
+    return block | {"intervals": intervals, "groups": 15, "undefined": undefined}
 
 
 def count(frames: int, categories: list[str]) -> dict[str, Any]:
@@ -62,7 +62,7 @@ def manipulation(seen: bool, frame: float, video: float | None) -> dict[str, Any
     """A category of the test metrics; only its frames have intervals."""
     blocks = {"frame": flat(frame), "video": flat(video)}
     intervals, _ = (block.pop("intervals") for block in blocks.values())
-    return {"seen": seen, "frames": 180, "videos": 36, **blocks, "intervals": intervals}
+    return {"seen": seen, "frames": 180, "videos": 36, **blocks, "groups": 14, "intervals": intervals}
 
 
 @pytest.fixture
@@ -80,9 +80,9 @@ def inputs(tmp_path: Path) -> dict[str, Any]:
         if place != 3:
             (raw / path).parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(rng.integers(0, 256, (40, 60, 3), np.uint8)).save(raw / path)
-    columns = ["path", "category", "video_id", "label", "split", "logit", "probability"]
+    columns = ["path", "category", "video_id", "label", "split", "logit", "raw_probability"]
     predictions = pd.DataFrame(rows, columns=columns)
-    predictions["calibrated"] = 1 / (1 + np.exp(-predictions["logit"] / 2))
+    predictions["probability"] = 1 / (1 + np.exp(-predictions["logit"] / 2))
     pictures = {name: tmp_path / f"{name}.png" for name in PLOTS | ROBUSTNESS_PLOTS}
     for picture in pictures.values():
         Image.new("RGB", (600, 400), "white").save(picture)
@@ -95,6 +95,7 @@ def inputs(tmp_path: Path) -> dict[str, Any]:
         "index": {"frames": 1200, "videos": 240, "rejected": 3, "rejected_share": 0.002494}
         | {"categories": {name: {"frames": 600, "videos": 120} for name in names[:2]}, "reasons": {HOSTILE: 3}},
         "split": {"strategy": "group", "groups": 60, "leaked_groups": 0, "leaked_videos": 0}
+        | {"recordings_known": True, "recordings": 117, "leaked_recordings": 0}
         | {
             "train": count(420, names[:2]),
             "val": count(90, names[:2]),
@@ -104,13 +105,9 @@ def inputs(tmp_path: Path) -> dict[str, Any]:
         | {"leak_audit": {"near_duplicates": 1, "hash": "phash 64 bit", "max_distance": 6, "pairs": [pair]}},
         "train": {"best_epoch": 2, "epochs_run": 4, "early_stopped": False},
         "test": flat(0.99234)
-        | {
-            "threshold": 0.5,
-            "threshold_rule": "youden",
-            "temperature": 1.37,
-            "calibrated": flat(0.99234) | {"threshold": 0.42},
-        }
-        | {"video": flat(None)}
+        | {"threshold": 0.42, "threshold_rule": "youden", "temperature": 1.37, "bias": -0.25, "prior": 0.5}
+        | {"macro_auroc_seen": 0.99, "macro_auroc_unseen": 0.71, "worst_category_auroc": 0.45}
+        | {"raw": {"log_loss": 0.31, "brier": 0.11, "ece": 0.083}, "video": flat(None) | {"threshold": 0.44}}
         | {
             "categories": {
                 "FaceSwap": manipulation(False, 0.71, 0.75),
@@ -197,12 +194,28 @@ def test_page_says_the_numbers(inputs: dict[str, Any]) -> None:
     text = Page(render_html(build_context(**inputs))).text
     assert "0.992 [0.981, 0.998]" in text
     assert "not defined: only one class" in text
-    assert "0.500 on the raw probability, 0.420 on the calibrated one" in text
+    assert "0.420 for frames, 0.440 for videos (the largest TPR minus FPR on validation)" in text
+    assert "AUROC, not trained on 0.710 mean of the manipulations; lowest of all: 0.450" in text
     assert "12 most confident of 16 wrong calls" in text
     assert "FaceSwap not trained on" in text
     assert "Picture not shown: no such file or directory" in text
     assert "severity 5: 0.640" in text
     assert "drawn by code" in text
+
+
+def test_the_number_of_groups_stands_beside_the_intervals(inputs: dict[str, Any]) -> None:
+    few = build_context(**inputs)
+    for text in (Page(render_html(few)).text, render_card(few)):
+        assert text.count("15 groups: too few groups") == 3  # the summary, a warning, the section on metrics
+        assert "Videos, 15 groups" in text
+    assert "| FaceSwap | no | 180 | 36 | 14 | 0." in render_card(few)
+    for block in (inputs["test"], inputs["test"]["video"]):
+        block["groups"] = 20
+    enough = build_context(**inputs)
+    assert len(enough["warnings"]) == len(few["warnings"]) - 1
+    for text in (Page(render_html(enough)).text, render_card(enough)):
+        assert "too few groups" not in text
+        assert "95% intervals, from 20 groups." in text
 
 
 def test_worst_errors_come_first_and_none_of_an_unseen_category(inputs: dict[str, Any]) -> None:
@@ -266,12 +279,36 @@ def test_same_inputs_give_the_same_bytes_without_a_machine_path(inputs: dict[str
         assert str(inputs["raw"].parent) not in text
 
 
-def test_a_leak_is_said_first(inputs: dict[str, Any]) -> None:
-    inputs["split"] |= {"leaked_groups": 12, "leaked_videos": 30, "strategy": "frame"}
+def said_first(inputs: dict[str, Any]) -> str:
+    """The first warning, which stands on the page and in the card."""
     context = build_context(**inputs)
-    assert context["warnings"][0].startswith("The split leaks: 12 of 60 identity groups and 30 videos")
-    assert context["warnings"][0] in render_card(context)
-    assert context["warnings"][0] in render_html(context)
+    warning: str = context["warnings"][0]
+    assert warning in render_card(context)
+    assert warning in render_html(context)
+    return warning
+
+
+def test_a_leak_is_said_first(inputs: dict[str, Any]) -> None:
+    inputs["split"] |= {"leaked_groups": 12, "leaked_videos": 30, "leaked_recordings": 25, "strategy": "frame"}
+    assert said_first(inputs).startswith(
+        "The split leaks: 12 of 60 groups, 25 of 117 recordings and 30 videos stand on"
+    )
+
+
+def test_recordings_on_two_official_lists_are_named(inputs: dict[str, Any]) -> None:
+    inputs["split"] |= {"leaked_groups": 7, "leaked_recordings": 7, "recordings": 977, "strategy": "official"}
+    assert said_first(inputs).startswith("The official lists put 7 of 977 recordings on two sides")
+
+
+def test_unknown_recordings_are_said_unless_the_frames_are_drawn(inputs: dict[str, Any]) -> None:
+    inputs["split"] |= {"recordings_known": False, "recordings": 120}
+    inputs["origin"] = {"source": "local"}
+    assert said_first(inputs).startswith("It is not known which sequences come from one recording")
+    assert "no sequence and no recording" not in render_html(build_context(**inputs))
+    inputs["origin"] = {"source": "embedded"}
+    page = render_html(build_context(**inputs))
+    assert "It is not known which" not in page
+    assert "no sequence and no recording is on two sides" in page
 
 
 def test_card_has_the_nine_parts_of_the_paper_and_whole_tables(inputs: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from deepfake_detection.evaluation.robustness import evaluate_robustness
 from deepfake_detection.frames.corruptions import CORRUPTIONS
+from deepfake_detection.network.sidecar import Calibration
 from deepfake_detection.reporting.robustness_figures import robustness_curves, robustness_heatmap
 from deepfake_detection.sources.drawn.dataset import film
 
@@ -25,7 +26,7 @@ def evaluated(labels: list[int]) -> dict[str, Any]:
     faces = np.stack([np.round(film(who, 0, 40, 42).filmed * 255).astype(np.uint8) for who in range(2, 12)])
     for row in range(1, 10, 2):
         faces[row] = CORRUPTIONS["gaussian_blur"].apply(faces[row], 0.6 + 0.1 * row, 0)
-    return evaluate_robustness(sharpness, faces, pd.DataFrame({"label": labels}), 4, threshold=0.5, seed=5)
+    return evaluate_robustness(sharpness, faces, pd.DataFrame({"label": labels}), 4, calibration=Calibration(), seed=5)
 
 
 def test_figures_show_the_numbers() -> None:

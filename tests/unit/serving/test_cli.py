@@ -6,7 +6,10 @@ import json
 import re
 import subprocess
 import sys
+import traceback
 from collections.abc import Callable
+from hashlib import sha256
+from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple, cast
 
@@ -16,8 +19,13 @@ from PIL import Image
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.text import percent
-from deepfake_detection.serving.cli import listed
+from deepfake_detection.media.faces import Box, detect_faces
+from deepfake_detection.network.sidecar import Sidecar
+from deepfake_detection.serving.cli import listed, print_json
+from deepfake_detection.serving.detector import Face, Moment, VideoPrediction
+from deepfake_detection.sources.drawn.dataset import film as drawn_film
 from tests.support.commands import command
+from tests.support.disks import file_size_limit
 from tests.unit.media.test_videos import film as write_video
 from tests.unit.serving.test_detector import save
 
@@ -80,6 +88,94 @@ def test_json_has_a_line_for_each_file_and_a_bad_one_stops_nothing(folder: Path,
     assert len(rows[2]["moments"]) == 4
 
 
+def test_json_names_the_fields_of_a_box(tmp_path: Path, run: Run) -> None:
+    face = np.round(drawn_film(0, 0, 256, 42).filmed * 255).astype(np.uint8)
+    Image.fromarray(face).save(tmp_path / "a.png")
+    checkpoint = save(tmp_path / "best.pth", crop="face", margin=0.3)
+    done = run("predict", tmp_path / "a.png", "--checkpoint", checkpoint, "--json")
+    (judged,) = json.loads(done.out)["faces"]
+    assert Box(**judged["box"]) == detect_faces(face)[0]
+    assert list(judged["box"]) == ["left", "top", "right", "bottom", "score"]
+    whole = run("predict", tmp_path / "a.png", "--checkpoint", save(tmp_path / "whole.pth"), "--json")
+    assert json.loads(whole.out)["faces"][0]["box"] is None
+    out = io.StringIO()
+    moment = Moment(1.5, Face(Box(1, 2, 3, 4, 0.5), 0.0, 0.5, "fake"))
+    print_json(VideoPrediction("a.mp4", "fake", 0.5, 0.0, moments=(moment,)), first=True, out=out)
+    (shown,) = json.loads(out.getvalue())["moments"]
+    assert shown["face"]["box"] == {"left": 1, "top": 2, "right": 3, "bottom": 4, "score": 0.5}
+
+
+@pytest.mark.parametrize("form", [(), ("--csv",), ("--json",)])
+def test_output_is_what_would_be_printed(folder: Path, tmp_path: Path, run: Run, form: tuple[str, ...]) -> None:
+    out = tmp_path / "new" / "verdicts"
+    command = ("predict", folder, "--checkpoint", folder / "best.pth", "--frames", 2, *form)
+    printed, written = run(*command), run(*command, "--output", out)
+    assert (written.out, written.status, written.err) == ("", 1, printed.err)  # 1: a file could not be read
+    assert out.read_text() == printed.out
+    assert len(printed.out.splitlines()) >= 4
+    assert [path.name for path in out.parent.iterdir()] == ["verdicts"]
+
+
+def test_output_replaces_a_file_only_if_told_and_never_one_that_is_read(folder: Path, tmp_path: Path, run: Run) -> None:
+    out = tmp_path / "verdicts.csv"
+    command = ("predict", folder / "a.png", "--checkpoint", folder / "best.pth", "--csv", "--output")
+    assert run(*command, out).status == 0
+    first = out.read_text()
+    out.write_text("mine")
+    done = run(*command, out)
+    assert done.err == f"error: {out} is there already: name another file with --output, or replace it with --force\n"
+    assert out.read_text() == "mine"
+    assert run(*command, out, "--force").status == 0
+    assert out.read_text() == first
+    for read in (folder / "a.png", folder / "best.pth", folder / "best.json"):
+        before = read.read_bytes()
+        assert "is one of the files that are read" in run(*command, read, "--force").err
+        assert read.read_bytes() == before
+
+
+def test_an_output_that_cannot_be_written_leaves_nothing(folder: Path, tmp_path: Path, run: Run) -> None:
+    out = tmp_path / "verdicts.json"
+    with file_size_limit(100):
+        done = run("predict", folder / "a.png", "--checkpoint", folder / "best.pth", "--json", "--output", out)
+    assert done.status == 1
+    assert done.err == f"error: {out}: File too large; check permissions and free disk space\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_version_is_that_of_the_package(run: Run) -> None:
+    assert run("--version") == Done(0, f"deepfake-detect {version('deepfake-detection')}\n", "")
+
+
+def test_debug_shows_where_an_error_comes_from(folder: Path, run: Run) -> None:
+    with pytest.raises(UserError, match="not there") as caught:
+        run("--debug", "predict", folder / "a.png", "--checkpoint", folder / "none.pth")
+    assert "FileNotFoundError" in "".join(traceback.format_exception(caught.value))
+
+
+def test_info_says_what_a_checkpoint_is(folder: Path, tmp_path: Path, run: Run) -> None:
+    rules = {"youden": 0.41, "fpr@0.01": 0.93}
+    path = save(tmp_path / "best.pth", crop="face", margin=0.3, thresholds=rules)
+    digest = sha256(path.read_bytes()).hexdigest()
+    found = json.loads(run("info", path, "--json").out)
+    assert found["path"] == str(path)
+    assert (found["bytes"], found["sha256"]) == (path.stat().st_size, digest)
+    assert {name: found[name] for name in Sidecar.model_fields} == json.loads(path.with_suffix(".json").read_text())
+    lines = run("info", path).out.splitlines()
+    for words in (
+        f"SHA-256 {digest}",
+        "efficientnet_b0, 4,008,829 parameters",
+        "64 x 64 pixels",
+        "originals: Original",
+        "deepfakes: Deepfakes",
+        "sigmoid(logit / 2 + 0), is 0.5 or more",
+        "0.3 of the face",
+    ):
+        assert sum(words in line for line in lines) == 1, words
+    assert [line.split()[-2:] for line in lines[-2:]] == [["youden", "0.41"], ["fpr@0.01", "0.93"]]
+    path.unlink()
+    assert run("info", path).err == f"error: {path}: no such checkpoint, only its JSON file is there\n"
+
+
 def test_csv_and_the_table_say_the_same(folder: Path, run: Run) -> None:
     picture = folder / "a.png"
     as_csv = run("predict", picture, "--checkpoint", folder / "best.pth", "--csv")
@@ -114,6 +210,7 @@ def test_a_users_mistake_is_one_line(folder: Path, run: Run) -> None:
             ("predict", folder / "a.png", "--checkpoint", folder / "none.pth"),
             f"error: {folder / 'none.json'}: not there",
         ),
+        (("predict", folder / "a.png", "--json", "--csv"), "error: --json and --csv: choose one of them"),
         (("predict", folder / "below" / "*.gif", "--checkpoint", folder / "best.pth"), "no picture or video there"),
     ):
         done = run(*arguments)
@@ -121,6 +218,16 @@ def test_a_users_mistake_is_one_line(folder: Path, run: Run) -> None:
         assert line in done.err
         assert len(done.err.splitlines()) == 1
         assert not done.out
+
+
+@pytest.mark.parametrize("command", ["predict", "explain", "serve"])
+def test_a_device_that_is_not_there_is_one_line(folder: Path, run: Run, command: str) -> None:
+    words = ["serve", "--port", 0] if command == "serve" else [command, folder / "a.png"]
+    done = run(*words, "--checkpoint", folder / "best.pth", "--device", "cuda:99")
+    assert done.status == 1
+    said = [line for line in done.err.splitlines() if not line.startswith("loading ")]
+    assert len(said) == 1
+    assert said[0].startswith("error: device 'cuda:99': not on this machine, which has cpu")
 
 
 def test_help_comes_without_torch(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Pictures and videos are judged as the pipeline judges: the same pixels and logits, or a reason why not."""
 
+import io
 import threading
 from pathlib import Path
 from typing import Any, cast
@@ -10,14 +11,13 @@ import pytest
 import torch
 from PIL import Image
 
-from deepfake_detection import Detector
+from deepfake_detection import Detector, Prediction, UserError, VideoPrediction
 from deepfake_detection.frames.dataset import FrameDataset
 from deepfake_detection.media.faces import Box, detect_faces
-from deepfake_detection.network.checkpoint import save_checkpoint
 from deepfake_detection.network.logits import predict_logits
 from deepfake_detection.network.model import build_model
 from deepfake_detection.sources.drawn.dataset import film
-from tests.support.checkpoints import sidecar
+from tests.support.checkpoints import save_checkpoint, sidecar
 from tests.unit.media.test_videos import film as write_video
 
 
@@ -157,3 +157,149 @@ def test_a_video_without_a_face_or_without_frames_says_so(tmp_path: Path, of_fac
     (tmp_path / "b.mp4").write_bytes(b"nothing")
     broken = detector.video(tmp_path / "b.mp4")
     assert (broken.verdict, broken.reason, broken.failed) == ("none", "not a video in a known format", True)
+
+
+@pytest.fixture(scope="module")
+def detector(checkpoint: Path) -> Detector:
+    return Detector.load(checkpoint)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory, face: Any) -> list[Path]:
+    """Three pictures that look different, and a video between them."""
+    folder = tmp_path_factory.mktemp("files")
+    for number in range(3):
+        Image.fromarray(np.roll(face, 40 * number, 1) // (number + 1)).save(folder / f"{number}.png")
+    write_video(folder / "film.MP4", 20)
+    return [folder / "0.png", folder / "1.png", folder / "film.MP4", folder / "2.png"]
+
+
+def test_one_picture_gives_one_prediction_however_it_is_given(detector: Detector, files: list[Path], face: Any) -> None:
+    with Image.open(files[0]) as opened:
+        found = [detector.predict(one) for one in (str(files[0]), files[0], opened, Image.fromarray(face), face)]
+    assert [each.path for each in found] == [str(files[0])] * 2 + [""] * 3
+    assert found[0].logit is not None
+    assert [each.logit for each in found] == pytest.approx([found[0].logit] * 5, rel=1e-4)
+    assert [each.logit for each in detector.stream(files[0])] == pytest.approx([found[0].logit], rel=1e-4)
+    assert detector.predict("a.jpg") == Prediction("a.jpg", "none", reason="no such file or directory", failed=True)
+    assert len(list(detector.crops(str(files[0])))) == 1
+
+
+def test_several_give_a_list_in_their_order_however_they_are_given(detector: Detector, files: list[Path]) -> None:
+    names = [str(file) for file in files]
+    expected = detector.predict(files)
+    assert [each.path for each in expected] == names
+    assert [type(each) for each in expected] == [Prediction, Prediction, VideoPrediction, Prediction]
+    logits = [cast(float, each.logit) for each in expected]
+    assert len(set(logits)) == 4
+    several: list[Any] = [
+        names,
+        tuple(files),
+        (name for name in names),
+        dict.fromkeys(names).keys(),
+        pd.Series(names, index=[9, 7, 5, 3]),
+        np.array(names),
+        np.array(files, dtype=object),
+    ]
+    for given in several:
+        found = detector.predict(given)
+        assert [each.path for each in found] == names
+        assert [each.logit for each in found] == pytest.approx(logits, rel=1e-4)
+    assert detector.predict([]) == []
+    assert [each.path for each in detector.predict(names[:1])] == names[:1]
+
+
+def test_a_path_of_a_video_is_judged_as_a_video(detector: Detector, files: list[Path]) -> None:
+    found = detector.predict(files[2], frames=5)
+    assert isinstance(found, VideoPrediction)
+    assert len(found.moments) == 5
+    assert found.logit == pytest.approx(detector.video(files[2], frames=5).logit, rel=1e-4)
+
+
+def test_an_array_of_pictures_is_several_and_one_of_a_picture_one(detector: Detector, face: Any) -> None:
+    stack = np.stack([face, face // 2])
+    one, *several = detector.predict(face), *detector.predict(list(stack))
+    assert [each.logit for each in several] == pytest.approx(
+        [each.logit for each in list(detector.stream(stack))], rel=1e-4
+    )
+    assert several[0].logit == pytest.approx(one.logit, rel=1e-4)
+    assert several[0].logit != several[1].logit
+    assert len(list(detector.stream(stack[:1]))) == 1
+    grey = detector.predict(face[..., 0])
+    assert grey.reason.endswith("not uint8 of shape (256, 256)")
+
+
+def test_a_pil_image_is_judged_as_its_file(tmp_path: Path, detector: Detector, face: Any) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(face).save(tmp_path / "turned.png", exif=exif)
+    Image.fromarray(face[..., 0].astype(np.uint16) * 257).save(tmp_path / "16-bit.png")
+    straight = [detector.predict(face), detector.predict(np.dstack([face[..., 0]] * 3))]
+    for name, other in zip(("turned.png", "16-bit.png"), straight, strict=True):
+        by_path = detector.predict(tmp_path / name)
+        with Image.open(tmp_path / name) as opened:
+            assert detector.predict(opened).logit == pytest.approx(by_path.logit, rel=1e-4)
+        if name == "turned.png":
+            assert by_path.logit != pytest.approx(other.logit, rel=1e-3)
+        else:
+            assert by_path.logit == pytest.approx(other.logit, rel=1e-4)
+
+
+def test_what_is_no_picture_among_others_says_so(detector: Detector, face: Any) -> None:
+    mixed: list[Any] = [face, None, float("nan"), b"a.jpg", ["a.jpg"], face]
+    found = detector.predict(mixed)
+    assert [each.failed for each in found] == [False, True, True, True, True, False]
+    wanted = "give a path, a PIL image, or an array of uint8 of shape (height, width, 3)"
+    assert [each.reason for each in found[1:5]] == [
+        f"a value of type {name} is not a picture: {wanted}" for name in ("NoneType", "float", "bytes", "list")
+    ]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        None,
+        3,
+        b"a.jpg",
+        io.BytesIO(b"a.jpg"),
+        {"a.jpg": 1},
+        pd.DataFrame({"path": ["a.jpg"]}),
+        torch.zeros(2, 64, 64, 3, dtype=torch.uint8),
+    ],
+    ids=lambda given: type(given).__name__,
+)
+def test_what_is_neither_a_picture_nor_pictures_is_one_line(detector: Detector, given: Any) -> None:
+    for judge in (detector.predict, detector.stream):
+        with pytest.raises(
+            UserError, match=f"^a value of type {type(given).__name__} is not pictures: give a path, [^\n]+$"
+        ):
+            judge(given)
+
+
+def test_a_batch_or_a_video_without_frames_is_one_line(detector: Detector, face: Any) -> None:
+    for sizes in ({"batch_size": 0}, {"frames": 0}):
+        with pytest.raises(UserError, match="both must be 1 or more"):
+            detector.predict(face, **sizes)
+
+
+def test_a_detector_computes_where_it_is_told(checkpoint: Path, face: Any) -> None:
+    told = Detector.load(checkpoint, device="cpu")
+    assert told.device == next(told.network.parameters()).device == torch.device("cpu")
+    assert told.predict(face).verdict != "none"
+    with pytest.raises(UserError, match=r"^device 'cuda:99': not on this machine, which has cpu"):
+        Detector.load(checkpoint, device="cuda:99")
+    with pytest.raises(UserError, match=r"^device 'gpu': not on this machine"):
+        Detector.load(checkpoint, device="gpu")
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_on_a_gpu_too(checkpoint: Path, face: Any) -> None:
+    for device in ("cuda", "cuda:0"):
+        told = Detector.load(checkpoint, device=device)
+        assert next(told.network.parameters()).device.type == "cuda"
+        assert told.predict(face).logit == pytest.approx(
+            Detector.load(checkpoint, device="cpu").predict(face).logit, abs=0.05
+        )
+    with pytest.raises(UserError, match="backend torch-folded does not run there; take backend torch"):
+        Detector.load(checkpoint, "torch-folded", "cpu")

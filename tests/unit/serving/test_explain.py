@@ -20,12 +20,11 @@ from torchvision.models.efficientnet import EfficientNet, MBConvConfig
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.text import percent
 from deepfake_detection.media.faces import Box
-from deepfake_detection.network.checkpoint import save_checkpoint
 from deepfake_detection.network.model import Network, build_model
 from deepfake_detection.serving.detector import Detector
 from deepfake_detection.serving.explain import evidence, explain, heat_map
 from deepfake_detection.sources.drawn.dataset import film
-from tests.support.checkpoints import SIZE, sidecar
+from tests.support.checkpoints import SIZE, save_checkpoint, sidecar
 from tests.support.commands import command
 
 Pixels = NDArray[np.uint8]

@@ -23,14 +23,13 @@ import torch
 from PIL import Image
 
 from deepfake_detection.common.text import clock
-from deepfake_detection.network.checkpoint import save_checkpoint
 from deepfake_detection.network.model import Network, build_model
 from deepfake_detection.serving.detector import Detector
 from deepfake_detection.serving.web.server import WAITING, host_allowed
 from deepfake_detection.serving.web.view import MIXED_HEADLINE, _video, certainty, false_alarms, rounded_percent
 from deepfake_detection.sources.drawn.dataset import film
 from tests.support.browser import CHROMIUM, Browser, browsing
-from tests.support.checkpoints import sidecar
+from tests.support.checkpoints import save_checkpoint, sidecar
 from tests.unit.media.test_videos import film as write_video
 
 HOSTILE = '"><script>alert(1)</script>.png'

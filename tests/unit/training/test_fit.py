@@ -1,6 +1,8 @@
 """The best epoch is kept, runs repeat exactly, and every parameter of the training does what it says."""
 
+import logging
 import shutil
+import warnings
 from pathlib import Path
 from typing import Any, cast
 
@@ -10,14 +12,13 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from pytorch_lightning import seed_everything
+from scipy.special import expit
 from sklearn.metrics import log_loss, roc_auc_score
 from torch import Tensor, nn
 
 from deepfake_detection.common.errors import UserError
-from deepfake_detection.evaluation.probability import sigmoid
 from deepfake_detection.frames.dataset import FrameDataset
 from deepfake_detection.frames.normalise import MEAN, STD
-from deepfake_detection.network.checkpoint import save_checkpoint
 from deepfake_detection.network.logits import predict_logits
 from deepfake_detection.network.model import Network, build_model
 from deepfake_detection.network.sidecar import Sidecar
@@ -25,6 +26,7 @@ from deepfake_detection.params.data import Categories
 from deepfake_detection.params.train import Train
 from deepfake_detection.training.fit import fast_precision, fit
 from deepfake_detection.training.loader import FrameBatches
+from tests.support.checkpoints import save_checkpoint
 from tests.support.params import train as train_params
 from tests.unit.training.small import each_step, make_batches, tiny, train
 
@@ -61,7 +63,7 @@ def test_the_best_epoch_is_kept_with_means_over_frames(
     val = rows[rows["split"] == "val"]  # 5 frames in batches of 4: a mean over batches would differ
     logits = predict_logits(model, FrameDataset(pixels, val), batch_size=4)
     probabilities = torch.from_numpy(logits).float().sigmoid().numpy()
-    assert summary["val_loss"] == pytest.approx(log_loss(val["label"], sigmoid(logits)), abs=1e-5)
+    assert summary["val_loss"] == pytest.approx(log_loss(val["label"], expit(logits)), abs=1e-5)
     assert summary["val_accuracy"] == pytest.approx(((logits > 0) == val["label"]).mean(), abs=1e-6)
     assert summary["val_auroc"] == pytest.approx(roc_auc_score(val["label"], probabilities), abs=1e-6)
 
@@ -100,6 +102,56 @@ def test_early_stopping_ends_the_run_and_is_reported(frames: tuple[NDArray[np.ui
     assert epochs[-1]["val_loss"] >= summary["val_loss"]
 
 
+def test_training_restores_what_shows_lightnings_tips() -> None:
+    logger = logging.getLogger("pytorch_lightning")
+    before = warnings.filters[:], logger.level
+    train(tiny(), epochs=1)
+    assert (warnings.filters[:], logger.level) == before
+
+
+class Scripted(nn.Module):
+    """Learns nothing. Its logits of the five validation frames, three originals and two fakes, are given by epoch."""
+
+    validated: Tensor
+
+    def __init__(self, epochs: list[tuple[float, float]]) -> None:
+        super().__init__()
+        self.epochs, self.weight = epochs, nn.Parameter(torch.zeros(()))
+        self.register_buffer("validated", torch.tensor(0))
+
+    def forward(self, frames: Tensor) -> Tensor:
+        if self.training:
+            return self.weight.expand(len(frames), 1)
+        original, fake = self.epochs[int(self.validated)]
+        self.validated += 1
+        return torch.tensor([original, fake, original, fake, original])[:, None] + 0 * self.weight
+
+
+CURVES = [(0.0, 0.0), (8.0, 9.0), (2.0, 1.0), (3.0, 4.0)]  # AUROC 0.5, 1, 0, 1; the first has the lowest loss
+
+
+@pytest.mark.parametrize(
+    ("monitor", "patience", "kept", "run"),
+    [("val_loss", 4, 0, 4), ("val_auroc", 4, 1, 4), ("val_loss", 1, 0, 2), ("val_auroc", 1, 1, 3)],
+)
+def test_what_is_monitored_decides_which_epoch_is_kept_and_when_training_stops(
+    monitor: str, patience: int, kept: int, run: int
+) -> None:
+    state, summary = train(Network(Scripted(CURVES)), epochs=4, monitor=monitor, patience=patience)
+    assert (summary["best_epoch"], summary["epochs_run"]) == (kept, run)
+    assert summary["early_stopped"] == (run < 4)
+    assert summary["val_auroc"] == (0.5, 1.0)[kept]
+    assert int(state["efficientnet.validated"]) == kept + 1
+
+
+def test_an_auroc_of_one_class_cannot_be_monitored() -> None:
+    batches = make_batches(monitor="val_auroc")
+    batches.val_rows = batches.val_rows[batches.val_rows["label"] == 1]
+    with pytest.raises(UserError, match=r"train\.monitor: val_auroc is undefined") as caught:
+        fit(tiny(), batches, batches.params)
+    assert "\n" not in str(caught.value)
+
+
 def test_averaged_weights_are_validated_and_kept() -> None:
     model = tiny()
     states: list[dict[str, Tensor]] = []
@@ -122,7 +174,7 @@ def test_averaged_weights_are_validated_and_kept() -> None:
     fresh.load_state_dict(state)
     batches = make_batches()
     logits = predict_logits(fresh, FrameDataset(batches.pixels, batches.val_rows), batch_size=8)
-    assert summary["val_loss"] == pytest.approx(log_loss(batches.val_rows["label"], sigmoid(logits)), abs=1e-5)
+    assert summary["val_loss"] == pytest.approx(log_loss(batches.val_rows["label"], expit(logits)), abs=1e-5)
 
 
 @pytest.mark.parametrize("deterministic", [False, True])

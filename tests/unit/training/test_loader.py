@@ -5,11 +5,12 @@ from typing import cast
 
 import numpy as np
 import pandas as pd
+import pytest
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
 from deepfake_detection.frames.dataset import FrameDataset
-from deepfake_detection.training.loader import Batch, FrameBatches
+from deepfake_detection.training.loader import Batch, FrameBatches, with_weights
 from tests.support.params import train as train_params
 
 
@@ -33,3 +34,21 @@ def test_each_epoch_serves_every_training_frame_once_in_a_new_order(
         orders.append(first)
     assert orders[0] != orders[1] != sorted(orders[1])
     assert served(batches.val_dataloader()) == list(range(14, 19))
+
+
+def test_weights_balance_classes_and_categories() -> None:
+    categories = ["Original"] * 4 + ["Deepfakes"] * 6 + ["FaceSwap"] * 2
+    rows = pd.DataFrame({"category": categories, "label": [0] * 4 + [1] * 8})
+    assert with_weights(rows, "none") is rows
+    by_class = with_weights(rows, "class")["weight"]
+    assert by_class.tolist() == pytest.approx([12 / 2 / 4] * 4 + [12 / 2 / 8] * 8)
+    by_category = with_weights(rows, "category")["weight"]
+    assert by_category.tolist() == pytest.approx([12 / 2 / 4] * 4 + [12 / 4 / 6] * 6 + [12 / 4 / 2] * 2)
+    assert by_class.mean() == pytest.approx(1)
+    assert by_category.mean() == pytest.approx(1)
+
+
+def test_balanced_frames_get_no_weights() -> None:
+    rows = pd.DataFrame({"category": ["Original", "Deepfakes"] * 3, "label": [0, 1] * 3})
+    for balance in ("class", "category"):
+        assert with_weights(rows, balance) is rows

@@ -1,10 +1,14 @@
 """A run that is killed and run again ends as if nothing had stopped it, to the byte."""
 
+import fcntl
 import json
 import multiprocessing
 import os
+import re
 import signal
+import time
 from contextlib import nullcontext
+from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +25,7 @@ from deepfake_detection.common.files import TEMPORARY
 from deepfake_detection.network.model import Network
 from deepfake_detection.training.fit import fit
 from deepfake_detection.training.loader import FrameBatches
-from deepfake_detection.training.resume import LAST, run_key, training_state
+from deepfake_detection.training.resume import BEST, LAST, LOCK, run_key, training_state
 from tests.support.disks import file_size_limit
 from tests.support.params import train as train_params
 
@@ -171,6 +175,7 @@ def test_the_key_tells_parameters_files_and_places_apart(tmp_path: Path) -> None
     data.write_text("two")
     keys.add(run_key("a", [data], tmp_path))
     assert len(keys) == 4
+    assert all(re.fullmatch("[0-9a-f]{16}", key) for key in keys)  # by this form old states are told from other files
 
 
 def test_two_processes_do_not_share_a_run(tmp_path: Path) -> None:
@@ -190,12 +195,79 @@ def _enter(folder: Path) -> None:
         raise SystemExit(3) from None
 
 
-def test_only_what_nobody_continues_is_removed(tmp_path: Path) -> None:
-    for name, age in (("old", 8), ("young", 6)):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / LAST).write_text("")
-        for path in (tmp_path / name / LAST, tmp_path / name):
-            os.utime(path, (path.stat().st_atime, path.stat().st_mtime - age * 24 * 3600))
-    with pytest.raises(UserError, match="mine"), training_state(tmp_path, "mine"):
+def aged(path: Path, days: float) -> None:
+    """Makes a file, or a folder with all that is in it, ``days`` old."""
+    for each in [*path.rglob("*"), path]:
+        if not each.is_symlink():
+            os.utime(each, (time.time() - days * 24 * 3600,) * 2)
+
+
+def old_state(folder: Path, name: str, days: float = 31, files: tuple[str, ...] = (LOCK, LAST, BEST)) -> Path:
+    (folder / name).mkdir()
+    for file in files:
+        (folder / name / file).write_text("")
+    aged(folder / name, days)
+    return folder / name
+
+
+def start_a_run(folder: Path) -> None:
+    """What every run does with the folder of states, ended by an error so that its own state stays."""
+    with pytest.raises(UserError, match="mine"), training_state(folder, "f" * 16):
         raise UserError("mine")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "young"]
+
+
+def left(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()} - {"f" * 16}
+
+
+def test_states_that_nobody_continues_are_removed(tmp_path: Path) -> None:
+    old_state(tmp_path, "0" * 16, days=8)
+    old_state(tmp_path, "1" * 16, days=8, files=(LOCK,))
+    old_state(tmp_path, "2" * 16, days=8, files=(LOCK, LAST, f"{TEMPORARY}{LAST}", f"{TEMPORARY}{BEST}"))
+    old_state(tmp_path, "3" * 16, days=6)
+    aged(old_state(tmp_path, "4" * 16) / BEST, days=6)  # the newest file counts
+    start_a_run(tmp_path)
+    assert left(tmp_path) == {"3" * 16, "4" * 16}
+
+
+def test_what_is_not_a_state_is_never_removed(tmp_path: Path) -> None:
+    old_state(tmp_path, "thesis")
+    (tmp_path / "notes.txt").write_text("mine")
+    (tmp_path / ("5" * 16)).write_text("mine")
+    old_state(tmp_path, "6" * 16, files=(LOCK, LAST, "mine.txt"))
+    old_state(tmp_path, "7" * 16, files=(LAST, BEST))  # no run leaves a state without its lock
+    old_state(tmp_path, "8" * 16, files=())
+    old_state(tmp_path, "A" * 16)
+    old_state(tmp_path, "9" * 17)
+    (old_state(tmp_path, "a" * 16, files=(LOCK,)) / LAST).mkdir()
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / ("b" * 16)).symlink_to(old_state(tmp_path / "a", "c" * 16), target_is_directory=True)
+    (old_state(tmp_path, "d" * 16, files=(LOCK,)) / LAST).symlink_to(tmp_path / "notes.txt")
+    aged(tmp_path, days=31)
+    before = sorted(tmp_path.rglob("*"))
+    start_a_run(tmp_path)
+    start_a_run(tmp_path)
+    assert [path for path in sorted(tmp_path.rglob("*")) if ("f" * 16) not in path.parts] == before
+
+
+def test_an_old_state_in_use_is_not_removed(tmp_path: Path) -> None:
+    used, unused = old_state(tmp_path, "0" * 16), old_state(tmp_path, "1" * 16)
+    spawn = multiprocessing.get_context("spawn")
+    held, done = spawn.Event(), spawn.Event()
+    process = spawn.Process(target=_hold, args=(used / LOCK, held, done))
+    process.start()
+    assert held.wait(60)
+    aged(tmp_path, days=31)
+    start_a_run(tmp_path)
+    assert (used.exists(), unused.exists()) == (True, False)
+    done.set()
+    process.join(60)
+    start_a_run(tmp_path)
+    assert not used.exists()
+
+
+def _hold(file: Path, held: Event, done: Event) -> None:
+    with file.open("r+") as lock:
+        fcntl.lockf(lock, fcntl.LOCK_EX)
+        held.set()
+        done.wait(60)

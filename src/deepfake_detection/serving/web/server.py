@@ -118,8 +118,16 @@ def host_allowed(header: str, bound: str) -> bool:
     return address.is_loopback or everywhere or address == _address(bound)
 
 
-def create_app(checkpoint: Path, sidecar: Sidecar, host: str, max_bytes: int, max_seconds: float) -> Starlette:
-    """The page on ``/`` and the two files that it needs, for the checkpoint with this sidecar.
+def create_app(
+    checkpoint: Path,
+    sidecar: Sidecar,
+    host: str,
+    max_bytes: int,
+    max_seconds: float,
+    device: str | None = None,
+    threshold: float | str | None = None,
+) -> Starlette:
+    """The page on ``/`` and the two files that it needs, for the checkpoint with this sidecar, judged on ``device``.
 
     A file of more than ``max_bytes`` is refused while it arrives. A judgement that takes longer than
     ``max_seconds`` is stopped. One file is judged at a time, WAITING more may wait, and others are refused.
@@ -127,6 +135,7 @@ def create_app(checkpoint: Path, sidecar: Sidecar, host: str, max_bytes: int, ma
     template = template_environment(PACKAGE, autoescape=True).get_template("page.html.jinja")
     about = {"checkpoint": checkpoint.name, "sidecar": sidecar, "max_mb": max_bytes // 10**6, "max_bytes": max_bytes}
     about |= {"max_seconds": max_seconds, "threshold": rounded_percent(sidecar.threshold)}
+    about |= {"prior": rounded_percent(sidecar.prior)}
     judging, active = anyio.Lock(), set[object]()
 
     def page(status: int = 200, error: str = "", early: bool = False, **shown: Any) -> Response:
@@ -197,9 +206,9 @@ def create_app(checkpoint: Path, sidecar: Sidecar, host: str, max_bytes: int, ma
     async def judged(path: Path, name: str) -> Response:
         async with judging:
             try:
-                await to_process.run_sync(load, checkpoint)  # loads again if the process was killed
+                await to_process.run_sync(load, checkpoint, device, threshold)  # loads again if the process was killed
                 with anyio.fail_after(max_seconds):
-                    found = await to_process.run_sync(judge, checkpoint, path, cancellable=True)
+                    found = await to_process.run_sync(judge, checkpoint, path, device, threshold, cancellable=True)
             except UnreadableImageError as error:
                 return page(422, REASONS.get(str(error), f"The file cannot be read: {error}."), name=name)
             except UserError as error:
@@ -224,9 +233,22 @@ def create_app(checkpoint: Path, sidecar: Sidecar, host: str, max_bytes: int, ma
 STATIC = {"page.css": "text/css", "page.js": "text/javascript"}
 
 
-def serve(checkpoint: Path, host: str, port: int, max_bytes: int, max_seconds: float) -> None:
-    """Serves until SIGINT or SIGTERM. Raises UserError if the checkpoint, host or port cannot be used."""
+def serve(
+    checkpoint: Path,
+    host: str,
+    port: int,
+    max_bytes: int,
+    max_seconds: float,
+    device: str | None = None,
+    threshold: float | str | None = None,
+) -> None:
+    """Serves until SIGINT or SIGTERM.
+
+    Raises UserError if the checkpoint, host, port, device or threshold cannot be used.
+    """
     sidecar = read_sidecar(checkpoint.with_suffix(".json"))  # reports errors before the slow import of torch
+    if threshold is not None:
+        sidecar = sidecar.at_threshold(threshold)
     listening = _listen(host, port)
     name = f"[{host}]" if ":" in host else host
     if not _is_loopback(host):
@@ -236,8 +258,8 @@ def serve(checkpoint: Path, host: str, port: int, max_bytes: int, max_seconds: f
 
     async def run() -> None:
         print(f"loading {checkpoint}", file=sys.stderr)
-        await to_process.run_sync(load, checkpoint)
-        app = create_app(checkpoint, sidecar, host, max_bytes, max_seconds)
+        await to_process.run_sync(load, checkpoint, device, threshold)
+        app = create_app(checkpoint, sidecar, host, max_bytes, max_seconds, device, threshold)
         config = uvicorn.Config(
             app,
             access_log=False,

@@ -4,6 +4,7 @@
 """
 
 import math
+import warnings
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,8 +16,8 @@ from PIL import Image
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.text import clock
 from deepfake_detection.media.images import UnreadableImageError, read_rgb
-from deepfake_detection.media.videos import sample_frames
-from deepfake_detection.network.sidecar import Sidecar
+from deepfake_detection.media.videos import is_video, sample_frames
+from deepfake_detection.network.sidecar import Calibration
 from deepfake_detection.params.thresholds import fpr_limit
 from deepfake_detection.reporting.html import data_uri
 
@@ -46,17 +47,22 @@ HEADLINES = {
 MIXED_HEADLINE = "Mixed: some frames look like a deepfake"
 
 
-def load(checkpoint: Path) -> None:
+def load(checkpoint: Path, device: str | None = None, threshold: float | str | None = None) -> None:
     """Loads the network of ``checkpoint``, unless this process already has. Raises UserError like Detector.load."""
-    _detector(checkpoint)
+    _detector(checkpoint, device, threshold)
 
 
-def judge(checkpoint: Path, path: Path) -> dict[str, Any]:
-    """What the template shows for the picture or video in ``path``, whatever its name: plain values and data: URIs.
+def judge(
+    checkpoint: Path, path: Path, device: str | None = None, threshold: float | str | None = None
+) -> dict[str, Any]:
+    """What the template shows for the picture or video in ``path``: plain values and data: URIs.
 
+    A name that is not a video's says nothing: such a file is a video if it is no picture.
     Raises UnreadableImageError, in a few words, if the file is neither or is damaged.
     """
-    detector = _detector(checkpoint)
+    detector = _detector(checkpoint, device, threshold)
+    if is_video(path):
+        return _video(detector, path)
     try:
         pixels = read_rgb(path)
     except UnreadableImageError as error:
@@ -101,10 +107,10 @@ def of_hundred(probability: float) -> str:
     return "more than 99" if probability > 0.99 else f"about {100 * probability:.0f}"
 
 
-def false_alarms(probability: float, sidecar: Sidecar) -> list[str]:
-    """What the sidecar's ``fpr@x`` thresholds say about a score, one item for each threshold."""
+def false_alarms(probability: float, calibration: Calibration) -> list[str]:
+    """What the ``fpr@x`` thresholds of a calibration say about a score, one item for each threshold."""
     said = []
-    for rule, threshold in sorted(sidecar.thresholds.items(), key=lambda item: item[1]):
+    for rule, threshold in sorted(calibration.thresholds.items(), key=lambda item: item[1]):
         limit = fpr_limit(rule)
         if not math.isnan(limit):
             where = "This score is in that range." if probability >= threshold else "This score is below that range."
@@ -116,10 +122,15 @@ def false_alarms(probability: float, sidecar: Sidecar) -> list[str]:
 
 
 @cache
-def _detector(checkpoint: Path) -> "Detector":
+def _detector(checkpoint: Path, device: str | None, threshold: float | str | None) -> "Detector":
+    """The detector of this process, which is the page's own: it may keep freed memory and set a filter."""
+    from deepfake_detection.network.allocator import keep_freed_memory
     from deepfake_detection.serving.detector import Detector
 
-    return Detector.load(checkpoint)
+    warnings.filterwarnings("ignore", module="PIL")
+    detector = Detector.load(checkpoint, device=device, threshold=threshold)
+    keep_freed_memory(detector.device)
+    return detector
 
 
 def _picture(detector: "Detector", pixels: Pixels) -> dict[str, Any]:
@@ -166,24 +177,27 @@ def _video(detector: "Detector", path: Path) -> dict[str, Any]:
         "whole": found.verdict != "none" and found.moments[0].face.box is None,
         "shown": [views[moment.seconds] for moment in worst if moment.seconds in views],
         "heat": [uri for moment in worst if (uri := heat.get(moment.seconds))],
-        **_score_values(found.probability, detector.sidecar),
+        **_score_values(found.probability, detector.sidecar.video),
         **({"headline": MIXED_HEADLINE, "level": "uncertain"} if mixed else {}),
     }
 
 
-def _score_values(probability: float | None, sidecar: Sidecar) -> dict[str, Any]:
-    threshold = sidecar.threshold
+def _score_values(probability: float | None, calibration: Calibration) -> dict[str, Any]:
+    threshold = calibration.threshold
     if probability is None:
-        return {"headline": "Not judged", "level": "none", "side": "none", "probability": None}
+        text = rounded_percent(threshold)
+        return {"headline": "Not judged", "level": "none", "side": "none", "probability": None, "threshold_text": text}
     headline, level = certainty(probability, threshold)
     return {
         "headline": headline,
         "level": level,
         "side": "fake" if probability >= threshold else "original",
         "probability": probability,
+        "threshold": threshold,
+        "threshold_text": rounded_percent(threshold),
         "percent": rounded_percent(probability, threshold),
         "of_hundred": of_hundred(probability),
-        "false_alarms": false_alarms(probability, sidecar),
+        "false_alarms": false_alarms(probability, calibration),
     }
 
 

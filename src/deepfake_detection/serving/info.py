@@ -1,0 +1,53 @@
+"""Says what a checkpoint is, from its file and its sidecar. The network is not loaded."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from deepfake_detection.common.errors import UserError
+from deepfake_detection.common.text import printable
+from deepfake_detection.network.sidecar import read_sidecar
+
+
+def described(checkpoint: Path) -> dict[str, Any]:
+    """``path``, ``bytes`` and ``sha256`` of the checkpoint's file, and every key of its sidecar.
+
+    Raises UserError if the checkpoint or its sidecar is missing, or if the sidecar is invalid.
+    """
+    sidecar = read_sidecar(checkpoint.with_suffix(".json"))
+    try:
+        with checkpoint.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        raise UserError(f"{checkpoint}: no such checkpoint, only its JSON file is there") from None
+    size = checkpoint.stat().st_size
+    return {"path": str(checkpoint), "bytes": size, "sha256": digest, **sidecar.model_dump()}
+
+
+def table(found: dict[str, Any]) -> str:
+    """What ``described`` found, for people: one line for each fact."""
+    height, width = found["input_size"]
+    rows = [
+        ("checkpoint", found["path"]),
+        ("file", f"{found['bytes'] / 1e6:.1f} MB, SHA-256 {found['sha256']}"),
+        ("network", f"{found['arch']}, {found['parameters']:,} parameters"),
+        ("input", f"{width} x {height} pixels, {found['channels']}"),
+        ("", found["resize"]),
+        *([("", f"margin on each side: {found['margin']:g} of the face")] if found["crop"] == "face" else []),
+        ("trained on", f"originals: {', '.join(found['categories']['real'])}"),
+        ("", f"deepfakes: {', '.join(found['categories']['fake'])}"),
+        (
+            "decides",
+            f"fake if the probability, sigmoid(logit / {found['temperature']:.4g} + {found['bias']:.4g}), "
+            f"is {found['threshold']:.4g} or more (rule: {found['threshold_rule']})",
+        ),
+        ("", f"probabilities hold for a share of {found['prior']:.0%} deepfakes"),
+        (
+            "videos",
+            f"fake if sigmoid(mean logit / {found['video']['temperature']:.4g} + {found['video']['bias']:.4g}) "
+            f"is {found['video']['threshold']:.4g} or more",
+        ),
+    ]
+    for rule, threshold in found["thresholds"].items():
+        rows.append(("" if rows[-1][0] in ("", "thresholds") else "thresholds", f"{rule:10} {threshold:.4g}"))
+    return "\n".join(f"{name:12}{printable(text)}" for name, text in rows)

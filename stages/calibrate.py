@@ -1,0 +1,53 @@
+"""Fits the calibration and the thresholds on validation frames, and writes the sidecar of the checkpoint."""
+
+from pathlib import Path
+
+from deepfake_detection.common.files import write_json
+from deepfake_detection.evaluation.calibration import calibrate
+from deepfake_detection.evaluation.metrics import video_table
+from deepfake_detection.frames.dataset import FrameDataset
+from deepfake_detection.frames.normalise import MEAN, STD
+from deepfake_detection.frames.prepared import open_prepared
+from deepfake_detection.network.allocator import keep_freed_memory
+from deepfake_detection.network.logits import predict_logits
+from deepfake_detection.network.model import build_model
+from deepfake_detection.network.sidecar import Sidecar, categories_of
+from deepfake_detection.params.load import load_params
+from stages import run
+
+BATCH_SIZE = 32
+
+
+def main() -> None:
+    params = load_params()
+    keep_freed_memory()
+    checkpoint = Path(f"models/best_model_{params.model.arch}.pth")
+    model = build_model(params.model.arch, dropout=0.0, weights=checkpoint)
+    pixels, rows = open_prepared(Path("data/prepared"), Path("data/splits.csv"))
+    validation = rows[rows["split"] == "val"].assign(group=0)
+    logits = predict_logits(model, FrameDataset(pixels, validation), BATCH_SIZE)
+    videos = video_table(validation.assign(logit=logits))
+    rule, prior = params.calibrate.threshold, params.calibrate.prior
+    frame = calibrate(logits, validation["label"].to_numpy(), rule, prior)
+    sidecar = Sidecar(
+        arch=params.model.arch,
+        input_size=[pixels.shape[1]] * 2,
+        mean=list(MEAN),
+        std=list(STD),
+        crop=params.prepare.crop,
+        margin=params.prepare.margin,
+        categories=categories_of(rows[rows["split"] == "train"]),
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        prior=prior,
+        threshold_rule=rule,
+        video=calibrate(videos["logit"].to_numpy(), videos["label"].to_numpy(), rule, prior),
+        **frame.model_dump(),
+    )
+    write_json(checkpoint.with_suffix(".json"), sidecar.model_dump())
+    print(f"threshold {frame.threshold:.4f} by {rule}, temperature {frame.temperature:.4f}, bias {frame.bias:.4f}")
+    for name, reason in frame.unavailable.items():
+        print(f"threshold {name} is left out: {reason}")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,26 @@
+"""Links the user's own frames, weights and lists to where DVC sees that they have changed."""
+
+from pathlib import Path
+
+from deepfake_detection.common.files import write_json
+from deepfake_detection.params.load import load_params
+from deepfake_detection.sources.inputs import link_inputs
+from stages import run
+
+INPUTS = Path("data/inputs")
+
+
+def main() -> None:
+    params = load_params()
+    paths = {
+        "data.local_dir": params.data.local_dir if params.data.source == "local" else "",
+        "model.weights": "" if params.model.weights in ("none", "imagenet") else params.model.weights,
+        "split.official_dir": params.split.official_dir if params.split.strategy == "official" else "",
+    }
+    for unseen in link_inputs(paths, INPUTS):
+        print(f"{unseen}: a link leads here, so DVC sees no change in it; after one: dvc repro --force download")
+    write_json(INPUTS / "links.json", paths)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,82 @@
+"""The threshold that the report names is the one that judges: one rule, from the calibrate stage to every verdict."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pandas as pd
+import pytest
+from PIL import Image
+
+from deepfake_detection import Detector
+from deepfake_detection.serving.web.view import judge
+from tests.pipeline.conftest import Project
+from tests.support.exported import checkpoint
+
+CHECKPOINT = Path("models/best_model_efficientnet_b0.pth")
+AFTER_TRAIN = ["calibrate", "evaluate", "plot", "report", "robustness"]
+
+
+@pytest.fixture(scope="module")
+def spread(built: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project whose network gives logits that differ from frame to frame; the tiny one hardly learns."""
+    weights = checkpoint(tmp_path_factory.mktemp("weights"), crop="none")
+    built.set_params(model__weights=str(weights), train__lr=1e-9, train__epochs=1, train__patience=1)
+    built.run("dvc", "repro")
+    return built
+
+
+@pytest.mark.parametrize("rule", ["youden", "fpr@0.01", 0.55])
+def test_every_way_to_judge_gives_the_verdict_of_the_evaluation(spread: Project, rule: str | float) -> None:
+    spread.set_params(calibrate__threshold=rule)
+    changed = json.loads(spread.run("dvc", "status", "--json").stdout)
+    assert {stage for stage in changed if "params.yaml" in str(changed[stage])} == {"calibrate"}
+    assert "train" not in changed
+    assert sorted(spread.stages_run("dvc", "repro")) == AFTER_TRAIN
+
+    test = json.loads((spread.path / "metrics" / "test.json").read_text())
+    table = pd.read_csv(spread.path / "data" / "predictions.csv").query("split == 'test'")
+    files = [spread.path / "data" / "raw" / path for path in table["path"]]
+    expected = (table["probability"] >= test["threshold"]).map({True: "fake", False: "original"}).tolist()
+    assert test["threshold_rule"] == rule
+    assert len(files) == 12
+    assert len(set(table["probability"].round(3))) > 6
+
+    done = spread.run("deepfake-detect", "predict", *map(str, files), "--checkpoint", str(CHECKPOINT), "--json")
+    command = [json.loads(line)["verdict"] for line in done.stdout.splitlines() if line.startswith("{")]
+    assert command == expected
+    assert [found.verdict for found in Detector.load(spread.path / CHECKPOINT).predict(files)] == expected
+    assert [judge(spread.path / CHECKPOINT, file)["side"] for file in files] == expected
+
+    exported = spread.path / "exported.onnx"
+    spread.run(
+        "deepfake-detect",
+        "export",
+        "--format",
+        "onnx",
+        "--checkpoint",
+        str(CHECKPOINT),
+        "--out",
+        str(exported),
+        "--force",
+    )
+    session = onnxruntime.InferenceSession(exported)
+    about = session.get_modelmeta().custom_metadata_map
+    squares = [Image.open(file).convert("RGB").resize((32, 32), Image.Resampling.BILINEAR) for file in files]
+    (probabilities,) = session.run(["probability"], {"frames": np.stack([np.asarray(square) for square in squares])})
+    assert ["fake" if found >= float(about["threshold"]) else "original" for found in probabilities] == expected
+
+
+def test_another_threshold_for_one_command(spread: Project) -> None:
+    sidecar = json.loads((spread.path / CHECKPOINT).with_suffix(".json").read_text())
+    table = pd.read_csv(spread.path / "data" / "predictions.csv").query("split == 'test'")
+    files = [spread.path / "data" / "raw" / path for path in table["path"]]
+    for rule in ("youden", "fpr@0.01", 0.3):
+        limit = rule if isinstance(rule, float) else sidecar["thresholds"][rule]
+        found = Detector.load(spread.path / CHECKPOINT, threshold=rule).predict(files)
+        assert [one.verdict == "fake" for one in found] == (table["probability"] >= limit).tolist()
+    line = spread.fails_with_one_line(
+        *["deepfake-detect", "predict", str(files[0]), "--checkpoint", str(CHECKPOINT), "--threshold", "fpr@0.2"]
+    )
+    assert line.startswith("error: threshold fpr@0.2 is not there: the checkpoint has youden, fpr@0.01; set calibrate.")
