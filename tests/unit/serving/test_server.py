@@ -140,6 +140,8 @@ def test_two_at_once_are_judged_in_turn_and_a_video_shows_its_most_suspicious_fr
     assert (of_video.status_code, of_face.status_code) == (200, 200)
     assert "The face found, boxed" in of_face.text
     assert "the mean over 32 frames" in of_video.text
+    assert "of 100 such videos" in of_video.text
+    assert "of 100 such frames" in of_face.text
     times = re.findall(r"<figcaption><strong>0:(\d\d\.\d)</strong>", of_video.text)
     assert len(times) == 4
     assert all(0 <= float(each) <= 30 for each in times)
