@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from tests.support.modules import LIBRARY, ROOT
+from tests.support.page_faults import COUNT_FAULTS
 from tests.unit.serving.test_detector import save
 
 MODULES = [
@@ -56,17 +57,10 @@ def stage():
 (run if sys.argv[2] == "stage" else lambda work: work())(stage)
 """
 
-FAULTS = """
-import resource, sys, torch
+LOAD = """
+import sys
 from pathlib import Path
 load(Path(sys.argv[1]), device="cpu")
-def work():
-    for _ in range(10):
-        torch.ones(2**25)  # 128 MiB
-work()
-before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-work()
-print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
 
@@ -105,6 +99,6 @@ def test_only_the_command_and_the_page_make_malloc_keep_memory(tmp_path: Path) -
         "command": "from deepfake_detection.serving.cli import load_detector as load",
         "page": "from deepfake_detection.serving.web.view import load",
     }
-    faults = {who: int(run(f"{loader}\n{FAULTS}", checkpoint).stdout) for who, loader in loaders.items()}
+    faults = {who: int(run(f"{loader}\n{LOAD}{COUNT_FAULTS}", checkpoint).stdout) for who, loader in loaders.items()}
     assert faults["library"] > 500  # huge pages, where the system gives them, count as one
     assert max(faults["command"], faults["page"]) < 100

@@ -17,11 +17,11 @@ from deepfake_detection.common.errors import UserError
 from deepfake_detection.frames.dataset import FrameDataset
 from deepfake_detection.network.backends import BACKENDS, ROUNDING, candidates, choose_backend, folded
 from deepfake_detection.network.logits import predict_logits
-from deepfake_detection.network.model import Network, build_model
+from deepfake_detection.network.model import Network
 from deepfake_detection.network.openvino import openvino_float32
+from tests.support.checkpoints import SIZE, network_with_statistics
 
 pytestmark = pytest.mark.openvino
-SIZE = 32
 Logits = NDArray[np.float64]
 
 
@@ -35,17 +35,7 @@ def frames() -> FrameDataset:
 
 @pytest.fixture(scope="module")
 def model() -> Network:
-    """A B0 whose batch norms do something, as after training, and whose logits differ."""
-    torch.manual_seed(0)
-    model = build_model("efficientnet_b0", dropout=0.2)
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            nn.init.uniform_(module.weight, 0.5, 1.5)
-            nn.init.normal_(module.bias, std=0.1)
-            module.momentum = 1.0  # the running statistics arrive at once
-    with torch.no_grad():
-        model.efficientnet(torch.randn(32, 3, SIZE, SIZE) + torch.randn(32, 3, 1, 1))
-    return model.eval()
+    return network_with_statistics(dropout=0.2).eval()
 
 
 @pytest.fixture(scope="module")

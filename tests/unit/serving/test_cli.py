@@ -187,23 +187,6 @@ def test_csv_and_the_table_say_the_same(folder: Path, run: Run) -> None:
     assert re.search(r"\(\d+ of 30 frames fake, most suspicious at 0:0", table[2])
 
 
-@pytest.mark.parametrize(
-    ("probability", "words", "whole"),
-    [
-        (0.0, "<0.1%", "<1%"),
-        (0.0004, "<0.1%", "<1%"),
-        (0.0006, "0.1%", "<1%"),
-        (0.006, "0.6%", "1%"),
-        (0.5, "50.0%", "50%"),
-        (0.9994, "99.9%", ">99%"),
-        (0.9996, ">99.9%", ">99%"),
-        (1.0, ">99.9%", ">99%"),
-    ],
-)
-def test_no_percentage_is_certain(probability: float, words: str, whole: str) -> None:
-    assert (percent(probability), percent(probability, 0)) == (words, whole)
-
-
 def test_a_users_mistake_is_one_line(folder: Path, run: Run) -> None:
     for arguments, line in (
         (
