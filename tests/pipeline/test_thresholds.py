@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from deepfake_detection import Detector
+from deepfake_detection.serving.export import export
 from deepfake_detection.serving.web.view import judge
 from tests.pipeline.conftest import Project
 from tests.support.exported import checkpoint
@@ -50,8 +51,7 @@ def test_every_way_to_judge_gives_the_verdict_of_the_evaluation(spread: Project,
     assert [judge(spread.path / CHECKPOINT, file)["side"] for file in files] == expected
 
     exported = spread.path / "exported.onnx"
-    export = ["export", "--format", "onnx", "--checkpoint", str(CHECKPOINT), "--out", str(exported), "--force"]
-    spread.run("deepfake-detect", *export)
+    export(spread.path / CHECKPOINT, "onnx", exported)
     session = onnxruntime.InferenceSession(exported)
     about = session.get_modelmeta().custom_metadata_map
     squares = [Image.open(file).convert("RGB").resize((32, 32), Image.Resampling.BILINEAR) for file in files]
