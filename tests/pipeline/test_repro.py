@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
+from deepfake_detection.index.tracks import FACE_COLUMNS
 from deepfake_detection.network.model import build_model
 from tests.pipeline.conftest import Project
 
@@ -35,7 +36,7 @@ def test_outputs_are_as_agreed(built: Project) -> None:
     assert list(index) == ["path", "category", "label", "video_id", "source_id", "frame", "width", "height"]
     assert len(index) == 8 * 2 * 3
     assert index["path"].is_monotonic_increasing
-    assert (data / "faces.csv").read_text() == "path,left,top,right,bottom,score\n"
+    assert (data / "faces.csv").read_text() == ",".join(FACE_COLUMNS) + "\n"
     splits = pd.read_csv(data / "splits.csv")
     assert list(splits) == ["path", "split"]
     predictions = pd.read_csv(data / "predictions.csv")
