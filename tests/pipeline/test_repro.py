@@ -8,7 +8,10 @@ import pytest
 import torch
 
 from deepfake_detection.index.tracks import FACE_COLUMNS
+from deepfake_detection.media.faces import Box, crop_face
+from deepfake_detection.media.images import read_rgb
 from deepfake_detection.network.model import build_model
+from deepfake_detection.serving.detector import Detector
 from tests.pipeline.conftest import Project
 
 STAGES = [
@@ -102,6 +105,42 @@ def test_the_command_judges_test_frames_as_evaluate_does(built: Project) -> None
     found = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     assert [row["path"] for row in found] == frames
     assert [row["probability"] for row in found] == pytest.approx(predictions["probability"].to_list(), abs=1e-5)
+
+
+def test_with_crops_of_the_face_the_command_judges_pictures_as_evaluate_does(project: Project) -> None:
+    project.set_params(data__embedded__frames=1, data__embedded__size=128, prepare__crop="face")
+    project.run("dvc", "repro", "evaluate")
+    data = project.path / "data"
+    faces = pd.read_csv(data / "faces.csv", index_col="path")
+    assert list(faces.reset_index()) == FACE_COLUMNS
+    predictions = pd.read_csv(data / "predictions.csv")
+    checkpoint = project.path / "models" / "best_model_efficientnet_b0.pth"
+
+    frames = [f"data/raw/{path}" for path in predictions["path"]]
+    done = project.run("deepfake-detect", "predict", *frames, "--checkpoint", str(checkpoint), "--json")
+    found = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    found_of = {row["path"].removeprefix("data/raw/"): row for row in found}
+    originals = predictions[predictions["label"] == 0]
+    judged = [found_of[path] for path in originals["path"]]
+    assert len(judged) == 4
+    boxes = list(faces.columns[:4])
+    assert [[row["faces"][0]["box"][side] for side in boxes] for row in judged] == faces.loc[
+        originals["path"], boxes
+    ].to_numpy().tolist()
+    assert [row["probability"] for row in judged] == pytest.approx(originals["probability"].to_list(), abs=1e-5)
+
+    # A fake has its original's crop. Judged by itself, its own face is looked for, which is at about the same place.
+    originals_faces = faces.filter(like="/Original/", axis=0)
+    number = originals_faces.index.str.extract(r"/(\d+)_f", expand=False)
+    by_number = dict(zip(number, originals_faces.to_numpy().tolist(), strict=True))
+    for path, face in faces.filter(regex="/(?:Deepfakes|FaceSwap)/", axis=0).iterrows():
+        assert list(face) == by_number[str(path).rpartition("/")[2].partition("_")[0]]
+    detector = Detector.load(checkpoint)
+    crops = [
+        crop_face(read_rgb(data / "raw" / path), Box(*faces.loc[path].to_numpy().tolist()[:5]), 0.3, detector.size)
+        for path in predictions["path"]
+    ]
+    assert detector.logits(crops) == pytest.approx(predictions["logit"].to_list(), abs=1e-4)
 
 
 def test_git_holds_metrics_and_no_data(built: Project) -> None:
