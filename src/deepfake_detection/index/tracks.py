@@ -43,10 +43,8 @@ def find_faces(index: pd.DataFrame, raw: Path, workers: int | None = None) -> pd
         videos[video].append(row)
     original_of = _originals(index)
     faces: dict[int, DetectedFace] = {}
-    for label in (0, 1):  # originals first
-        taken = {
-            row: faces[original_of[row]] for row in original_of if labels[row] == label and original_of[row] in faces
-        }
+    for label in (0, 1):  # originals first, which take nothing
+        taken = {row: faces[original] for row, original in original_of.items() if original in faces}
         searched = [row for row in range(len(paths)) if labels[row] == label and row not in taken]
         detect = partial(_detect, raw)
         found = map_in_processes(detect, paths[searched], len(searched), workers, "finding faces", "frame")
@@ -64,15 +62,11 @@ def _originals(index: pd.DataFrame) -> dict[int, int]:
     """The row of the original for the row of each fake that has one."""
     keys = list(index[_FRAME].itertuples(index=False, name=None))
     originals: defaultdict[tuple[str, int, int, int], list[int]] = defaultdict(list)
-    for row, (key, label) in enumerate(zip(keys, index["label"], strict=True)):
-        if label == 0:
-            originals[key].append(row)
+    for row in np.flatnonzero(index["label"] == 0).tolist():
+        originals[keys[row]].append(row)
     # two real categories may use the same ids for different videos: then it is not known which is the original
-    return {
-        row: originals[key][0]
-        for row, (key, label) in enumerate(zip(keys, index["label"], strict=True))
-        if label == 1 and len(originals.get(key, ())) == 1
-    }
+    fakes = np.flatnonzero(index["label"] == 1).tolist()
+    return {row: originals[keys[row]][0] for row in fakes if len(originals.get(keys[row], ())) == 1}
 
 
 def follow_faces(frames: Sequence[int], faces: Sequence[list[DetectedFace]]) -> list[DetectedFace | None]:
