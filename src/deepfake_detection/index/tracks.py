@@ -106,7 +106,7 @@ def smooth_track(track: Sequence[DetectedFace]) -> list[DetectedFace]:
 
     Each box is centred on the frame's own face, so a crop is about the one that the frame gets when it is judged by
     itself. The centre is the mean over the face and those right before and after it which hardly differ (STILL_IOU).
-    This takes away part of the detector's noise and none of a movement. The numbers of the frames do not count: in
+    This takes away part of the detector's noise and hardly any of a movement. The numbers of the frames do not count: in
     FaceForensics++, as in a video that is sampled, frames 0 and 1 may be many seconds apart. A box stays within the
     union of the track's boxes, and so inside the picture. Scores and landmarks do not change, and a track of one face
     is returned as it is.
@@ -114,13 +114,14 @@ def smooth_track(track: Sequence[DetectedFace]) -> list[DetectedFace]:
     boxes = [face.box for face in track]
     width = round(median(box.right - box.left for box in boxes))
     height = round(median(box.bottom - box.top for box in boxes))
+    least_left, least_top = min(box.left for box in boxes), min(box.top for box in boxes)
+    most_left, most_top = max(box.right for box in boxes) - width, max(box.bottom for box in boxes) - height
     smooth = []
     for at, (own, landmarks) in enumerate(track):
         still = [box for box in boxes[max(0, at - 1) : at + 2] if _overlap(own, box) >= STILL_IOU]
         left = round(mean(box.left + box.right for box in still) / 2 - width / 2)
         top = round(mean(box.top + box.bottom for box in still) / 2 - height / 2)
-        left = min(max(left, min(box.left for box in boxes)), max(box.right for box in boxes) - width)
-        top = min(max(top, min(box.top for box in boxes)), max(box.bottom for box in boxes) - height)
+        left, top = min(max(left, least_left), most_left), min(max(top, least_top), most_top)
         smooth.append(DetectedFace(Box(left, top, left + width, top + height, own.score), landmarks))
     return smooth
 
