@@ -106,8 +106,8 @@ def smooth_track(track: Sequence[DetectedFace]) -> list[DetectedFace]:
 
     Each box is centred on the frame's own face, so a crop is about the one that the frame gets when it is judged by
     itself. The centre is the mean over the face and those right before and after it which hardly differ (STILL_IOU).
-    This takes away part of the detector's noise and hardly any of a movement. The numbers of the frames do not count: in
-    FaceForensics++, as in a video that is sampled, frames 0 and 1 may be many seconds apart. A box stays within the
+    This takes away part of the detector's noise and hardly any of a movement. The numbers of the frames do not count:
+    in FaceForensics++, as in a video that is sampled, frames 0 and 1 may be many seconds apart. A box stays within the
     union of the track's boxes, and so inside the picture. Scores and landmarks do not change, and a track of one face
     is returned as it is.
     """

@@ -181,6 +181,21 @@ def test_a_fake_takes_the_faces_of_its_original(raw: Path) -> None:
     assert of["Deepfakes/007_000_f1.png"][5:] == of["Original/007_f0.png"][5:]
 
 
+def test_a_fake_of_a_slowly_moving_face_is_not_smoothed_again(raw: Path) -> None:
+    take = np.asarray(np.round(film(0, 0, 256, seed=1).filmed * 255), np.uint8)
+    for frame in range(3):
+        for name in ("Original/000", "Deepfakes/000_007"):
+            moved = np.roll(take, 4 * frame, axis=1)
+            moved[0, 0] = len(name)  # a fake that equals its original would be rejected
+            Image.fromarray(moved).save(raw / FRAMES / f"{name}_f{frame}.png")
+    index, _, _ = build_index(raw, ["Original"], ["Deepfakes"], 1, workers=1)
+    index = index[index["video_id"] == "000"].reset_index(drop=True)
+    found = find_faces(index, raw, workers=1).set_index("path")
+    original, fake = found.filter(like="/Original/", axis=0), found.filter(like="/Deepfakes/", axis=0)
+    assert original["left"].nunique() == 3
+    assert fake.to_numpy().tolist() == original.to_numpy().tolist()
+
+
 def test_without_a_face_in_the_original_the_fake_is_searched(raw: Path) -> None:
     for frame in range(3):
         room(frame).save(raw / FRAMES / "Original" / f"000_f{frame}.png")
