@@ -7,7 +7,7 @@ import pandas as pd
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.files import write_csv, write_json
 from deepfake_detection.index.index import RejectedError, build_index, keep_only
-from deepfake_detection.index.tracks import BOX_COLUMNS, NO_FACE, find_faces
+from deepfake_detection.index.tracks import FACE_COLUMNS, NO_FACE, find_faces
 from deepfake_detection.params.load import load_params
 from deepfake_detection.sources.ffpp import read_official
 from deepfake_detection.sources.layout import OFFICIAL
@@ -25,7 +25,7 @@ def main() -> None:
     real, fake = params.data.categories.real, params.data.categories.fake + params.evaluate.unseen_categories
     official = read_official(RAW / OFFICIAL) if params.split.strategy == "official" else None
     inputs = (RAW, real, fake, params.index.max_rejected)
-    faces = pd.DataFrame(columns=BOX_COLUMNS)
+    faces = pd.DataFrame(columns=FACE_COLUMNS)
     try:
         index, rejected, counts = build_index(*inputs, official=official)
         if params.prepare.crop == "face":

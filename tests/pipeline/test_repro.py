@@ -7,7 +7,10 @@ import pandas as pd
 import pytest
 import torch
 
+from deepfake_detection.frames.prepared import PIXELS
+from deepfake_detection.index.tracks import FACE_COLUMNS
 from deepfake_detection.network.model import build_model
+from deepfake_detection.serving.detector import Detector
 from tests.pipeline.conftest import Project
 
 STAGES = [
@@ -35,7 +38,7 @@ def test_outputs_are_as_agreed(built: Project) -> None:
     assert list(index) == ["path", "category", "label", "video_id", "source_id", "frame", "width", "height"]
     assert len(index) == 8 * 2 * 3
     assert index["path"].is_monotonic_increasing
-    assert (data / "faces.csv").read_text() == "path,left,top,right,bottom,score\n"
+    assert (data / "faces.csv").read_text() == ",".join(FACE_COLUMNS) + "\n"
     splits = pd.read_csv(data / "splits.csv")
     assert list(splits) == ["path", "split"]
     predictions = pd.read_csv(data / "predictions.csv")
@@ -101,6 +104,53 @@ def test_the_command_judges_test_frames_as_evaluate_does(built: Project) -> None
     found = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     assert [row["path"] for row in found] == frames
     assert [row["probability"] for row in found] == pytest.approx(predictions["probability"].to_list(), abs=1e-5)
+
+
+def test_with_crops_of_the_face_the_command_judges_pictures_as_evaluate_does(project: Project) -> None:
+    project.set_params(data__embedded__frames=1, data__embedded__size=128, prepare__crop="face")
+    # enough training for logits that depend on the pixels
+    project.set_params(train__epochs=20, train__patience=20, train__batch_size=2, train__lr=0.01)
+    project.run("dvc", "repro", "evaluate")
+    data = project.path / "data"
+    faces = pd.read_csv(data / "faces.csv", index_col="path")
+    assert list(faces.reset_index()) == FACE_COLUMNS
+    predictions = pd.read_csv(data / "predictions.csv")
+    checkpoint = project.path / "models" / "best_model_efficientnet_b0.pth"
+
+    frames = [f"data/raw/{path}" for path in predictions["path"]]
+    done = project.run("deepfake-detect", "predict", *frames, "--checkpoint", str(checkpoint), "--json")
+    found = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    found_of = {row["path"].removeprefix("data/raw/"): row for row in found}
+    originals = predictions[predictions["label"] == 0]
+    judged = [found_of[path] for path in originals["path"]]
+    assert len(judged) == 4
+    boxes = list(faces.columns[:4])
+    assert [[row["faces"][0]["box"][side] for side in boxes] for row in judged] == faces.loc[
+        originals["path"], boxes
+    ].to_numpy().tolist()
+    assert [row["probability"] for row in judged] == pytest.approx(originals["probability"].to_list(), abs=1e-5)
+    # Calibration puts the probabilities of a network that has hardly learned close together, but not its logits.
+    assert [row["logit"] for row in judged] == pytest.approx(originals["logit"].to_list(), abs=1e-5)
+    assert np.ptp(originals["logit"]) > 1e-3
+    detector = Detector.load(checkpoint)
+    prepared = dict(zip(faces.index, np.load(data / "prepared" / PIXELS), strict=True))
+    for path, crop in zip(
+        originals["path"], detector.crops([data / "raw" / path for path in originals["path"]]), strict=True
+    ):
+        assert np.array_equal(crop, prepared[path])
+
+    # A fake has its original's face. Judged by itself, it is searched, and its face is at about the same place.
+    originals_faces = faces.filter(like="/Original/", axis=0)
+    number = originals_faces.index.str.extract(r"/(\d+)_f", expand=False)
+    by_number = dict(zip(number, originals_faces.to_numpy().tolist(), strict=True))
+    for path, face in faces.filter(regex="/(?:Deepfakes|FaceSwap)/", axis=0).iterrows():
+        assert list(face) == by_number[str(path).rpartition("/")[2].partition("_")[0]]
+    fakes = predictions[predictions["label"] == 1]
+    alone = [list(found_of[path]["faces"][0]["box"].values())[:4] for path in fakes["path"]]
+    moved = np.abs(faces.loc[fakes["path"], boxes].to_numpy() - alone)
+    differs = fakes["probability"] - [found_of[path]["probability"] for path in fakes["path"]]
+    print(f"fakes: edges {moved.mean():.2f} pixels of 128, probabilities up to {differs.abs().max():.2g}")
+    assert moved.mean() < 6
 
 
 def test_git_holds_metrics_and_no_data(built: Project) -> None:

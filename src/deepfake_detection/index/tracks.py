@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from statistics import mean, median
 
 import numpy as np
 import pandas as pd
@@ -11,64 +12,118 @@ from numpy.dtypes import StringDType
 
 from deepfake_detection.common.parallel import map_in_processes
 from deepfake_detection.index.tables import CHUNK_ROWS, one_line_errors
-from deepfake_detection.media.faces import Box, detect_faces, prominence
+from deepfake_detection.media.faces import Box, DetectedFace, Landmarks, detect_faces, prominence
 from deepfake_detection.media.images import read_rgb
 
-BOX_COLUMNS = ["path", *Box._fields]
+FACE_COLUMNS = ["path", *Box._fields, *Landmarks._fields]
 NO_FACE = "no face found"
 # Two boxes with at least this intersection over union are one face that has moved by at most about half its width.
 MIN_IOU = 0.3
+# With at least this one, the face has moved by at most a twentieth of its width: it stands still, and the detector's
+# result differs from frame to frame.
+STILL_IOU = 0.9
 
 _VIDEO = ["category", "video_id", "source_id"]
+_BOX_COLUMNS = ["path", *Box._fields]
+_FRAME = ["video_id", "frame", "width", "height"]
 
 
 def find_faces(index: pd.DataFrame, raw: Path, workers: int | None = None) -> pd.DataFrame:
-    """One box for each frame of ``index`` (paths relative to ``raw``), with columns BOX_COLUMNS, in the same order.
+    """One face for each frame of ``index`` (paths relative to ``raw``), with columns FACE_COLUMNS, in the same order.
 
-    Frames of videos in which no face is found are left out. The result does not depend on ``workers``
-    (processes; default: all granted processors). Raises UserError when the detector is not installed.
+    A fake's face is that of its original's frame (same video_id, frame number and size) if the index has exactly one.
+    So the crops of both match pixel by pixel. Other faces are detected. Frames of videos in which no face is found
+    are left out. The result does not depend on ``workers`` (processes; default: all granted processors). Raises
+    UserError when the detector is not installed.
     """
     paths = np.array(index["path"], dtype=StringDType())
-    found = list(map_in_processes(partial(_detect, raw), paths, len(paths), workers, "finding faces", "frame"))
+    labels, frames = index["label"].tolist(), index["frame"].tolist()
     videos: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
     for row, video in enumerate(index[_VIDEO].itertuples(index=False, name=None)):
         videos[video].append(row)
-    frames = index["frame"].tolist()
-    boxes: dict[int, Box] = {}
-    for rows in videos.values():
-        followed = follow_faces([frames[row] for row in rows], [found[row] for row in rows])
-        boxes |= {row: box for row, box in zip(rows, followed, strict=True) if box}
-    return pd.DataFrame([(paths[row], *boxes[row]) for row in sorted(boxes)], columns=BOX_COLUMNS)
+    original_of = _originals(index)
+    faces: dict[int, DetectedFace] = {}
+    for label in (0, 1):  # originals first, which take nothing
+        taken = {row: faces[original] for row, original in original_of.items() if original in faces}
+        searched = [row for row in range(len(paths)) if labels[row] == label and row not in taken]
+        detect = partial(_detect, raw)
+        found = map_in_processes(detect, paths[searched], len(searched), workers, "finding faces", "frame")
+        seen = {row: [face] for row, face in taken.items()} | dict(zip(searched, found, strict=True))
+        for rows in videos.values():
+            if labels[rows[0]] == label:
+                followed = follow_faces([frames[row] for row in rows], [seen[row] for row in rows])
+                faces |= {row: face for row, face in zip(rows, followed, strict=True) if face}
+        faces |= taken
+    table = [(paths[row], *faces[row].box, *faces[row].landmarks) for row in sorted(faces)]
+    return pd.DataFrame(table, columns=FACE_COLUMNS)
 
 
-def follow_faces(frames: Sequence[int], faces: Sequence[list[Box]]) -> list[Box | None]:
-    """One box for each frame of a video, given the numbers of the frames and their faces, the best face first.
+def _originals(index: pd.DataFrame) -> dict[int, int]:
+    """The row of the original for the row of each fake that has one."""
+    keys = list(index[_FRAME].itertuples(index=False, name=None))
+    originals: defaultdict[tuple[str, int, int, int], list[int]] = defaultdict(list)
+    for row in np.flatnonzero(index["label"] == 0).tolist():
+        originals[keys[row]].append(row)
+    # two real categories may use the same ids for different videos: then it is not known which is the original
+    fakes = np.flatnonzero(index["label"] == 1).tolist()
+    return {row: originals[keys[row]][0] for row in fakes if len(originals.get(keys[row], ())) == 1}
+
+
+def follow_faces(frames: Sequence[int], faces: Sequence[list[DetectedFace]]) -> list[DetectedFace | None]:
+    """One face for each frame of a video, given the numbers of the frames and their faces, the best face first.
 
     The most prominent face starts a track. Each frame that has the same face (MIN_IOU) joins the track. The
-    other frames form further tracks in the same way, for example after a cut. All frames of a track get the
-    union of its boxes, which keeps a moving head whole, and the highest of their scores. A frame without a face
-    gets the box of the frame nearest in number that has one. If no frame has a face, all get None.
+    other frames form further tracks in the same way, for example after a cut. ``smooth_track`` makes the boxes of a
+    track. A frame without a face gets the face of the frame nearest in number that has one. If no frame has a face,
+    all get None.
     """
-    seen = sorted((at for at, boxes in enumerate(faces) if boxes), key=lambda at: -prominence(faces[at][0]))
-    tracks: list[list[Box]] = []  # in each, the box that started it comes first
-    track_of: dict[int, int] = {}
+    seen = sorted((at for at, found in enumerate(faces) if found), key=lambda at: -prominence(faces[at][0].box))
+    tracks: list[dict[int, DetectedFace]] = []  # in each, the face that started it comes first
     for at in seen:
         joins = (
-            (track, box)
-            for track, joined in enumerate(tracks)
-            for box in faces[at]
-            if _overlap(box, joined[0]) >= MIN_IOU
+            (track, face)
+            for track in tracks
+            for face in faces[at]
+            if _overlap(face.box, next(iter(track.values())).box) >= MIN_IOU
         )
-        track, box = next(joins, (len(tracks), faces[at][0]))
-        if track == len(tracks):
-            tracks.append([])
-        tracks[track].append(box)
-        track_of[at] = track
-    if not tracks:
+        track, face = next(joins, (None, faces[at][0]))
+        if track is None:
+            tracks.append({at: face})
+        else:
+            track[at] = face
+    followed: dict[int, DetectedFace] = {}
+    for track in tracks:
+        in_order = sorted(track, key=lambda at: frames[at])
+        followed |= zip(in_order, smooth_track([track[at] for at in in_order]), strict=True)
+    if not followed:
         return [None] * len(faces)
-    unions = [_union(joined) for joined in tracks]
     nearest = (min(seen, key=lambda other: (abs(frames[other] - frame), frames[other])) for frame in frames)
-    return [unions[track_of[at if at in track_of else near]] for at, near in enumerate(nearest)]
+    return [followed[at if at in followed else near] for at, near in enumerate(nearest)]
+
+
+def smooth_track(track: Sequence[DetectedFace]) -> list[DetectedFace]:
+    """The faces of one track, in the order of its frames, with boxes of one size: the medians of widths and heights.
+
+    Each box is centred on the frame's own face, so a crop is about the one that the frame gets when it is judged by
+    itself. The centre is the mean over the face and those right before and after it which hardly differ (STILL_IOU).
+    This takes away part of the detector's noise and hardly any of a movement. The numbers of the frames do not count:
+    in FaceForensics++, as in a video that is sampled, frames 0 and 1 may be many seconds apart. A box stays within the
+    union of the track's boxes, and so inside the picture. Scores and landmarks do not change, and a track of one face
+    is returned as it is.
+    """
+    boxes = [face.box for face in track]
+    width = round(median(box.right - box.left for box in boxes))
+    height = round(median(box.bottom - box.top for box in boxes))
+    least_left, least_top = min(box.left for box in boxes), min(box.top for box in boxes)
+    most_left, most_top = max(box.right for box in boxes) - width, max(box.bottom for box in boxes) - height
+    smooth = []
+    for at, (own, landmarks) in enumerate(track):
+        still = [box for box in boxes[max(0, at - 1) : at + 2] if _overlap(own, box) >= STILL_IOU]
+        left = round(mean(box.left + box.right for box in still) / 2 - width / 2)
+        top = round(mean(box.top + box.bottom for box in still) / 2 - height / 2)
+        left, top = min(max(left, least_left), most_left), min(max(top, least_top), most_top)
+        smooth.append(DetectedFace(Box(left, top, left + width, top + height, own.score), landmarks))
+    return smooth
 
 
 def read_boxes(path: Path) -> Iterator[tuple[str, Box]]:
@@ -78,12 +133,12 @@ def read_boxes(path: Path) -> Iterator[tuple[str, Box]]:
     """
     types = {"path": str, **Box.__annotations__}
     with one_line_errors(path, "a table of faces"):
-        for chunk in pd.read_csv(path, dtype=types, usecols=BOX_COLUMNS, keep_default_na=False, chunksize=CHUNK_ROWS):
-            for name, *numbers in chunk[BOX_COLUMNS].itertuples(index=False):
+        for chunk in pd.read_csv(path, dtype=types, usecols=_BOX_COLUMNS, keep_default_na=False, chunksize=CHUNK_ROWS):
+            for name, *numbers in chunk[_BOX_COLUMNS].itertuples(index=False):
                 yield name, Box(*numbers)
 
 
-def _detect(raw: Path, path: str) -> list[Box]:
+def _detect(raw: Path, path: str) -> list[DetectedFace]:
     return detect_faces(read_rgb(raw / path))
 
 
@@ -97,8 +152,3 @@ def _overlap(one: Box, other: Box) -> float:
 
 def _area(box: Box) -> int:
     return (box.right - box.left) * (box.bottom - box.top)
-
-
-def _union(boxes: Sequence[Box]) -> Box:
-    left, top, right, bottom, score = zip(*boxes, strict=True)
-    return Box(min(left), min(top), max(right), max(bottom), max(score))

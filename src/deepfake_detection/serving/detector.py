@@ -20,8 +20,8 @@ from PIL import Image
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.parallel import cpu_count
-from deepfake_detection.index.tracks import NO_FACE, follow_faces
-from deepfake_detection.media.faces import Box, crop_face, detect_faces
+from deepfake_detection.index.tracks import NO_FACE, follow_faces, smooth_track
+from deepfake_detection.media.faces import Box, DetectedFace, crop_face, detect_faces
 from deepfake_detection.media.images import UnreadableImageError, opened_rgb, read_rgb
 from deepfake_detection.media.videos import is_video, sample_frames
 from deepfake_detection.network.checkpoint import load_checkpoint
@@ -199,7 +199,7 @@ class Detector:
             boxes: list[Box | None] = [None] * frames
             if self.sidecar.crop == "face":
                 faces = [_large_enough(detect_faces(pixels)) for _, pixels in sample_frames(Path(path), frames)]
-                boxes = follow_faces(range(len(faces)), faces)
+                boxes = [face and face.box for face in follow_faces(range(len(faces)), faces)]
                 if boxes[0] is None:
                     return VideoPrediction(str(path), "none", reason=NO_FACE)
             seconds, crops = [], []
@@ -243,9 +243,10 @@ class Detector:
         if self.sidecar.crop == "none":
             return _Read(path, [None], [self._crop(pixels, None)])
         found = detect_faces(pixels)
-        boxes = _large_enough(found)
-        if not boxes:
+        faces = _large_enough(found)
+        if not faces:
             return Prediction(path, "none", reason=f"face too small, less than {MIN_SIDE} pixels" if found else NO_FACE)
+        boxes = [smooth_track([face])[0].box for face in faces]  # each face of a picture is a track of one
         return _Read(path, list(boxes), [self._crop(pixels, box) for box in boxes])
 
     def _crop(self, pixels: Pixels, box: Box | None) -> Pixels:
@@ -311,8 +312,8 @@ def _pixels(picture: Any) -> Pixels:
     return picture
 
 
-def _large_enough(boxes: list[Box]) -> list[Box]:
-    return [box for box in boxes if min(box.right - box.left, box.bottom - box.top) >= MIN_SIDE]
+def _large_enough(faces: list[DetectedFace]) -> list[DetectedFace]:
+    return [face for face in faces if min(face.box.right - face.box.left, face.box.bottom - face.box.top) >= MIN_SIDE]
 
 
 def _read_ahead(

@@ -1,4 +1,4 @@
-"""A video's faces: one box a track, frames without a face, videos without one, equal pixels everywhere."""
+"""A video's faces: steady crops, frames without a face, videos without one, equal pixels everywhere."""
 
 import json
 import os
@@ -19,8 +19,8 @@ from deepfake_detection.common.errors import UserError
 from deepfake_detection.frames.prepare import prepare_frames
 from deepfake_detection.frames.prepared import PIXELS
 from deepfake_detection.index.index import build_index
-from deepfake_detection.index.tracks import BOX_COLUMNS, find_faces, follow_faces, read_boxes
-from deepfake_detection.media.faces import Box, crop_face, detect_faces
+from deepfake_detection.index.tracks import FACE_COLUMNS, find_faces, follow_faces, read_boxes, smooth_track
+from deepfake_detection.media.faces import Box, DetectedFace, Landmarks, crop_face, detect_faces, square_around
 from deepfake_detection.media.images import read_rgb
 from deepfake_detection.sources.drawn.dataset import film
 from deepfake_detection.sources.drawn.people import draw_scene
@@ -28,30 +28,70 @@ from deepfake_detection.sources.layout import FRAMES
 from tests.support.params import tree
 
 ROOT = Path(__file__).parents[3]
-FACE, MOVED = Box(100, 100, 200, 220, 0.9), Box(130, 90, 230, 210, 0.8)
-ELSEWHERE = Box(500, 100, 600, 220, 0.95)
-SMALL = Box(300, 300, 340, 340, 0.99)
 
 
-def test_frames_of_a_track_share_the_union_of_their_boxes() -> None:
-    whole = Box(100, 90, 230, 220, 0.9)
-    assert follow_faces([0, 1, 2], [[FACE], [MOVED], [FACE]]) == [whole, whole, whole]
+def face(left: int, top: int, right: int, bottom: int, score: float = 0.9) -> DetectedFace:
+    eyes = (left + 1.5, top + 2.5, right - 1.5, top + 3.5)
+    marks = Landmarks(*eyes, left + 5.0, top + 6.0, left + 3.0, bottom - 2.0, right - 3.0, bottom - 2.5)
+    return DetectedFace(Box(left, top, right, bottom, score), marks)
 
 
-def test_a_frame_without_a_face_takes_its_track() -> None:
-    assert follow_faces([0, 1, 2], [[FACE], [], [FACE]]) == [FACE, FACE, FACE]
+def boxes_of(faces: list[DetectedFace | None]) -> list[tuple[int, ...] | None]:
+    return [each and each.box[:4] for each in faces]
+
+
+FACE = face(100, 100, 200, 220)
+ELSEWHERE = face(500, 100, 600, 220, 0.95)
+SMALL = face(300, 300, 340, 340, 0.99)
+
+
+def test_boxes_of_a_track_have_the_median_size_and_their_own_centres() -> None:
+    moved, closer = face(130, 90, 230, 210, 0.8), face(95, 80, 215, 220, 0.7)
+    found = follow_faces([0, 1, 2], [[FACE], [moved], [closer]])
+    # centres (150, 160), (180, 150) and (155, 150); 100 wide and 120 high
+    assert boxes_of(found) == [(100, 100, 200, 220), (130, 90, 230, 210), (105, 90, 205, 210)]
+    assert [each and each.box.score for each in found] == [0.9, 0.8, 0.7]
+    assert [each and each.landmarks for each in found] == [FACE.landmarks, moved.landmarks, closer.landmarks]
+
+
+def test_centres_are_averaged_while_a_face_stands_still() -> None:
+    # The face shakes by 2 pixels, then moves by 30. Given out of order, as files may be.
+    at = {0: 100, 1: 102, 2: 100, 3: 130, 4: 132}
+    order = [3, 0, 4, 2, 1]
+    found = follow_faces(order, [[face(at[frame], 100, at[frame] + 100, 220)] for frame in order])
+    lefts = {frame: each.box.left for frame, each in zip(order, found, strict=True) if each}
+    # (100 + 102) / 2, (100 + 102 + 100) / 3, (102 + 100) / 2, (130 + 132) / 2 twice
+    assert lefts == {0: 101, 1: 101, 2: 101, 3: 131, 4: 131}
+
+
+def test_a_box_at_the_edge_stays_in_the_picture() -> None:
+    cut_off = face(0, 100, 80, 220)
+    found = smooth_track([cut_off, face(20, 100, 120, 220), face(25, 100, 125, 220)])
+    assert found[0].box[:4] == (0, 100, 100, 220)
+
+
+@pytest.mark.parametrize("alone", [FACE, face(3, 8, 40, 53), face(0, 0, 1, 2)])
+def test_a_track_of_one_is_what_was_found(alone: DetectedFace) -> None:
+    assert smooth_track([alone]) == [alone]
+    assert follow_faces([7], [[alone, SMALL]]) == [alone]
+
+
+def test_a_frame_without_a_face_takes_the_nearest_of_its_track() -> None:
+    moved = face(130, 90, 230, 210)
+    assert follow_faces([0, 1, 4, 5], [[FACE], [], [], [moved]]) == [FACE, FACE, moved, moved]
 
 
 def test_after_a_cut_each_part_has_its_box() -> None:
-    faces: list[list[Box]] = [[FACE], [FACE], [], [ELSEWHERE], []]
+    faces: list[list[DetectedFace]] = [[FACE], [FACE], [], [ELSEWHERE], []]
     assert follow_faces([0, 1, 4, 5, 9], faces) == [FACE, FACE, ELSEWHERE, ELSEWHERE, ELSEWHERE]
 
 
 def test_the_face_that_was_followed_goes_before_a_more_prominent_one() -> None:
-    larger = Box(480, 80, 620, 240, 0.95)  # of a passer-by
+    larger = face(480, 80, 620, 240, 0.95)  # of a passer-by
     assert follow_faces([0, 1, 2], [[larger], [larger, FACE], [FACE]])[1] == larger
-    large = Box(90, 60, 240, 240, 0.9)
-    assert follow_faces([0, 1], [[large], [ELSEWHERE, FACE]]) == [large, large]
+    large = face(90, 60, 240, 240)
+    found = follow_faces([0, 1], [[large], [ELSEWHERE, FACE]])
+    assert boxes_of(found) == [(102, 75, 227, 225), (90, 85, 215, 235)]  # medians of 150 and 100, 180 and 120
 
 
 def test_small_faces_around_are_left_out() -> None:
@@ -60,6 +100,24 @@ def test_small_faces_around_are_left_out() -> None:
 
 def test_a_video_without_a_face_has_no_box() -> None:
     assert follow_faces([0, 1], [[], []]) == [None, None]
+
+
+def test_crops_of_a_video_are_nearer_to_those_of_single_pictures_than_a_union() -> None:
+    size, old, new = 128, [], []
+    for who in range(20):
+        pictures = [np.asarray(np.round(film(who, frame, size, seed=1).filmed * 255), np.uint8) for frame in range(5)]
+        found = [detect_faces(picture)[:1] for picture in pictures]
+        for at, followed in enumerate(follow_faces(range(5), found)):
+            if found[at] and followed:
+                own = square_around(found[at][0].box, 0.3, size, size)
+                joined = [faces[0].box for faces in found if faces]
+                left, top, right, bottom, _ = zip(*joined, strict=True)
+                union = Box(min(left), min(top), max(right), max(bottom), 1.0)
+                old.append(np.abs(np.subtract(square_around(union, 0.3, size, size), own)).mean())
+                new.append(np.abs(np.subtract(square_around(followed.box, 0.3, size, size), own)).mean())
+    assert len(new) >= 90
+    print(f"mean difference of the edges in pixels of {size}: union {np.mean(old):.2f}, now {np.mean(new):.2f}")
+    assert np.mean(new) < np.mean(old) / 2
 
 
 @cache
@@ -91,18 +149,72 @@ def raw(tmp_path: Path) -> Path:
     return tmp_path / "data" / "raw"
 
 
-def test_boxes_are_found_for_every_frame_of_videos_with_a_face(raw: Path) -> None:
+def test_faces_are_found_for_every_frame_of_videos_with_a_face(raw: Path) -> None:
     index, _, _ = build_index(raw, ["Original"], ["Deepfakes"], 0, workers=1)
-    alone = find_faces(index, raw, workers=1)
-    assert list(alone.columns) == BOX_COLUMNS
-    assert list(alone["path"]) == [path for path in index["path"] if "007_000" not in path]
-    boxes = alone.set_index("path").drop(columns="score")
-    assert len(boxes.filter(like="Original/000", axis=0).drop_duplicates()) == 1
-    for path, found in alone.set_index("path").iterrows():
-        for box in detect_faces(read_rgb(raw / str(path)))[:1]:
-            assert found["left"] <= box.left < box.right <= found["right"]
-            assert found["top"] <= box.top < box.bottom <= found["bottom"]
-    pd.testing.assert_frame_equal(find_faces(index, raw, workers=2), alone)
+    found = find_faces(index, raw, workers=1)
+    assert list(found.columns) == FACE_COLUMNS
+    assert list(found["path"]) == list(index["path"])
+    table = found.set_index("path")
+    for path, row in table.filter(like="Original", axis=0).iterrows():
+        for detected in detect_faces(read_rgb(raw / str(path)))[:1]:
+            assert list(row)[5:] == list(detected.landmarks)
+            assert row["left"] < row["eye_left_x"] < row["eye_right_x"] < row["right"]
+            centre = (detected.box.left + detected.box.right) / 2
+            assert (row["left"] + row["right"]) / 2 == pytest.approx(centre, abs=3)
+    pd.testing.assert_frame_equal(find_faces(index, raw, workers=2), found)
+
+
+def test_a_fake_takes_the_faces_of_its_original(raw: Path) -> None:
+    # One frame of another size is no copy of its original. For one the original's frame is not there.
+    fakes = raw / FRAMES / "Deepfakes"
+    with Image.open(fakes / "000_007_f2.png") as picture:
+        picture.resize((320, 320)).save(fakes / "000_007_f2.png")
+    (raw / FRAMES / "Original" / "007_f1.png").unlink()
+    index, _, _ = build_index(raw, ["Original"], ["Deepfakes"], 0, workers=1)
+    found = find_faces(index, raw, workers=1).set_index("path")
+    of = {path.removeprefix(f"{FRAMES}/"): list(found.loc[path]) for path in found.index}
+    assert of["Deepfakes/000_007_f0.png"] == of["Original/000_f0.png"]
+    assert of["Deepfakes/000_007_f1.png"] == of["Original/000_f1.png"]
+    assert of["Deepfakes/000_007_f2.png"] != of["Original/000_f2.png"]
+    # 007_000 shows an empty room. Frame 1 takes what is nearest in its own video.
+    assert of["Deepfakes/007_000_f2.png"] == of["Original/007_f2.png"]
+    assert of["Deepfakes/007_000_f1.png"][5:] == of["Original/007_f0.png"][5:]
+
+
+def test_a_fake_of_a_slowly_moving_face_is_not_smoothed_again(raw: Path) -> None:
+    take = np.asarray(np.round(film(0, 0, 256, seed=1).filmed * 255), np.uint8)
+    for frame in range(3):
+        for name in ("Original/000", "Deepfakes/000_007"):
+            moved = np.roll(take, 4 * frame, axis=1)
+            moved[0, 0] = len(name)  # a fake that equals its original would be rejected
+            Image.fromarray(moved).save(raw / FRAMES / f"{name}_f{frame}.png")
+    index, _, _ = build_index(raw, ["Original"], ["Deepfakes"], 1, workers=1)
+    index = index[index["video_id"] == "000"].reset_index(drop=True)
+    found = find_faces(index, raw, workers=1).set_index("path")
+    original, fake = found.filter(like="/Original/", axis=0), found.filter(like="/Deepfakes/", axis=0)
+    assert original["left"].nunique() == 3
+    assert fake.to_numpy().tolist() == original.to_numpy().tolist()
+
+
+def test_without_a_face_in_the_original_the_fake_is_searched(raw: Path) -> None:
+    for frame in range(3):
+        room(frame).save(raw / FRAMES / "Original" / f"000_f{frame}.png")
+    index, _, _ = build_index(raw, ["Original"], ["Deepfakes"], 0, workers=1)
+    found = find_faces(index, raw, workers=1)
+    assert not found["path"].str.contains("Original/000").any()
+    assert found["path"].str.contains("Deepfakes/000_007").sum() == 3
+
+
+def test_an_id_in_two_real_categories_names_no_original(raw: Path) -> None:
+    (raw / FRAMES / "Actors").mkdir()
+    for frame in range(3):
+        drawn(5, frame).save(raw / FRAMES / "Actors" / f"000_f{frame}.png")
+    index, _, _ = build_index(raw, ["Original", "Actors"], ["Deepfakes"], 0, workers=1)
+    found = find_faces(index, raw, workers=1).set_index("path")
+    fake = found.loc[f"{FRAMES}/Deepfakes/000_007_f0.png"]
+    for real in ("Original", "Actors"):
+        assert list(fake) != list(found.loc[f"{FRAMES}/{real}/000_f0.png"])
+    assert list(fake)[5:] == list(detect_faces(np.asarray(drawn(2, 0)))[0].landmarks)
 
 
 @pytest.fixture
@@ -125,7 +237,14 @@ def stages(raw: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     return SimpleNamespace(index=stages.index, prepare=stages.prepare, params=params)
 
 
+def take_original_away(raw: Path) -> None:
+    """Leaves the frames of 007_000 without an original, whose faces they would take."""
+    for frame in range(3):
+        (raw / FRAMES / "Original" / f"007_f{frame}.png").rename(raw / FRAMES / "Original" / f"008_f{frame}.png")
+
+
 def test_stages_reject_faceless_videos_and_prepare_what_a_direct_call_gives(stages: Any, raw: Path) -> None:
+    take_original_away(raw)
     stages.index.main()
     index, rejected = pd.read_csv("data/index.csv"), pd.read_csv("data/rejected.csv")
     assert len(index) == 9
@@ -154,11 +273,12 @@ def test_without_cropping_index_and_prepare_do_without_the_detector(raw: Path) -
     )
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "src")])}
     subprocess.run([sys.executable, "-c", code], cwd=raw.parents[1], env=environment, check=True)
-    assert (raw.parent / "faces.csv").read_text() == "path,left,top,right,bottom,score\n"
+    assert (raw.parent / "faces.csv").read_text() == ",".join(FACE_COLUMNS) + "\n"
     assert len(np.load(raw.parent / "prepared" / PIXELS)) == 12
 
 
-def test_too_many_faceless_frames_end_the_stage(stages: Any) -> None:
+def test_too_many_faceless_frames_end_the_stage(stages: Any, raw: Path) -> None:
+    take_original_away(raw)
     stages.params.index.max_rejected = 0.2
     with pytest.raises(UserError, match=r'3 of 12 files rejected .*most often "no face found" \(3\).*rejected\.csv'):
         stages.index.main()

