@@ -137,14 +137,25 @@ def resampled_metrics(
     labels, probabilities = np.asarray(labels, np.int64), np.asarray(probabilities, np.float64)
     weights = counts.astype(np.float64)
     values = _sum_metrics(labels, probabilities, codes, weights, threshold)
+    values |= _in_chunks(labels, probabilities, codes, weights)
+    return {name: values[name] for name in METRICS}
+
+
+def resampled_auroc(labels: Ints, scores: Floats, codes: Ints, counts: Ints) -> Floats:
+    """The AUROC in every draw, of shape (draws,), NaN where undefined. Arguments are those of ``resampled_metrics``.
+
+    ``scores`` may be logits.
+    """
+    return _in_chunks(labels, scores, codes, counts.astype(np.float64))["auroc"]
+
+
+def _in_chunks(labels: Ints, scores: Floats, codes: Ints, weights: Floats) -> dict[str, Floats]:
+    """``_roc_metrics`` for CHUNK_CELLS at a time."""
     step = max(1, CHUNK_CELLS // max(1, len(labels)))
     parts = [
-        _roc_metrics(labels, probabilities, codes, weights[start : start + step])
-        for start in range(0, len(counts), step)
+        _roc_metrics(labels, scores, codes, weights[start : start + step]) for start in range(0, len(weights), step)
     ]
-    for name in parts[0]:
-        values[name] = np.concatenate([part[name] for part in parts])
-    return {name: values[name] for name in METRICS}
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def _sum_metrics(
