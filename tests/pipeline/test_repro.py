@@ -182,7 +182,7 @@ CHANGES = {
     "evaluate__batch_size": (3, {"evaluate", "robustness"}),
     "train__lr": (0.5, {"train"}),
     "train__augment": (
-        {"flip": 0.0, "rotation": 0.0, "rotate_p": 1.0, "brightness": 0.0, "contrast": 0.0},
+        {"flip": 0.0, "rotation": 0.0, "rotate_p": 1.0, "scale": 0.0, "brightness": 0.0, "contrast": 0.0},
         {"train"},
     ),
     "model__dropout": (0.1, {"train"}),

@@ -156,5 +156,5 @@ def test_ffpp_profile_is_the_original_recipe(tmp_path: Path) -> None:
     )
     assert (train.optimizer, train.weight_decay, train.label_smoothing, train.clip_norm) == ("adam", 0, 0, 0)
     assert train.monitor == "val_loss"
-    augment = {"flip": 0.5, "rotation": 5.0, "rotate_p": 1.0, "brightness": 0.1, "contrast": 0.1}
+    augment = {"flip": 0.5, "rotation": 5.0, "rotate_p": 1.0, "scale": 0.0, "brightness": 0.1, "contrast": 0.1}
     assert train.augment.model_dump() == augment
