@@ -4,13 +4,11 @@ import csv
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from deepfake_detection.common.files import replacing, write_csv, write_json
 from deepfake_detection.common.parallel import in_process
-from deepfake_detection.index.audit import contact_sheet, hash_frames, near_duplicates, nearest_distances
+from deepfake_detection.index.audit import contact_sheet, near_duplicates, nearest_distances, read_hashes
 from deepfake_detection.index.splits import split_frames, split_report
-from deepfake_detection.index.tables import CHUNK_ROWS, read_index, read_paths
+from deepfake_detection.index.tables import read_index, read_paths
 from deepfake_detection.params.load import Params, load_params
 from deepfake_detection.sources.ffpp import read_official, read_recordings
 from deepfake_detection.sources.layout import OFFICIAL, RECORDINGS, SPLITS
@@ -24,7 +22,7 @@ def main() -> None:
     params = load_params()
     # in its own process, because the audit's processes would otherwise inherit the memory of these tables
     report = in_process(_write_splits, params)
-    frames = hash_frames(pd.read_csv(SPLITS_CSV, chunksize=CHUNK_ROWS), RAW)
+    frames = read_hashes(SPLITS_CSV, Path("data/hashes.csv"))
     audit = near_duplicates(frames)
     write_json(METRICS / "split.json", report | {"leak_audit": audit})
     write_csv(METRICS / "split" / "distances.csv", nearest_distances(frames))

@@ -11,7 +11,7 @@ from PIL import Image
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.index.index import RejectedError, build_index
-from deepfake_detection.index.tables import read_index
+from deepfake_detection.index.tables import COLUMNS, read_index
 from tests.support.permissions import open_folder, unprivileged
 
 ROOT = Path(__file__).parents[3]
@@ -78,8 +78,8 @@ def only_rejected(raw: Path) -> tuple[str, str, str]:
 
 def test_index_holds_every_good_frame_sorted_by_path(raw: Path) -> None:
     index, rejected, _ = build(raw)
-    assert list(index.columns) == ["path", "category", "label", "video_id", "source_id", "frame", "width", "height"]
-    assert [tuple(row) for row in index.itertuples(index=False)] == [
+    assert list(index.columns) == [*COLUMNS, "phash"]
+    assert [tuple(row) for row in index[list(COLUMNS)].itertuples(index=False)] == [
         (f"{FRAMES}/Deepfakes/005_010_f0.jpg", "Deepfakes", 1, "005", "010", 0, 40, 24),
         (f"{FRAMES}/Deepfakes/005_010_f1.jpg", "Deepfakes", 1, "005", "010", 1, 40, 24),
         (f"{FRAMES}/Deepfakes/010_005_f0.jpg", "Deepfakes", 1, "010", "005", 0, 40, 24),
@@ -505,6 +505,7 @@ def test_malformed_csv_is_an_error(raw: Path, content: bytes, message: str) -> N
 def test_written_index_is_loaded_as_it_was(raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     index, _, _ = build(Path("raw"))
+    index = index[list(COLUMNS)]
     index.to_csv("index.csv", index=False)
     loaded = read_index(Path("index.csv"))
     pd.testing.assert_frame_equal(loaded, index)
