@@ -38,6 +38,8 @@ METRICS = (
     "brier",
     "ece",
 )
+# Simulated intervals of these hold the true value in far fewer than 90 of 100 samples: see docs/concepts/intervals.md
+NO_INTERVAL = ("tpr_at_fpr_1pct", "tpr_at_fpr_0_1pct", "ece")
 DRAWS = 2000
 LEVEL = 0.95
 UNDEFINED_SHARE = 0.1
@@ -53,7 +55,8 @@ def group_intervals(
     ``labels``, ``probabilities`` and ``groups`` (any hashable identifiers) are of shape (frames,). The intervals are
     those of ``score_interval``, of ``log_interval`` for the log loss, which has no upper bound.
     Draws in which a metric is undefined (only one class) are left out. An interval is None if more than a tenth of the
-    draws are left out. All are None with fewer than two groups, which say nothing about the spread between groups.
+    draws are left out, and for the metrics of NO_INTERVAL. All are None with fewer than two groups, which say nothing
+    about the spread between groups.
     """
     codes, names = pd.factorize(np.asarray(groups, object), use_na_sentinel=False)
     size = len(names)
@@ -61,7 +64,10 @@ def group_intervals(
         return dict.fromkeys(METRICS)
     counts = np.vstack([np.ones((1, size), np.int64), group_draws(size, seed, draws)])
     values = resampled_metrics(labels, probabilities, codes.astype(np.int64), counts, threshold)
-    return {name: metric_interval(name, column, size, len(codes)) for name, column in values.items()}
+    return {
+        name: None if name in NO_INTERVAL else metric_interval(name, column, size, len(codes))
+        for name, column in values.items()
+    }
 
 
 def metric_interval(name: str, values: Floats, groups: int, frames: int) -> list[float] | None:
