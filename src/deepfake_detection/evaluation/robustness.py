@@ -58,12 +58,12 @@ def evaluate_robustness(
     """Evaluates ``rows`` clean and under every corruption of CORRUPTIONS at its five severities.
 
     ``pixels`` and ``rows`` are as for FrameDataset, ``model`` as for predict_logits; ``rows`` also has the identity
-    ``group`` of each frame. ``auroc``, ``accuracy`` and
-    ``log_loss`` are over frames. Accuracy and log loss are of calibrated probabilities, at the threshold
-    of ``calibration``. ``mean_auroc`` is the plain mean over all corruptions and severities; ``mean_auroc_drop``
-    is how far it is below ``clean_auroc``. ``intervals`` has the 95% interval of these three, by a bootstrap with
-    ``draws`` draws of whole groups. The same draws serve all corruptions. AUROCs and intervals are None if there is
-    only one class. The result does not depend on ``num_workers``. Raises UserError when there are no rows.
+    ``group`` of each frame. ``auroc``, ``accuracy`` and ``log_loss`` are over frames. Accuracy and log loss are of
+    calibrated probabilities, at the threshold of ``calibration``. ``mean_auroc`` is the plain mean over all corruptions
+    and severities; ``mean_auroc_drop`` is how far it is below ``clean_auroc``. ``intervals`` has the 95% interval of
+    these three, by a bootstrap with ``draws`` draws of whole groups. The same draws serve all corruptions. AUROCs and
+    intervals are None if there is only one class. The result does not depend on ``num_workers``. Raises UserError when
+    there are no rows.
     """
     if rows.empty:
         raise UserError("no frame to corrupt: the test split has none of data.categories; see split.test")
