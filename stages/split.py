@@ -15,6 +15,7 @@ from deepfake_detection.params.load import Params, load_params
 from deepfake_detection.sources.ffpp import read_official, read_recordings
 from deepfake_detection.sources.layout import OFFICIAL, RECORDINGS, SPLITS
 from stages import run
+from stages.own import noting
 
 RAW, INDEX, SPLITS_CSV, METRICS = Path("data/raw"), Path("data/index.csv"), Path("data/splits.csv"), Path("metrics")
 SHEET = Path("data/leak_audit.png")
@@ -47,7 +48,7 @@ def _write_splits(params: Params) -> dict[str, Any]:
         official=read_official(RAW / OFFICIAL) if params.split.strategy == "official" else None,
         recordings=recordings,
     )
-    with replacing(SPLITS_CSV) as (part,), part.open("w", encoding="utf-8", newline="") as file:
+    with replacing(SPLITS_CSV) as (part,), noting(SPLITS_CSV, part), part.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(("path", "split"))
         table.writerows(zip(read_paths(INDEX), split, strict=True))  # paths take most of an index's memory

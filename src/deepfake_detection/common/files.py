@@ -121,4 +121,4 @@ def _with_final_path(error: OSError, parts: tuple[Path, ...], paths: tuple[Path,
         for name in names:
             if name == str(part) or name.startswith(f"{part}{os.sep}"):
                 return OSError(error.errno, words, str(path) + name.removeprefix(str(part)))
-    return None if names else OSError(error.errno, words, ", ".join(map(str, paths)))
+    return None if names else OSError(error.errno, words, os.path.commonpath(paths))  # of several, their folder
