@@ -29,9 +29,8 @@ def lay_out(
     present = sorted(entry.name for entry in frames.iterdir() if entry.is_dir()) if frames.is_dir() else []
     if missing := [category for category in categories if category not in present]:
         raise UserError(f"{frames}: no category {', '.join(missing)} ({_there(folder, present)}); see data.categories")
-    for category in unseen:
-        if category not in present:
-            print(f"{frames}: no category {category} of evaluate.unseen_categories; it is left out")
+    if absent := [category for category in unseen if category not in present]:
+        print(f"{frames}: no category {', '.join(absent)}: left out of evaluate.unseen_categories")
     wanted = [*categories, *(category for category in unseen if category in present)]
     files = [path for category in wanted for path in _files(frames / category)]
     files += [path for category in wanted if (path := folder / LISTS / f"{category}.csv").is_file()]
@@ -54,23 +53,20 @@ def _files(category: Path) -> list[Path]:
     """The files of a category. Raises UserError, which says what is there instead, if none of them is a picture."""
     entries = sorted(category.iterdir())
     files = [path for path in entries if path.is_file()]
-    if any(path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") for path in files):
-        return files
-    folders = [path for path in entries if path.is_dir()]
+    folders = [path for path in entries if path.is_dir() and not path.name.startswith(".")]
     within = sum(path.suffix.lower() in IMAGE_SUFFIXES for inner in folders for path in inner.rglob("*"))
-    kinds = ", ".join(f"{count} {suffix or 'without a suffix'}" for suffix, count in _suffixes(files).most_common(3))
-    if folders:
-        found = f"{len(folders)} folders such as {folders[0].name}/, with {within} pictures"
-    else:
-        found = f"only other files ({kinds})" if files else "nothing"
+    found = f"{len(folders)} folders such as {folders[0].name}/, with {within} pictures," if folders else ""
+    if any(path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") for path in files):
+        if within:
+            print(f"{category}: {found} are not read: pictures must lie directly in the folder of their category")
+        return files
+    if not folders:
+        kinds = Counter(path.suffix.lower() or "without a suffix" for path in files).most_common(3)
+        found = f"only other files ({', '.join(f'{count} {kind}' for kind, count in kinds)})" if files else "nothing"
     raise UserError(
-        f"{category}: no picture lies in it, but {found}: its pictures must lie directly in it, named like 005_f4.jpg "
-        "(an original) or 005_010_f4.jpg (a fake)"
+        f"{category}: it holds {found} but no picture directly in it: the pictures must lie there, named like "
+        "005_f4.jpg (an original) or 005_010_f4.jpg (a fake)"
     )
-
-
-def _suffixes(files: list[Path]) -> Counter[str]:
-    return Counter(path.suffix.lower() for path in files)
 
 
 def _require_inside(folder: Path, files: list[Path]) -> None:
