@@ -2,7 +2,7 @@
 
 # loaded now, because later the user nobody may be unable to read them
 import encodings.utf_8_sig  # noqa: F401
-import multiprocessing.popen_fork  # noqa: F401
+import multiprocessing.popen_fork
 import multiprocessing.synchronize  # noqa: F401
 import os
 from collections.abc import Iterator

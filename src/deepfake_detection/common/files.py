@@ -21,6 +21,11 @@ TEMPORARY = ".part-"
 REPLACED = ".part-old-"
 
 
+def expanded(path: str) -> str:
+    """A path with the user's home folder for a ``~`` at its start, as a shell has it; no variables are replaced."""
+    return os.path.expanduser(path)  # noqa: PTH111, Path.expanduser raises for a user that is not there
+
+
 @contextmanager
 def replacing(*paths: Path) -> Iterator[tuple[Path, ...]]:
     """Gives a temporary path beside each of ``paths`` for a file or a folder, and renames them when the block ends.

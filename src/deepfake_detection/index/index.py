@@ -123,7 +123,8 @@ def _require_folders(frames: Path, categories: list[str]) -> None:
             there = sorted(entry.name for entry in entries if entry.is_dir())
     except OSError as error:
         raise UserError(
-            f"{frames} cannot be read ({system_words(error)}): run the download stage, check data.source and data.local_dir"
+            f"{frames} cannot be read ({system_words(error)}): run the download stage, check data.source and "
+            "data.local_dir"
         ) from None
     if missing := [category for category in categories if category not in there]:
         raise UserError(

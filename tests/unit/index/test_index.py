@@ -332,8 +332,10 @@ def test_row_of_another_file_gets_an_innocent_reason(raw: Path, name: str, reaso
     assert only_rejected(raw) == (f"{FRAMES}/Deepfakes/{file}", "Deepfakes", reason)
 
 
-BEFORE = ["Deepfakes/", "./", "./Deepfakes/", "FF++C32-Frames/Deepfakes/", "DEEPFAKES/", "Deepfakes\\", ".\\Deepfakes\\"]
-BEFORE += ["/home/author/ffpp/Deepfakes/", "C:\\data\\Deepfakes\\", "/home/author/frames/", "D:\\frames\\", "images/"]
+BEFORE = [
+    *("Deepfakes/", "./", "./Deepfakes/", "FF++C32-Frames/Deepfakes/", "DEEPFAKES/", "Deepfakes\\", ".\\Deepfakes\\"),
+    *("/home/author/ffpp/Deepfakes/", "C:\\data\\Deepfakes\\", "/home/author/frames/", "D:\\frames\\", "images/"),
+]
 
 
 @pytest.mark.parametrize("before", BEFORE)
