@@ -11,7 +11,7 @@ from deepfake_detection.index.tables import COLUMNS, HASH_COLUMNS
 from deepfake_detection.index.tracks import FACE_COLUMNS, NO_FACE, choose_faces
 from deepfake_detection.params.load import load_params
 from deepfake_detection.sources.ffpp import read_official
-from deepfake_detection.sources.layout import OFFICIAL
+from deepfake_detection.sources.layout import FRAMES, OFFICIAL
 from stages import run
 
 RAW = Path("data/raw")
@@ -24,7 +24,8 @@ METRICS = Path("metrics")
 
 def main() -> None:
     params = load_params()
-    real, fake = params.data.categories.real, params.data.categories.fake + params.evaluate.unseen_categories
+    unseen = [name for name in params.evaluate.unseen_categories if (RAW / FRAMES / name).is_dir()]
+    real, fake = params.data.categories.real, params.data.categories.fake + unseen
     official = read_official(RAW / OFFICIAL) if params.split.strategy == "official" else None
     inputs = (RAW, real, fake, params.index.max_rejected)
     crop = params.prepare.crop == "face"

@@ -1,6 +1,5 @@
 """Finds the usable frames. Every file is opened once, and is either indexed or rejected with a reason."""
 
-import csv
 import os
 import sys
 from collections import Counter
@@ -17,7 +16,9 @@ from numpy.typing import NDArray
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.parallel import map_in_processes
+from deepfake_detection.common.text import system_words
 from deepfake_detection.index.decode import open_frames
+from deepfake_detection.index.lists import CLASSES, NAMELESS, OTHER_FOLDER, OUTSIDE, read_list
 from deepfake_detection.index.names import EXAMPLES, STEMS, category_of, stem_parts
 from deepfake_detection.index.tables import COLUMNS
 from deepfake_detection.media.images import IMAGE_SUFFIXES
@@ -27,7 +28,6 @@ REJECTED_COLUMNS = ["path", "category", "reason"]
 UNLISTED = "on no official list"
 SPLIT_CONFLICT = "target and source on different official lists"
 
-_CLASSES = ("real", "fake")
 
 Rejection = dict[str, str]
 
@@ -124,7 +124,8 @@ def _require_folders(frames: Path, categories: list[str]) -> None:
             there = sorted(entry.name for entry in entries if entry.is_dir())
     except OSError as error:
         raise UserError(
-            f"{frames} cannot be read ({_words(error)}): run the download stage, check data.source and data.local_dir"
+            f"{frames} cannot be read ({system_words(error)}): run the download stage, check data.source and "
+            "data.local_dir"
         ) from None
     if missing := [category for category in categories if category not in there]:
         raise UserError(
@@ -142,8 +143,8 @@ def _list_category(
     that is known about the frame. Nothing else is kept in memory until every file has been opened.
     """
     category, label = of
-    listed = _read_list(raw / LISTS / f"{category}.csv", category, label)
     present = _list_folder(raw / FRAMES / category, raw.resolve())
+    listed = read_list(raw / LISTS / f"{category}.csv", category, label, present)
     good: list[str] = []
     rejections: list[Rejection] = []
     for name in chain(present, (name for name in listed or () if name not in present)):
@@ -163,7 +164,7 @@ def _list_folder(folder: Path, root: Path) -> dict[str, str]:
         with os.scandir(folder) as entries:
             return {entry.name: _reason_not_to_open(entry, root) for entry in entries if not entry.name.startswith(".")}
     except OSError as error:
-        raise UserError(f"{folder} cannot be read ({_words(error)}): correct its permissions") from None
+        raise UserError(f"{folder} cannot be read ({system_words(error)}): correct its permissions") from None
 
 
 def _reason_not_to_open(entry: os.DirEntry[str], root: Path) -> str:
@@ -171,38 +172,10 @@ def _reason_not_to_open(entry: os.DirEntry[str], root: Path) -> str:
         if not entry.is_file():
             return "not a regular file"
     except OSError as error:  # a link to itself
-        return _words(error)
+        return system_words(error)
     if entry.is_symlink() and not Path(entry.path).resolve().is_relative_to(root):
         return "link that leads out of the data"
     return ""
-
-
-def _read_list(path: Path, category: str, label: int) -> dict[str, str] | None:
-    """The names in a category's CSV, each with its label if that contradicts it, or "". None without a CSV."""
-    # The published CSVs give the category as the label. A CSV that gives the class is just as clear.
-    expected = {category.casefold(), _CLASSES[label], str(label)}
-    listed: dict[str, str] = {}
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = csv.DictReader(file, restval="")
-            columns = rows.fieldnames or []
-            if missing := [column for column in ("filename", "label") if column not in columns]:
-                there = ", ".join(columns) or "none"
-                raise UserError(f"{path} lacks the column {' and '.join(missing)} (there is {there}): add it")
-            for row in rows:
-                name = row["filename"].strip().removeprefix("./")
-                text = " ".join(row["label"].split())
-                listed[name] = listed.get(name) or ("" if text.casefold() in expected else text or "empty")
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        problem = f"{path} cannot be read ({_words(error)})"
-        raise UserError(f"{problem}: correct that, or remove it to use every file") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{path} is not UTF-8: save it as UTF-8") from None
-    except csv.Error as error:
-        raise UserError(f"{path} is not a CSV file ({error}): write it again as CSV") from None
-    return listed
 
 
 def _check_name(
@@ -213,8 +186,8 @@ def _check_name(
     official: Mapping[str, str] | None,
 ) -> str:
     """The first reason not to open a file, or "" if there is none."""
-    if name not in present and (name in ("", ".", "..") or "/" in name or "\\" in name):
-        return "CSV row points outside the category folder"
+    if listed and name not in present and listed[name] in (NAMELESS, OTHER_FOLDER, OUTSIDE):
+        return listed[name]
     if Path(name).suffix.lower() not in IMAGE_SUFFIXES:
         return "not an image file name"
     if name not in present:
@@ -224,7 +197,7 @@ def _check_name(
     if present[name]:
         return present[name]
     if listed and listed[name]:
-        return f"label in CSV differs from the category: {listed[name]}"
+        return listed[name]
     match = STEMS[label].fullmatch(Path(name).stem)
     if not match:
         return f"name gives no video id: expected one like {EXAMPLES[label]}"
@@ -254,12 +227,26 @@ def _require_classes(
 ) -> None:
     for label, categories in enumerate(classes):
         if (index["label"] == label).any():
+            _require_each_category(index, rejected, raw, categories)
             continue
         lost = rejected[rejected["category"].isin(categories)]
         why = f"all {len(lost)} files rejected, {_commonest(lost)}" if len(lost) else "no files"
         raise RejectedError(
-            f"no usable {_CLASSES[label]} frame in {raw / FRAMES} ({', '.join(categories)}): {why}; "
+            f"no usable {CLASSES[label]} frame in {raw / FRAMES} ({', '.join(categories)}): {why}; "
             "check the data and data.categories",
+            rejected,
+        )
+
+
+def _require_each_category(index: pd.DataFrame, rejected: pd.DataFrame, raw: Path, categories: list[str]) -> None:
+    for category in sorted({*categories} - {*index["category"]}):
+        lost = rejected[rejected["category"] == category]
+        if len(lost) and lost["reason"].isin([UNLISTED, SPLIT_CONFLICT]).all():
+            continue  # the official lists say so
+        why = f"all {len(lost)} files rejected, {_commonest(lost)}" if len(lost) else "no files"
+        raise RejectedError(
+            f"no usable frame of {category} in {raw / FRAMES}: {why}; fix the data or leave it out of data.categories "
+            "and evaluate.unseen_categories",
             rejected,
         )
 
@@ -304,7 +291,3 @@ def _count(index: pd.DataFrame, rejected: pd.DataFrame, categories: list[str]) -
 def _escaped(path: str) -> str:
     # a file name may contain line breaks and bytes that are not UTF-8
     return "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in path)
-
-
-def _words(error: OSError) -> str:
-    return (error.strerror or str(error)).lower()

@@ -3,6 +3,7 @@
 import csv
 import errno
 import json
+import re
 import sys
 import time
 import warnings
@@ -18,7 +19,7 @@ from tqdm import tqdm
 from typer.core import TyperGroup
 
 from deepfake_detection.common.errors import UserError
-from deepfake_detection.common.files import replacing, write_figure
+from deepfake_detection.common.files import expanded, replacing, write_figure
 from deepfake_detection.common.text import clock, percent, printable
 from deepfake_detection.media.images import IMAGE_SUFFIXES
 from deepfake_detection.media.videos import VIDEO_SUFFIXES, is_video
@@ -316,7 +317,12 @@ def refuse_inputs(output: Path, inputs: list[Path]) -> None:
 
 def main() -> None:
     """Runs the command."""
-    app()
+    app(args=[re.sub(r"^(--[\w-]+=)?(~.*)", _at_home, word) for word in sys.argv[1:]])
+
+
+def _at_home(word: re.Match[str]) -> str:
+    # a shell expands the ~ of ~/a.jpg, but not that of --csv=~/a.csv and of a pattern in quotes
+    return word[0] if Path(word[2]).exists() else (word[1] or "") + expanded(word[2])
 
 
 if __name__ == "__main__":

@@ -303,11 +303,9 @@ def test_row_with_a_nul_byte_is_rejected(raw: Path) -> None:
         "../../../../etc/passwd",
         "../Original/005_f0.jpg",
         "..",
-        "sub/005_f0.jpg",
         r"C:\005_f0.jpg",
         r"\\host\share\005_f0.jpg",
         r"..\005_f0.jpg",
-        "",
     ],
 )
 def test_row_that_leaves_the_category_folder_is_rejected(raw: Path, name: str) -> None:
@@ -317,6 +315,59 @@ def test_row_that_leaves_the_category_folder_is_rejected(raw: Path, name: str) -
         "Deepfakes",
         "CSV row points outside the category folder",
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("sub/005_f0.jpg", "CSV row is of another folder"),
+        ("Original/005_f0.jpg", "CSV row is of another folder"),
+        ("", "CSV row names no file"),
+        ("Deepfakes/030_005_f0.jpg", "listed but missing"),
+    ],
+)
+def test_row_of_another_file_gets_an_innocent_reason(raw: Path, name: str, reason: str) -> None:
+    write_list(raw, "Deepfakes", [f"{name},Deepfakes" for name in [*NAMES["Deepfakes"], name]])
+    file = name.removeprefix("Deepfakes/")
+    assert only_rejected(raw) == (f"{FRAMES}/Deepfakes/{file}", "Deepfakes", reason)
+
+
+BEFORE = [
+    *("Deepfakes/", "./", "./Deepfakes/", "FF++C32-Frames/Deepfakes/", "DEEPFAKES/", "Deepfakes\\", ".\\Deepfakes\\"),
+    *("/home/author/ffpp/Deepfakes/", "C:\\data\\Deepfakes\\", "/home/author/frames/", "D:\\frames\\", "images/"),
+]
+
+
+@pytest.mark.parametrize("before", BEFORE)
+def test_row_may_give_the_path_on_the_authors_machine(raw: Path, before: str) -> None:
+    write_list(raw, "Deepfakes", [f"{before}{name},Deepfakes" for name in NAMES["Deepfakes"]])
+    assert build(raw)[1].empty
+
+
+@pytest.mark.parametrize("before", ["../Deepfakes/", "../", "/home/../Deepfakes/", "..\\Deepfakes\\"])
+def test_every_row_leading_upwards_is_rejected(raw: Path, before: str) -> None:
+    write_list(raw, "Deepfakes", [f"{before}{name},Deepfakes" for name in NAMES["Deepfakes"]])
+    with pytest.raises(RejectedError, match="no usable frame of Deepfakes") as caught:
+        build(raw, max_rejected=1)
+    reasons = caught.value.rejected["reason"].value_counts().to_dict()
+    assert reasons == {"CSV row points outside the category folder": 3, "present but unlisted": 3}
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", " , ", "; ", "|"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("quote", ["", '"', "'"])
+def test_csv_of_any_spreadsheet_is_read(raw: Path, separator: str, encoding: str, quote: str) -> None:
+    rows = [(" FileName ", "LABEL"), *((name, "fake") for name in NAMES["Deepfakes"]), ("", "")]
+    lines = [separator.join(f"{quote}{cell}{quote}" for cell in row) for row in rows]
+    (raw / "CSVs" / "Deepfakes.csv").write_bytes("\r\n".join(lines).encode(encoding))
+    assert build(raw)[1].empty
+
+
+def test_a_category_without_a_usable_frame_is_an_error(raw: Path) -> None:
+    for name in NAMES["FaceSwap"]:
+        (raw / FRAMES / "FaceSwap" / name).write_bytes(b"")
+    with pytest.raises(RejectedError, match=r'no usable frame of FaceSwap in .*: all 2 .*"could not be decoded" \(2\)'):
+        build(raw, max_rejected=1)
 
 
 @pytest.mark.parametrize(("label", "said"), [("FaceSwap", "FaceSwap"), ("real", "real"), ("0", "0"), ("", "empty")])
@@ -489,10 +540,10 @@ def test_folder_named_as_a_csv_is_an_error(raw: Path) -> None:
     ("content", "message"),
     [
         (b"", r"lacks the column filename and label \(there is none\)"),
-        (b"file;label\na.jpg;Deepfakes\n", r"lacks the column filename and label \(there is file;label\)"),
+        (b"file;label\na.jpg;Deepfakes\n", r"lacks the column filename \(there is file, label\)"),
         (b"filename\na.jpg\n", r"lacks the column label \(there is filename\)"),
         ("filename,label\nä.jpg,Deepfakes\n".encode("latin-1"), r"is not UTF-8"),
-        ("filename,label\n".encode("utf-16"), r"is not UTF-8"),
+        ("filename,label\n".encode("utf-16"), r"lists no file: add rows, or remove it"),
         (b"filename,label\n" + b"a" * 200_000 + b",Deepfakes\n", r"is not a CSV file \(field larger"),
     ],
 )
