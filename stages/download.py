@@ -10,6 +10,7 @@ from deepfake_detection.sources.imagenet import fetch_weights
 from deepfake_detection.sources.layout import OFFICIAL, RECORDINGS
 from deepfake_detection.sources.local import lay_out
 from stages import run
+from stages.inputs import link
 from stages.own import noting
 
 RAW, WEIGHTS = Path("data/raw"), Path("data/weights")
@@ -27,6 +28,7 @@ def main() -> None:
         origin = fetch_frames(params, raw)
         (raw / "source.json").write_text(json.dumps(origin, indent=2) + "\n")
     fetch_weights(params.model.arch, params.model.weights, WEIGHTS)
+    link(params)  # again, because a folder of frames may have become a link
 
 
 def fetch_frames(params: Params, raw: Path) -> dict[str, str | int]:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from deepfake_detection.common.files import write_json
-from deepfake_detection.params.load import load_params
+from deepfake_detection.params.load import Params, load_params
 from deepfake_detection.sources.inputs import link_inputs
 from stages import run
 
@@ -13,6 +13,11 @@ OWNED = [Path(name) for name in ("data", "models", "metrics", "report", ".dvc")]
 
 def main() -> None:
     params = load_params()
+    write_json(INPUTS / "links.json", link(params))
+
+
+def link(params: Params) -> dict[str, str]:
+    """Makes the links, and returns the paths by parameter: "" for one that is not used."""
     source, official = params.data.source, params.split.strategy == "official"
     paths = {
         "data.local_dir": params.data.local_dir if source == "local" else "",
@@ -22,7 +27,7 @@ def main() -> None:
     }
     for unseen in link_inputs(paths, INPUTS, OWNED):
         print(f"{unseen}: a link leads here, so DVC sees no change in it; after one: dvc repro --force download")
-    write_json(INPUTS / "links.json", paths)
+    return paths
 
 
 if __name__ == "__main__":

@@ -40,7 +40,8 @@ def require_own(path: Path) -> set[str]:
     found, noted = _fingerprints(path), _noted(path)
     unknown = [file for file, fingerprint in found.items() if fingerprint not in noted]
     if unknown and (foreign := _not_in_dvc(unknown)):
-        what = f"{path} is a file" if foreign == [path] else f"{path} holds {len(foreign)} files, e.g. {foreign[0]},"
+        number = f"{len(foreign)} file{'s' if len(foreign) > 1 else ''}"
+        what = f"{path} is a file" if foreign == [path] else f"{path} holds {number}, e.g. {foreign[0]},"
         raise UserError(
             f"{what} that the pipeline did not write and would replace: move your files to a folder of their own, or "
             "delete what you do not need; nothing was removed"

@@ -93,7 +93,10 @@ def _read(path: Path) -> Any:
             with ZipFile(path) as archive:
                 if any(name.endswith("/constants.pkl") for name in archive.namelist()):
                     raise ValueError("TorchScript")  # torch.load says so as well, but with a warning of its own
-        return load_file(path) if start[8:9] == b"{" else torch.load(path, "cpu", weights_only=True)
+        if start[8:9] == b"{":
+            return load_file(path)
+        with path.open("rb") as file:  # given a path, torch goes by its suffix
+            return torch.load(file, "cpu", weights_only=True)
     except FileNotFoundError:
         raise UserError(f"{path}: no such checkpoint; run the stage that writes it (dvc repro)") from None
     except (OSError, MemoryError):

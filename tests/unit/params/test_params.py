@@ -34,6 +34,10 @@ BAD: dict[str, tuple[Callable[[Tree], object], str]] = {
     "no epochs": (lambda t: t["train"].update(epochs=0), "train.epochs: Input should be greater than or equal to 1"),
     "negative rate": (lambda t: t["train"].update(lr=-1.0), "train.lr: Input should be greater than 0"),
     "NaN": (lambda t: t["train"].update(lr=float("nan")), "train.lr: Input should be"),
+    "local without a folder": (
+        lambda t: t["data"].update(source="local"),
+        "data.local_dir: it must name the folder of your frames, because data.source is local",
+    ),
     "one frame a step": (
         lambda t: t["train"].update(batch_size=1),
         "train.batch_size: must be a whole number from 2 on",
@@ -126,6 +130,17 @@ def test_numbers_as_people_write_them(tmp_path: Path, text: str, lr: float) -> N
     path = changed(tmp_path, lambda tree: None)
     path.write_text(path.read_text().replace("lr: 0.001", f"lr: {text}"))
     assert load_params(path).train.lr == lr
+
+
+def test_home_is_found_in_every_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    paths = {"data": "local_dir", "model": "weights", "split": "official_dir"}
+    path = changed(tmp_path, lambda t: [t[section].update({key: "~/mine"}) for section, key in paths.items()])
+    params = load_params(path)
+    assert (params.data.local_dir, params.model.weights, params.split.official_dir) == ("/home/me/mine",) * 3
+    for plain in ("$HOME/mine", "mine/~", "~nobody-is-called-so/mine", "none"):
+        kept = load_params(changed(tmp_path, lambda t, plain=plain: t["model"].update(weights=plain)))  # type: ignore[misc]
+        assert kept.model.weights == plain
 
 
 def compose(path: Path, *overrides: str) -> Path:

@@ -176,6 +176,13 @@ def test_info_says_what_a_checkpoint_is(folder: Path, tmp_path: Path, run: Run) 
     assert run("info", path).err == f"error: {path}: no such checkpoint, only its JSON file is there\n"
 
 
+def test_home_is_found_where_no_shell_does_so(folder: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(folder))
+    done = run("predict", "~/a.p*", "--checkpoint=~/best.pth", "--csv")
+    assert (done.status, done.err) == (0, "")
+    assert str(folder / "a.png") in done.out
+
+
 def test_csv_and_the_table_say_the_same(folder: Path, run: Run) -> None:
     picture = folder / "a.png"
     as_csv = run("predict", picture, "--checkpoint", folder / "best.pth", "--csv")
