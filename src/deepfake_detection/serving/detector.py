@@ -214,7 +214,7 @@ class Detector:
                 followed = follow_faces(range(len(faces)), list(faces.values()))
                 boxes = dict(zip(faces, (face and face.box for face in followed), strict=True))
                 if followed[0] is None:
-                    return VideoPrediction(str(path), "none", reason=NO_FACE, seconds=video.seconds)
+                    return _of_video(path, video, "none", reason=NO_FACE)
             shown = [
                 (frame.seconds, frame.damaged, self._crop(frame.pixels, boxes.get(frame.seconds)))
                 for frame in video.frames()
@@ -231,17 +231,7 @@ class Detector:
         moments.sort(key=lambda moment: -moment.face.logit)
         logit = sum(logits) / len(logits)
         probability, verdict = _judged(logit, self.sidecar.video)
-        unseen = video.unseen_seconds
-        return VideoPrediction(
-            str(path),
-            verdict if decided else "undecided",
-            probability,
-            logit,
-            reason=f"{clock(max(unseen, 0.1))} of {clock(video.seconds)} damaged or missing" if unseen else "",
-            moments=tuple(moments),
-            seconds=video.seconds,
-            unseen_seconds=unseen,
-        )
+        return _of_video(path, video, verdict if decided else "undecided", probability, logit, tuple(moments))
 
     def logits(self, crops: list[Pixels], batch_size: int = BATCH) -> list[float]:
         """The logits of crops that have the network's input size, each uint8 of shape (size, size, 3)."""
@@ -292,6 +282,22 @@ def _judged(logit: float, calibration: Calibration) -> tuple[float, Literal["ori
     """The calibrated probability, and the verdict at the threshold."""
     probability = float(calibration.probability(logit))
     return probability, "fake" if probability >= calibration.threshold else "original"
+
+
+def _of_video(
+    path: str | os.PathLike[str],
+    video: Video,
+    verdict: Literal["original", "fake", "none", "undecided"],
+    probability: float | None = None,
+    logit: float | None = None,
+    moments: tuple[Moment, ...] = (),
+    reason: str = "",
+) -> VideoPrediction:
+    """The prediction, which also says how much of the video was not seen."""
+    seconds, unseen = video.seconds, video.unseen_seconds
+    part = f"{clock(max(unseen, 0.1))} of {clock(seconds)} damaged or missing" if unseen else ""
+    said = ", ".join(filter(None, [reason, part]))
+    return VideoPrediction(str(path), verdict, probability, logit, (), said, False, moments, seconds, unseen)
 
 
 @dataclass(frozen=True)
