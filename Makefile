@@ -41,8 +41,9 @@ lint: env ## Lint and check types
 reproduce: env ## Rebuild the committed result in a fresh clone and compare
 	python -m tools.reproduce
 
-torture: env ## Long campaigns: 10,000 mutated pictures, 20 kills; not part of the tests
+torture: env ## Long campaigns: 10,000 mutated pictures, 2,000 videos, 20 kills; not part of the tests
 	python -m tests.torture.images
+	python -m tests.torture.videos
 	python -m tests.torture.kills
 
 bench: env ## Time this against the original recipe, quickly
