@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.parallel import map_in_processes
 from deepfake_detection.index.tables import COLUMNS
-from deepfake_detection.media.images import IMAGE_SUFFIXES, UnreadableImageError, read_rgb
+from deepfake_detection.media.images import UnreadableImageError, read_rgb
+from deepfake_detection.media.kinds import IMAGE_SUFFIXES, OTHER_IMAGE_SUFFIXES, is_clutter
 from deepfake_detection.sources.layout import FRAMES, LISTS
 
 REJECTED_COLUMNS = ["path", "category", "reason"]
@@ -155,12 +156,12 @@ def _list_category(
 
 
 def _list_folder(folder: Path, root: Path) -> dict[str, str]:
-    """The names in a folder except hidden ones, each with the reason why it cannot be opened, or ""."""
+    """The names in a folder except hidden and systems' own, each with the reason why it cannot be opened, or ""."""
     if not folder.resolve().is_relative_to(root):
         raise UserError(f"{folder} is a link that leads out of {root.name}: put the folder itself there")
     try:
         with os.scandir(folder) as entries:
-            return {entry.name: _reason_not_to_open(entry, root) for entry in entries if not entry.name.startswith(".")}
+            return {entry.name: _reason_not_to_open(entry, root) for entry in entries if not is_clutter(entry.name)}
     except OSError as error:
         raise UserError(f"{folder} cannot be read ({_words(error)}): correct its permissions") from None
 
@@ -214,7 +215,7 @@ def _check_name(
     """The first reason not to open a file, or "" if there is none."""
     if name not in present and (name in ("", ".", "..") or "/" in name or "\\" in name):
         return "CSV row points outside the category folder"
-    if Path(name).suffix.lower() not in IMAGE_SUFFIXES:
+    if Path(name).suffix.lower() not in IMAGE_SUFFIXES | OTHER_IMAGE_SUFFIXES:
         return "not an image file name"
     if name not in present:
         return "listed but missing"

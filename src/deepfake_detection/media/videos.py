@@ -10,17 +10,32 @@ import numpy as np
 from av.container import InputContainer
 from numpy.typing import NDArray
 
+from deepfake_detection.common.text import system_words
 from deepfake_detection.media.images import MAX_PIXELS, UnreadableImageError
+from deepfake_detection.media.kinds import file_kind
 
-VIDEO_SUFFIXES = {".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts"}
 # only plain files: no playlist that names other files, and no network address, is opened
 OPTIONS = {"protocol_whitelist": "file", "format_whitelist": "mov,mp4,avi,matroska,webm,mpeg,mpegts"}
 MIN_SEEK_SECONDS = 4.0  # over a longer gap, a jump to the key frame before costs less than decoding every frame
 
 
 def is_video(path: str | os.PathLike[str]) -> bool:
-    """Whether a file is to be judged as a video: by the suffix of its name. The file need not exist."""
-    return Path(path).suffix.lower() in VIDEO_SUFFIXES
+    """Whether a file is to be judged as a video: by its first bytes. One that cannot be read is none."""
+    try:
+        return file_kind(path).read_as == "video"
+    except OSError:
+        return False
+
+
+def open_video(path: Path) -> InputContainer:
+    """Opens a video as what its first bytes say. FFmpeg by itself would also go by the name.
+
+    Raises UnreadableImageError for what is no video, and OSError or FFmpegError if it cannot be opened.
+    """
+    kind = file_kind(path)
+    if kind.read_as != "video":
+        raise UnreadableImageError(kind.words)
+    return av.open(str(path), format=kind.name, options=OPTIONS)
 
 
 def sample_frames(path: Path, count: int) -> Iterator[tuple[float, NDArray[np.uint8]]]:
@@ -33,7 +48,7 @@ def sample_frames(path: Path, count: int) -> Iterator[tuple[float, NDArray[np.ui
     """
     found = 0
     try:
-        with av.open(str(path), options=OPTIONS) as container:
+        with open_video(path) as container:
             for seconds, frame in _evenly_taken(container, count):
                 if frame.width * frame.height > MAX_PIXELS:
                     raise UnreadableImageError("too many pixels")
@@ -42,14 +57,14 @@ def sample_frames(path: Path, count: int) -> Iterator[tuple[float, NDArray[np.ui
                 yield seconds, np.ascontiguousarray(np.rot90(pixels, frame.rotation // 90))
     except (av.FFmpegError, ValueError, OSError) as error:
         if not found:
-            raise UnreadableImageError(_reason(path, error)) from error
+            raise UnreadableImageError(_reason(error)) from error
     if not found:
         raise UnreadableImageError("no frame that can be decoded")
 
 
 def _evenly_taken(container: InputContainer, count: int) -> Iterator[tuple[float, av.VideoFrame]]:
     if not container.streams.video:
-        raise UnreadableImageError("no video in it")
+        raise UnreadableImageError("a sound file without pictures")
     stream = container.streams.video[0]
     stream.thread_type = "AUTO"
     start, length = _start_and_duration(container, stream)
@@ -91,9 +106,7 @@ def _time_base(stream: av.VideoStream) -> float:
     return float(stream.time_base or 1)
 
 
-def _reason(path: Path, error: Exception) -> str:
-    if isinstance(error, OSError) and error.strerror and not path.is_file():
-        return error.strerror.lower()
-    if path.stat().st_size == 0:
-        return "empty file"
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and not isinstance(error, av.FFmpegError):
+        return system_words(error)
     return "not a video in a known format" if isinstance(error, av.InvalidDataError) else "damaged"

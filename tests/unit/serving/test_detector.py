@@ -95,7 +95,7 @@ def test_what_cannot_be_judged_says_why_and_stops_nothing(tmp_path: Path, of_fac
     ]
     found = Detector.load(of_faces).predict(pictures)
     assert [each.reason.partition(":")[0] for each in found] == [
-        "not an image in a known format",
+        "a text file, neither a picture nor a video",
         "no such file or directory",
         "too small",
         "no face found",
@@ -156,7 +156,11 @@ def test_a_video_without_a_face_or_without_frames_says_so(tmp_path: Path, of_fac
     assert (grey.verdict, grey.reason, grey.failed) == ("none", "no face found", False)
     (tmp_path / "b.mp4").write_bytes(b"nothing")
     broken = detector.video(tmp_path / "b.mp4")
-    assert (broken.verdict, broken.reason, broken.failed) == ("none", "not a video in a known format", True)
+    assert (broken.verdict, broken.reason, broken.failed) == (
+        "none",
+        "a text file, neither a picture nor a video",
+        True,
+    )
 
 
 @pytest.fixture(scope="module")
