@@ -187,11 +187,15 @@ class Detector:
                 for found in batch:
                     yield found if isinstance(found, Prediction) else self._to_prediction(found, logits)
 
-    def crops(self, pictures: Picture | Iterable[Picture]) -> Iterator[Pixels]:
-        """Yields what the network sees: uint8 of shape (size, size, 3). A picture that cannot be judged gives none."""
+    def crops(
+        self, pictures: Picture | Iterable[Picture], refused: Callable[[Prediction], object] = bool
+    ) -> Iterator[Pixels]:
+        """Yields what the network sees, uint8 of shape (size, size, 3). ``refused`` gets the pictures without any."""
         with ThreadPoolExecutor(cpu_count()) as pool:
             for found in _read_ahead(pool, self._read, _several(pictures), 3 * BATCH):
-                if isinstance(found, _Read):
+                if isinstance(found, Prediction):
+                    refused(found)
+                else:
                     yield from found.crops
 
     def video(self, path: str | os.PathLike[str], frames: int = FRAMES, batch_size: int = BATCH) -> VideoPrediction:

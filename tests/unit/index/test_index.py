@@ -385,8 +385,8 @@ def test_rejected_is_sorted_with_one_row_a_file(raw: Path) -> None:
     assert [tuple(row)[1:] for row in rejected[["path", "reason"]].itertuples()] == [
         (f"{FRAMES}/Deepfakes/005_010_f0.jpg", "listed but missing"),
         (f"{FRAMES}/Original/010_f0.jpg", "could not be decoded: empty file"),
-        (f"{FRAMES}/Original/notes.db", "not an image file name"),
         (f"{FRAMES}/Original/face.jpg", "present but unlisted"),
+        (f"{FRAMES}/Original/notes.db", "not an image file name"),
     ]
 
 
