@@ -21,7 +21,7 @@ from deepfake_detection.index.decode import open_frames
 from deepfake_detection.index.lists import CLASSES, NAMELESS, OTHER_FOLDER, OUTSIDE, read_list
 from deepfake_detection.index.names import EXAMPLES, STEMS, category_of, stem_parts
 from deepfake_detection.index.tables import COLUMNS
-from deepfake_detection.media.images import IMAGE_SUFFIXES
+from deepfake_detection.media.kinds import IMAGE_SUFFIXES, OTHER_IMAGE_SUFFIXES, is_clutter
 from deepfake_detection.sources.layout import FRAMES, LISTS
 
 REJECTED_COLUMNS = ["path", "category", "reason"]
@@ -157,12 +157,12 @@ def _list_category(
 
 
 def _list_folder(folder: Path, root: Path) -> dict[str, str]:
-    """The names in a folder except hidden ones, each with the reason why it cannot be opened, or ""."""
+    """The names in a folder except hidden and systems' own, each with the reason why it cannot be opened, or ""."""
     if not folder.resolve().is_relative_to(root):
         raise UserError(f"{folder} is a link that leads out of {root.name}: put the folder itself there")
     try:
         with os.scandir(folder) as entries:
-            return {entry.name: _reason_not_to_open(entry, root) for entry in entries if not entry.name.startswith(".")}
+            return {entry.name: _reason_not_to_open(entry, root) for entry in entries if not is_clutter(entry.name)}
     except OSError as error:
         raise UserError(f"{folder} cannot be read ({system_words(error)}): correct its permissions") from None
 
@@ -188,7 +188,7 @@ def _check_name(
     """The first reason not to open a file, or "" if there is none."""
     if listed and name not in present and listed[name] in (NAMELESS, OTHER_FOLDER, OUTSIDE):
         return listed[name]
-    if Path(name).suffix.lower() not in IMAGE_SUFFIXES:
+    if Path(name).suffix.lower() not in IMAGE_SUFFIXES | OTHER_IMAGE_SUFFIXES:
         return "not an image file name"
     if name not in present:
         return "listed but missing"

@@ -1,5 +1,6 @@
 """The command line program ``deepfake-detect``."""
 
+import codecs
 import csv
 import errno
 import json
@@ -10,7 +11,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import asdict
-from glob import glob, has_magic
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TextIO
 
@@ -21,14 +22,13 @@ from typer.core import TyperGroup
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.files import expanded, replacing, write_figure
 from deepfake_detection.common.text import clock, percent, printable
-from deepfake_detection.media.images import IMAGE_SUFFIXES
-from deepfake_detection.media.videos import VIDEO_SUFFIXES, is_video
+from deepfake_detection.media.videos import is_video
+from deepfake_detection.serving.files import VIDEO, find_files, left_out
 
 if TYPE_CHECKING:  # torch takes seconds to load, and --help does not need it
     from deepfake_detection.serving.detector import Detector, Prediction
 
 CHECKPOINT = Path("models/best_model_efficientnet_b7.pth")
-SUFFIXES = IMAGE_SUFFIXES | VIDEO_SUFFIXES
 
 
 class _Commands(TyperGroup):
@@ -42,12 +42,23 @@ class _Commands(TyperGroup):
                 error.__suppress_context__ = False  # what was caught before says more
                 raise
             if isinstance(error, UserError):
-                sys.exit(f"error: {error}")
+                sys.exit(f"error: {printable(str(error))}")
             if error.errno == errno.EPIPE:
                 raise  # typer ends quietly when nobody reads on
-            where = f"{error.filename}: " if error.filename else ""
+            where = f"{printable(str(error.filename))}: " if error.filename else ""
             sys.exit(f"error: {where}{error.strerror or error}; check permissions and free disk space")
 
+
+def as_stored(error: UnicodeError) -> tuple[str | bytes, int]:
+    """Writes what an encoding lacks: bytes of a file's name that are not UTF-8 as they are, else \\u and a number."""
+    try:
+        return codecs.lookup_error("surrogateescape")(error)
+    except UnicodeError:
+        return codecs.lookup_error("backslashreplace")(error)
+
+
+AS_STORED = "as-stored"
+codecs.register_error(AS_STORED, as_stored)
 
 app = typer.Typer(cls=_Commands, add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -78,6 +89,8 @@ def about(
     debug: Annotated[bool, typer.Option("--debug", help="Before the command: errors with their traceback.")] = False,
 ) -> None:
     """Estimate how likely it is that pictures and videos are deepfakes, with a checkpoint of this project."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors=AS_STORED)
     # Pillow warns of malformed metadata in single pictures, which does not matter to the pixels
     warnings.filterwarnings("ignore", module="PIL")
 
@@ -102,11 +115,19 @@ def predict(
 ) -> None:
     """Judge pictures and videos.
 
-    For a file that cannot be read, a line says why. The other files are still judged, and the exit status is 1.
+    For a file that cannot be read, a line says why. The other files are still judged, and the exit status is 1. So it
+    is when a folder or pattern gives no file. What else is left out of a folder is counted.
     """
     if as_json and as_csv:
         raise UserError("--json and --csv: choose one of them")
-    files = listed(paths)
+    listed = find_files(paths)
+    files = listed.files
+    for problem in listed.problems:
+        print(f"error: {problem}", file=sys.stderr)
+    if listed.left_out:
+        print(left_out(listed), file=sys.stderr)
+    if not files:
+        raise typer.Exit(1)
     if output:
         may_write([output], force, "--output")
         refuse_inputs(output, [*map(Path, files), checkpoint, checkpoint.with_suffix(".json")])
@@ -123,6 +144,7 @@ def predict(
             bar.update()
     if failed:
         print(f"{failed} of {len(files)} files could not be read", file=sys.stderr)
+    if failed or listed.problems:
         raise typer.Exit(1)
 
 
@@ -152,28 +174,8 @@ def results(path: Path | None) -> Iterator[TextIO]:
     if path is None:
         yield sys.stdout
         return
-    # surrogateescape writes the name of a file that is not UTF-8 byte for byte
-    with replacing(path) as (part,), part.open("w", encoding="utf-8", errors="surrogateescape", newline="") as out:
+    with replacing(path) as (part,), part.open("w", encoding="utf-8", errors=AS_STORED, newline="") as out:
         yield out
-
-
-def listed(paths: list[str]) -> list[str]:
-    """The files that ``paths`` stand for. Folders and patterns give only files with a picture or video suffix.
-
-    Raises UserError if there are none.
-    """
-    files: list[str] = []
-    for name in paths:
-        if Path(name).is_dir():
-            files += sorted(str(path) for path in Path(name).rglob("*") if path.suffix.lower() in SUFFIXES)
-        elif has_magic(name) and not Path(name).exists():
-            matches = glob(name, recursive=True)  # noqa: PTH207  Path.glob accepts no absolute pattern
-            files += sorted(path for path in matches if Path(path).suffix.lower() in SUFFIXES)
-        else:
-            files.append(name)  # the user named this file, so any suffix is accepted
-    if not files:
-        raise UserError(f"{', '.join(paths)}: no picture or video there ({', '.join(sorted(SUFFIXES))})")
-    return files
 
 
 def print_json(found: "Prediction", first: bool, out: TextIO) -> None:
@@ -186,6 +188,8 @@ def print_json(found: "Prediction", first: bool, out: TextIO) -> None:
 
 def print_csv(found: "Prediction", first: bool, out: TextIO) -> None:
     row: dict[str, Any] = {name: getattr(found, name) for name in ("path", "verdict", "probability", "logit", "reason")}
+    if out.isatty():
+        row["path"] = printable(found.path)
     writer = csv.DictWriter(out, list(row), lineterminator="\n")
     if first:
         writer.writeheader()
@@ -270,7 +274,13 @@ def export(
     from deepfake_detection.serving.export import FILES, OPSET, files_of
     from deepfake_detection.serving.export import export as exported
 
-    pictures = [file for file in listed(int8) if not is_video(file)] if int8 else []
+    listed = find_files(int8 or [])
+    if listed.problems:
+        raise UserError(f"--int8: {listed.problems[0]}")
+    pictures = [file for file in listed.files if not is_video(file)]
+    listed.left_out[VIDEO] += len(listed.files) - len(pictures)
+    if listed.left_out.total():
+        print(left_out(listed), file=sys.stderr)
     written = out or Path(checkpoint.stem + "-int8" * bool(int8) + FILES[form][0])
     paths = files_of(form, written)
     may_write(paths, force)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.progress import progress
+from deepfake_detection.media.kinds import IMAGE_SUFFIXES
 from deepfake_detection.sources.layout import FRAMES, LISTS
 
 
@@ -50,8 +51,6 @@ def _there(folder: Path, present: list[str]) -> str:
 
 def _files(category: Path) -> list[Path]:
     """The files of a category. Raises UserError, which says what is there instead, if none of them is a picture."""
-    from deepfake_detection.media.images import IMAGE_SUFFIXES  # with Pillow, which drawn frames do without here
-
     entries = sorted(category.iterdir())
     files = [path for path in entries if path.is_file()]
     folders = [path for path in entries if path.is_dir() and not path.name.startswith(".")]

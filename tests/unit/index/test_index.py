@@ -13,6 +13,7 @@ from deepfake_detection.common.errors import UserError
 from deepfake_detection.index.index import RejectedError, build_index
 from deepfake_detection.index.tables import COLUMNS, read_index
 from tests.support.permissions import open_folder, unprivileged
+from tests.unit.media.test_videos import film as write_video
 
 ROOT = Path(__file__).parents[3]
 FRAMES = "FF++C32-Frames"
@@ -96,7 +97,7 @@ def test_index_holds_every_good_frame_sorted_by_path(raw: Path) -> None:
 
 def test_counts_say_how_much_of_what(raw: Path) -> None:
     (raw / FRAMES / "Original" / "005_f0.jpg").write_bytes(b"")
-    (raw / FRAMES / "Original" / "Thumbs.db").write_bytes(b"x")
+    (raw / FRAMES / "Original" / "notes.db").write_bytes(b"x")
     _, _, counts = build(raw)
     assert counts == {
         "frames": 8,
@@ -186,7 +187,7 @@ def test_empty_frame_is_rejected(raw: Path) -> None:
 
 def test_text_named_jpg_is_rejected(raw: Path) -> None:
     (raw / FRAMES / "Original" / "005_f0.jpg").write_text("not a picture")
-    assert only_rejected(raw)[2] == "could not be decoded: not an image in a known format"
+    assert only_rejected(raw)[2] == "could not be decoded: a text file, neither a picture nor a video"
 
 
 def test_listed_but_missing_frame_is_rejected(raw: Path) -> None:
@@ -239,7 +240,7 @@ def test_name_without_the_ids_is_rejected(raw: Path, category: str, name: str, e
 
 
 @pytest.mark.parametrize("listed", [False, True])
-@pytest.mark.parametrize("name", ["Thumbs.db", "notes", "005_f0.jpg.part"])
+@pytest.mark.parametrize("name", ["notes.db", "notes", "005_f0.jpg.part"])
 def test_other_files_are_rejected(raw: Path, name: str, listed: bool) -> None:
     (raw / FRAMES / "Original" / name).write_bytes(b"x")
     if listed:
@@ -247,8 +248,45 @@ def test_other_files_are_rejected(raw: Path, name: str, listed: bool) -> None:
     assert only_rejected(raw) == (f"{FRAMES}/Original/{name}", "Original", "not an image file name")
 
 
+@pytest.mark.parametrize(
+    ("kind", "name", "reason"),
+    [
+        ("HEIC", "005_f0.heic", "an HEIC picture, which is not read: convert it to JPEG or PNG"),
+        ("HEIC", "005_f0.jpg", "an HEIC picture, which is not read: convert it to JPEG or PNG"),
+        ("TIFF", "005_f0.tif", "a TIFF or a camera's raw picture, which is not read: convert it to JPEG or PNG"),
+        (
+            "WEBP",
+            "005_f0.webp",
+            "an animated WebP of 2 pictures: save one of them by itself, or all of them as a video",
+        ),
+        ("film", "005_f0.jpg", "a video, not a picture"),
+    ],
+)
+def test_what_is_no_single_picture_is_rejected_by_its_content(raw: Path, kind: str, name: str, reason: str) -> None:
+    (raw / "CSVs" / "Original.csv").unlink()
+    (raw / FRAMES / "Original" / "005_f0.jpg").unlink()
+    path = raw / FRAMES / "Original" / name
+    if kind == "HEIC":
+        path.write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100))
+    elif kind == "film":
+        write_video(path.with_suffix(".mp4"), 3).rename(path)
+    else:
+        pages = {"save_all": True, "append_images": [Image.new("RGB", (40, 40), "red")]} if kind == "WEBP" else {}
+        Image.new("RGB", (40, 40)).save(path, kind, **pages)
+    assert only_rejected(raw)[::2] == (f"{FRAMES}/Original/{name}", f"could not be decoded: {reason}")
+
+
+def test_avif_and_gif_are_indexed_and_so_is_a_jpeg_under_another_name(raw: Path) -> None:
+    (raw / "CSVs" / "Original.csv").unlink()
+    for number, (kind, suffix) in enumerate((("AVIF", "avif"), ("GIF", "gif"), ("JPEG", "heic"))):
+        Image.new("RGB", (40 + number, 24)).save(raw / FRAMES / "Original" / f"050_f{number}.{suffix}", kind)
+    index, rejected, _ = build(raw)
+    assert rejected.empty
+    assert list(index[index["video_id"] == "050"]["width"]) == [40, 41, 42]
+
+
 def test_hidden_files_are_skipped(raw: Path) -> None:
-    for name in (".DS_Store", "._005_f0.jpg"):
+    for name in (".DS_Store", "._005_f0.jpg", "Thumbs.db", "desktop.ini", "__MACOSX"):
         (raw / FRAMES / "Original" / name).write_bytes(b"x")
     index, rejected, _ = build(raw)
     assert (len(index), len(rejected)) == (9, 0)
@@ -390,7 +428,7 @@ def test_odd_names_give_a_csv_that_can_be_written(raw: Path) -> None:
 
 
 def test_rejected_is_sorted_with_one_row_a_file(raw: Path) -> None:
-    (raw / FRAMES / "Original" / "Thumbs.db").write_bytes(b"x")
+    (raw / FRAMES / "Original" / "notes.db").write_bytes(b"x")
     (raw / FRAMES / "Original" / "face.jpg").write_bytes(b"")  # unlisted, undecodable and badly named
     (raw / FRAMES / "Deepfakes" / "005_010_f0.jpg").unlink()
     (raw / FRAMES / "Original" / "010_f0.jpg").write_bytes(b"")
@@ -398,8 +436,8 @@ def test_rejected_is_sorted_with_one_row_a_file(raw: Path) -> None:
     assert [tuple(row)[1:] for row in rejected[["path", "reason"]].itertuples()] == [
         (f"{FRAMES}/Deepfakes/005_010_f0.jpg", "listed but missing"),
         (f"{FRAMES}/Original/010_f0.jpg", "could not be decoded: empty file"),
-        (f"{FRAMES}/Original/Thumbs.db", "not an image file name"),
         (f"{FRAMES}/Original/face.jpg", "present but unlisted"),
+        (f"{FRAMES}/Original/notes.db", "not an image file name"),
     ]
 
 
@@ -459,7 +497,7 @@ def test_too_many_rejected_is_an_error(raw: Path) -> None:
 
 
 def test_exactly_the_allowed_share_may_be_rejected(raw: Path) -> None:
-    (raw / FRAMES / "Original" / "Thumbs.db").write_bytes(b"x")
+    (raw / FRAMES / "Original" / "notes.db").write_bytes(b"x")
     assert build(raw, max_rejected=0.1)[2]["rejected_share"] == 0.1
 
 
