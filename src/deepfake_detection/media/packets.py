@@ -32,7 +32,8 @@ class Track:
 
     Times are in seconds from the first picture. ``first`` is the packet at which decoding has to begin for a packet's
     picture. ``shown`` has the packet of each picture, ``begin`` and ``end`` the time for which it is on show.
-    ``seconds`` is the length of the film, with a missing end. ``damaged`` grows when packets turn out not to decode.
+    ``seconds`` is the length of the film, with a missing end. ``slack`` is by how many pictures the order may be wrong.
+    ``damaged`` grows when packets turn out not to decode.
     """
 
     stream: int
@@ -43,6 +44,7 @@ class Track:
     begin: NDArray[np.float64]
     end: NDArray[np.float64]
     seconds: float
+    slack: int
 
     def is_bad(self, packet: int) -> bool:
         """Whether a packet's picture, or one that it builds on, is damaged."""
@@ -148,7 +150,8 @@ def _track(container: InputContainer, path: Path, stream: av.VideoStream, rows: 
         # the last picture stays on show until the sound ends
         ends = [_end(rows[sound.index], sound) - start for sound in container.streams.audio]
         seconds = end[-1] = max(seconds, *ends, 0)
-    return Track(stream.index, times, _first(times, keys), damaged, shown, begin, end, round(float(seconds), 3))
+    slack = MAX_REORDERED if container.format.name == "avi" else 2  # AVI knows the order of decoding alone
+    return Track(stream.index, times, _first(times, keys), damaged, shown, begin, end, round(float(seconds), 3), slack)
 
 
 def _times(rows: _Rows, base: float, rate: float) -> tuple[NDArray[np.float64], float]:

@@ -54,6 +54,10 @@ class Frame:
     damaged: bool = False
 
 
+class _UndecodedError(Exception):
+    """Something did not decode. Which packet is to blame is not known, because several threads decode."""
+
+
 class Video:
     """The pictures that are on show at up to ``count`` evenly spaced times of a video.
 
@@ -78,7 +82,7 @@ class Video:
         self._samples = [(seconds, packet) for seconds, packet in found if packet is not None]
         self._count, self._sound = len(found), 0
         # Until something fails to decode, several threads decode. With one, the packet that fails is known.
-        self._one_thread, self._strict = False, True
+        self._one_thread, self._strict, self._sure = False, True, 0
 
     @property
     def seconds(self) -> float:
@@ -134,9 +138,7 @@ class Video:
             for frame in self._decoded(done):
                 yield frame
                 done += 1
-        except av.FFmpegError:
-            if self._one_thread:
-                raise
+        except _UndecodedError:
             self._one_thread = True
             yield from self._decoded(done)
 
@@ -144,7 +146,7 @@ class Video:
         """As _on_show, without the first ``done`` samples. Long stretches between the samples are not decoded."""
         times, wanted = self.track.times, [packet for _, packet in self._samples]
         # what failed may lie before the sample that is next
-        begin = self._skip(-1, 0) if not done else int(self.track.first[wanted[done - 1]])
+        begin, self._sure = self._skip(-1, 0) if not done else self._start(wanted[done - 1])
         held, held_number, decoding = None, -1, True
         with open_video(self.path) as container:
             stream = next(each for each in container.streams.video if each.index == self.track.stream)
@@ -158,14 +160,15 @@ class Video:
                     held, held_number, decoding = None, -1, True
                 for frame in self._decode(stream.codec_context, packet, number):
                     now = min(frame.opaque[0] if isinstance(frame.opaque, list) else number, len(times) - 1)
-                    self.track.damaged[now] |= frame.is_corrupt
+                    if frame.is_corrupt:
+                        self._blame(now)
                     while done < len(wanted) and times[now] > times[wanted[done]]:
                         yield self._settled(held, held_number, wanted[done])
                         done += 1
                     held, held_number = frame, now
                 if done == len(wanted):
                     return
-                begin = self._skip(number, done)
+                begin, self._sure = self._skip(number, done)
             for packet_number in wanted[done:]:
                 yield self._settled(held, held_number, packet_number)
 
@@ -189,21 +192,37 @@ class Video:
         try:
             return context.decode(packet)
         except av.FFmpegError:
-            if not self._one_thread:
-                raise
-            self.track.damaged[min(number, len(self.track.damaged) - 1)] = True
+            self._blame(min(number, len(self.track.damaged) - 1))
             return []
 
-    def _skip(self, number: int, done: int) -> int:
-        """The packet to go on with: the one behind ``number``, or where a stretch follows that nothing needs, later."""
-        times, first = self.track.times, int(self.track.first[self._samples[done][1]])
-        return first if first > number and times[first] - times[max(number, 0)] > MIN_SKIP_SECONDS else number + 1
+    def _blame(self, packet: int) -> None:
+        if self.track.damaged[packet] or packet < self._sure:
+            return
+        if not self._one_thread:
+            raise _UndecodedError
+        self.track.damaged[packet] = True
+
+    def _start(self, packet: int) -> tuple[int, int]:
+        """Where to begin decoding for a packet's picture, and from where on errors are damage.
+
+        Some encoders spread the refreshing of the picture over many frames. To be sure, what lies between the two key
+        packets before is decoded too.
+        """
+        first = int(self.track.first[packet])
+        return int(self.track.first[max(first - 1, 0)]) if self._one_thread else first, first
+
+    def _skip(self, number: int, done: int) -> tuple[int, int]:
+        """As _start, for the sample that is next, if it is far; else the packet behind ``number``."""
+        times, (begin, sure) = self.track.times, self._start(self._samples[done][1])
+        far = begin > number and times[begin] - times[max(number, 0)] > MIN_SKIP_SECONDS
+        return (begin, sure) if far else (number + 1, self._sure)
 
     def _settled(self, held: av.VideoFrame | None, number: int, wanted: int) -> av.VideoFrame | None:
         """The picture for a sample. A packet without a picture of its own leaves the one before on show."""
         if held is not None and number == wanted:
             return held
-        if held is not None and self._rank[wanted] - self._rank[number] <= 2 and not self.track.is_bad(wanted):
+        near = self._rank[wanted] - self._rank[number] <= self.track.slack
+        if held is not None and near and not self.track.is_bad(wanted):
             return held
         self.track.damaged[wanted] = True
         return None

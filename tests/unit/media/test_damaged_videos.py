@@ -1,6 +1,7 @@
 """A film that is damaged or not whole is seen as far as it goes, and says what was not seen."""
 
 import struct
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ import pytest
 
 from deepfake_detection.media.images import UnreadableImageError
 from deepfake_detection.media.videos import Video
+from tests.torture.images import mutated
+from tests.torture.videos import LONGEST, originals
 from tests.unit.media.test_videos import CODECS, QUICK, brightness, taken
 
 
@@ -169,3 +172,29 @@ def test_a_wrong_length_in_the_header_changes_nothing(
     assert video.seconds == pytest.approx(20, abs=0.11)
     assert video.unseen_seconds == 0
     assert brightness(found) == pytest.approx([30 + 195 * frame.seconds / 20 for frame in found], abs=4)
+
+
+def test_mutated_videos_give_pictures_or_a_reason(tmp_path: Path) -> None:
+    """A short version of ``python -m tests.torture.videos``."""
+    rng = np.random.default_rng(3)
+    sources = originals(tmp_path)
+    pictures, reasons = 0, set()
+    for number in range(60):
+        source = sources[number % len(sources)]
+        path = tmp_path / f"mutated{source.suffix}"
+        path.write_bytes(mutated(source.read_bytes(), rng))
+        start = time.perf_counter()
+        try:
+            _, found = taken(path, 4)
+            pictures += len(found)
+        except UnreadableImageError as error:
+            reasons.add(str(error))
+        assert time.perf_counter() - start < LONGEST
+    assert pictures > 40
+    assert reasons <= {
+        "damaged",
+        "no frame that can be decoded",
+        "no video in it",
+        "not a video in a known format",
+        "truncated",
+    }

@@ -155,6 +155,35 @@ def test_a_film_whose_clock_starts_again_goes_on(tmp_path: Path) -> None:
     assert brightness(found) == pytest.approx([25, 75, 126, 180, 230] * 2, abs=6)
 
 
+@pytest.mark.parametrize(
+    ("suffix", "codec", "options"),
+    [
+        (".mp4", "libx264", {"x264-params": "open-gop=1:keyint=20:scenecut=0"}),
+        (".mp4", "libx264", {"x264-params": "intra-refresh=1:keyint=20"}),  # no key frames but the first
+        (".avi", "libx264", {"g": "20"}),  # AVI knows no times, and H.264 changes the order
+        (".ts", "mpeg2video", {"bf": "2", "g": "15"}),
+        (".avi", "mpeg4", {"bf": "2", "g": "20"}),
+        (".webm", "libvpx", QUICK | {"auto-alt-ref": "1", "lag-in-frames": "16"}),  # packets without a picture
+    ],
+)
+@pytest.mark.parametrize("count", [2, 30])
+def test_nothing_of_a_sound_film_counts_as_unseen(
+    tmp_path: Path, suffix: str, codec: str, options: dict[str, str], count: int
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 60, (48, 64, 3), np.uint8)
+    with av.open(str(tmp_path / f"a{suffix}"), "w") as container:
+        stream: Any = container.add_stream(codec, rate=20)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.codec_context.thread_count, stream.options = 1, options
+        for number in range(240):
+            moved = np.roll(noise, (number, 2 * number), (0, 1)) + np.uint8(number // 2)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(moved, format="rgb24")))
+        container.mux(stream.encode())
+    video, found = taken(tmp_path / f"a{suffix}", count)
+    assert (video.unseen_seconds, video.unseen_share, len(found)) == (0, 0, count)
+    assert brightness(found) == pytest.approx([29.5 + 10 * frame.seconds for frame in found], abs=6)
+
+
 def add_still(container: Any, codec: str = "mjpeg", side: int = 320, pictures: int = 1) -> Any:
     """A white picture as the next stream, as of a cover, or several."""
     stream = container.add_stream(codec, rate=1)
