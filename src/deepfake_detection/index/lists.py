@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Collection
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
@@ -75,7 +76,7 @@ def _rows(path: Path) -> list[tuple[str, str]] | None:
         raise UserError(f"{problem}: correct that, or remove it to use every file; {ORIGINAL}") from None
     except UnicodeDecodeError:
         raise UserError(f"{path} is not UTF-8: save it as UTF-8; {ORIGINAL}") from None
-    text = text.lstrip("\r\n")
+    text = re.sub(r"\Asep=.\r?\n", "", text).lstrip("\r\n")  # Excel's own line, which says the delimiter
     try:
         rows = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text), skipinitialspace=True)
         columns = ["".join(_plain(name).split()).casefold() for name in next(rows, [])]
