@@ -230,8 +230,20 @@ def test_a_parameter_concerns_just_the_stages_that_read_it(
 def test_an_experiment_runs_what_it_changes_and_shows_in_the_diff(built: Project) -> None:
     old = json.loads((built.path / "metrics" / "test.json").read_text())["recall"]
     threshold, new = (0.999, 0.0) if old > 0 else (0.001, 1.0)  # calls every frame the other way
+    users = (
+        "models/mine.pth",
+        "metrics/plots/mine.png",
+        "metrics/train/mine",
+        "data/prepared/mine.npy",
+        "report/notes.md",
+    )
+    for name in users:
+        (built.path / name).write_text("mine")
     ran = built.stages_run("dvc", "exp", "run", "-S", "profile=tiny", "-S", f"calibrate.threshold={threshold}")
     assert ran[0] == "calibrate"
+    for name in users:  # beside the outputs: they stay, and make nothing run
+        assert (built.path / name).read_text() == "mine"
+        (built.path / name).unlink()
     assert sorted(ran) == ["calibrate", "evaluate", "plot", "report", "robustness"]
     diff = json.loads(built.run("dvc", "metrics", "diff", "--json").stdout)
     assert diff["metrics/test.json"]["recall"] == {"old": old, "new": new, "diff": new - old}

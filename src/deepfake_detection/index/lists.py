@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Collection
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
@@ -13,6 +14,7 @@ OTHER_FOLDER = "CSV row is of another folder"
 NAMELESS = "CSV row names no file"
 CLASSES = ("real", "fake")
 COLUMNS = ("filename", "label")
+ORIGINAL = "this is a copy, so do that in the folder of data.local_dir"
 
 
 def read_list(path: Path, category: str, label: int, present: Collection[str]) -> dict[str, str] | None:
@@ -26,7 +28,7 @@ def read_list(path: Path, category: str, label: int, present: Collection[str]) -
     if rows is None:
         return None
     if not rows:
-        raise UserError(f"{path} lists no file: add rows, or remove it to use every file in the folder")
+        raise UserError(f"{path} lists no file: add rows, or remove it to use every file; {ORIGINAL}")
     # The published CSVs give the category as the label. A CSV that gives the class is just as clear.
     expected = {category.casefold(), CLASSES[label], str(label)}
     folders = {_parent(name) for name, _ in rows}
@@ -71,10 +73,10 @@ def _rows(path: Path) -> list[tuple[str, str]] | None:
         return None
     except OSError as error:
         problem = f"{path} cannot be read ({system_words(error)})"
-        raise UserError(f"{problem}: correct that, or remove it to use every file") from None
+        raise UserError(f"{problem}: correct that, or remove it to use every file; {ORIGINAL}") from None
     except UnicodeDecodeError:
-        raise UserError(f"{path} is not UTF-8: save it as UTF-8") from None
-    text = text.lstrip("\r\n")
+        raise UserError(f"{path} is not UTF-8: save it as UTF-8; {ORIGINAL}") from None
+    text = re.sub(r"\Asep=.\r?\n", "", text).lstrip("\r\n")  # Excel's own line, which says the delimiter
     try:
         rows = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text), skipinitialspace=True)
         columns = ["".join(_plain(name).split()).casefold() for name in next(rows, [])]
@@ -82,13 +84,13 @@ def _rows(path: Path) -> list[tuple[str, str]] | None:
             there = ", ".join(filter(None, columns)) or "none"
             raise UserError(
                 f"{path} lacks the column {' and '.join(missing)} (there is {there}): name the columns "
-                "filename,label in its first line"
+                f"filename,label in its first line; {ORIGINAL}"
             )
         filename, label = map(columns.index, COLUMNS)
         cells = [[*map(_plain, row), *[""] * len(columns)] for row in rows if any(map(_plain, row))]
         return [(row[filename], " ".join(row[label].split())) for row in cells]
     except csv.Error as error:
-        raise UserError(f"{path} is not a CSV file ({error}): write it again as CSV") from None
+        raise UserError(f"{path} is not a CSV file ({error}): write it again as CSV; {ORIGINAL}") from None
 
 
 def _plain(cell: str) -> str:

@@ -401,6 +401,12 @@ def test_csv_of_any_spreadsheet_is_read(raw: Path, separator: str, encoding: str
     assert build(raw)[1].empty
 
 
+def test_excels_line_with_the_separator_is_skipped(raw: Path) -> None:
+    rows = ["sep=;", "filename;label", *(f"{name};fake" for name in NAMES["Deepfakes"])]
+    (raw / "CSVs" / "Deepfakes.csv").write_text("\r\n".join(rows), newline="")
+    assert build(raw)[1].empty
+
+
 def test_a_category_without_a_usable_frame_is_an_error(raw: Path) -> None:
     for name in NAMES["FaceSwap"]:
         (raw / FRAMES / "FaceSwap" / name).write_bytes(b"")
