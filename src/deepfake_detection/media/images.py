@@ -19,7 +19,7 @@ from PIL import ExifTags, Image
 from PIL.JpegImagePlugin import JpegImageFile
 
 from deepfake_detection.media.kinds import file_kind
-from deepfake_detection.media.segments import MAX_PIECES, bare_jpeg, bare_png, ended_jpegs, jpeg_scans
+from deepfake_detection.media.segments import MAX_PIECES, bare_avif, bare_jpeg, bare_png, ended_jpegs, jpeg_scans
 
 # Twice the pixels of an 8K film frame. This is below Pillow's own limit, which only gives a warning.
 MAX_PIXELS = 2**26
@@ -34,7 +34,7 @@ MAX_SCANNED_PIXELS = 5 * 2**28  # pixels in all passes ("scans") of a JPEG toget
 _OPENED_LOCK = Lock()  # an opened image reads its file when it is first used, and must not do so twice at a time
 
 _CLOSED = "an image that was closed: give it while it is open, or give its path"
-_BARE = {"JPEG": bare_jpeg, "PNG": bare_png}
+_BARE = {"AVIF": bare_avif, "JPEG": bare_jpeg, "PNG": bare_png}
 _TRANSPOSES = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -105,16 +105,19 @@ def opened_picture(image: Image.Image) -> Picture:
     UnreadableImageError as read_picture does, also for one picture of an animation that is not a copy by itself, and
     for an image whose mode has no known range (F) or that Pillow cannot make RGB (La, LAB).
     """
-    with _unreadable_if_it_fails(), _OPENED_LOCK:
-        if getattr(image, "tile", None) and not getattr(image, "fp", None):
-            raise UnreadableImageError(_CLOSED)
-        if isinstance(image, JpegImageFile) and image.tile and image.fp and not (image.decoderconfig or image.tell()):
+    with _unreadable_if_it_fails():
+        with _OPENED_LOCK:
+            if getattr(image, "tile", None) and not getattr(image, "fp", None):
+                raise UnreadableImageError(_CLOSED)
+            if not (isinstance(image, JpegImageFile) and image.tile and image.fp):
+                return _picture(image)
+            if image.decoderconfig or image.tell():  # the caller's choice: a size, or another picture in the file
+                return _picture(image)
             at = image.fp.tell()
             image.fp.seek(0)
             content = image.fp.read(MAX_BYTES)
             image.fp.seek(at)
-            return _decoded_jpeg(content, MAX_JPEG_PIXELS)
-        return _picture(image)
+        return _decoded_jpeg(content, MAX_JPEG_PIXELS)
 
 
 def _read(path: Path, most_of_a_jpeg: int) -> Picture:

@@ -186,10 +186,14 @@ def print_json(found: "Prediction", first: bool, out: TextIO) -> None:
     print(json.dumps(fields), file=out)
 
 
+def shown(name: object, out: TextIO) -> str:
+    """A file's name as it is, for programs. A terminal does not get what would control it."""
+    return printable(str(name)) if out.isatty() else str(name)
+
+
 def print_csv(found: "Prediction", first: bool, out: TextIO) -> None:
     row: dict[str, Any] = {name: getattr(found, name) for name in ("path", "verdict", "probability", "logit", "reason")}
-    if out.isatty():
-        row["path"] = printable(found.path)
+    row["path"] = shown(found.path, out)
     writer = csv.DictWriter(out, list(row), lineterminator="\n")
     if first:
         writer.writeheader()
@@ -254,7 +258,7 @@ def explain(
     print("looking at it", file=sys.stderr)
     figure = explained(detector, path, frames)
     write_figure(written, figure)
-    print(written)
+    print(shown(written, sys.stdout))
 
 
 @app.command()
@@ -290,7 +294,7 @@ def export(
     kind = form + f", opset {OPSET}" * (form == "onnx") + ", 8 bits" * bool(int8)
     print(f"format: {kind}, in {time.perf_counter() - start:.0f} s")
     for path in paths:
-        print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
+        print(f"{shown(path, sys.stdout)}: {path.stat().st_size / 1e6:.1f} MB")
     frames = f"{parity.frames} {'other' if int8 else 'drawn'} faces"
     print(
         f"largest difference from torch on {frames}: probability {parity.probability:.1e}, "

@@ -170,7 +170,7 @@ class Detector:
         """Yields one prediction per picture or video, in the same order, as VideoPrediction for a video.
 
         A picture is a file's path, a PIL image or uint8 RGB of shape (height, width, 3). The EXIF orientation of a file
-        or a PIL image is applied. A path with a video's suffix is judged by up to ``frames`` of its frames. Several are
+        or a PIL image is applied. A video's path is judged by up to ``frames`` of its frames. Several are
         any iterable of these, for example a list, a generator, a column of a pandas table, or uint8 RGB of shape
         (pictures, height, width, 3). Few are read ahead, so memory use is constant.
 

@@ -432,7 +432,12 @@ def test_what_a_file_says_besides_its_pixels_may_be_damaged(tmp_path: Path) -> N
     broken = chunk(b"tEXt", b"note\0hello")[:-1] + b"?"
     jpegs = (segment(marker, data) for marker, data in ((0xE0, b"JFIF\0"), (0xEE, b"Adobe"), (0xE2, b"ICC_PROFILE\0")))
     expected = np.asarray(Image.open(io.BytesIO(JPEG)))
+    made = Image.Exif()
+    made[0x010F] = "maker"
+    avif = encode(Image.fromarray(NOISE), "AVIF", exif=made)
+    at = avif.index(b"MM\0*")
     for content, pixels in (
+        (avif[:at] + b"XXXX" + avif[at + 4 :], np.asarray(Image.open(io.BytesIO(avif)))),
         (PNG[:33] + broken + PNG[33:], NOISE),
         (PNG + b"behind the end", NOISE),
         (PNG[:-12], NOISE),  # without its end mark

@@ -22,8 +22,8 @@ from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.text import percent
 from deepfake_detection.media.faces import Box, detect_faces
 from deepfake_detection.network.sidecar import Sidecar
-from deepfake_detection.serving.cli import print_json
-from deepfake_detection.serving.detector import Face, Moment, VideoPrediction
+from deepfake_detection.serving.cli import print_csv, print_json, print_line
+from deepfake_detection.serving.detector import Face, Moment, Prediction, VideoPrediction
 from deepfake_detection.sources.drawn.dataset import film as drawn_film
 from tests.support.commands import command
 from tests.support.disks import file_size_limit
@@ -274,6 +274,18 @@ def test_a_name_of_any_bytes_stops_no_writer(
         names = (b"caf?.png", b"new?line.png", b"red?[31m.png", b"z.png")
         found = [line.rpartition(b"/")[2] for line in written.read_bytes().splitlines()[1:]]
     assert sorted(found) == sorted(names)
+
+
+def test_a_terminal_gets_no_control_characters() -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    for print_it in (print_csv, print_line):
+        out = Terminal()
+        print_it(Prediction("a\x1b[31m\n.jpg", "none", reason="truncated"), first=False, out=out)
+        assert "\x1b" not in out.getvalue()
+        assert len(out.getvalue().splitlines()) == 1
 
 
 def test_an_error_is_one_line_whatever_the_name(odd_names: Path, run: Run) -> None:
