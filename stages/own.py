@@ -1,85 +1,22 @@
-"""Keeps a stage from replacing what the pipeline did not write, because it may be the user's only copy.
-
-What a stage writes is noted with its fingerprint. What `dvc checkout` or `dvc pull` brought is in DVC's cache.
-"""
+"""Keeps a stage from replacing what neither a stage wrote nor DVC has."""
 
 import hashlib
-import json
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
-from deepfake_detection.common.errors import UserError
+from deepfake_detection.common import written
 
 NOTES = Path("data/.written")
-ENDS = 1 << 16  # bytes at each end of a file that its fingerprint is made of
-LITTER = (".DS_Store", "Thumbs.db", "desktop.ini")  # what file managers leave
 
 
-@contextmanager
-def noting(path: Path, part: Path) -> Iterator[None]:
-    """Notes what the block writes to ``part``, which is to replace ``path``. Raises UserError as ``require_own`` does.
-
-    That is noted before it is in place: a kill in between must not make it look like the user's.
-    """
-    earlier = require_own(path)
-    yield
-    note = _note_of(path)
-    note.parent.mkdir(parents=True, exist_ok=True)
-    whole = note.with_suffix(".part")
-    whole.write_text(json.dumps(sorted(earlier | set(_fingerprints(part).values()))) + "\n")
-    whole.replace(note)
+def noting(path: Path, part: Path) -> AbstractContextManager[None]:
+    """Notes what is written to ``part``, which is to replace the output ``path``: see ``written.noting``."""
+    return written.noting(path, part, _note_of(path), _not_in_dvc)
 
 
-def require_own(path: Path) -> set[str]:
-    """The fingerprints of what is at ``path``, a file or a folder.
-
-    Raises UserError when it holds a file that no stage wrote and that DVC does not have.
-    """
-    found, noted = _fingerprints(path), _noted(path)
-    unknown = [file for file, fingerprint in found.items() if fingerprint not in noted]
-    if unknown and (foreign := _not_in_dvc(unknown)):
-        number = f"{len(foreign)} file{'s' if len(foreign) > 1 else ''}"
-        what = f"{path} is a file" if foreign == [path] else f"{path} holds {number}, e.g. {foreign[0]},"
-        raise UserError(
-            f"{what} that the pipeline did not write and would replace: move your files to a folder of their own, or "
-            "delete what you do not need; nothing was removed"
-        )
-    return set(found.values())
-
-
-def _files(path: Path) -> Iterator[Path]:
-    if not path.is_dir():
-        if os.path.lexists(path):
-            yield path
-        return
-    for parent, folders, names in os.walk(path):
-        links = [name for name in folders if Path(parent, name).is_symlink()]
-        yield from (Path(parent, name) for name in links + names if name not in LITTER and not name.startswith("._"))
-
-
-def _fingerprints(path: Path) -> dict[Path, str]:
-    return {file: _fingerprint(file, file.relative_to(path).as_posix()) for file in _files(path)}
-
-
-def _fingerprint(file: Path, name: str) -> str:
-    if not file.is_file():
-        return ""  # a link to a folder or to nothing: no stage writes one
-    with file.open("rb") as opened:
-        size = opened.seek(0, os.SEEK_END)
-        opened.seek(0)
-        digest = hashlib.sha256(f"{name} {size} ".encode(errors="surrogateescape") + opened.read(ENDS))
-        opened.seek(max(0, size - ENDS))
-        digest.update(opened.read(ENDS))
-    return digest.hexdigest()[:32]
-
-
-def _noted(path: Path) -> set[str]:
-    try:
-        return set(json.loads(_note_of(path).read_text()))
-    except (OSError, ValueError, TypeError):  # none, or damaged: DVC's cache decides
-        return set()
+def require_own(path: Path) -> None:
+    """Raises UserError when the output ``path`` holds what no stage wrote and DVC does not have."""
+    written.require_own(path, _note_of(path), _not_in_dvc)
 
 
 def _note_of(path: Path) -> Path:
