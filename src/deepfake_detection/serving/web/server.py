@@ -51,7 +51,7 @@ HEADERS = {
 REASONS = {
     "not a video in a known format": "It is neither a picture (JPEG, PNG, BMP or WebP) nor a video that can be read.",
     "empty file": "The file is empty.",
-    "truncated": "The picture breaks off: the file is not whole.",
+    "truncated": "It breaks off: the file is not whole.",
     "damaged": "The file is damaged.",
     "no video in it": "The file holds no moving picture, perhaps sound alone.",
     "too many pixels": "It has more pixels than are read (64 million a picture).",
