@@ -20,11 +20,12 @@ from PIL import Image
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.parallel import cpu_count
+from deepfake_detection.common.text import clock
 from deepfake_detection.index.tracks import NO_FACE, follow_faces, smooth_track
 from deepfake_detection.media.faces import Box, DetectedFace, crop_face, detect_faces
 from deepfake_detection.media.images import Picture as ReadPicture
 from deepfake_detection.media.images import UnreadableImageError, opened_picture, read_picture
-from deepfake_detection.media.videos import is_video, sample_frames
+from deepfake_detection.media.videos import Video, is_video
 from deepfake_detection.network.checkpoint import load_checkpoint
 from deepfake_detection.network.logits import find_device, on_device
 from deepfake_detection.network.model import Network
@@ -40,6 +41,7 @@ Result = TypeVar("Result")
 BATCH = 16  # frames in one pass of the network
 FRAMES = 32  # taken of a video
 WANTED = "give a path, a PIL image, or an array of uint8 of shape (height, width, 3)"
+MAX_UNSEEN = 1 / 3  # of a video may be damaged or missing; if it is more, there is no verdict
 MIN_SIDE = 32  # pixels; a picture or face with a shorter side below this shows too little
 
 
@@ -62,11 +64,12 @@ class Prediction:
     """The network's result for a picture. ``logit`` and ``probability`` are those of its most suspicious face.
 
     Without a judgement, ``verdict`` is "none", both numbers are None, and ``reason`` says why. ``failed`` is true if
-    the file could not be read, and false if it was read but shows nothing to judge.
+    the file could not be read, and false if it was read but shows nothing to judge. A video of which too much is
+    damaged or missing is "undecided" and has the numbers.
     """
 
     path: str
-    verdict: Literal["original", "fake", "none"]
+    verdict: Literal["original", "fake", "none", "undecided"]
     probability: float | None = None
     logit: float | None = None
     faces: tuple[Face, ...] = ()
@@ -76,20 +79,28 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Moment:
-    """One frame of a video: its time in seconds from the start, and its face."""
+    """One frame of a video: its time in seconds from the start, and its face.
+
+    ``damaged`` is true if the frame, or one that it builds on, is damaged, so that the picture may be wrong.
+    """
 
     seconds: float
     face: Face
+    damaged: bool = False
 
 
 @dataclass(frozen=True)
 class VideoPrediction(Prediction):
     """The network's result for a video. ``logit`` is the mean of its frames' logits, as in the evaluation.
 
-    ``moments`` are the frames that were judged, the most suspicious first.
+    ``moments`` are the frames that were judged, the most suspicious first. ``seconds`` is the length of the video, of
+    which ``unseen_seconds`` are damaged or missing; ``reason`` says so too. Damaged frames are judged only if more than
+    MAX_UNSEEN is damaged or missing: then ``verdict`` is "undecided", and the numbers are of all that can be shown.
     """
 
     moments: tuple[Moment, ...] = ()
+    seconds: float = 0.0
+    unseen_seconds: float = 0.0
 
 
 class Detector:
@@ -201,25 +212,31 @@ class Detector:
     def video(self, path: str | os.PathLike[str], frames: int = FRAMES, batch_size: int = BATCH) -> VideoPrediction:
         """The prediction from up to ``frames`` evenly spaced frames. Only one full frame is in memory at a time."""
         try:
-            boxes: list[Box | None] = [None] * frames
+            video = Video(Path(path), frames)
+            boxes: dict[float, Box | None] = {}
             if self.sidecar.crop == "face":
-                faces = [_large_enough(detect_faces(pixels)) for _, pixels in sample_frames(Path(path), frames)]
-                boxes = [face and face.box for face in follow_faces(range(len(faces)), faces)]
-                if boxes[0] is None:
-                    return VideoPrediction(str(path), "none", reason=NO_FACE)
-            seconds, crops = [], []
-            for box, (second, pixels) in zip(boxes, sample_frames(Path(path), frames), strict=False):
-                seconds.append(second)
-                crops.append(self._crop(pixels, box))
+                faces = {frame.seconds: _large_enough(detect_faces(frame.pixels)) for frame in video.frames()}
+                followed = follow_faces(range(len(faces)), list(faces.values()))
+                boxes = dict(zip(faces, (face and face.box for face in followed), strict=True))
+                if followed[0] is None:
+                    return _of_video(path, video, "none", reason=NO_FACE)
+            shown = [
+                (frame.seconds, frame.damaged, self._crop(frame.pixels, boxes.get(frame.seconds)))
+                for frame in video.frames()
+            ]
         except UnreadableImageError as error:
             return VideoPrediction(str(path), "none", reason=str(error), failed=True)
-        logits = self.logits(crops, batch_size)
-        faces_found = [self._to_face(box, logit) for box, logit in zip(boxes, logits, strict=False)]
-        moments = [Moment(second, face) for second, face in zip(seconds, faces_found, strict=True)]
+        decided = video.unseen_share <= MAX_UNSEEN
+        judged = [(seconds, damaged, crop) for seconds, damaged, crop in shown if not (decided and damaged)]
+        logits = self.logits([crop for _, _, crop in judged], batch_size)
+        moments = [
+            Moment(seconds, self._to_face(boxes.get(seconds), logit), damaged)
+            for (seconds, damaged, _), logit in zip(judged, logits, strict=True)
+        ]
         moments.sort(key=lambda moment: -moment.face.logit)
         logit = sum(logits) / len(logits)
         probability, verdict = _judged(logit, self.sidecar.video)
-        return VideoPrediction(str(path), verdict, probability, logit, moments=tuple(moments))
+        return _of_video(path, video, verdict if decided else "undecided", probability, logit, tuple(moments))
 
     def logits(self, crops: list[Pixels], batch_size: int = BATCH) -> list[float]:
         """The logits of crops that have the network's input size, each uint8 of shape (size, size, 3)."""
@@ -270,6 +287,22 @@ def _judged(logit: float, calibration: Calibration) -> tuple[float, Literal["ori
     """The calibrated probability, and the verdict at the threshold."""
     probability = float(calibration.probability(logit))
     return probability, "fake" if probability >= calibration.threshold else "original"
+
+
+def _of_video(
+    path: str | os.PathLike[str],
+    video: Video,
+    verdict: Literal["original", "fake", "none", "undecided"],
+    probability: float | None = None,
+    logit: float | None = None,
+    moments: tuple[Moment, ...] = (),
+    reason: str = "",
+) -> VideoPrediction:
+    """The prediction, which also says how much of the video was not seen."""
+    seconds, unseen = video.seconds, video.unseen_seconds
+    part = f"{clock(max(unseen, 0.1))} of {clock(seconds)} damaged or missing" if unseen else ""
+    said = ", ".join(filter(None, [reason, part]))
+    return VideoPrediction(str(path), verdict, probability, logit, (), said, False, moments, seconds, unseen)
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.text import clock, percent
 from deepfake_detection.media.faces import Box, crop_face, square_around
 from deepfake_detection.media.images import UnreadableImageError, read_picture
-from deepfake_detection.media.videos import is_video, sample_frames
+from deepfake_detection.media.videos import Video, is_video
 from deepfake_detection.serving.detector import Detector, Face, Prediction, VideoPrediction
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def _video(detector: Detector, path: Path, frames: int) -> Figure:
     moments = sorted(prediction.moments[:SHOWN], key=lambda moment: moment.seconds)
     wanted = {moment.seconds for moment in moments}
     # The video is read a second time, because keeping all its frames to show a few would take gigabytes.
-    found = {seconds: pixels for seconds, pixels in sample_frames(path, frames) if seconds in wanted}
+    found = {frame.seconds: frame.pixels for frame in Video(path, frames).frames() if frame.seconds in wanted}
     shown = [(found[moment.seconds], moment.face) for moment in moments]
     figure = Figure(figsize=(1.2 + 1.7 * len(shown), 5.6), layout="constrained")
     axes = np.asarray(figure.subplots(3, len(shown), squeeze=False))
@@ -134,7 +134,8 @@ def _video(detector: Detector, path: Path, frames: int) -> Figure:
         whole.set_title(f"at {clock(moment.seconds)}: {percent(face.probability)}", fontsize=7)
     _draw_maps(detector, figure, shown, list(zip(axes[1], axes[2], strict=True)))
     number = len(prediction.moments)
-    _add_title(figure, detector, prediction, f"by the mean logit of {number} frame{'s' * (number > 1)}")
+    how = f"by the mean logit of {number} frame{'s' * (number > 1)}"
+    _add_title(figure, detector, prediction, ", ".join(filter(None, [how, prediction.reason])))
     return figure
 
 

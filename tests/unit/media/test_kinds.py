@@ -16,7 +16,7 @@ from PIL import Image
 
 from deepfake_detection.media.images import UnreadableImageError, read_rgb
 from deepfake_detection.media.kinds import HEAD, file_kind, is_clutter, kind_of
-from deepfake_detection.media.videos import is_video, sample_frames
+from deepfake_detection.media.videos import Video, is_video
 
 GREY = Image.new("RGB", (64, 64), "grey")
 CONVERT = "which is not read: convert it to JPEG or PNG"
@@ -84,8 +84,8 @@ def test_a_film_is_one_under_any_name(tmp_path: Path, form: str, name: str) -> N
     path = tmp_path / name
     path.write_bytes(film(form, "mpeg2video" if form == "vob" else "libx264"))
     assert is_video(path)
-    ((_, pixels),) = sample_frames(path, 1)
-    assert pixels.shape == (64, 64, 3)
+    (frame,) = Video(path, 1).frames()
+    assert frame.pixels.shape == (64, 64, 3)
     with pytest.raises(UnreadableImageError, match=r"^a video, not a picture$"):
         read_rgb(path)
 

@@ -27,6 +27,7 @@ from deepfake_detection.serving.detector import Face, Moment, Prediction, VideoP
 from deepfake_detection.sources.drawn.dataset import film as drawn_film
 from tests.support.commands import command
 from tests.support.disks import file_size_limit
+from tests.unit.media.test_damaged_videos import textured, zeroed
 from tests.unit.media.test_videos import film as write_video
 from tests.unit.serving.test_detector import save
 
@@ -77,6 +78,26 @@ def test_json_has_a_line_for_each_file_and_a_bad_one_stops_nothing(folder: Path,
     assert rows[3]["reason"] == "a text file, neither a picture nor a video"
     assert rows[0]["probability"] == pytest.approx(1 / (1 + np.exp(-rows[0]["logit"] / 2)))
     assert len(rows[2]["moments"]) == 4
+
+
+def test_what_was_not_seen_of_a_video_is_said(folder: Path, tmp_path: Path, run: Run) -> None:
+    part = zeroed(textured(tmp_path / "part.avi", 100), 4.0)
+    most = zeroed(textured(tmp_path / "most.avi", 100), 1.0)
+    command = ("predict", part, most, "--checkpoint", folder / "best.pth", "--frames", 10)
+    done = run(*command)
+    assert (done.status, done.err) == (0, "")
+    of_part, of_most = done.out.splitlines()[1:]
+    assert f"  {part}: 0:01.0 of 0:10.0 damaged or missing  (" in of_part
+    assert re.search(r"^(original|fake) +[<>\d.]+%  .+  \(\d of 9 frames fake, most suspicious at", of_part)
+    assert f"  {most}: 0:04.0 of 0:10.0 damaged or missing  (" in of_most
+    assert re.search(r"^undecided +[<>\d.]+%  .+  \(\d+ of 10 frames fake, most suspicious at", of_most)
+    rows = [json.loads(line) for line in run(*command, "--json").out.splitlines()]
+    assert [row["verdict"] for row in rows] == [of_part.split()[0], "undecided"]
+    assert [row["seconds"] for row in rows] == [10.0, 10.0]
+    assert [row["unseen_seconds"] for row in rows] == [1.0, 4.0]
+    assert sum(moment["damaged"] for moment in rows[1]["moments"]) == 4
+    assert "undecided" in run(*command, "--csv").out.splitlines()[2]
+    assert run(*command, "--csv").out.count("damaged or missing") == 2
 
 
 def test_json_names_the_fields_of_a_box(tmp_path: Path, run: Run) -> None:

@@ -21,6 +21,7 @@ from deepfake_detection.serving.web.view import judge
 from deepfake_detection.sources.drawn.dataset import film
 from tests.support.checkpoints import save_checkpoint, sidecar
 from tests.support.commands import command
+from tests.unit.media.test_damaged_videos import textured, zeroed
 from tests.unit.media.test_videos import film as write_video
 
 
@@ -150,13 +151,40 @@ def test_a_video_is_the_mean_of_its_frames(tmp_path: Path, checkpoint: Path) -> 
     assert found.logit == pytest.approx(np.mean([moment.face.logit for moment in found.moments]))
     suspicions = [moment.face.probability for moment in found.moments]
     assert suspicions == sorted(suspicions, reverse=True)
-    assert sorted(moment.seconds for moment in found.moments) == pytest.approx(np.arange(0.12, 2, 0.25), abs=0.03)
+    assert sorted(moment.seconds for moment in found.moments) == pytest.approx(np.arange(0.12, 2, 0.25), abs=0.05)
+
+
+def test_a_damaged_video_is_judged_by_what_is_sound_and_not_at_all_if_too_much_is_not(
+    tmp_path: Path, checkpoint: Path
+) -> None:
+    detector = Detector.load(checkpoint)
+    whole = detector.video(textured(tmp_path / "a.avi"), 20, batch_size=1)
+    assert whole.seconds == pytest.approx(20)
+    assert (whole.unseen_seconds, whole.reason) == (0, "")
+    found = detector.video(zeroed(tmp_path / "a.avi", 1.0), 20, batch_size=1)
+    assert (found.verdict, found.failed) == (whole.verdict, False)
+    assert found.reason == "0:04.0 of 0:20.0 damaged or missing"
+    assert (found.seconds, found.unseen_seconds) == pytest.approx((20, 4))
+    sound = [moment for moment in whole.moments if not 1 <= moment.seconds < 5]
+    assert found.moments == tuple(sound)
+    assert found.logit == pytest.approx(np.mean([moment.face.logit for moment in sound]))
+
+    found = detector.video(zeroed(tmp_path / "a.avi", 7.0), 20)
+    assert (found.verdict, found.failed) == ("undecided", False)
+    assert found.reason == "0:07.0 of 0:20.0 damaged or missing"
+    assert found.logit == pytest.approx(np.mean([moment.face.logit for moment in found.moments]))
+    assert sorted(moment.seconds for moment in found.moments if moment.damaged) == pytest.approx(
+        [1.5, 2.5, 3.5, 4.5, 7.5, 8.5, 9.5], abs=0.05
+    )
+    assert len(found.moments) == 20
 
 
 def test_a_video_without_a_face_or_without_frames_says_so(tmp_path: Path, of_faces: Path) -> None:
     detector = Detector.load(of_faces)
     grey = detector.video(write_video(tmp_path / "a.mp4", 20))
     assert (grey.verdict, grey.reason, grey.failed) == ("none", "no face found", False)
+    damaged = detector.video(zeroed(textured(tmp_path / "c.avi", 60), 5.0))
+    assert (damaged.verdict, damaged.reason) == ("none", "no face found, 0:01.0 of 0:06.0 damaged or missing")
     (tmp_path / "b.mp4").write_bytes(b"nothing")
     broken = detector.video(tmp_path / "b.mp4")
     assert (broken.verdict, broken.reason, broken.failed) == (

@@ -26,6 +26,7 @@ from deepfake_detection.serving.explain import evidence, explain, heat_map
 from deepfake_detection.sources.drawn.dataset import film
 from tests.support.checkpoints import SIZE, save_checkpoint, sidecar
 from tests.support.commands import command
+from tests.unit.media.test_damaged_videos import textured, zeroed
 
 Pixels = NDArray[np.uint8]
 Numbers = NDArray[np.int64]
@@ -228,6 +229,13 @@ def test_the_worst_frames_of_a_video_are_shown_in_their_order(detector: Detector
     assert places == sorted(places)
     assert "by the mean logit of 12 frames" in said
     assert words(explain(detector, path, 3)).count("at 0:") == 3
+
+
+def test_what_was_not_seen_of_a_video_stands_above_it(detector: Detector, tmp_path: Path) -> None:
+    detector.sidecar = sidecar()
+    said = words(explain(detector, zeroed(textured(tmp_path / "a.avi", 100), 1.0), 10))
+    assert said.startswith("undecided: calibrated probability") or "\nundecided: calibrated probability" in said
+    assert "by the mean logit of 10 frames, 0:04.0 of 0:10.0 damaged or missing" in said
 
 
 @pytest.fixture(scope="module")

@@ -24,12 +24,21 @@ from PIL import Image
 
 from deepfake_detection.common.text import clock
 from deepfake_detection.network.model import Network, build_model
+from deepfake_detection.reporting.html import template_environment
 from deepfake_detection.serving.detector import Detector
-from deepfake_detection.serving.web.server import WAITING, host_allowed
-from deepfake_detection.serving.web.view import MIXED_HEADLINE, _video, certainty, false_alarms, rounded_percent
+from deepfake_detection.serving.web.server import PACKAGE, WAITING, host_allowed
+from deepfake_detection.serving.web.view import (
+    MIXED_HEADLINE,
+    UNDECIDED_HEADLINE,
+    _video,
+    certainty,
+    false_alarms,
+    rounded_percent,
+)
 from deepfake_detection.sources.drawn.dataset import film
 from tests.support.browser import CHROMIUM, Browser, browsing
 from tests.support.checkpoints import save_checkpoint, sidecar
+from tests.unit.media.test_damaged_videos import textured, zeroed
 from tests.unit.media.test_images import encode
 from tests.unit.media.test_videos import film as write_video
 
@@ -417,6 +426,29 @@ def test_a_video_of_which_a_part_is_fake_is_not_called_clear(
     assert found["mixed"] == (headline == MIXED_HEADLINE)
     assert (found["above"] >= 4) == found["mixed"]
     assert found["side"] == "original"
+
+
+def test_the_page_says_what_was_not_seen_of_a_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "captum.attr", None)
+    detector = Detector(Network(Bright(2.3)), sidecar())
+    page = template_environment(PACKAGE, autoescape=True).get_template("page.html.jinja")
+
+    def shown(*damage: float) -> tuple[dict[str, Any], str]:
+        found = _video(detector, zeroed(textured(tmp_path / "a.avi", 100), *damage))
+        about = {"sidecar": detector.sidecar, "threshold": "50%", "prior": "50%", "max_mb": 1, "max_bytes": 10**6}
+        return found, page.render(about, result=found, name="a.avi", error="", checkpoint="b0.pth", max_seconds=60)
+
+    found, text = shown(4.0)
+    assert (found["headline"], found["side"]) == ("No sign of the deepfakes it knows", "original")
+    assert "Not all of it was seen</strong>: 0:01.0 of 0:10.0 damaged or missing." in text
+    found, text = shown(1.0)
+    assert (found["headline"], found["side"], found["level"]) == (UNDECIDED_HEADLINE, "none", "uncertain")
+    assert UNDECIDED_HEADLINE in text
+    assert "No verdict.</strong> 0:04.0 of 0:10.0 damaged or missing." in text
+    assert not re.search("Clear, for|Leaning|Not all of it", text)
+    assert found["percent"] in text
+    _, text = shown()
+    assert "damaged" not in text
 
 
 def test_numbers_promise_no_more_than_they_hold() -> None:

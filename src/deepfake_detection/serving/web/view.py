@@ -16,7 +16,7 @@ from PIL import Image
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.text import clock
 from deepfake_detection.media.images import UnreadableImageError, read_picture
-from deepfake_detection.media.videos import is_video, sample_frames
+from deepfake_detection.media.videos import Video, is_video
 from deepfake_detection.network.sidecar import Calibration
 from deepfake_detection.params.thresholds import fpr_limit
 from deepfake_detection.reporting.html import data_uri
@@ -43,6 +43,7 @@ HEADLINES = {
     ("original", "clear"): "No sign of the deepfakes it knows",
 }
 MIXED_HEADLINE = "Mixed: some frames look like a deepfake"
+UNDECIDED_HEADLINE = "Undecided: too little of it could be seen"
 
 
 def load(checkpoint: Path, device: str | None = None, threshold: float | str | None = None) -> None:
@@ -149,12 +150,13 @@ def _video(detector: "Detector", path: Path) -> dict[str, Any]:
     worst = found.moments[:MOMENTS_SHOWN]
     wanted = {moment.seconds: moment.face for moment in worst}
     views, heat = {}, {}
-    for seconds, pixels in sample_frames(path, FRAMES) if wanted else ():
-        if face := wanted.get(seconds):
-            views[seconds] = _annotated_picture(pixels, [face], NARROW, detector.sidecar.threshold) | {
-                "time": clock(seconds)
+    for frame in Video(path, FRAMES).frames() if wanted else ():
+        if face := wanted.get(frame.seconds):
+            views[frame.seconds] = _annotated_picture(frame.pixels, [face], NARROW, detector.sidecar.threshold) | {
+                "time": clock(frame.seconds)
             }
-            heat[seconds] = _heat_map_uri(detector, pixels, face.box)
+            heat[frame.seconds] = _heat_map_uri(detector, frame.pixels, face.box)
+    undecided = found.verdict == "undecided"
     return {
         "kind": "video",
         "reason": found.reason,
@@ -168,6 +170,7 @@ def _video(detector: "Detector", path: Path) -> dict[str, Any]:
         "heat": [uri for moment in worst if (uri := heat.get(moment.seconds))],
         **_score_values(found.probability, detector.sidecar.video),
         **({"headline": MIXED_HEADLINE, "level": "uncertain"} if mixed else {}),
+        **({"headline": UNDECIDED_HEADLINE, "level": "uncertain", "side": "none"} if undecided else {}),
     }
 
 
