@@ -104,11 +104,9 @@ class Video:
 
         Raises UnreadableImageError if none can be decoded at all, and for pictures of more than MAX_PIXELS.
         """
-        listed = self.track.damaged.copy()
         found = yield from self._frames()
         if not found and self._strict:
-            # Some sound files do not follow the standard in what does not matter. Players show them.
-            self.track.damaged, self._strict = listed, False
+            self._strict = False  # then there may be pictures with painted-over damage
             found = yield from self._frames()
         if not found:
             raise UnreadableImageError("no frame that can be decoded")

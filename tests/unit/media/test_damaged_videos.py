@@ -103,6 +103,12 @@ def test_zeros_that_a_decoder_takes_for_pictures_are_damage(
     assert video.unseen_seconds == pytest.approx(5, abs=0.35)
 
 
+def test_where_nothing_is_sound_the_damaged_pictures_are_shown(tmp_path: Path) -> None:
+    video, (frame,) = taken(zeroed(textured(tmp_path / "a.mp4", 1), 0.0, part=0.5))
+    assert frame.damaged
+    assert (video.unseen_share, video.unseen_seconds) == (1, video.seconds)
+
+
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".webm", ".avi"])
 def test_a_film_that_breaks_off_says_how_much_is_missing(
     tmp_path: Path, sound: Callable[[str], bytes], suffix: str
@@ -194,7 +200,8 @@ def test_mutated_videos_give_pictures_or_a_reason(tmp_path: Path) -> None:
     assert reasons <= {
         "damaged",
         "no frame that can be decoded",
-        "no video in it",
+        "a sound file without pictures",
+        "neither a picture nor a video that can be read",
         "not a video in a known format",
         "truncated",
     }

@@ -51,7 +51,7 @@ HEADERS = {
 REASONS = {
     "not a video in a known format": "It is no video that can be read.",
     "empty file": "The file is empty.",
-    "truncated": "The picture breaks off: the file is not whole.",
+    "truncated": "It breaks off: the file is not whole.",
     "damaged": "The file is damaged.",
     "too much work to decode": "It is built so that decoding it would take too long.",
 }
