@@ -9,7 +9,7 @@ from deepfake_detection.evaluation.groups import group_count
 from deepfake_detection.evaluation.metrics import class_report, evaluation, prediction_table
 from deepfake_detection.frames.dataset import FrameDataset
 from deepfake_detection.frames.prepared import open_prepared
-from deepfake_detection.index.splits import identity_groups
+from deepfake_detection.index.groups import identity_groups
 from deepfake_detection.network.allocator import keep_freed_memory
 from deepfake_detection.network.backends import choose_backend
 from deepfake_detection.network.checkpoint import load_checkpoint

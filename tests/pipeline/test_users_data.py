@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from deepfake_detection.index.splits import identity_groups
+from deepfake_detection.index.groups import identity_groups
 from deepfake_detection.index.tables import read_index
 from deepfake_detection.sources.drawn.dataset import generate
 from stages import index, run

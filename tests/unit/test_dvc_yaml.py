@@ -22,7 +22,8 @@ INERT = {
     "src/deepfake_detection/common/progress.py": "shows progress on stderr; items pass through it as they are",
     "src/deepfake_detection/common/parallel.py": "spreads work over processes; results come in the order of the items",
     "src/deepfake_detection/__init__.py": "the public names, loaded on demand; no stage uses them",
-    "stages/own.py": "keeps a stage from replacing what is not its own, and takes notes that no stage reads",
+    "src/deepfake_detection/common/written.py": "stops a stage that would replace what is not its own; writes notes",
+    "stages/own.py": "the same: tells what DVC has",
     "stages/__init__.py": "starts a stage and prints its error in one line",
 }
 INERT |= {

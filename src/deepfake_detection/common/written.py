@@ -41,11 +41,8 @@ def require_own(path: Path, note: Path, lost: Lost) -> set[str]:
     found, noted = _fingerprints(path), _noted(note)
     unknown = [file for file, fingerprint in found.items() if fingerprint not in noted]
     if unknown and (foreign := lost(unknown)):
-        what = (
-            f"{path} is a file"
-            if foreign == [path]
-            else f"{path} holds {len(foreign)} file{'s' * (len(foreign) > 1)}, e.g. {foreign[0]},"
-        )
+        number = f"{len(foreign)} file{'s' if len(foreign) > 1 else ''}"
+        what = f"{path} is a file" if foreign == [path] else f"{path} holds {number}, e.g. {foreign[0]},"
         raise UserError(
             f"{what} that the pipeline did not write and would replace: move your files to a folder of their own, or "
             "delete what you do not need; nothing was removed"

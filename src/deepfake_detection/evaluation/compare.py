@@ -30,7 +30,7 @@ from deepfake_detection.evaluation.bootstrap import (
     t_quantile,
 )
 from deepfake_detection.evaluation.groups import group_count
-from deepfake_detection.index.splits import identity_groups
+from deepfake_detection.index.groups import identity_groups
 from deepfake_detection.index.tables import one_line_errors
 from deepfake_detection.params.load import load_params
 

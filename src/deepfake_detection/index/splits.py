@@ -5,34 +5,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.index.divide import divide, nearest_shares
+from deepfake_detection.index.groups import identity_groups, recording_of
 from deepfake_detection.sources.layout import SPLITS, UNUSED
 
 TOLERANCE = 0.02  # largest difference from each class's share
-
-
-def identity_groups(index: pd.DataFrame, recordings: Mapping[str, str] | None = None) -> pd.Series:
-    """A group number for each frame: the connected components of {recording of video_id, recording of source_id}.
-
-    ``recordings`` names the recording that each id was cut from. An id that it does not name, or every id if it is
-    None or empty, counts as a recording of its own. Frames of different groups share no sequence and no recording.
-    They may still show the same person, who may be in several recordings.
-    """
-    target = _recording_of(index["video_id"], recordings)
-    source = _recording_of(index["source_id"], recordings).where(index["source_id"] != "", target)
-    codes, names = pd.factorize(pd.concat([target, source]), sort=True)
-    here, there = codes[: len(index)], codes[len(index) :]
-    edges = coo_array((np.ones(len(index)), (here, there)), shape=(len(names), len(names)))
-    _, component = connected_components(edges, directed=False)
-    return pd.Series(component[here], index=index.index, name="group")
-
-
-def _recording_of(ids: pd.Series, recordings: Mapping[str, str] | None) -> pd.Series:
-    return ids.map(dict(recordings)).fillna(ids) if recordings else ids
 
 
 def split_frames(
@@ -231,4 +210,4 @@ def _splits_of_each_recording(table: pd.DataFrame, recordings: Mapping[str, str]
     """In how many splits each recording is, be it as the target or as the source of a frame."""
     shown = pd.concat([table["video_id"], table["source_id"]], ignore_index=True)
     split = pd.concat([table["split"], table["split"]], ignore_index=True)[shown != ""]
-    return split.groupby(_recording_of(shown[shown != ""], recordings)).nunique()
+    return split.groupby(recording_of(shown[shown != ""], recordings)).nunique()

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from deepfake_detection.common.errors import UserError
-from deepfake_detection.index.splits import identity_groups, split_frames, split_report
+from deepfake_detection.index.groups import identity_groups
+from deepfake_detection.index.splits import split_frames, split_report
 from tests.support.sequences import RECORDINGS, index_of_pairs, made_up_conversion, made_up_lists
 
 SHARES = (0.70, 0.15, 0.15)

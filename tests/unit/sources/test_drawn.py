@@ -14,8 +14,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from deepfake_detection.common.errors import UserError
+from deepfake_detection.index.groups import identity_groups
 from deepfake_detection.index.index import build_index
-from deepfake_detection.index.splits import identity_groups
 from deepfake_detection.sources.drawn.dataset import ORIGINAL, film, generate
 from deepfake_detection.sources.drawn.manipulations import MANIPULATIONS
 
