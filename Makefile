@@ -1,10 +1,12 @@
 # Each target first sets up .venv from requirements.lock; a second call finds it up to date.
+# The programs in .venv hold its path, so it is made anew when the project's folder was moved or renamed.
 PYTHON ?= python3.11
 VENV := .venv
 STAMP := $(VENV)/installed
+MOVED := $(shell grep -qsx "command = .* $$(pwd -P | sed 's/[][\.*^$$]/\\&/g')/$(VENV)" $(VENV)/pyvenv.cfg || echo moved)
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help env repro test lint reproduce torture bench docs lock
+.PHONY: moved help env repro test lint reproduce torture bench docs lock
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -13,7 +15,7 @@ help: ## List the targets
 env: $(STAMP) ## Create .venv from requirements.lock: exact versions, checked hashes
 
 # pip fetches uv alone, at the lock's version and hash; uv fetches the rest in seconds instead of minutes.
-$(STAMP): requirements.lock pyproject.toml
+$(STAMP): requirements.lock pyproject.toml $(MOVED)
 	$(PYTHON) -m venv --clear $(VENV)
 	sed -n '/^uv==/,/[^\\]$$/p' requirements.lock >$(VENV)/uv.lock
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $(VENV)/uv.lock
@@ -21,7 +23,9 @@ $(STAMP): requirements.lock pyproject.toml
 	$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --no-deps --no-build-isolation --editable .
 	touch $@
 
+# where a folder of yours is gone, the first line says so in the words of params.yaml, before DVC does in its own
 repro: env ## Run the whole pipeline, or what of it has changed
+	@python -m stages.inputs
 	dvc repro
 
 # OpenVINO once ended a process that had run other tests: its tests have a process of their own

@@ -20,8 +20,11 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from benchmarks import in_turn, machine
+from deepfake_detection.common.errors import UserError
 from deepfake_detection.media.faces import detect_faces
-from deepfake_detection.media.images import IMAGE_SUFFIXES, read_rgb
+from deepfake_detection.media.images import read_rgb
+from deepfake_detection.media.videos import is_video
+from deepfake_detection.serving.files import find_files
 from deepfake_detection.sources.drawn.dataset import film
 from deepfake_detection.sources.drawn.people import draw_scene
 
@@ -40,8 +43,10 @@ def frames_of(folder: Path | None, count: int) -> list[Frame]:
     """Up to ``count`` frames, evenly spaced."""
     if folder is None:
         return [np.asarray(film(who, 0, 256, seed=1).filmed * 255, np.uint8) for who in range(min(count, 60))]
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
-    return [read_rgb(path) for path in paths[:: -(-len(paths) // count)]]
+    paths = [path for path in find_files([str(folder)]).files if not is_video(path)]
+    if not paths:
+        raise UserError(f"{folder}: no picture there")
+    return [read_rgb(Path(path)) for path in paths[:: -(-len(paths) // count)]]
 
 
 def room(rng: np.random.Generator) -> Image.Image:

@@ -26,7 +26,7 @@ from deepfake_detection.frames.normalise import Normalise
 from deepfake_detection.frames.prepared import PIXELS
 from deepfake_detection.params.train import Augment
 
-AUGMENT = Augment(flip=0.5, rotation=5.0, rotate_p=1.0, brightness=0.1, contrast=0.1)
+AUGMENT = Augment(flip=0.5, rotation=5.0, rotate_p=1.0, scale=0.0, brightness=0.1, contrast=0.1)
 
 
 def run_through(made: Iterable[object]) -> None:

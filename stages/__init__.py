@@ -11,6 +11,7 @@ if missing := [name for name in ("pandas", "pydantic", "torch") if not find_spec
 sys.path.append(str(Path(__file__).parents[1] / "src"))  # a training machine may not have the project installed
 
 from deepfake_detection.common.errors import UserError
+from deepfake_detection.common.text import printable
 
 
 def run(stage: Callable[[], None]) -> None:
@@ -20,7 +21,7 @@ def run(stage: Callable[[], None]) -> None:
     try:
         stage()
     except UserError as error:
-        sys.exit(f"error: {error}")
+        sys.exit(f"error: {printable(str(error))}")
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
+        where = f"{printable(str(error.filename))}: " if error.filename else ""
         sys.exit(f"error: {where}{error.strerror or error}; check permissions and free disk space")

@@ -22,7 +22,7 @@ def main() -> None:
     params = load_params()
     keep_freed_memory()
     checkpoint = Path(f"models/best_model_{params.model.arch}.pth")
-    model = build_model(params.model.arch, dropout=0.0, weights=checkpoint)
+    model = build_model(params.model.arch, dropout=0.0, weights=checkpoint, trained=True)
     pixels, rows = open_prepared(Path("data/prepared"), Path("data/splits.csv"))
     validation = rows[rows["split"] == "val"].assign(group=0)
     logits = predict_logits(model, FrameDataset(pixels, validation), BATCH_SIZE)

@@ -10,13 +10,15 @@ from deepfake_detection.sources.imagenet import fetch_weights
 from deepfake_detection.sources.layout import OFFICIAL, RECORDINGS
 from deepfake_detection.sources.local import lay_out
 from stages import run
+from stages.inputs import link
+from stages.own import noting
 
 RAW, WEIGHTS = Path("data/raw"), Path("data/weights")
 
 
 def main() -> None:
     params = load_params()
-    with replacing(RAW) as (raw,):
+    with replacing(RAW) as (raw,), noting(RAW, raw):
         raw.mkdir()
         # the lists first, because they take a second, and the frames may take an hour
         official, folder = params.split.strategy == "official", params.split.official_dir
@@ -26,17 +28,18 @@ def main() -> None:
         origin = fetch_frames(params, raw)
         (raw / "source.json").write_text(json.dumps(origin, indent=2) + "\n")
     fetch_weights(params.model.arch, params.model.weights, WEIGHTS)
+    link(params)  # again, because a folder of frames may have become a link
 
 
 def fetch_frames(params: Params, raw: Path) -> dict[str, str | int]:
     """Fills ``raw`` with frames and returns where they come from."""
-    categories = params.data.categories.real + params.data.categories.fake + params.evaluate.unseen_categories
+    categories, unseen = params.data.categories.real + params.data.categories.fake, params.evaluate.unseen_categories
     if params.data.source == "embedded":
         from deepfake_detection.sources.drawn.dataset import generate
 
         generate(
             raw,
-            categories,
+            categories + unseen,
             params.data.embedded.identities,
             params.data.embedded.frames,
             params.data.embedded.size,
@@ -47,9 +50,9 @@ def fetch_frames(params: Params, raw: Path) -> dict[str, str | int]:
         from deepfake_detection.sources.kaggle import download_kaggle
 
         folder, version = download_kaggle(params.data.kaggle)
-        lay_out(folder, categories, raw, trusted=False)
+        lay_out(folder, categories, raw, trusted=False, unseen=unseen)
         return {"source": "kaggle", "handle": params.data.kaggle, "version": version}
-    lay_out(Path(params.data.local_dir).expanduser(), categories, raw)
+    lay_out(Path(params.data.local_dir), categories, raw, unseen=unseen)
     return {"source": "local"}
 
 

@@ -3,23 +3,31 @@
 from pathlib import Path
 
 from deepfake_detection.common.files import write_json
-from deepfake_detection.params.load import load_params
+from deepfake_detection.params.load import Params, load_params
 from deepfake_detection.sources.inputs import link_inputs
 from stages import run
 
 INPUTS = Path("data/inputs")
+OWNED = [Path(name) for name in ("data", "models", "metrics", "report", ".dvc")]  # nothing of the user's is read there
 
 
 def main() -> None:
     params = load_params()
+    write_json(INPUTS / "links.json", link(params))
+
+
+def link(params: Params) -> dict[str, str]:
+    """Makes the links, and returns the paths by parameter: "" for one that is not used."""
+    source, official = params.data.source, params.split.strategy == "official"
     paths = {
-        "data.local_dir": params.data.local_dir if params.data.source == "local" else "",
+        "data.local_dir": params.data.local_dir if source == "local" else "",
         "model.weights": "" if params.model.weights in ("none", "imagenet") else params.model.weights,
-        "split.official_dir": params.split.official_dir if params.split.strategy == "official" else "",
+        # the recordings in it are read with any strategy, but drawn frames need none
+        "split.official_dir": params.split.official_dir if official or source != "embedded" else "",
     }
-    for unseen in link_inputs(paths, INPUTS):
+    for unseen in link_inputs(paths, INPUTS, OWNED):
         print(f"{unseen}: a link leads here, so DVC sees no change in it; after one: dvc repro --force download")
-    write_json(INPUTS / "links.json", paths)
+    return paths
 
 
 if __name__ == "__main__":

@@ -6,13 +6,17 @@ import torch
 
 from deepfake_detection.common.files import write_csv, write_json
 from deepfake_detection.common.parallel import cpu_count
+from deepfake_detection.evaluation.groups import group_count
 from deepfake_detection.evaluation.robustness import evaluate_robustness, robustness_table
 from deepfake_detection.frames.dataset import FrameDataset
 from deepfake_detection.frames.prepared import open_prepared
+from deepfake_detection.index.splits import identity_groups
 from deepfake_detection.network.allocator import keep_freed_memory
 from deepfake_detection.network.backends import choose_backend
 from deepfake_detection.network.checkpoint import load_checkpoint
 from deepfake_detection.params.load import load_params
+from deepfake_detection.sources.ffpp import read_recordings
+from deepfake_detection.sources.layout import RECORDINGS
 from stages import run
 
 METRICS = Path("metrics")
@@ -23,6 +27,8 @@ def main() -> None:
     keep_freed_memory()
     model, sidecar = load_checkpoint(Path(f"models/best_model_{params.model.arch}.pth"))
     pixels, rows = open_prepared(Path("data/prepared"), Path("data/splits.csv"))
+    recordings = read_recordings(Path("data/raw") / RECORDINGS)
+    rows = rows.assign(group=identity_groups(rows, recordings))
     trained_on = params.data.categories.real + params.data.categories.fake
     test = rows[(rows["split"] == "test") & rows["category"].isin(trained_on)]
     share = min(1, params.robustness.max_frames / len(test))
@@ -36,10 +42,12 @@ def main() -> None:
         params.evaluate.seed,
         # a GPU would wait for one process to corrupt the frames; without a GPU, the network keeps the processors busy
         num_workers=cpu_count() if torch.cuda.is_available() else 0,
+        draws=params.evaluate.bootstrap_draws,
     )
     write_json(METRICS / "robustness.json", result)
     write_csv(METRICS / "robustness" / "robustness.csv", robustness_table(result))
-    print(", ".join(f"{name} {result[name]}" for name in ("clean_auroc", "mean_auroc", "mean_auroc_drop")))
+    print(f"95% intervals from {group_count(result['groups'])}")
+    print(", ".join(f"{name} {result[name]} {ends or ''}" for name, ends in result["intervals"].items()))
 
 
 if __name__ == "__main__":

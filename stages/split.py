@@ -4,19 +4,18 @@ import csv
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from deepfake_detection.common.files import replacing, write_csv, write_json
 from deepfake_detection.common.parallel import in_process
-from deepfake_detection.index.audit import contact_sheet, hash_frames, near_duplicates, nearest_distances
+from deepfake_detection.index.audit import contact_sheet, near_duplicates, nearest_distances, read_hashes
 from deepfake_detection.index.splits import split_frames, split_report
-from deepfake_detection.index.tables import CHUNK_ROWS, read_index, read_paths
+from deepfake_detection.index.tables import read_index, read_paths
 from deepfake_detection.params.load import Params, load_params
 from deepfake_detection.sources.ffpp import read_official, read_recordings
 from deepfake_detection.sources.layout import OFFICIAL, RECORDINGS, SPLITS
 from stages import run
+from stages.own import noting
 
-RAW, INDEX, SPLITS_CSV, METRICS = Path("data/raw"), Path("data/index.csv"), Path("data/splits.csv"), Path("metrics")
+RAW, INDEX, TABLE, METRICS = Path("data/raw"), Path("data/index.csv"), Path("data/splits.csv"), Path("metrics")
 SHEET = Path("data/leak_audit.png")
 
 
@@ -24,7 +23,7 @@ def main() -> None:
     params = load_params()
     # in its own process, because the audit's processes would otherwise inherit the memory of these tables
     report = in_process(_write_splits, params)
-    frames = hash_frames(pd.read_csv(SPLITS_CSV, chunksize=CHUNK_ROWS), RAW)
+    frames = read_hashes(TABLE, Path("data/hashes.csv"))
     audit = near_duplicates(frames)
     write_json(METRICS / "split.json", report | {"leak_audit": audit})
     write_csv(METRICS / "split" / "distances.csv", nearest_distances(frames))
@@ -47,7 +46,7 @@ def _write_splits(params: Params) -> dict[str, Any]:
         official=read_official(RAW / OFFICIAL) if params.split.strategy == "official" else None,
         recordings=recordings,
     )
-    with replacing(SPLITS_CSV) as (part,), part.open("w", encoding="utf-8", newline="") as file:
+    with replacing(TABLE) as (part,), noting(TABLE, part), part.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(("path", "split"))
         table.writerows(zip(read_paths(INDEX), split, strict=True))  # paths take most of an index's memory

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pytorch_lightning import seed_everything
 
-from deepfake_detection.common.files import write_json
+from deepfake_detection.common.files import replacing, write_json
 from deepfake_detection.frames.prepared import PIXELS, ROWS, open_prepared
 from deepfake_detection.network.model import build_model
 from deepfake_detection.network.weights import save_weights
@@ -16,12 +16,15 @@ from deepfake_detection.training.fit import fit
 from deepfake_detection.training.loader import FrameBatches
 from deepfake_detection.training.resume import run_key, training_state
 from stages import run
+from stages.own import noting, require_own
 
 PREPARED, SPLITS_CSV, STATES = map(Path, ("data/prepared", "data/splits.csv", os.getenv("TRAINING_STATE", ".training")))
 
 
 def main() -> None:
     params = load_params()
+    checkpoint = Path(f"models/best_model_{params.model.arch}.pth")
+    require_own(checkpoint)  # before hours of training
     seed_everything(params.train.seed, workers=True, verbose=False)
     pixels, rows = open_prepared(PREPARED, SPLITS_CSV)
     weights = weights_file(params.model.arch, params.model.weights, Path("data/weights"))
@@ -33,7 +36,8 @@ def main() -> None:
             return  # with several processes, only rank 0 writes
         best, summary = trained
         model.load_state_dict(best)
-        save_weights(Path(f"models/best_model_{params.model.arch}.pth"), model.efficientnet)
+        with replacing(checkpoint) as (part,), noting(checkpoint, part):
+            save_weights(part, model.efficientnet)
         write_json(Path("metrics/train.json"), summary)
 
 

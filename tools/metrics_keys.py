@@ -97,6 +97,7 @@ ROBUSTNESS = {
     "clean_auroc": "AUROC of these frames without corruption",
     "mean_auroc": "mean AUROC over all corruptions and severities",
     "mean_auroc_drop": "`clean_auroc` minus `mean_auroc`",
+    **INTERVALS,
     "corruptions.<corruption>.unit": "what the setting measures",
     "corruptions.<corruption>.severities[].severity": "1 (mild) to 5 (severe)",
     "corruptions.<corruption>.severities[].setting": "the setting, in the unit",

@@ -91,7 +91,7 @@ def test_a_pickle_bomb_for_weights(project: Project, tmp_path: Path) -> None:
     def start() -> None:  # as the training stage does
         build_model("efficientnet_b0", 0.2, weights)
 
-    refusal = r"^error: .*bomb\.pth: not a checkpoint of tensors alone; nothing of it was run$"
+    refusal = r"^error: .*bomb\.pth: not a checkpoint of tensors alone \(it holds the .*\); nothing of it was run$"
     with pytest.raises(SystemExit, match=refusal):
         run(start)
     assert not mark.exists()

@@ -39,13 +39,16 @@ def test_frames_that_are_added_replaced_or_removed(project: Project, own: Path, 
     assert project.stages_run("dvc", "repro", "index") == []
     assert frames(project) == 32
     fakes = own / "FF++C32-Frames" / "Deepfakes"
+    fakes.symlink_to(fakes.rename(tmp_path / "fakes"))
     first, second = sorted(fakes.iterdir())[:2]
+    first.symlink_to(first.rename(tmp_path / "frame.jpg"))
+    assert project.stages_run("dvc", "repro", "index") == ["download"]
 
     other = tmp_path / "other"
     generate(other, ["Deepfakes"], identities=8, frames=3, size=64, seed=1)
     (added,) = other.rglob(first.name.replace("_f0", "_f2"))
     shutil.copy(added, fakes)
-    assert "modified:           data/inputs/data.local_dir" in project.run("dvc", "status", "download").stdout
+    assert "modified:           data/inputs/linked/1" in project.run("dvc", "status", "download").stdout
     assert project.stages_run("dvc", "repro", "index") == ["download", "index"]
     assert frames(project) == 33
 
@@ -54,6 +57,12 @@ def test_frames_that_are_added_replaced_or_removed(project: Project, own: Path, 
     project.run("dvc", "repro", "download")
     laid_out = project.path / "data" / "raw" / "FF++C32-Frames" / "Deepfakes"
     assert (laid_out / second.name).read_bytes() == added.read_bytes()
+
+    content = bytearray(first.read_bytes())
+    content[-3] ^= 1
+    first.write_bytes(content)  # in place, through the links, and as long as before
+    assert project.stages_run("dvc", "repro", "download") == ["download"]
+    assert (laid_out / first.name).read_bytes() == content
 
     (fakes / added.name).unlink()
     second.unlink()
@@ -71,6 +80,9 @@ def test_a_list_that_is_added(project: Project, own: Path) -> None:
     (own / "CSVs" / "Deepfakes.csv").write_text("filename,label\n" + "".join(f"{name},fake\n" for name in names))
     assert project.stages_run("dvc", "repro", "download") == ["download"]
     assert (project.path / "data" / "raw" / "CSVs" / "Deepfakes.csv").exists()
+    (own / "conversion_dict.json").write_text('{"000": "interview 0"}')
+    assert project.stages_run("dvc", "repro", "download") == ["download"]
+    assert json.loads((project.path / "data" / "raw" / "recordings.json").read_text()) == {"000": "interview"}
 
 
 def test_weights_that_are_replaced(tmp_path: Path) -> None:
@@ -124,6 +136,8 @@ def test_a_folder_that_is_gone_is_named(project: Project, own: Path) -> None:
     assert done.returncode != 0
     assert "No such file or directory" in done.stdout
     assert "data/inputs/data.local_dir" in done.stdout
+    line = project.fails_with_one_line("python", "-m", "stages.inputs")  # which `make repro` runs first
+    assert line == f"error: data.local_dir: no file or folder {own}"
     assert (project.path / "data" / "raw" / "FF++C32-Frames").is_dir()  # what was laid out is still there
 
 

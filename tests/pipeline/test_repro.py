@@ -1,17 +1,20 @@
 """The real `dvc repro` on a tiny project: what it writes, and what it runs again after a change."""
 
 import json
+from importlib import import_module
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from dvc.repo import Repo
 
 from deepfake_detection.frames.prepared import PIXELS
 from deepfake_detection.index.tracks import FACE_COLUMNS
 from deepfake_detection.network.model import build_model
 from deepfake_detection.serving.detector import Detector
 from tests.pipeline.conftest import Project
+from tests.support.commands import command
 
 STAGES = [
     "inputs",
@@ -106,11 +109,15 @@ def test_the_command_judges_test_frames_as_evaluate_does(built: Project) -> None
     assert [row["probability"] for row in found] == pytest.approx(predictions["probability"].to_list(), abs=1e-5)
 
 
-def test_with_crops_of_the_face_the_command_judges_pictures_as_evaluate_does(project: Project) -> None:
+def test_with_crops_of_the_face_the_command_judges_pictures_as_evaluate_does(
+    project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     project.set_params(data__embedded__frames=1, data__embedded__size=128, prepare__crop="face")
     # enough training for logits that depend on the pixels
     project.set_params(train__epochs=20, train__patience=20, train__batch_size=2, train__lr=0.01)
-    project.run("dvc", "repro", "evaluate")
+    monkeypatch.chdir(project.path)
+    for name in ("inputs", "download", "index", "split", "prepare", "train", "calibrate", "evaluate"):
+        import_module(f"stages.{name}").main()
     data = project.path / "data"
     faces = pd.read_csv(data / "faces.csv", index_col="path")
     assert list(faces.reset_index()) == FACE_COLUMNS
@@ -118,8 +125,9 @@ def test_with_crops_of_the_face_the_command_judges_pictures_as_evaluate_does(pro
     checkpoint = project.path / "models" / "best_model_efficientnet_b0.pth"
 
     frames = [f"data/raw/{path}" for path in predictions["path"]]
-    done = project.run("deepfake-detect", "predict", *frames, "--checkpoint", str(checkpoint), "--json")
-    found = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    capsys.readouterr()
+    assert command("predict", *frames, "--checkpoint", checkpoint, "--json") == 0
+    found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     found_of = {row["path"].removeprefix("data/raw/"): row for row in found}
     originals = predictions[predictions["label"] == 0]
     judged = [found_of[path] for path in originals["path"]]
@@ -182,7 +190,7 @@ CHANGES = {
     "evaluate__batch_size": (3, {"evaluate", "robustness"}),
     "train__lr": (0.5, {"train"}),
     "train__augment": (
-        {"flip": 0.0, "rotation": 0.0, "rotate_p": 1.0, "brightness": 0.0, "contrast": 0.0},
+        {"flip": 0.0, "rotation": 0.0, "rotate_p": 1.0, "scale": 0.0, "brightness": 0.0, "contrast": 0.0},
         {"train"},
     ),
     "model__dropout": (0.1, {"train"}),
@@ -205,12 +213,15 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("key", CHANGES)
-def test_a_parameter_concerns_just_the_stages_that_read_it(built: Project, key: str) -> None:
+def test_a_parameter_concerns_just_the_stages_that_read_it(
+    built: Project, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(built.path)
     value, stages = CHANGES[key]
     before = (built.path / "params.yaml").read_text()
     built.set_params(**{key: value})
     try:
-        status = json.loads(built.run("dvc", "status", "--json").stdout)
+        status = Repo().status()  # what `dvc status` prints, without the time to start it
     finally:
         (built.path / "params.yaml").write_text(before)
     assert {name for name, changes in status.items() if "params.yaml" in str(changes)} == stages
@@ -219,8 +230,20 @@ def test_a_parameter_concerns_just_the_stages_that_read_it(built: Project, key: 
 def test_an_experiment_runs_what_it_changes_and_shows_in_the_diff(built: Project) -> None:
     old = json.loads((built.path / "metrics" / "test.json").read_text())["recall"]
     threshold, new = (0.999, 0.0) if old > 0 else (0.001, 1.0)  # calls every frame the other way
+    users = (
+        "models/mine.pth",
+        "metrics/plots/mine.png",
+        "metrics/train/mine",
+        "data/prepared/mine.npy",
+        "report/notes.md",
+    )
+    for name in users:
+        (built.path / name).write_text("mine")
     ran = built.stages_run("dvc", "exp", "run", "-S", "profile=tiny", "-S", f"calibrate.threshold={threshold}")
     assert ran[0] == "calibrate"
+    for name in users:  # beside the outputs: they stay, and make nothing run
+        assert (built.path / name).read_text() == "mine"
+        (built.path / name).unlink()
     assert sorted(ran) == ["calibrate", "evaluate", "plot", "report", "robustness"]
     diff = json.loads(built.run("dvc", "metrics", "diff", "--json").stdout)
     assert diff["metrics/test.json"]["recall"] == {"old": old, "new": new, "diff": new - old}

@@ -9,10 +9,13 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+import stages.calibrate
+import stages.evaluate
 from deepfake_detection import Detector
 from deepfake_detection.serving.export import export
 from deepfake_detection.serving.web.view import judge
 from tests.pipeline.conftest import Project
+from tests.support.commands import command
 from tests.support.exported import checkpoint
 
 CHECKPOINT = Path("models/best_model_efficientnet_b0.pth")
@@ -27,14 +30,23 @@ def spread(built: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
     return built
 
 
-@pytest.mark.parametrize("rule", ["youden", "fpr@0.01", 0.55])
-def test_every_way_to_judge_gives_the_verdict_of_the_evaluation(spread: Project, rule: str | float) -> None:
-    spread.set_params(calibrate__threshold=rule)
+def test_another_rule_reruns_what_reads_it(spread: Project) -> None:
+    spread.set_params(calibrate__threshold="youden")
     changed = json.loads(spread.run("dvc", "status", "--json").stdout)
     assert {stage for stage in changed if "params.yaml" in str(changed[stage])} == {"calibrate"}
     assert "train" not in changed
     # test_repro.py runs what follows evaluate
     assert spread.stages_run("dvc", "repro", "evaluate") == ["calibrate", "evaluate"]
+
+
+@pytest.mark.parametrize("rule", ["youden", "fpr@0.01"])
+def test_every_way_to_judge_gives_the_verdict_of_the_evaluation(
+    spread: Project, rule: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spread.set_params(calibrate__threshold=rule)
+    monkeypatch.chdir(spread.path)
+    stages.calibrate.main()
+    stages.evaluate.main()
 
     test = json.loads((spread.path / "metrics" / "test.json").read_text())
     table = pd.read_csv(spread.path / "data" / "predictions.csv").query("split == 'test'")
@@ -44,9 +56,9 @@ def test_every_way_to_judge_gives_the_verdict_of_the_evaluation(spread: Project,
     assert len(files) == 12
     assert len(set(table["probability"].round(3))) > 6
 
-    done = spread.run("deepfake-detect", "predict", *map(str, files), "--checkpoint", str(CHECKPOINT), "--json")
-    command = [json.loads(line)["verdict"] for line in done.stdout.splitlines() if line.startswith("{")]
-    assert command == expected
+    capsys.readouterr()
+    assert command("predict", *files, "--checkpoint", CHECKPOINT, "--json") == 0
+    assert [json.loads(line)["verdict"] for line in capsys.readouterr().out.splitlines()] == expected
     assert [found.verdict for found in Detector.load(spread.path / CHECKPOINT).predict(files)] == expected
     assert [judge(spread.path / CHECKPOINT, file)["side"] for file in files] == expected
 
@@ -59,7 +71,8 @@ def test_every_way_to_judge_gives_the_verdict_of_the_evaluation(spread: Project,
     assert ["fake" if found >= float(about["threshold"]) else "original" for found in probabilities] == expected
 
 
-def test_another_threshold_for_one_command(spread: Project) -> None:
+def test_another_threshold_for_one_command(spread: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(spread.path)
     sidecar = json.loads((spread.path / CHECKPOINT).with_suffix(".json").read_text())
     table = pd.read_csv(spread.path / "data" / "predictions.csv").query("split == 'test'")
     files = [spread.path / "data" / "raw" / path for path in table["path"]]
@@ -67,7 +80,5 @@ def test_another_threshold_for_one_command(spread: Project) -> None:
         limit = rule if isinstance(rule, float) else sidecar["thresholds"][rule]
         found = Detector.load(spread.path / CHECKPOINT, threshold=rule).predict(files)
         assert [one.verdict == "fake" for one in found] == (table["probability"] >= limit).tolist()
-    line = spread.fails_with_one_line(
-        *["deepfake-detect", "predict", str(files[0]), "--checkpoint", str(CHECKPOINT), "--threshold", "fpr@0.2"]
-    )
-    assert line.startswith("error: threshold fpr@0.2 is not there: the checkpoint has youden, fpr@0.01; set calibrate.")
+    line = command("predict", files[0], "--checkpoint", CHECKPOINT, "--threshold", "fpr@0.2")
+    assert str(line).startswith("error: threshold fpr@0.2 is not there: the checkpoint has youden, fpr@0.01; set calib")

@@ -1,7 +1,6 @@
 """A user's own data, and a user's mistakes, with the real commands: a mistake is one line and exit status 1."""
 
 import json
-import os
 import shutil
 from pathlib import Path
 
@@ -42,25 +41,35 @@ def lists(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_folder_of_ones_own_is_linked_and_left_as_it_is(project: Project, pictures: Path) -> None:
-    project.set_params(data__source="local", data__local_dir=str(pictures))
+def test_a_folder_of_ones_own_is_left_as_it_is(project: Project, pictures: Path, lists: Path) -> None:
+    project.run("dvc", "config", "cache.type", "hardlink")  # DVC makes what is in its cache read-only
+    (lists / "mine.pth").write_bytes(b"weights")
+    project.set_params(data__source="local", data__local_dir=str(pictures), model__weights=str(lists / "mine.pth"))
+    project.set_params(split__official_dir=str(lists), evaluate__unseen_categories=["FaceSwap"])
     assert project.stages_run("dvc", "repro", "index") == ["inputs", "download", "index"]
+    assert (project.path / "data" / "weights" / "mine.pth").stat().st_nlink == 2
+    for file in [*lists.iterdir(), *pictures.rglob("*.*")]:
+        assert (file.stat().st_nlink, file.stat().st_mode & 0o777) == (1, 0o644)
     frames = sorted(pictures.rglob("*.jpg"))
     assert len(frames) == 32
     for frame in frames:
-        assert os.access(frame, os.W_OK)
-        assert frame.stat().st_mode & 0o222
         laid_out = project.path / "data" / "raw" / frame.relative_to(pictures)
         assert laid_out.read_bytes() == frame.read_bytes()
     assert len((project.path / "data" / "index.csv").read_text().splitlines()) == 33
 
 
-def test_stage_download_links_where_it_can(project: Project, pictures: Path) -> None:
-    project.set_params(data__source="local", data__local_dir=str(pictures))
-    project.run("python", "-m", "stages.download")
-    laid_out = project.path / "data" / "raw" / "FF++C32-Frames" / "Original"
-    for frame in (pictures / "FF++C32-Frames" / "Original").iterdir():
-        assert (laid_out / frame.name).samefile(frame)
+def test_pictures_put_where_the_pipeline_writes_stay(project: Project, pictures: Path) -> None:
+    raw = project.path / "data" / "raw"
+    shutil.copytree(pictures, raw)
+    before = {path: path.read_bytes() for path in raw.rglob("*.jpg")}
+    project.set_params(data__source="local", data__local_dir="data/raw")
+    said = project.run("dvc", "repro", "download", succeed=False).stdout
+    assert "error: data.local_dir: data/raw leads into data/, where the pipeline removes and writes files" in said
+    project.set_params(data__source="embedded")
+    said = project.run("dvc", "repro", "download", succeed=False).stdout
+    assert "Running stage 'download'" in said
+    assert "error: data/raw holds 32 files, e.g. data/raw/FF++C32-Frames/Deepfakes/" in said
+    assert {path: path.read_bytes() for path in raw.rglob("*") if path.is_file()} == before
 
 
 def test_recordings_beside_ones_own_pictures_join_groups(project: Project, pictures: Path) -> None:

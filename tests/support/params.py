@@ -42,7 +42,14 @@ def tree() -> dict[str, Any]:
             "devices": 1,
             "num_nodes": 1,
             "num_workers": 0,
-            "augment": {"flip": 0.5, "rotation": 5.0, "rotate_p": 1.0, "brightness": 0.1, "contrast": 0.1},
+            "augment": {
+                "flip": 0.5,
+                "rotation": 5.0,
+                "rotate_p": 1.0,
+                "scale": 0.0,
+                "brightness": 0.1,
+                "contrast": 0.1,
+            },
         },
         "calibrate": {"threshold": 0.5, "prior": 0.5},
         "evaluate": {

@@ -1,6 +1,9 @@
 """File permissions that also apply when the tests run as root."""
 
-import encodings.utf_8_sig  # noqa: F401, otherwise loaded later, when the user nobody may be unable to read it
+# loaded now, because later the user nobody may be unable to read them
+import encodings.utf_8_sig  # noqa: F401
+import multiprocessing.popen_fork
+import multiprocessing.synchronize  # noqa: F401
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -31,11 +31,13 @@ SAVED: tuple[tuple[str, dict[str, Any]], ...] = (
     ("PNG", {}),
     ("BMP", {}),
     ("WEBP", {"quality": 80}),
+    ("AVIF", {"quality": 80}),
+    ("GIF", {}),
 )
 
 
 def originals() -> list[bytes]:
-    """A drawn face of 160 px in every format that is read, JPEG also grey and CMYK and with EXIF."""
+    """A drawn face of 160 px in every format that is read, JPEG also grey, CMYK, with EXIF and with more behind it."""
     face = Image.fromarray(np.round(film(0, 0, 160, 42).filmed * 255).astype(np.uint8))
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -47,7 +49,7 @@ def originals() -> list[bytes]:
         file = io.BytesIO()
         picture.save(file, name, **options)
         contents.append(file.getvalue())
-    return contents
+    return [*contents, contents[0] + contents[1], contents[1][:-2]]  # of a phone, and without its end mark
 
 
 def mutated(content: bytes, rng: np.random.Generator) -> bytes:

@@ -9,6 +9,7 @@ import yaml
 from pydantic import BaseModel
 
 from deepfake_detection.params.load import Params
+from stages.inputs import OWNED
 from tests.support.modules import LIBRARY, ROOT, imported_files
 
 STAGES: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
@@ -21,6 +22,7 @@ INERT = {
     "src/deepfake_detection/common/progress.py": "shows progress on stderr; items pass through it as they are",
     "src/deepfake_detection/common/parallel.py": "spreads work over processes; results come in the order of the items",
     "src/deepfake_detection/__init__.py": "the public names, loaded on demand; no stage uses them",
+    "stages/own.py": "keeps a stage from replacing what is not its own, and takes notes that no stage reads",
     "stages/__init__.py": "starts a stage and prints its error in one line",
 }
 INERT |= {
@@ -134,6 +136,26 @@ def test_a_section_is_read_whole(stage: str) -> None:
     read = {node.attr for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
     for leaf in keys_of(stage):
         assert leaf.rpartition(".")[2] in read, f"{leaf} is read nowhere"
+
+
+def outputs() -> dict[str, bool]:
+    """Every output of the pipeline, and whether it has persist."""
+    outs = [out for stage in STAGES.values() for key in ("outs", "metrics") for out in stage.get(key, [])]
+    return {
+        name: bool(options.get("persist"))
+        for out in outs
+        for name, options in (out if isinstance(out, dict) else {out: {}}).items()
+    }
+
+
+def test_dvc_removes_only_files_that_the_pipeline_names() -> None:
+    folders = {name for name in outputs() if not Path(name).suffix}
+    assert folders == {"data/raw", "data/weights"}
+    assert all(outputs()[name] for name in folders)
+
+
+def test_no_source_lies_where_the_pipeline_writes() -> None:
+    assert {Path(name).parts[0] for name in outputs()} <= {str(folder) for folder in OWNED}
 
 
 @pytest.mark.parametrize("stage", STAGES)

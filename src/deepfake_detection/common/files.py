@@ -21,6 +21,11 @@ TEMPORARY = ".part-"
 REPLACED = ".part-old-"
 
 
+def expanded(path: str) -> str:
+    """A path with the user's home folder for a ``~`` at its start, as a shell has it; no variables are replaced."""
+    return os.path.expanduser(path)  # noqa: PTH111, Path.expanduser raises for a user that is not there
+
+
 @contextmanager
 def replacing(*paths: Path) -> Iterator[tuple[Path, ...]]:
     """Gives a temporary path beside each of ``paths`` for a file or a folder, and renames them when the block ends.
@@ -121,4 +126,4 @@ def _with_final_path(error: OSError, parts: tuple[Path, ...], paths: tuple[Path,
         for name in names:
             if name == str(part) or name.startswith(f"{part}{os.sep}"):
                 return OSError(error.errno, words, str(path) + name.removeprefix(str(part)))
-    return None if names else OSError(error.errno, words, ", ".join(map(str, paths)))
+    return None if names else OSError(error.errno, words, os.path.commonpath(paths))  # of several, their folder

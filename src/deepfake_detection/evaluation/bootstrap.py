@@ -38,6 +38,8 @@ METRICS = (
     "brier",
     "ece",
 )
+# Simulated intervals of these hold the true value in far fewer than 90 of 100 samples: see docs/concepts/intervals.md
+NO_INTERVAL = ("tpr_at_fpr_1pct", "tpr_at_fpr_0_1pct", "ece")
 DRAWS = 2000
 LEVEL = 0.95
 UNDEFINED_SHARE = 0.1
@@ -53,7 +55,8 @@ def group_intervals(
     ``labels``, ``probabilities`` and ``groups`` (any hashable identifiers) are of shape (frames,). The intervals are
     those of ``score_interval``, of ``log_interval`` for the log loss, which has no upper bound.
     Draws in which a metric is undefined (only one class) are left out. An interval is None if more than a tenth of the
-    draws are left out. All are None with fewer than two groups, which say nothing about the spread between groups.
+    draws are left out, and for the metrics of NO_INTERVAL. All are None with fewer than two groups, which say nothing
+    about the spread between groups.
     """
     codes, names = pd.factorize(np.asarray(groups, object), use_na_sentinel=False)
     size = len(names)
@@ -61,7 +64,10 @@ def group_intervals(
         return dict.fromkeys(METRICS)
     counts = np.vstack([np.ones((1, size), np.int64), group_draws(size, seed, draws)])
     values = resampled_metrics(labels, probabilities, codes.astype(np.int64), counts, threshold)
-    return {name: metric_interval(name, column, size, len(codes)) for name, column in values.items()}
+    return {
+        name: None if name in NO_INTERVAL else metric_interval(name, column, size, len(codes))
+        for name, column in values.items()
+    }
 
 
 def metric_interval(name: str, values: Floats, groups: int, frames: int) -> list[float] | None:
@@ -137,14 +143,25 @@ def resampled_metrics(
     labels, probabilities = np.asarray(labels, np.int64), np.asarray(probabilities, np.float64)
     weights = counts.astype(np.float64)
     values = _sum_metrics(labels, probabilities, codes, weights, threshold)
+    values |= _in_chunks(labels, probabilities, codes, weights)
+    return {name: values[name] for name in METRICS}
+
+
+def resampled_auroc(labels: Ints, scores: Floats, codes: Ints, counts: Ints) -> Floats:
+    """The AUROC in every draw, of shape (draws,), NaN where undefined. Arguments are those of ``resampled_metrics``.
+
+    ``scores`` may be logits.
+    """
+    return _in_chunks(labels, scores, codes, counts.astype(np.float64))["auroc"]
+
+
+def _in_chunks(labels: Ints, scores: Floats, codes: Ints, weights: Floats) -> dict[str, Floats]:
+    """``_roc_metrics`` for CHUNK_CELLS at a time."""
     step = max(1, CHUNK_CELLS // max(1, len(labels)))
     parts = [
-        _roc_metrics(labels, probabilities, codes, weights[start : start + step])
-        for start in range(0, len(counts), step)
+        _roc_metrics(labels, scores, codes, weights[start : start + step]) for start in range(0, len(weights), step)
     ]
-    for name in parts[0]:
-        values[name] = np.concatenate([part[name] for part in parts])
-    return {name: values[name] for name in METRICS}
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def _sum_metrics(

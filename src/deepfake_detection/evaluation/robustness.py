@@ -11,6 +11,16 @@ from torch import Tensor, nn
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.progress import progress
+from deepfake_detection.evaluation.bootstrap import (
+    DRAWS,
+    NO_SPREAD,
+    Floats,
+    group_draws,
+    metric_interval,
+    resampled_auroc,
+    standard_error,
+    t_quantile,
+)
 from deepfake_detection.frames.corruptions import CORRUPTIONS, Corruption
 from deepfake_detection.frames.dataset import FrameDataset, derive_seed
 from deepfake_detection.network.logits import Predictor, predict_each
@@ -43,25 +53,33 @@ def evaluate_robustness(
     calibration: Calibration,
     seed: int,
     num_workers: int = 0,
+    draws: int = DRAWS,
 ) -> dict[str, Any]:
     """Evaluates ``rows`` clean and under every corruption of CORRUPTIONS at its five severities.
 
-    ``pixels`` and ``rows`` are as for FrameDataset, ``model`` as for predict_logits. ``auroc``, ``accuracy`` and
-    ``log_loss`` are over frames. Accuracy and log loss are of calibrated probabilities, at the threshold
-    of ``calibration``. ``mean_auroc`` is the plain mean over all corruptions and severities; ``mean_auroc_drop``
-    is how far it is below ``clean_auroc``. AUROCs are None if there is only one class. The result does not depend on
-    ``num_workers``. Raises UserError when there are no rows.
+    ``pixels`` and ``rows`` are as for FrameDataset, ``model`` as for predict_logits; ``rows`` also has the identity
+    ``group`` of each frame. ``auroc``, ``accuracy`` and ``log_loss`` are over frames. Accuracy and log loss are of
+    calibrated probabilities, at the threshold of ``calibration``. ``mean_auroc`` is the plain mean over all corruptions
+    and severities; ``mean_auroc_drop`` is how far it is below ``clean_auroc``. ``intervals`` has the 95% interval of
+    these three, by a bootstrap with ``draws`` draws of whole groups. The same draws serve all corruptions. AUROCs and
+    intervals are None if there is only one class. The result does not depend on ``num_workers``. Raises UserError when
+    there are no rows.
     """
     if rows.empty:
         raise UserError("no frame to corrupt: the test split has none of data.categories; see split.test")
     labels = rows["label"].to_numpy()
+    codes, names = pd.factorize(rows["group"])
+    counts = np.vstack([np.ones((1, len(names)), np.int64), group_draws(len(names), seed, draws)])
+    drawn: list[Floats] = []  # the AUROCs of a pass: in the sample, then in each draw
 
     passes = [FrameDataset(pixels, rows)]
     for corruption in CORRUPTIONS.values():
         passes += [CorruptedFrames(pixels, rows, corruption, setting, seed) for setting in corruption.settings]
 
     def scores() -> dict[str, float | None]:
-        return _corruption_metrics(labels, next(logits), calibration)
+        found = next(logits)
+        drawn.append(resampled_auroc(labels, found, codes, counts))
+        return _corruption_metrics(labels, found, calibration)
 
     result: dict[str, Any] = {}
     with progress(total=len(passes) * len(rows), unit="frame") as bar:
@@ -80,10 +98,28 @@ def evaluate_robustness(
     drop = None if clean is None or mean is None else clean - mean
     return {
         "frames": len(rows),
+        "groups": len(names),
         "clean_auroc": clean,
         "mean_auroc": mean,
         "mean_auroc_drop": drop,
+        "intervals": _intervals(np.array(drawn), len(names), len(rows)),
         "corruptions": result,
+    }
+
+
+def _intervals(drawn: Floats, groups: int, frames: int) -> dict[str, list[float] | None]:
+    """The intervals of the summary. ``drawn`` has shape (passes, 1 + draws), the clean pass and the sample first."""
+    if groups < 2 or np.isnan(drawn[0, 0]):
+        return dict.fromkeys(("clean_auroc", "mean_auroc", "mean_auroc_drop"))
+    clean, mean = drawn[0], drawn[1:].mean(axis=0)
+    drop = clean - mean
+    error = standard_error(drop[1:], groups)
+    # the drop may be negative, so its interval is the symmetric one of a paired difference
+    half = None if error is None or error <= NO_SPREAD else t_quantile(groups) * error
+    return {
+        "clean_auroc": metric_interval("auroc", clean, groups, frames),
+        "mean_auroc": metric_interval("auroc", mean, groups, frames),
+        "mean_auroc_drop": None if half is None else [float(drop[0]) - half, float(drop[0]) + half],
     }
 
 

@@ -1,4 +1,4 @@
-"""Augmentation of training frames: flip, rotation, brightness and contrast, random for each frame and epoch."""
+"""Augmentation of training frames: flip, rotation, scale, brightness and contrast, random for each frame and epoch."""
 
 import math
 from typing import NamedTuple
@@ -19,7 +19,8 @@ _LEVELS = np.arange(256, dtype=np.uint8)
 class Drawn(NamedTuple):
     """The random values of one frame's augmentation.
 
-    The frame is flipped left to right, then rotated counter-clockwise by ``angle`` degrees; colours are jittered last.
+    The frame is flipped left to right, then rotated counter-clockwise by ``angle`` degrees and enlarged ``scale``
+    times, both around its centre; colours are jittered last.
     """
 
     flip: bool
@@ -27,6 +28,7 @@ class Drawn(NamedTuple):
     brightness: float
     contrast: float
     brightness_first: bool
+    scale: float = 1.0
 
 
 def augment_frame(augment: Augment, frame: Frame, rng: np.random.Generator) -> Frame:
@@ -35,7 +37,7 @@ def augment_frame(augment: Augment, frame: Frame, rng: np.random.Generator) -> F
 
 
 def draw_augmentation(augment: Augment, rng: np.random.Generator) -> Drawn:
-    """Draws as torchvision's v2 RandomHorizontalFlip, RandomRotation and ColorJitter do, applied one after another.
+    """Draws as torchvision's v2 RandomHorizontalFlip, RandomAffine and ColorJitter do, applied one after another.
 
     ColorJitter applies brightness and contrast in random order. With probability 1 - ``rotate_p`` there is no rotation,
     as with v2's RandomApply.
@@ -47,20 +49,21 @@ def draw_augmentation(augment: Augment, rng: np.random.Generator) -> Drawn:
         contrast=rng.uniform(1 - augment.contrast, 1 + augment.contrast),
         brightness_first=bool(rng.random() < 0.5),
     )
-    # drawn last, so that the other values do not depend on rotate_p
-    return drawn if rng.random() < augment.rotate_p else drawn._replace(angle=0.0)
+    # these are drawn last, so that the values above do not depend on rotate_p and scale
+    angle = drawn.angle if rng.random() < augment.rotate_p else 0.0
+    return drawn._replace(angle=angle, scale=rng.uniform(1 - augment.scale, 1 + augment.scale))
 
 
 def apply_augmentation(frame: Frame, drawn: Drawn) -> Frame:
     """Returns the augmented frame. Both frames are uint8 of shape (height, width, 3), and ``frame`` must be writable.
 
-    One bilinear resampling both flips and rotates; pixels from beyond the edge are black. A frame that is not rotated
-    is not resampled. One table of 256 levels sets brightness and contrast. The result is within one level of
-    torchvision's v2 functions with the same values, except at the outline of a rotated frame, which v2 fades to black a
-    second time.
+    One bilinear resampling flips, rotates and scales; pixels from beyond the edge are black. A frame that is neither
+    rotated nor scaled is not resampled. One table of 256 levels sets brightness and contrast. The result is within one
+    level of torchvision's v2 functions with the same values, except at the outline of a rotated frame, which v2 fades
+    to black a second time.
     """
-    if drawn.angle:
-        frame = _rotate(frame, drawn.flip, drawn.angle)
+    if drawn.angle or drawn.scale != 1:
+        frame = _resample(frame, drawn)
     elif drawn.flip:
         frame = np.ascontiguousarray(frame[:, ::-1])
     if drawn.brightness != 1 or drawn.contrast != 1:
@@ -68,13 +71,13 @@ def apply_augmentation(frame: Frame, drawn: Drawn) -> Frame:
     return frame
 
 
-def _rotate(frame: Frame, flip: bool, angle: float) -> Frame:
+def _resample(frame: Frame, drawn: Drawn) -> Frame:
     height, width = frame.shape[:2]
-    cos, sin = math.cos(math.radians(angle)), math.sin(math.radians(angle))
+    cos, sin = (turn(math.radians(drawn.angle)) / drawn.scale for turn in (math.cos, math.sin))
     x = torch.arange(width) + (0.5 - width / 2)  # pixels from the centre
     y = (torch.arange(height) + (0.5 - height / 2))[:, None]
     # source coordinates of each output pixel, -1 to 1 from edge to edge; the flip comes first, so it is inverted last
-    across, down = (-2 if flip else 2) / width, 2 / height
+    across, down = (-2 if drawn.flip else 2) / width, 2 / height
     source = torch.stack((x * (cos * across) - y * (sin * across), x * (sin * down) + y * (cos * down)))
     planes = torch.from_numpy(frame).permute(2, 0, 1).float()
     found = grid_sample(planes[None], source.permute(1, 2, 0)[None], align_corners=False)[0].round_()

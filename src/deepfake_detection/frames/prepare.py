@@ -37,16 +37,16 @@ def prepare_frames(
     """
     frames = len(read_index(index, ["label"]))
     read = partial(_read_square, raw, margin, size)
-    with replacing(folder) as (part,):  # both files at once, so that they always match
-        part.mkdir()
+    # both files at once, so that they always match; what else is in the folder stays
+    with replacing(folder / PIXELS, folder / ROWS) as (pixels, rows):
         # Not through a memory map: its pages would count as this process's memory, and a full disk would kill the
         # process with a bus error.
-        with (part / PIXELS).open("wb") as file:
+        with pixels.open("wb") as file:
             header = {"descr": "|u1", "fortran_order": False, "shape": (frames, size, size, 3)}
             np.lib.format.write_array_header_1_0(file, header)
             for frame in map_in_processes(read, _boxes(index, faces), frames, workers, "preparing frames", "frame"):
                 file.write(frame.data)
-        shutil.copyfile(index, part / ROWS)
+        shutil.copyfile(index, rows)
 
 
 def _boxes(index: Path, faces: Path | None) -> Iterator[tuple[str, Box | None]]:

@@ -1,12 +1,10 @@
 """Finds frames that look nearly the same but are in different splits, and shows them."""
 
-from collections.abc import Iterable
-from functools import partial
-from itertools import combinations
+from collections.abc import Iterator
+from itertools import combinations, zip_longest
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-import imagehash
 import numpy as np
 import pandas as pd
 from numpy.dtypes import StringDType
@@ -14,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from deepfake_detection.common.errors import UserError
-from deepfake_detection.common.parallel import map_in_processes
+from deepfake_detection.index.tables import CHUNK_ROWS, HASH_COLUMNS, one_line_errors
 from deepfake_detection.media.images import UnreadableImageError, read_rgb
 from deepfake_detection.sources.layout import SPLITS
 
@@ -41,28 +39,33 @@ class HashedFrames(NamedTuple):
     hashes: NDArray[np.uint64]
 
 
-def hash_frames(parts: Iterable[pd.DataFrame], raw: Path, workers: int | None = None) -> HashedFrames:
-    """Computes the perceptual hash of each frame.
+def read_hashes(splits: Path, hashes: Path) -> HashedFrames:
+    """The frames of train, val and test, with the hashes that the index stage has found.
 
-    ``parts`` are tables with ``path``, relative to ``raw``, and ``split``. Several tables need less memory
-    than one. Rows that are not train, val or test are left out. The hash is the 64-bit pHash of the library
-    imagehash (Zauner 2010: signs of the lowest 8 x 8 DCT coefficients around their median), computed on
-    the whole decoded frame. It sees layout, not identity: different people with similar pose, hair and
-    background are near each other, too.
-
-    The result does not depend on the order of the rows or on ``workers`` (processes; default: all granted
-    processors). Raises UserError when a frame cannot be read.
+    ``splits`` and ``hashes`` are files with ``path,split`` and ``path,phash``, and list the frames in the same order.
+    Raises UserError when one is missing or is no such table, or when they do not list the same frames.
     """
-    import scipy.fftpack  # noqa: F401  imagehash loads it at the first hash: load it once here, not in each process
+    paths, sides, codes = [], [], []
+    tables = (
+        _read_chunks(splits, ["path", "split"], "a table of splits"),
+        _read_chunks(hashes, HASH_COLUMNS, "a table of hashes"),
+    )
+    for split, hashed in zip_longest(*tables):
+        if split is None or hashed is None or not split["path"].equals(hashed["path"]):
+            raise UserError(f"{splits} and {hashes} do not list the same frames; run `dvc repro`")
+        used = split["split"].isin(SPLITS)
+        paths.append(np.array(split.loc[used, "path"], dtype=StringDType()))
+        sides.append(np.array(split.loc[used, "split"], dtype="U5"))
+        with one_line_errors(hashes, "a table of hashes"):
+            codes.append(np.array([int(text, 16) for text in hashed.loc[used, "phash"]], dtype=np.uint64))
+    names = np.concatenate(paths)
+    order = np.argsort(names)  # this sorts the pairs by path
+    return HashedFrames(names[order], np.concatenate(sides)[order], np.concatenate(codes)[order])
 
-    used = (part.loc[part["split"].isin(SPLITS), ["path", "split"]] for part in parts)
-    packed = [(np.array(part["path"], dtype=StringDType()), np.array(part["split"], dtype="U5")) for part in used]
-    paths, split = (np.concatenate(arrays) for arrays in zip(*packed, strict=True))
-    del packed
-    order = np.argsort(paths)  # this sorts the pairs by path
-    paths, split = paths[order], split[order]
-    found = map_in_processes(partial(_hash, raw), paths, len(paths), workers, "hashing frames", "frame")
-    return HashedFrames(paths, split, np.fromiter(found, dtype=np.uint64))
+
+def _read_chunks(path: Path, columns: list[str], what: str) -> Iterator[pd.DataFrame]:
+    with one_line_errors(path, what):
+        yield from pd.read_csv(path, dtype=str, usecols=columns, keep_default_na=False, chunksize=CHUNK_ROWS)
 
 
 def near_duplicates(frames: HashedFrames, max_distance: int = MAX_DISTANCE) -> dict[str, Any]:
@@ -133,11 +136,6 @@ def closest_pairs(hashes: NDArray[np.uint64], split: NDArray[Any], max_distance:
             found = np.concatenate([closest, np.column_stack([np.bitwise_count(bits[near]), ends])])
             closest = found[np.lexsort(found.T[::-1])[:LISTED]]
     return count, closest
-
-
-def _hash(raw: Path, path: str) -> int:
-    bits = imagehash.phash(Image.fromarray(_read(raw / path))).hash
-    return int.from_bytes(np.packbits(bits).tobytes(), "big")
 
 
 def _read(file: Path) -> NDArray[np.uint8]:

@@ -9,6 +9,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from deepfake_detection.common.errors import UserError
+from deepfake_detection.index.divide import divide, nearest_shares
 from deepfake_detection.sources.layout import SPLITS, UNUSED
 
 TOLERANCE = 0.02  # largest difference from each class's share
@@ -72,7 +73,8 @@ def split_frames(
             split[trained] = _by_group(part, shares, seed, recordings)
         else:
             split[trained] = _by_frame(part, shares, seed)
-        _require_shares(part, split[trained], shares, recordings)
+        if problem := _share_problem(part, split[trained], shares):
+            raise UserError(f"split: {problem}: {_way_out(part, shares, strategy, recordings)}")
         unseen, test = index[~trained], part[split[trained] == "test"]
         in_test = (_has_only_test_sequences if strategy == "group" else _has_test_original)(test, unseen)
         split[in_test.index[in_test]] = "test"
@@ -90,18 +92,39 @@ def _has_test_original(test: pd.DataFrame, unseen: pd.DataFrame) -> pd.Series:
     return pd.Series(pd.MultiIndex.from_frame(unseen[key]).isin(originals), index=unseen.index)
 
 
-def _require_shares(
-    index: pd.DataFrame, split: pd.Series, shares: tuple[float, float, float], recordings: Mapping[str, str] | None
-) -> None:
+def _share_problem(index: pd.DataFrame, split: pd.Series, shares: tuple[float, float, float]) -> str:
+    """What keeps ``split`` from having its shares of each class, or ""."""
     for label, counts in split.groupby(index["label"]):
         for name, share in zip(SPLITS, shares, strict=True):
             got = (counts == name).mean()
             if not (got > 0 and abs(got - share) <= TOLERANCE + 1e-9):
-                raise UserError(
-                    f"split: {name} gets {got:.1%} of the frames labelled {label}, not {share:.1%}: "
-                    f"{identity_groups(index, recordings).nunique()} groups of videos are too few or too unequal; "
-                    "add videos or change split.train, split.val and split.test"
-                )
+                return f"{name} gets {got:.1%} of the frames labelled {label}, not {share:.1%}"
+    return ""
+
+
+def _way_out(
+    index: pd.DataFrame, shares: tuple[float, float, float], strategy: str, recordings: Mapping[str, str] | None
+) -> str:
+    if strategy == "frame":
+        return "there are too few frames; add some or change split.train, split.val and split.test"
+    group = identity_groups(index, recordings)
+    sizes = pd.crosstab(group, index["label"])
+    advice = "add videos" if sizes.shape[0] < 20 else ""
+    if near := nearest_shares(sizes.to_numpy(), shares, TOLERANCE):
+        values = ", ".join(f"split.{name}={share:g}" for name, share in zip(SPLITS, near, strict=True))
+        advice = f"{values} would fit" + (f"; or {advice}" if advice else "")
+    problem = f"the {len(sizes)} groups of videos are too few or too unequal"
+    largest = (sizes / sizes.sum()).max(axis=1).idxmax()
+    members = index[group == largest]
+    part, sequences = len(members) / len(index), len({*members["video_id"], *members["source_id"]} - {""})
+    if part > max(shares) + TOLERANCE and sequences > 2:
+        problem = f"{sequences} sequences are one group with {part:.0%} of the frames, because fakes join them in pairs"
+        lists = (
+            "leave out the fakes whose target and source are to be on two sides, or give lists of the sequences of each"
+            " side, which does that (split.strategy: official, split.official_dir)"
+        )
+        advice = f"{advice}; or {lists}" if near else lists
+    return f"{problem}; {advice or 'change split.train, split.val and split.test'}"
 
 
 def _require_every_class(index: pd.DataFrame, split: pd.Series) -> None:
@@ -144,7 +167,14 @@ def _by_group(
         side = int(np.argmax(deficit))
         assigned[side] += row
         chosen[number] = SPLITS[side]
-    return group.map(dict(zip(sizes.index, chosen, strict=True))).rename("split")
+    split = group.map(dict(zip(sizes.index, chosen, strict=True))).rename("split")
+    if _share_problem(index, split, shares):  # what does not look ahead may miss a division that there is
+        order = np.random.default_rng(seed).permutation(len(sizes))
+        sides = divide(sizes.to_numpy()[order], shares, TOLERANCE)
+        if sides is not None:
+            named = {sizes.index[number]: SPLITS[side] for number, side in zip(order, sides, strict=True)}
+            return group.map(named).rename("split")
+    return split
 
 
 def _by_frame(index: pd.DataFrame, shares: tuple[float, float, float], seed: int) -> pd.Series:

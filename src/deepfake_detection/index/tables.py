@@ -26,7 +26,7 @@ COLUMNS: dict[str, type[str] | type[int]] = {
     "height": int,
 }
 
-
+HASH_COLUMNS = ["path", "phash"]  # a phash is 16 hexadecimal digits
 SPLIT_COLUMNS: dict[str, type[str] | type[int]] = {"path": str, "split": str}
 PREDICTION_COLUMNS: dict[str, type[str] | type[int] | type[float]] = {
     "path": str,

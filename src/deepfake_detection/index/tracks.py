@@ -2,18 +2,14 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from functools import partial
 from pathlib import Path
 from statistics import mean, median
 
 import numpy as np
 import pandas as pd
-from numpy.dtypes import StringDType
 
-from deepfake_detection.common.parallel import map_in_processes
 from deepfake_detection.index.tables import CHUNK_ROWS, one_line_errors
-from deepfake_detection.media.faces import Box, DetectedFace, Landmarks, detect_faces, prominence
-from deepfake_detection.media.images import read_rgb
+from deepfake_detection.media.faces import Box, DetectedFace, Landmarks, prominence
 
 FACE_COLUMNS = ["path", *Box._fields, *Landmarks._fields]
 NO_FACE = "no face found"
@@ -28,16 +24,14 @@ _BOX_COLUMNS = ["path", *Box._fields]
 _FRAME = ["video_id", "frame", "width", "height"]
 
 
-def find_faces(index: pd.DataFrame, raw: Path, workers: int | None = None) -> pd.DataFrame:
-    """One face for each frame of ``index`` (paths relative to ``raw``), with columns FACE_COLUMNS, in the same order.
+def choose_faces(index: pd.DataFrame) -> pd.DataFrame:
+    """One face for each frame of ``index``, with columns FACE_COLUMNS, in the same order.
 
-    A fake's face is that of its original's frame (same video_id, frame number and size) if the index has exactly one.
-    So the crops of both match pixel by pixel. Other faces are detected. Frames of videos in which no face is found
-    are left out. The result does not depend on ``workers`` (processes; default: all granted processors). Raises
-    UserError when the detector is not installed.
+    ``index`` is that of ``build_index`` with faces. A fake's face is that of its original's frame (same video_id, frame
+    number and size) if the index has exactly one. So the crops of both match pixel by pixel. Frames of videos without
+    any face are left out.
     """
-    paths = np.array(index["path"], dtype=StringDType())
-    labels, frames = index["label"].tolist(), index["frame"].tolist()
+    labels, frames, found = (index[name].tolist() for name in ("label", "frame", "faces"))
     videos: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
     for row, video in enumerate(index[_VIDEO].itertuples(index=False, name=None)):
         videos[video].append(row)
@@ -45,15 +39,13 @@ def find_faces(index: pd.DataFrame, raw: Path, workers: int | None = None) -> pd
     faces: dict[int, DetectedFace] = {}
     for label in (0, 1):  # originals first, which take nothing
         taken = {row: faces[original] for row, original in original_of.items() if original in faces}
-        searched = [row for row in range(len(paths)) if labels[row] == label and row not in taken]
-        detect = partial(_detect, raw)
-        found = map_in_processes(detect, paths[searched], len(searched), workers, "finding faces", "frame")
-        seen = {row: [face] for row, face in taken.items()} | dict(zip(searched, found, strict=True))
         for rows in videos.values():
             if labels[rows[0]] == label:
-                followed = follow_faces([frames[row] for row in rows], [seen[row] for row in rows])
+                seen = [[taken[row]] if row in taken else found[row] for row in rows]
+                followed = follow_faces([frames[row] for row in rows], seen)
                 faces |= {row: face for row, face in zip(rows, followed, strict=True) if face}
         faces |= taken
+    paths = index["path"].tolist()
     table = [(paths[row], *faces[row].box, *faces[row].landmarks) for row in sorted(faces)]
     return pd.DataFrame(table, columns=FACE_COLUMNS)
 
@@ -136,10 +128,6 @@ def read_boxes(path: Path) -> Iterator[tuple[str, Box]]:
         for chunk in pd.read_csv(path, dtype=types, usecols=_BOX_COLUMNS, keep_default_na=False, chunksize=CHUNK_ROWS):
             for name, *numbers in chunk[_BOX_COLUMNS].itertuples(index=False):
                 yield name, Box(*numbers)
-
-
-def _detect(raw: Path, path: str) -> list[DetectedFace]:
-    return detect_faces(read_rgb(raw / path))
 
 
 def _overlap(one: Box, other: Box) -> float:

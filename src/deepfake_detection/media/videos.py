@@ -9,12 +9,14 @@ from typing import Any, cast
 
 import av
 import numpy as np
+from av.container import InputContainer
 from numpy.typing import NDArray
 
+from deepfake_detection.common.text import system_words
 from deepfake_detection.media.images import MAX_PIXELS, UnreadableImageError
+from deepfake_detection.media.kinds import file_kind
 from deepfake_detection.media.packets import Track, breaks_off, list_packets, read_packets
 
-VIDEO_SUFFIXES = {".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts"}
 # only plain files: no playlist that names other files, and no network address, is opened
 OPTIONS = {"protocol_whitelist": "file", "format_whitelist": "mov,mp4,avi,matroska,webm,mpeg,mpegts"}
 MIN_SKIP_SECONDS = 4.0  # shorter stretches between sampled times are decoded too, which shows what is damaged there
@@ -22,8 +24,22 @@ MAX_ASPECT = 4.0  # of a pixel; more is a mistake in the header
 
 
 def is_video(path: str | os.PathLike[str]) -> bool:
-    """Whether a file is to be judged as a video: by the suffix of its name. The file need not exist."""
-    return Path(path).suffix.lower() in VIDEO_SUFFIXES
+    """Whether a file is to be judged as a video: by its first bytes. One that cannot be read is none."""
+    try:
+        return file_kind(path).read_as == "video"
+    except OSError:
+        return False
+
+
+def open_video(path: Path) -> InputContainer:
+    """Opens a video as what its first bytes say. FFmpeg by itself would also go by the name.
+
+    Raises UnreadableImageError for what is no video, and OSError or FFmpegError if it cannot be opened.
+    """
+    kind = file_kind(path)
+    if kind.read_as != "video":
+        raise UnreadableImageError(kind.words)
+    return av.open(str(path), format=kind.name, options=OPTIONS)
 
 
 @dataclass(frozen=True)
@@ -56,7 +72,7 @@ class Video:
     def __init__(self, path: Path, count: int) -> None:
         self.path = path
         try:
-            with av.open(str(path), options=OPTIONS) as container:
+            with open_video(path) as container:
                 self.track = list_packets(container, path)
         except (av.FFmpegError, ValueError, OSError) as error:
             raise UnreadableImageError(_reason(path, error)) from error
@@ -130,7 +146,7 @@ class Video:
         # what failed may lie before the sample that is next
         begin, self._sure = self._skip(-1, 0) if not done else self._start(wanted[done - 1])
         held, held_number, decoding = None, -1, True
-        with av.open(str(self.path), options=OPTIONS) as container:
+        with open_video(self.path) as container:
             stream = next(each for each in container.streams.video if each.index == self.track.stream)
             self._prepare(stream)
             for number, packet in enumerate(chain(read_packets(container, stream), [None])):
@@ -256,10 +272,8 @@ def _upright(pixels: NDArray[np.uint8], a: int, b: int, c: int, d: int) -> NDArr
 
 
 def _reason(path: Path, error: Exception) -> str:
-    if isinstance(error, OSError) and error.strerror and not path.is_file():
-        return error.strerror.lower()
-    if path.stat().st_size == 0:
-        return "empty file"
+    if isinstance(error, OSError) and not isinstance(error, av.FFmpegError):
+        return system_words(error)
     if breaks_off(path):
         return "truncated"
     return "not a video in a known format" if isinstance(error, av.InvalidDataError) else "damaged"

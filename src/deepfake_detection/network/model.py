@@ -31,11 +31,12 @@ class Network(nn.Module):
         return logits
 
 
-def build_model(arch: str, dropout: float, weights: Path | None = None) -> Network:
+def build_model(arch: str, dropout: float, weights: Path | None = None, trained: bool = False) -> Network:
     """Builds a network of ``arch``, efficientnet_b0 to b7, that starts from ``weights``.
 
-    ``weights`` is a state_dict of the same architecture, with one logit or with 1000 classes; of the latter only the
-    backbone is loaded. Without ``weights`` the network is initialised for a short run from scratch.
+    ``weights`` is a state_dict of the same architecture. If it has not one logit but 1000 classes, say, only its
+    backbone is loaded, unless it must be ``trained``. Without ``weights`` the network is initialised for a short run
+    from scratch.
     Raises UserError when the file does not fit the architecture.
     """
     scratch = {} if weights else {"stochastic_depth_prob": 0.0}
@@ -44,7 +45,7 @@ def build_model(arch: str, dropout: float, weights: Path | None = None) -> Netwo
     head = efficientnet.classifier
     head[-1] = nn.Linear(cast(nn.Linear, head[-1]).in_features, 1)
     if weights:
-        load_weights(efficientnet, weights)
+        load_weights(efficientnet, weights, trained)
     else:
         _initialise_from_scratch(efficientnet)
     return Network(efficientnet).to(memory_format=torch.channels_last)

@@ -114,9 +114,12 @@ def read_sidecar(path: Path) -> Sidecar:
     try:
         return Sidecar.model_validate_json(path.read_bytes())
     except FileNotFoundError:
-        raise UserError(f"{path}: not there; run `dvc repro train`") from None
+        raise UserError(
+            f"{path}: not there; `dvc repro calibrate` writes it beside the checkpoint, and weights of another program "
+            "are to start training from (model.weights)"
+        ) from None
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False, include_context=False)[0]
         key = ".".join(map(str, problem["loc"])) or "the whole file"
         words = printable(f"{key}: {problem['msg']}", " ")
-        raise UserError(f"{path}: not the sidecar of a checkpoint ({words}); run `dvc repro train`") from None
+        raise UserError(f"{path}: not the sidecar of a checkpoint ({words}); run `dvc repro calibrate`") from None

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from deepfake_detection.params.section import Count, Name, Section, Seed
+from deepfake_detection.params.section import Count, Name, Section, Seed, UserPath
 
 
 class Categories(Section):
@@ -50,7 +50,7 @@ class Data(Section):
         ),
     ]
     local_dir: Annotated[
-        str,
+        UserPath,
         Field(
             description="For `data.source: local`: a folder that holds `FF++C32-Frames/<Category>/*.jpg` and, if you "
             "have them, `CSVs/<Category>.csv` and `conversion_dict.json`."

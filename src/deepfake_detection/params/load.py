@@ -40,6 +40,12 @@ class Params(Section):
             raise ValueError(f"evaluate.unseen_categories: {', '.join(seen)} is trained on, see data.categories")
         return self
 
+    @model_validator(mode="after")
+    def _require_folder(self) -> Self:
+        if self.data.source == "local" and not self.data.local_dir:
+            raise ValueError("data.local_dir: it must name the folder of your frames, because data.source is local")
+        return self
+
 
 class _Loader(yaml.SafeLoader):
     """Reads 1e-4 as a number, as YAML 1.2 and DVC do. PyYAML follows YAML 1.1 and reads it as a string."""
@@ -70,6 +76,8 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
 
 def _describe(location: tuple[int | str, ...], kind: str, message: str) -> str:
     key = printable(".".join(map(str, location))) or "the whole file"
+    if kind == "value_error" and not location:
+        return message.removeprefix("Value error, ")  # it is about several sections, and names the key
     if kind == "extra_forbidden":
         return f"{key}: unknown parameter, see docs/reference/parameters.md"
     return f"{key}: {message.removeprefix('Value error, ')}"

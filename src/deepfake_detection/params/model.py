@@ -4,13 +4,13 @@ from typing import Annotated
 
 from pydantic import Field
 
-from deepfake_detection.params.section import Section
+from deepfake_detection.params.section import Section, UserPath
 
 
 class Model(Section):
     arch: Annotated[str, Field(pattern=r"^efficientnet_b[0-7]$", description="`efficientnet_b0` to `efficientnet_b7`.")]
     weights: Annotated[
-        str,
+        UserPath,
         Field(
             min_length=1,
             description="`none`: from scratch. `imagenet`: torchvision's weights. Or the path of a checkpoint, `.pth` "

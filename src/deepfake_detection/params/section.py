@@ -2,11 +2,14 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from deepfake_detection.common.files import expanded
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
+UserPath = Annotated[str, AfterValidator(expanded)]  # relative ones are relative to the project's root
 Name = Annotated[str, Field(pattern=r"^[\w+.-]+$")]
 
 

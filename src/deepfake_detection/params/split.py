@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from deepfake_detection.params.section import Section, Seed
+from deepfake_detection.params.section import Section, Seed, UserPath
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 
@@ -21,7 +21,7 @@ class Split(Section):
     ]
     seed: Annotated[Seed, Field(description="Seed of the strategies `group` and `frame`.")]
     official_dir: Annotated[
-        str,
+        UserPath,
         Field(
             description="A folder with the authors' `conversion_dict.json`, which says which sequences come from one "
             "recording, and for `split.strategy: official` with `train.json`, `val.json` and `test.json`. If empty, "

@@ -17,6 +17,15 @@ class Augment(Section):
             "keeps its pixels."
         ),
     ]
+    scale: Annotated[
+        float,
+        Field(
+            ge=0,
+            lt=1,
+            description="Largest relative change of size, larger or smaller, around the centre. It prepares the "
+            "network for crops that are a little tighter or wider than those of `prepare.crop: face`.",
+        ),
+    ]
     brightness: Annotated[Fraction, Field(description="Largest relative change of brightness, up or down.")]
     contrast: Annotated[Fraction, Field(description="Largest relative change of contrast, up or down.")]
 

@@ -242,9 +242,10 @@ def _robustness(found: dict[str, Any]) -> dict[str, Any]:
                 lowest = (auroc, _display_name(name), step["severity"])
         rows.append({"name": _display_name(name), "unit": corruption["unit"], "cells": cells})
     return {
-        "clean": number(clean),
-        "mean": number(found["mean_auroc"]),
-        "drop": number(found["mean_auroc_drop"]),
+        "clean": number(clean, found["intervals"]["clean_auroc"]),
+        "mean": number(found["mean_auroc"], found["intervals"]["mean_auroc"]),
+        "drop": number(found["mean_auroc_drop"], found["intervals"]["mean_auroc_drop"]),
+        "groups": group_count(found["groups"]),
         "severities": [step["severity"] for step in next(iter(found["corruptions"].values()))["severities"]],
         "rows": rows,
         "lowest": {"auroc": number(lowest[0]), "name": lowest[1], "severity": lowest[2]} if lowest else None,

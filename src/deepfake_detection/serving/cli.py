@@ -1,15 +1,17 @@
 """The command line program ``deepfake-detect``."""
 
+import codecs
 import csv
 import errno
 import json
+import re
 import sys
 import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import asdict
-from glob import glob, has_magic
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TextIO
 
@@ -18,16 +20,15 @@ from tqdm import tqdm
 from typer.core import TyperGroup
 
 from deepfake_detection.common.errors import UserError
-from deepfake_detection.common.files import replacing, write_figure
+from deepfake_detection.common.files import expanded, replacing, write_figure
 from deepfake_detection.common.text import clock, percent, printable
-from deepfake_detection.media.images import IMAGE_SUFFIXES
-from deepfake_detection.media.videos import VIDEO_SUFFIXES, is_video
+from deepfake_detection.media.videos import is_video
+from deepfake_detection.serving.files import VIDEO, find_files, left_out
 
 if TYPE_CHECKING:  # torch takes seconds to load, and --help does not need it
     from deepfake_detection.serving.detector import Detector, Prediction
 
 CHECKPOINT = Path("models/best_model_efficientnet_b7.pth")
-SUFFIXES = IMAGE_SUFFIXES | VIDEO_SUFFIXES
 
 
 class _Commands(TyperGroup):
@@ -41,12 +42,23 @@ class _Commands(TyperGroup):
                 error.__suppress_context__ = False  # what was caught before says more
                 raise
             if isinstance(error, UserError):
-                sys.exit(f"error: {error}")
+                sys.exit(f"error: {printable(str(error))}")
             if error.errno == errno.EPIPE:
                 raise  # typer ends quietly when nobody reads on
-            where = f"{error.filename}: " if error.filename else ""
+            where = f"{printable(str(error.filename))}: " if error.filename else ""
             sys.exit(f"error: {where}{error.strerror or error}; check permissions and free disk space")
 
+
+def as_stored(error: UnicodeError) -> tuple[str | bytes, int]:
+    """Writes what an encoding lacks: bytes of a file's name that are not UTF-8 as they are, else \\u and a number."""
+    try:
+        return codecs.lookup_error("surrogateescape")(error)
+    except UnicodeError:
+        return codecs.lookup_error("backslashreplace")(error)
+
+
+AS_STORED = "as-stored"
+codecs.register_error(AS_STORED, as_stored)
 
 app = typer.Typer(cls=_Commands, add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -77,6 +89,8 @@ def about(
     debug: Annotated[bool, typer.Option("--debug", help="Before the command: errors with their traceback.")] = False,
 ) -> None:
     """Estimate how likely it is that pictures and videos are deepfakes, with a checkpoint of this project."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors=AS_STORED)
     # Pillow warns of malformed metadata in single pictures, which does not matter to the pixels
     warnings.filterwarnings("ignore", module="PIL")
 
@@ -101,11 +115,19 @@ def predict(
 ) -> None:
     """Judge pictures and videos.
 
-    For a file that cannot be read, a line says why. The other files are still judged, and the exit status is 1.
+    For a file that cannot be read, a line says why. The other files are still judged, and the exit status is 1. So it
+    is when a folder or pattern gives no file. What else is left out of a folder is counted.
     """
     if as_json and as_csv:
         raise UserError("--json and --csv: choose one of them")
-    files = listed(paths)
+    listed = find_files(paths)
+    files = listed.files
+    for problem in listed.problems:
+        print(f"error: {problem}", file=sys.stderr)
+    if listed.left_out:
+        print(left_out(listed), file=sys.stderr)
+    if not files:
+        raise typer.Exit(1)
     if output:
         may_write([output], force, "--output")
         refuse_inputs(output, [*map(Path, files), checkpoint, checkpoint.with_suffix(".json")])
@@ -122,6 +144,7 @@ def predict(
             bar.update()
     if failed:
         print(f"{failed} of {len(files)} files could not be read", file=sys.stderr)
+    if failed or listed.problems:
         raise typer.Exit(1)
 
 
@@ -151,28 +174,8 @@ def results(path: Path | None) -> Iterator[TextIO]:
     if path is None:
         yield sys.stdout
         return
-    # surrogateescape writes the name of a file that is not UTF-8 byte for byte
-    with replacing(path) as (part,), part.open("w", encoding="utf-8", errors="surrogateescape", newline="") as out:
+    with replacing(path) as (part,), part.open("w", encoding="utf-8", errors=AS_STORED, newline="") as out:
         yield out
-
-
-def listed(paths: list[str]) -> list[str]:
-    """The files that ``paths`` stand for. Folders and patterns give only files with a picture or video suffix.
-
-    Raises UserError if there are none.
-    """
-    files: list[str] = []
-    for name in paths:
-        if Path(name).is_dir():
-            files += sorted(str(path) for path in Path(name).rglob("*") if path.suffix.lower() in SUFFIXES)
-        elif has_magic(name) and not Path(name).exists():
-            matches = glob(name, recursive=True)  # noqa: PTH207  Path.glob accepts no absolute pattern
-            files += sorted(path for path in matches if Path(path).suffix.lower() in SUFFIXES)
-        else:
-            files.append(name)  # the user named this file, so any suffix is accepted
-    if not files:
-        raise UserError(f"{', '.join(paths)}: no picture or video there ({', '.join(sorted(SUFFIXES))})")
-    return files
 
 
 def print_json(found: "Prediction", first: bool, out: TextIO) -> None:
@@ -183,8 +186,14 @@ def print_json(found: "Prediction", first: bool, out: TextIO) -> None:
     print(json.dumps(fields), file=out)
 
 
+def shown(name: object, out: TextIO) -> str:
+    """A file's name as it is, for programs. A terminal does not get what would control it."""
+    return printable(str(name)) if out.isatty() else str(name)
+
+
 def print_csv(found: "Prediction", first: bool, out: TextIO) -> None:
     row: dict[str, Any] = {name: getattr(found, name) for name in ("path", "verdict", "probability", "logit", "reason")}
+    row["path"] = shown(found.path, out)
     writer = csv.DictWriter(out, list(row), lineterminator="\n")
     if first:
         writer.writeheader()
@@ -249,7 +258,7 @@ def explain(
     print("looking at it", file=sys.stderr)
     figure = explained(detector, path, frames)
     write_figure(written, figure)
-    print(written)
+    print(shown(written, sys.stdout))
 
 
 @app.command()
@@ -269,7 +278,13 @@ def export(
     from deepfake_detection.serving.export import FILES, OPSET, files_of
     from deepfake_detection.serving.export import export as exported
 
-    pictures = [file for file in listed(int8) if not is_video(file)] if int8 else []
+    listed = find_files(int8 or [])
+    if listed.problems:
+        raise UserError(f"--int8: {listed.problems[0]}")
+    pictures = [file for file in listed.files if not is_video(file)]
+    listed.left_out[VIDEO] += len(listed.files) - len(pictures)
+    if listed.left_out.total():
+        print(left_out(listed), file=sys.stderr)
     written = out or Path(checkpoint.stem + "-int8" * bool(int8) + FILES[form][0])
     paths = files_of(form, written)
     may_write(paths, force)
@@ -279,7 +294,7 @@ def export(
     kind = form + f", opset {OPSET}" * (form == "onnx") + ", 8 bits" * bool(int8)
     print(f"format: {kind}, in {time.perf_counter() - start:.0f} s")
     for path in paths:
-        print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
+        print(f"{shown(path, sys.stdout)}: {path.stat().st_size / 1e6:.1f} MB")
     frames = f"{parity.frames} {'other' if int8 else 'drawn'} faces"
     print(
         f"largest difference from torch on {frames}: probability {parity.probability:.1e}, "
@@ -316,7 +331,12 @@ def refuse_inputs(output: Path, inputs: list[Path]) -> None:
 
 def main() -> None:
     """Runs the command."""
-    app()
+    app(args=[re.sub(r"^(--[\w-]+=)?(~.*)", _at_home, word) for word in sys.argv[1:]])
+
+
+def _at_home(word: re.Match[str]) -> str:
+    # a shell expands the ~ of ~/a.jpg, but not that of --csv=~/a.csv and of a pattern in quotes
+    return word[0] if Path(word[2]).exists() else (word[1] or "") + expanded(word[2])
 
 
 if __name__ == "__main__":

@@ -23,7 +23,8 @@ from deepfake_detection.common.parallel import cpu_count
 from deepfake_detection.common.text import clock
 from deepfake_detection.index.tracks import NO_FACE, follow_faces, smooth_track
 from deepfake_detection.media.faces import Box, DetectedFace, crop_face, detect_faces
-from deepfake_detection.media.images import UnreadableImageError, opened_rgb, read_rgb
+from deepfake_detection.media.images import Picture as ReadPicture
+from deepfake_detection.media.images import UnreadableImageError, opened_picture, read_picture
 from deepfake_detection.media.videos import Video, is_video
 from deepfake_detection.network.checkpoint import load_checkpoint
 from deepfake_detection.network.logits import find_device, on_device
@@ -169,7 +170,7 @@ class Detector:
         """Yields one prediction per picture or video, in the same order, as VideoPrediction for a video.
 
         A picture is a file's path, a PIL image or uint8 RGB of shape (height, width, 3). The EXIF orientation of a file
-        or a PIL image is applied. A path with a video's suffix is judged by up to ``frames`` of its frames. Several are
+        or a PIL image is applied. A video's path is judged by up to ``frames`` of its frames. Several are
         any iterable of these, for example a list, a generator, a column of a pandas table, or uint8 RGB of shape
         (pictures, height, width, 3). Few are read ahead, so memory use is constant.
 
@@ -197,11 +198,15 @@ class Detector:
                 for found in batch:
                     yield found if isinstance(found, Prediction) else self._to_prediction(found, logits)
 
-    def crops(self, pictures: Picture | Iterable[Picture]) -> Iterator[Pixels]:
-        """Yields what the network sees: uint8 of shape (size, size, 3). A picture that cannot be judged gives none."""
+    def crops(
+        self, pictures: Picture | Iterable[Picture], refused: Callable[[Prediction], object] = bool
+    ) -> Iterator[Pixels]:
+        """Yields what the network sees, uint8 of shape (size, size, 3). ``refused`` gets the pictures without any."""
         with ThreadPoolExecutor(cpu_count()) as pool:
             for found in _read_ahead(pool, self._read, _several(pictures), 3 * BATCH):
-                if isinstance(found, _Read):
+                if isinstance(found, Prediction):
+                    refused(found)
+                else:
                     yield from found.crops
 
     def video(self, path: str | os.PathLike[str], frames: int = FRAMES, batch_size: int = BATCH) -> VideoPrediction:
@@ -251,12 +256,12 @@ class Detector:
     def _read(self, picture: Picture) -> "_Read | Prediction":
         path = str(picture) if isinstance(picture, str | os.PathLike) else ""
         try:
-            pixels = _pixels(picture)
+            read = _read_picture(picture)
         except UnreadableImageError as error:
             return Prediction(path, "none", reason=str(error), failed=True)
-        height, width = pixels.shape[:2]
-        if min(height, width) < MIN_SIDE:
-            return Prediction(path, "none", reason=f"too small: {width} x {height} pixels")
+        pixels = read.pixels
+        if min(read.width, read.height) < MIN_SIDE:
+            return Prediction(path, "none", reason=f"too small: {read.width} x {read.height} pixels")
         if self.sidecar.crop == "none":
             return _Read(path, [None], [self._crop(pixels, None)])
         found = detect_faces(pixels)
@@ -264,7 +269,7 @@ class Detector:
         if not faces:
             return Prediction(path, "none", reason=f"face too small, less than {MIN_SIDE} pixels" if found else NO_FACE)
         boxes = [smooth_track([face])[0].box for face in faces]  # each face of a picture is a track of one
-        return _Read(path, list(boxes), [self._crop(pixels, box) for box in boxes])
+        return _Read(path, [_in_file(box, read) for box in boxes], [self._crop(pixels, box) for box in boxes])
 
     def _crop(self, pixels: Pixels, box: Box | None) -> Pixels:
         return crop_face(pixels, box, self.sidecar.margin, self.size)
@@ -332,17 +337,23 @@ def _kind(found: object) -> str:
     return f"a value of type {type(found).__name__}"
 
 
-def _pixels(picture: Any) -> Pixels:
+def _read_picture(picture: Any) -> ReadPicture:
     if isinstance(picture, str | os.PathLike):
-        return read_rgb(Path(picture))
+        return read_picture(Path(picture))
     if isinstance(picture, Image.Image):
-        return opened_rgb(picture)
+        return opened_picture(picture)
     if not isinstance(picture, np.ndarray):
         raise UnreadableImageError(f"{_kind(picture)} is not a picture: {WANTED}")
     if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
         there = f"{picture.dtype} of shape {picture.shape}"
         raise UnreadableImageError(f"an array must be uint8 of shape (height, width, 3), not {there}")
-    return picture
+    return ReadPicture(picture, 1, picture.shape[1], picture.shape[0])
+
+
+def _in_file(box: Box, read: ReadPicture) -> Box:
+    """The box in the pixels of the file, which may have been read reduced."""
+    right, bottom = min(box.right * read.scale, read.width), min(box.bottom * read.scale, read.height)
+    return Box(box.left * read.scale, box.top * read.scale, right, bottom, box.score)
 
 
 def _large_enough(faces: list[DetectedFace]) -> list[DetectedFace]:

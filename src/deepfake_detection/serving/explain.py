@@ -25,7 +25,7 @@ from torch import nn
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.text import clock, percent
 from deepfake_detection.media.faces import Box, crop_face, square_around
-from deepfake_detection.media.images import UnreadableImageError, read_rgb
+from deepfake_detection.media.images import UnreadableImageError, read_picture
 from deepfake_detection.media.videos import Video, is_video
 from deepfake_detection.serving.detector import Detector, Face, Prediction, VideoPrediction
 
@@ -98,7 +98,7 @@ def explain(detector: Detector, path: Path, frames: int = 32) -> Figure:
     try:
         if is_video(path):
             return _video(detector, path, frames)
-        pixels = read_rgb(path)
+        pixels = read_picture(path).pixels
     except UnreadableImageError as error:
         raise UserError(f"{path}: {error}") from None
     prediction = _require_verdict(path, detector.predict([pixels])[0])

@@ -20,12 +20,13 @@ from torch import Tensor, nn
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.files import replacing
 from deepfake_detection.common.progress import progress
+from deepfake_detection.common.text import printable
 from deepfake_detection.media.faces import crop_face
 from deepfake_detection.network.checkpoint import load_checkpoint
 from deepfake_detection.network.model import Network
 from deepfake_detection.network.openvino import CALIBRATION_FRAMES, import_openvino, quantised
 from deepfake_detection.network.sidecar import Calibration, Sidecar
-from deepfake_detection.serving.detector import Detector
+from deepfake_detection.serving.detector import Detector, Prediction
 from deepfake_detection.sources.drawn.dataset import film
 from deepfake_detection.sources.drawn.manipulations import deepfakes
 
@@ -244,8 +245,12 @@ def _sample_crops(detector: Detector, files: Sequence[str]) -> list[Pixels]:
     """What the network sees of evenly spaced pictures. Every other crop calibrates, and the rest are compared."""
     most = 2 * CALIBRATION_FRAMES
     some = files[:: -(-len(files) // most)]
-    with progress(detector.crops(some), "reading pictures", unit="face") as found:
+    refused: list[Prediction] = []
+    with progress(detector.crops(some, refused.append), "reading pictures", unit="face") as found:
         seen = list(islice(found, most))
+    if refused:
+        first = f"{printable(refused[0].path)}: {refused[0].reason}"
+        _print_progress(f"{len(refused)} of {len(some)} pictures give no face, e.g. {first}")
     if len(seen) < MIN_FACES:
         raise UserError(f"--int8: {len(seen)} faces in {len(some)} pictures; name {MIN_FACES} or more, best 600")
     return seen

@@ -32,7 +32,7 @@ def fetch_official(source: str, folder: Path, address: str = ADDRESS) -> None:
     Raises UserError when a file cannot be read or downloaded, is not a list of pairs of three-digit
     ids, or shares an id with another file.
     """
-    texts = _read_folder(Path(source).expanduser()) if source else _download_lists(address)
+    texts = _read_folder(Path(source)) if source else _download_lists(address)
     try:
         _split_of_each_id(texts)
     except ValueError as error:
@@ -80,9 +80,9 @@ def fetch_recordings(
     if source == "embedded":
         write_json(file, {})
         return
-    if official_dir and not Path(official_dir).expanduser().is_dir():
+    if official_dir and not Path(official_dir).is_dir():
         raise UserError(f"split.official_dir: {official_dir} is no folder: correct it, or leave it empty")
-    folders = [Path(folder).expanduser() for folder in (official_dir, local_dir if source == "local" else "") if folder]
+    folders = [Path(folder) for folder in (official_dir, local_dir if source == "local" else "") if folder]
     download = source == "kaggle" or (official and not official_dir)
     found = next((path for folder in folders if (path := folder / CONVERSION).exists()), None)
     instructions = f"get {CONVERSION} from {address}/, put it into a folder and name that in split.official_dir"

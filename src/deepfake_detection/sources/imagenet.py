@@ -38,7 +38,7 @@ def fetch_weights(arch: str, weights: str, folder: Path) -> None:
         if weights == "imagenet":
             written = _fetch_imagenet(_imagenet_address(arch), wanted)
         else:
-            written = _copy(Path(weights).expanduser(), wanted, replace=wanted == earlier)
+            written = _copy(Path(weights), wanted, replace=wanted == earlier)
             about["weights"] = wanted.name  # the path would depend on the machine
         about |= {"file": wanted.name, "sha256": _sha256(wanted), "written": written or wanted == earlier}
     if earlier and earlier != wanted:

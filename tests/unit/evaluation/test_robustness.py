@@ -13,6 +13,7 @@ from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
 from torch import Tensor, nn
 
 from deepfake_detection.common.errors import UserError
+from deepfake_detection.evaluation.bootstrap import group_draws, t_quantile
 from deepfake_detection.evaluation.robustness import CorruptedFrames, evaluate_robustness, robustness_table
 from deepfake_detection.frames.corruptions import CORRUPTIONS
 from deepfake_detection.frames.dataset import FrameDataset, derive_seed
@@ -22,6 +23,7 @@ from deepfake_detection.network.model import Network
 from deepfake_detection.network.sidecar import Calibration
 from deepfake_detection.sources.drawn.dataset import film
 
+SUMMARY = ("clean_auroc", "mean_auroc", "mean_auroc_drop")
 Frames = tuple[NDArray[np.uint8], pd.DataFrame]
 
 
@@ -47,7 +49,7 @@ def frames() -> Frames:
     faces = np.stack([np.round(film(who, 0, 40, 42).filmed * 255).astype(np.uint8) for who in range(12)])
     for row in range(1, 12, 2):
         faces[row] = CORRUPTIONS["gaussian_blur"].apply(faces[row], 0.4 + 0.1 * row, 0)
-    rows = pd.DataFrame({"label": [0, 1] * 6})
+    rows = pd.DataFrame({"label": [0, 1] * 6, "group": [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]})
     return faces, rows.iloc[2:]
 
 
@@ -59,7 +61,7 @@ def result(frames: Frames) -> dict[str, Any]:
 
 
 def test_every_corruption_is_there_at_five_severities(result: dict[str, Any]) -> None:
-    assert list(result) == ["frames", "clean_auroc", "mean_auroc", "mean_auroc_drop", "corruptions"]
+    assert list(result) == ["frames", "groups", *SUMMARY, "intervals", "corruptions"]
     assert list(result["corruptions"]) == list(CORRUPTIONS)
     for name, corruption in result["corruptions"].items():
         assert corruption["unit"] == CORRUPTIONS[name].unit
@@ -91,6 +93,32 @@ def test_numbers_are_those_of_frames_corrupted_by_hand(frames: Frames, result: d
     assert result["mean_auroc"] == pytest.approx(sum(aurocs) / 35, abs=1e-9)
     assert result["mean_auroc_drop"] == pytest.approx(clean - sum(aurocs) / 35, abs=1e-9)
     assert result["mean_auroc_drop"] > 0.05
+
+
+def test_intervals_are_of_whole_groups_drawn_alike_for_all_corruptions(frames: Frames) -> None:
+    def found(rows: pd.DataFrame) -> dict[str, Any]:
+        return evaluate_robustness(detector(), frames[0], rows, 4, Calibration(), seed=5, draws=400)
+
+    rows = frames[1]
+    intervals = found(rows)["intervals"]
+    # by hand, with frames repeated as often as their group is drawn
+    members = [rows.index[rows["group"] == group] for group in rows["group"].unique()]
+    passes = [frames[0]]
+    for corruption in CORRUPTIONS.values():
+        for setting in corruption.settings:
+            corrupted = [corruption.apply(frame, setting, derive_seed(5, row)) for row, frame in enumerate(frames[0])]
+            passes.append(np.stack(corrupted))
+    logits = np.stack([by_hand(pixels) for pixels in passes])
+    drops = []
+    for counts in group_draws(len(members), 5, 400):
+        drawn = np.concatenate([np.repeat(member, count) for member, count in zip(members, counts, strict=True)])
+        clean, *others = (roc_auc_score(rows["label"][drawn], scores[drawn]) for scores in logits)
+        drops.append(clean - np.mean(others))
+    half = t_quantile(5) * np.std(drops) * np.sqrt(5 / 4)
+    low, high = intervals["mean_auroc_drop"]
+    assert (high - low) / 2 == pytest.approx(half, rel=1e-6)
+    assert 0 <= intervals["mean_auroc"][0] < intervals["mean_auroc"][1] < intervals["clean_auroc"][1] <= 1
+    assert found(rows.assign(group=0))["intervals"] == dict.fromkeys(SUMMARY)
 
 
 def by_hand(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -128,7 +156,8 @@ def test_one_class_has_no_auroc_and_no_nan(frames: Frames) -> None:
     pixels, rows = frames
     fakes = rows[rows["label"] == 1]
     result = evaluate_robustness(detector(), pixels, fakes, batch_size=4, calibration=Calibration(), seed=5)
-    assert [result[name] for name in ("clean_auroc", "mean_auroc", "mean_auroc_drop")] == [None] * 3
+    assert [result[name] for name in SUMMARY] == [None] * 3
+    assert result["intervals"] == dict.fromkeys(SUMMARY)
     assert robustness_table(result)["auroc"].isna().all()
     assert robustness_table(result)["accuracy"].between(0, 1).all()
     json.dumps(result, allow_nan=False)

@@ -5,12 +5,14 @@ import json
 import shutil
 import time
 import tracemalloc
+from itertools import repeat
 from pathlib import Path
 
 import imagehash
 import numpy as np
 import pandas as pd
 import pytest
+from numpy.dtypes import StringDType
 from PIL import Image
 
 from deepfake_detection.common.errors import UserError
@@ -19,10 +21,11 @@ from deepfake_detection.index.audit import (
     HashedFrames,
     closest_pairs,
     contact_sheet,
-    hash_frames,
     near_duplicates,
     nearest_distances,
+    read_hashes,
 )
+from deepfake_detection.index.decode import decode_frames
 from deepfake_detection.index.index import build_index
 from deepfake_detection.index.splits import split_frames
 from deepfake_detection.sources.drawn.dataset import generate
@@ -39,6 +42,15 @@ def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def drawn(raw: Path) -> pd.DataFrame:
     return build_index(raw, ["Original"], ["Deepfakes"], max_rejected=0)[0]
+
+
+def hashed(rows: pd.DataFrame, raw: Path, workers: int = 1) -> HashedFrames:
+    """What ``read_hashes`` finds for frames under ``raw``."""
+    decoded = decode_frames(raw, np.array(rows["path"], dtype=StringDType()), repeat(None), "hashing", workers)
+    rows = rows.assign(phash=[f"{found:016x}" for found in decoded.phashes])
+    rows[["path", "split"]].to_csv(raw / "splits.csv", index=False)
+    rows[["path", "phash"]].to_csv(raw / "hashes.csv", index=False)
+    return read_hashes(raw / "splits.csv", raw / "hashes.csv")
 
 
 @pytest.fixture
@@ -87,7 +99,7 @@ def test_pairs_are_those_found_one_by_one(seed: int, spread: int, max_distance: 
 
 
 def test_the_same_picture_is_found_across_sides_only(scenes: pd.DataFrame, tmp_path: Path) -> None:
-    report = near_duplicates(hash_frames([scenes.iloc[4:], scenes.iloc[3::-1]], tmp_path))
+    report = near_duplicates(hashed(scenes.iloc[::-1], tmp_path))
     assert report["near_duplicates"] == 2
     assert (report["hash"], report["max_distance"]) == ("phash 64 bit", 4)
     assert sorted(pair["paths"] for pair in report["pairs"]) == [
@@ -99,7 +111,7 @@ def test_the_same_picture_is_found_across_sides_only(scenes: pd.DataFrame, tmp_p
 
 
 def test_distances_are_those_of_imagehash(scenes: pd.DataFrame, tmp_path: Path) -> None:
-    report = near_duplicates(hash_frames([scenes], tmp_path, workers=1), max_distance=64)
+    report = near_duplicates(hashed(scenes, tmp_path), max_distance=64)
     hashes = {path: imagehash.phash(Image.open(tmp_path / path)) for path in scenes["path"]}
     assert report["near_duplicates"] == len(report["pairs"]) == 3 * 1 + 3 * 1 + 1
     for pair in report["pairs"]:
@@ -111,9 +123,7 @@ def test_distances_are_those_of_imagehash(scenes: pd.DataFrame, tmp_path: Path) 
 
 def test_random_frames_give_near_duplicates_and_groups_do_not(drawn: pd.DataFrame, raw: Path) -> None:
     found = {
-        strategy: near_duplicates(
-            hash_frames([drawn.assign(split=split_frames(drawn, strategy, (0.7, 0.15, 0.15), 42))], raw)
-        )
+        strategy: near_duplicates(hashed(drawn.assign(split=split_frames(drawn, strategy, (0.7, 0.15, 0.15), 42)), raw))
         for strategy in ("frame", "group")
     }
     assert found["frame"]["near_duplicates"] > 20
@@ -123,7 +133,7 @@ def test_random_frames_give_near_duplicates_and_groups_do_not(drawn: pd.DataFram
 
 def test_nothing_depends_on_the_number_of_workers(drawn: pd.DataFrame, raw: Path) -> None:
     rows = drawn.assign(split=split_frames(drawn, "frame", (0.7, 0.15, 0.15), 42))
-    for one, three in zip(hash_frames([rows], raw, workers=1), hash_frames([rows], raw, workers=3), strict=True):
+    for one, three in zip(hashed(rows, raw), hashed(rows, raw, workers=3), strict=True):
         assert (one == three).all()
 
 
@@ -168,10 +178,30 @@ def test_nearest_distances_of_30000_frames_take_seconds_and_little_memory() -> N
     assert peak < 32 * 2**20
 
 
-def test_frame_that_is_gone_is_one_line(scenes: pd.DataFrame, tmp_path: Path) -> None:
+def test_hashes_of_other_frames_are_refused(
+    scenes: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audit, "CHUNK_ROWS", 2)
+    whole = hashed(scenes, tmp_path)
+    assert len(whole.hashes) == 5
+    splits, hashes = tmp_path / "splits.csv", tmp_path / "hashes.csv"
+    lines = hashes.read_text().splitlines()
+    for wrong in (lines[:-1], lines[:-2], [lines[0], *lines[2:], lines[1]], [*lines, lines[-1]]):
+        hashes.write_text("\n".join(wrong))
+        with pytest.raises(UserError, match=r"splits\.csv and .*hashes\.csv do not list the same frames; run `dvc"):
+            read_hashes(splits, hashes)
+    hashes.write_text("\n".join([*lines[:2], "real/b.png,no hash", *lines[3:]]))
+    with pytest.raises(UserError, match=r"hashes\.csv is not a table of hashes .*run the stage that writes it again"):
+        read_hashes(splits, hashes)
+    with pytest.raises(UserError, match=r"gone\.csv not found: run the stage that writes it"):
+        read_hashes(splits, tmp_path / "gone.csv")
+
+
+def test_frame_of_a_pair_that_is_gone_is_one_line(scenes: pd.DataFrame, tmp_path: Path) -> None:
+    pairs = near_duplicates(hashed(scenes, tmp_path))["pairs"]
     (tmp_path / scenes["path"][1]).unlink()
     with pytest.raises(UserError, match=r"b\.png: no such file or directory: .*index the frames again"):
-        hash_frames([scenes], tmp_path)
+        contact_sheet(tmp_path, pairs)
 
 
 def test_sheet_shows_both_frames_of_each_pair(scenes: pd.DataFrame, tmp_path: Path) -> None:

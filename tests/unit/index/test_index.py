@@ -11,8 +11,9 @@ from PIL import Image
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.index.index import RejectedError, build_index
-from deepfake_detection.index.tables import read_index
+from deepfake_detection.index.tables import COLUMNS, read_index
 from tests.support.permissions import open_folder, unprivileged
+from tests.unit.media.test_videos import film as write_video
 
 ROOT = Path(__file__).parents[3]
 FRAMES = "FF++C32-Frames"
@@ -78,8 +79,8 @@ def only_rejected(raw: Path) -> tuple[str, str, str]:
 
 def test_index_holds_every_good_frame_sorted_by_path(raw: Path) -> None:
     index, rejected, _ = build(raw)
-    assert list(index.columns) == ["path", "category", "label", "video_id", "source_id", "frame", "width", "height"]
-    assert [tuple(row) for row in index.itertuples(index=False)] == [
+    assert list(index.columns) == [*COLUMNS, "phash"]
+    assert [tuple(row) for row in index[list(COLUMNS)].itertuples(index=False)] == [
         (f"{FRAMES}/Deepfakes/005_010_f0.jpg", "Deepfakes", 1, "005", "010", 0, 40, 24),
         (f"{FRAMES}/Deepfakes/005_010_f1.jpg", "Deepfakes", 1, "005", "010", 1, 40, 24),
         (f"{FRAMES}/Deepfakes/010_005_f0.jpg", "Deepfakes", 1, "010", "005", 0, 40, 24),
@@ -96,7 +97,7 @@ def test_index_holds_every_good_frame_sorted_by_path(raw: Path) -> None:
 
 def test_counts_say_how_much_of_what(raw: Path) -> None:
     (raw / FRAMES / "Original" / "005_f0.jpg").write_bytes(b"")
-    (raw / FRAMES / "Original" / "Thumbs.db").write_bytes(b"x")
+    (raw / FRAMES / "Original" / "notes.db").write_bytes(b"x")
     _, _, counts = build(raw)
     assert counts == {
         "frames": 8,
@@ -186,7 +187,7 @@ def test_empty_frame_is_rejected(raw: Path) -> None:
 
 def test_text_named_jpg_is_rejected(raw: Path) -> None:
     (raw / FRAMES / "Original" / "005_f0.jpg").write_text("not a picture")
-    assert only_rejected(raw)[2] == "could not be decoded: not an image in a known format"
+    assert only_rejected(raw)[2] == "could not be decoded: a text file, neither a picture nor a video"
 
 
 def test_listed_but_missing_frame_is_rejected(raw: Path) -> None:
@@ -239,7 +240,7 @@ def test_name_without_the_ids_is_rejected(raw: Path, category: str, name: str, e
 
 
 @pytest.mark.parametrize("listed", [False, True])
-@pytest.mark.parametrize("name", ["Thumbs.db", "notes", "005_f0.jpg.part"])
+@pytest.mark.parametrize("name", ["notes.db", "notes", "005_f0.jpg.part"])
 def test_other_files_are_rejected(raw: Path, name: str, listed: bool) -> None:
     (raw / FRAMES / "Original" / name).write_bytes(b"x")
     if listed:
@@ -247,8 +248,45 @@ def test_other_files_are_rejected(raw: Path, name: str, listed: bool) -> None:
     assert only_rejected(raw) == (f"{FRAMES}/Original/{name}", "Original", "not an image file name")
 
 
+@pytest.mark.parametrize(
+    ("kind", "name", "reason"),
+    [
+        ("HEIC", "005_f0.heic", "an HEIC picture, which is not read: convert it to JPEG or PNG"),
+        ("HEIC", "005_f0.jpg", "an HEIC picture, which is not read: convert it to JPEG or PNG"),
+        ("TIFF", "005_f0.tif", "a TIFF or a camera's raw picture, which is not read: convert it to JPEG or PNG"),
+        (
+            "WEBP",
+            "005_f0.webp",
+            "an animated WebP of 2 pictures: save one of them by itself, or all of them as a video",
+        ),
+        ("film", "005_f0.jpg", "a video, not a picture"),
+    ],
+)
+def test_what_is_no_single_picture_is_rejected_by_its_content(raw: Path, kind: str, name: str, reason: str) -> None:
+    (raw / "CSVs" / "Original.csv").unlink()
+    (raw / FRAMES / "Original" / "005_f0.jpg").unlink()
+    path = raw / FRAMES / "Original" / name
+    if kind == "HEIC":
+        path.write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100))
+    elif kind == "film":
+        write_video(path.with_suffix(".mp4"), 3).rename(path)
+    else:
+        pages = {"save_all": True, "append_images": [Image.new("RGB", (40, 40), "red")]} if kind == "WEBP" else {}
+        Image.new("RGB", (40, 40)).save(path, kind, **pages)
+    assert only_rejected(raw)[::2] == (f"{FRAMES}/Original/{name}", f"could not be decoded: {reason}")
+
+
+def test_avif_and_gif_are_indexed_and_so_is_a_jpeg_under_another_name(raw: Path) -> None:
+    (raw / "CSVs" / "Original.csv").unlink()
+    for number, (kind, suffix) in enumerate((("AVIF", "avif"), ("GIF", "gif"), ("JPEG", "heic"))):
+        Image.new("RGB", (40 + number, 24)).save(raw / FRAMES / "Original" / f"050_f{number}.{suffix}", kind)
+    index, rejected, _ = build(raw)
+    assert rejected.empty
+    assert list(index[index["video_id"] == "050"]["width"]) == [40, 41, 42]
+
+
 def test_hidden_files_are_skipped(raw: Path) -> None:
-    for name in (".DS_Store", "._005_f0.jpg"):
+    for name in (".DS_Store", "._005_f0.jpg", "Thumbs.db", "desktop.ini", "__MACOSX"):
         (raw / FRAMES / "Original" / name).write_bytes(b"x")
     index, rejected, _ = build(raw)
     assert (len(index), len(rejected)) == (9, 0)
@@ -303,11 +341,9 @@ def test_row_with_a_nul_byte_is_rejected(raw: Path) -> None:
         "../../../../etc/passwd",
         "../Original/005_f0.jpg",
         "..",
-        "sub/005_f0.jpg",
         r"C:\005_f0.jpg",
         r"\\host\share\005_f0.jpg",
         r"..\005_f0.jpg",
-        "",
     ],
 )
 def test_row_that_leaves_the_category_folder_is_rejected(raw: Path, name: str) -> None:
@@ -317,6 +353,65 @@ def test_row_that_leaves_the_category_folder_is_rejected(raw: Path, name: str) -
         "Deepfakes",
         "CSV row points outside the category folder",
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("sub/005_f0.jpg", "CSV row is of another folder"),
+        ("Original/005_f0.jpg", "CSV row is of another folder"),
+        ("", "CSV row names no file"),
+        ("Deepfakes/030_005_f0.jpg", "listed but missing"),
+    ],
+)
+def test_row_of_another_file_gets_an_innocent_reason(raw: Path, name: str, reason: str) -> None:
+    write_list(raw, "Deepfakes", [f"{name},Deepfakes" for name in [*NAMES["Deepfakes"], name]])
+    file = name.removeprefix("Deepfakes/")
+    assert only_rejected(raw) == (f"{FRAMES}/Deepfakes/{file}", "Deepfakes", reason)
+
+
+BEFORE = [
+    *("Deepfakes/", "./", "./Deepfakes/", "FF++C32-Frames/Deepfakes/", "DEEPFAKES/", "Deepfakes\\", ".\\Deepfakes\\"),
+    *("/home/author/ffpp/Deepfakes/", "C:\\data\\Deepfakes\\", "/home/author/frames/", "D:\\frames\\", "images/"),
+]
+
+
+@pytest.mark.parametrize("before", BEFORE)
+def test_row_may_give_the_path_on_the_authors_machine(raw: Path, before: str) -> None:
+    write_list(raw, "Deepfakes", [f"{before}{name},Deepfakes" for name in NAMES["Deepfakes"]])
+    assert build(raw)[1].empty
+
+
+@pytest.mark.parametrize("before", ["../Deepfakes/", "../", "/home/../Deepfakes/", "..\\Deepfakes\\"])
+def test_every_row_leading_upwards_is_rejected(raw: Path, before: str) -> None:
+    write_list(raw, "Deepfakes", [f"{before}{name},Deepfakes" for name in NAMES["Deepfakes"]])
+    with pytest.raises(RejectedError, match="no usable frame of Deepfakes") as caught:
+        build(raw, max_rejected=1)
+    reasons = caught.value.rejected["reason"].value_counts().to_dict()
+    assert reasons == {"CSV row points outside the category folder": 3, "present but unlisted": 3}
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", " , ", "; ", "|"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("quote", ["", '"', "'"])
+def test_csv_of_any_spreadsheet_is_read(raw: Path, separator: str, encoding: str, quote: str) -> None:
+    rows = [(" FileName ", "LABEL"), *((name, "fake") for name in NAMES["Deepfakes"]), ("", "")]
+    lines = [separator.join(f"{quote}{cell}{quote}" for cell in row) for row in rows]
+    (raw / "CSVs" / "Deepfakes.csv").write_bytes("\r\n".join(lines).encode(encoding))
+    assert build(raw)[1].empty
+
+
+def test_excels_line_with_the_separator_is_skipped(raw: Path) -> None:
+    rows = ["sep=;", "filename;label", *(f"{name};fake" for name in NAMES["Deepfakes"])]
+    (raw / "CSVs" / "Deepfakes.csv").write_text("\r\n".join(rows), newline="")
+    assert build(raw)[1].empty
+
+
+def test_a_category_without_a_usable_frame_is_an_error(raw: Path) -> None:
+    for name in NAMES["FaceSwap"]:
+        (raw / FRAMES / "FaceSwap" / name).write_bytes(b"")
+    with pytest.raises(RejectedError, match=r'no usable frame of FaceSwap in .*: all 2 .*"could not be decoded" \(2\)'):
+        build(raw, max_rejected=1)
 
 
 @pytest.mark.parametrize(("label", "said"), [("FaceSwap", "FaceSwap"), ("real", "real"), ("0", "0"), ("", "empty")])
@@ -339,7 +434,7 @@ def test_odd_names_give_a_csv_that_can_be_written(raw: Path) -> None:
 
 
 def test_rejected_is_sorted_with_one_row_a_file(raw: Path) -> None:
-    (raw / FRAMES / "Original" / "Thumbs.db").write_bytes(b"x")
+    (raw / FRAMES / "Original" / "notes.db").write_bytes(b"x")
     (raw / FRAMES / "Original" / "face.jpg").write_bytes(b"")  # unlisted, undecodable and badly named
     (raw / FRAMES / "Deepfakes" / "005_010_f0.jpg").unlink()
     (raw / FRAMES / "Original" / "010_f0.jpg").write_bytes(b"")
@@ -347,8 +442,8 @@ def test_rejected_is_sorted_with_one_row_a_file(raw: Path) -> None:
     assert [tuple(row)[1:] for row in rejected[["path", "reason"]].itertuples()] == [
         (f"{FRAMES}/Deepfakes/005_010_f0.jpg", "listed but missing"),
         (f"{FRAMES}/Original/010_f0.jpg", "could not be decoded: empty file"),
-        (f"{FRAMES}/Original/Thumbs.db", "not an image file name"),
         (f"{FRAMES}/Original/face.jpg", "present but unlisted"),
+        (f"{FRAMES}/Original/notes.db", "not an image file name"),
     ]
 
 
@@ -408,7 +503,7 @@ def test_too_many_rejected_is_an_error(raw: Path) -> None:
 
 
 def test_exactly_the_allowed_share_may_be_rejected(raw: Path) -> None:
-    (raw / FRAMES / "Original" / "Thumbs.db").write_bytes(b"x")
+    (raw / FRAMES / "Original" / "notes.db").write_bytes(b"x")
     assert build(raw, max_rejected=0.1)[2]["rejected_share"] == 0.1
 
 
@@ -489,10 +584,10 @@ def test_folder_named_as_a_csv_is_an_error(raw: Path) -> None:
     ("content", "message"),
     [
         (b"", r"lacks the column filename and label \(there is none\)"),
-        (b"file;label\na.jpg;Deepfakes\n", r"lacks the column filename and label \(there is file;label\)"),
+        (b"file;label\na.jpg;Deepfakes\n", r"lacks the column filename \(there is file, label\)"),
         (b"filename\na.jpg\n", r"lacks the column label \(there is filename\)"),
         ("filename,label\nä.jpg,Deepfakes\n".encode("latin-1"), r"is not UTF-8"),
-        ("filename,label\n".encode("utf-16"), r"is not UTF-8"),
+        ("filename,label\n".encode("utf-16"), r"lists no file: add rows, or remove it"),
         (b"filename,label\n" + b"a" * 200_000 + b",Deepfakes\n", r"is not a CSV file \(field larger"),
     ],
 )
@@ -505,6 +600,7 @@ def test_malformed_csv_is_an_error(raw: Path, content: bytes, message: str) -> N
 def test_written_index_is_loaded_as_it_was(raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     index, _, _ = build(Path("raw"))
+    index = index[list(COLUMNS)]
     index.to_csv("index.csv", index=False)
     loaded = read_index(Path("index.csv"))
     pd.testing.assert_frame_equal(loaded, index)

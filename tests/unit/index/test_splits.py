@@ -1,6 +1,7 @@
 """Splits hold sequences and recordings together, hold their shares, and say what they leak."""
 
 import itertools
+import re
 
 import numpy as np
 import pandas as pd
@@ -299,3 +300,54 @@ def test_recordings_on_two_sides_before_and_after_they_are_joined(seed: int) -> 
     assert after == LEAKED[seed] | {"group": 0}  # the other strategies do not look at groups
     sides = pd.Series(official).groupby(pd.Series(recordings)).nunique()
     assert after["official"] == (sides > 1).sum()
+
+
+def fits(count: int) -> bool:
+    """Whether ``count`` equal groups can be divided 70/15/15 to within 2 points."""
+    near = [[n for n in range(1, count) if abs(n / count - share) <= 0.02 + 1e-9] for share in SHARES]
+    return any(sum(sides) == count for sides in itertools.product(*near))
+
+
+@pytest.mark.parametrize("count", range(3, 121))
+def test_equal_groups_are_divided_whenever_that_is_possible(count: int) -> None:
+    index = make_index(pairs(count), frames=1)
+    if fits(count):
+        assert split_report(index, split_frames(index, "group", SHARES, 0))["leaked_groups"] == 0
+        return
+    with pytest.raises(UserError, match=r"too few or too unequal; split\.train=.* would fit") as caught:
+        split_frames(index, "group", SHARES, 0)
+    found = re.search(r"split\.train=(\S+), split\.val=(\S+), split\.test=(\S+) would fit", str(caught.value))
+    assert found
+    shares = (float(found[1]), float(found[2]), float(found[3]))
+    assert sum(shares) == pytest.approx(1, abs=1e-9)
+    assert set(split_frames(index, "group", shares, 0)) == {"train", "val", "test"}
+
+
+def test_thirty_groups_are_divided_as_near_as_they_can_be() -> None:
+    index = make_index(pairs(30))
+    split = split_frames(index, "group", SHARES, 0)
+    counts = identity_groups(index).groupby(split).nunique().to_dict()
+    assert counts == {"train": 21, "val": 4, "test": 5} or counts == {"train": 21, "val": 5, "test": 4}
+    assert split_frames(index, "group", SHARES, 0).equals(split)
+    assert not split_frames(index, "group", SHARES, 1).equals(split)
+
+
+def test_unequal_groups_are_divided_where_the_largest_first_would_fail() -> None:
+    # 70, 15 and 15 of 100 with nothing to spare; the largest first puts 35, 31 and 4 into train as well
+    chains, start = [], 0
+    for people in (30, 25, 15, 9, 8, 7, 6):
+        chains += [(f"{n:03d}", f"{n + 1:03d}") for n in range(start, start + people - 1)]
+        start += people
+    index = make_index(chains, frames=1).drop_duplicates("path", ignore_index=True)
+    split = split_frames(index, "group", SHARES, 0)
+    for _, part in split.groupby(index["label"]):
+        for name, share in zip(("train", "val", "test"), SHARES, strict=True):
+            assert abs((part == name).mean() - share) <= 0.02
+
+
+def test_people_who_are_all_swapped_with_all_are_one_group() -> None:
+    index = make_index(list(itertools.combinations([f"{n:03d}" for n in range(59)], 2)), frames=1)
+    with pytest.raises(UserError, match=r"59 sequences are one group with 100% of the frames") as caught:
+        split_frames(index.drop_duplicates("path", ignore_index=True), "group", SHARES, 0)
+    assert "leave out the fakes whose target and source are to be on two sides, or give lists" in str(caught.value)
+    assert "too few" not in str(caught.value)

@@ -19,7 +19,7 @@ from deepfake_detection.common.errors import UserError
 from deepfake_detection.frames.prepare import prepare_frames
 from deepfake_detection.frames.prepared import PIXELS
 from deepfake_detection.index.index import build_index
-from deepfake_detection.index.tracks import FACE_COLUMNS, find_faces, follow_faces, read_boxes, smooth_track
+from deepfake_detection.index.tracks import FACE_COLUMNS, choose_faces, follow_faces, read_boxes, smooth_track
 from deepfake_detection.media.faces import Box, DetectedFace, Landmarks, crop_face, detect_faces, square_around
 from deepfake_detection.media.images import read_rgb
 from deepfake_detection.sources.drawn.dataset import film
@@ -150,8 +150,8 @@ def raw(tmp_path: Path) -> Path:
 
 
 def test_faces_are_found_for_every_frame_of_videos_with_a_face(raw: Path) -> None:
-    index, _, _ = build_index(raw, ["Original"], ["Deepfakes"], 0, workers=1)
-    found = find_faces(index, raw, workers=1)
+    index, _, _ = build_index(raw, ["Original"], ["Deepfakes"], 0, workers=1, faces=True)
+    found = choose_faces(index)
     assert list(found.columns) == FACE_COLUMNS
     assert list(found["path"]) == list(index["path"])
     table = found.set_index("path")
@@ -161,7 +161,8 @@ def test_faces_are_found_for_every_frame_of_videos_with_a_face(raw: Path) -> Non
             assert row["left"] < row["eye_left_x"] < row["eye_right_x"] < row["right"]
             centre = (detected.box.left + detected.box.right) / 2
             assert (row["left"] + row["right"]) / 2 == pytest.approx(centre, abs=3)
-    pd.testing.assert_frame_equal(find_faces(index, raw, workers=2), found)
+    again, _, _ = build_index(raw, ["Original"], ["Deepfakes"], 0, workers=2, faces=True)
+    pd.testing.assert_frame_equal(choose_faces(again), found)
 
 
 def test_a_fake_takes_the_faces_of_its_original(raw: Path) -> None:
@@ -170,9 +171,12 @@ def test_a_fake_takes_the_faces_of_its_original(raw: Path) -> None:
     with Image.open(fakes / "000_007_f2.png") as picture:
         picture.resize((320, 320)).save(fakes / "000_007_f2.png")
     (raw / FRAMES / "Original" / "007_f1.png").unlink()
-    index, _, _ = build_index(raw, ["Original"], ["Deepfakes"], 0, workers=1)
-    found = find_faces(index, raw, workers=1).set_index("path")
+    index, _, _ = build_index(raw, ["Original"], ["Deepfakes"], 0, workers=1, faces=True)
+    found = choose_faces(index).set_index("path")
     of = {path.removeprefix(f"{FRAMES}/"): list(found.loc[path]) for path in found.index}
+    # frames that need no search are not searched: 000_f1 and 007_f1 are an empty room and a frame that is not there
+    searched = set(index.loc[index["faces"].notna() & (index["label"] == 1), "path"])
+    assert searched == {f"{FRAMES}/Deepfakes/{name}.png" for name in ("000_007_f1", "000_007_f2", "007_000_f1")}
     assert of["Deepfakes/000_007_f0.png"] == of["Original/000_f0.png"]
     assert of["Deepfakes/000_007_f1.png"] == of["Original/000_f1.png"]
     assert of["Deepfakes/000_007_f2.png"] != of["Original/000_f2.png"]
@@ -188,9 +192,9 @@ def test_a_fake_of_a_slowly_moving_face_is_not_smoothed_again(raw: Path) -> None
             moved = np.roll(take, 4 * frame, axis=1)
             moved[0, 0] = len(name)  # a fake that equals its original would be rejected
             Image.fromarray(moved).save(raw / FRAMES / f"{name}_f{frame}.png")
-    index, _, _ = build_index(raw, ["Original"], ["Deepfakes"], 1, workers=1)
+    index, _, _ = build_index(raw, ["Original"], ["Deepfakes"], 1, workers=1, faces=True)
     index = index[index["video_id"] == "000"].reset_index(drop=True)
-    found = find_faces(index, raw, workers=1).set_index("path")
+    found = choose_faces(index).set_index("path")
     original, fake = found.filter(like="/Original/", axis=0), found.filter(like="/Deepfakes/", axis=0)
     assert original["left"].nunique() == 3
     assert fake.to_numpy().tolist() == original.to_numpy().tolist()
@@ -199,8 +203,8 @@ def test_a_fake_of_a_slowly_moving_face_is_not_smoothed_again(raw: Path) -> None
 def test_without_a_face_in_the_original_the_fake_is_searched(raw: Path) -> None:
     for frame in range(3):
         room(frame).save(raw / FRAMES / "Original" / f"000_f{frame}.png")
-    index, _, _ = build_index(raw, ["Original"], ["Deepfakes"], 0, workers=1)
-    found = find_faces(index, raw, workers=1)
+    index, _, _ = build_index(raw, ["Original"], ["Deepfakes"], 0, workers=1, faces=True)
+    found = choose_faces(index)
     assert not found["path"].str.contains("Original/000").any()
     assert found["path"].str.contains("Deepfakes/000_007").sum() == 3
 
@@ -209,8 +213,8 @@ def test_an_id_in_two_real_categories_names_no_original(raw: Path) -> None:
     (raw / FRAMES / "Actors").mkdir()
     for frame in range(3):
         drawn(5, frame).save(raw / FRAMES / "Actors" / f"000_f{frame}.png")
-    index, _, _ = build_index(raw, ["Original", "Actors"], ["Deepfakes"], 0, workers=1)
-    found = find_faces(index, raw, workers=1).set_index("path")
+    index, _, _ = build_index(raw, ["Original", "Actors"], ["Deepfakes"], 0, workers=1, faces=True)
+    found = choose_faces(index).set_index("path")
     fake = found.loc[f"{FRAMES}/Deepfakes/000_007_f0.png"]
     for real in ("Original", "Actors"):
         assert list(fake) != list(found.loc[f"{FRAMES}/{real}/000_f0.png"])

@@ -228,7 +228,7 @@ def test_sound_with_a_cover_has_no_film(tmp_path: Path) -> None:
         silence.sample_rate = 8000
         container.mux(sound.encode(silence))
         container.mux(sound.encode())
-    with pytest.raises(UnreadableImageError, match="no video in it"):
+    with pytest.raises(UnreadableImageError, match="a sound file without pictures"):
         Video(tmp_path / "a.mp4", 4)
 
 
@@ -295,13 +295,13 @@ def test_pixels_become_square(tmp_path: Path, aspect: tuple[int, int], shape: tu
 def test_what_is_no_video_says_so(tmp_path: Path) -> None:
     film(tmp_path / "whole.mp4", 50)
     contents = {
-        "text.mp4": (b"hello", "not a video in a known format"),
+        "text.mp4": (b"hello", "a text file, neither a picture nor a video"),
         "empty.mp4": (b"", "empty file"),
         "cut.mp4": ((tmp_path / "whole.mp4").read_bytes()[:500], "truncated"),
         # a playlist would have the decoder open other files, or addresses
         "list.mp4": (
             f"#EXTM3U\n#EXTINF:2,\n{tmp_path}/whole.mp4\n#EXT-X-ENDLIST\n".encode(),
-            "not a video in a known format",
+            "a text file, neither a picture nor a video",
         ),
     }
     for name, (content, reason) in contents.items():
@@ -319,5 +319,5 @@ def test_a_file_without_pictures_says_so(tmp_path: Path) -> None:
         silence.sample_rate = 8000
         container.mux(stream.encode(silence))
         container.mux(stream.encode())
-    with pytest.raises(UnreadableImageError, match="no video in it"):
+    with pytest.raises(UnreadableImageError, match="a sound file without pictures"):
         Video(tmp_path / "sound.mp4", 4)

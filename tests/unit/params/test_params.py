@@ -34,6 +34,10 @@ BAD: dict[str, tuple[Callable[[Tree], object], str]] = {
     "no epochs": (lambda t: t["train"].update(epochs=0), "train.epochs: Input should be greater than or equal to 1"),
     "negative rate": (lambda t: t["train"].update(lr=-1.0), "train.lr: Input should be greater than 0"),
     "NaN": (lambda t: t["train"].update(lr=float("nan")), "train.lr: Input should be"),
+    "local without a folder": (
+        lambda t: t["data"].update(source="local"),
+        "data.local_dir: it must name the folder of your frames, because data.source is local",
+    ),
     "one frame a step": (
         lambda t: t["train"].update(batch_size=1),
         "train.batch_size: must be a whole number from 2 on",
@@ -128,6 +132,17 @@ def test_numbers_as_people_write_them(tmp_path: Path, text: str, lr: float) -> N
     assert load_params(path).train.lr == lr
 
 
+def test_home_is_found_in_every_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    paths = {"data": "local_dir", "model": "weights", "split": "official_dir"}
+    path = changed(tmp_path, lambda t: [t[section].update({key: "~/mine"}) for section, key in paths.items()])
+    params = load_params(path)
+    assert (params.data.local_dir, params.model.weights, params.split.official_dir) == ("/home/me/mine",) * 3
+    for plain in ("$HOME/mine", "mine/~", "~nobody-is-called-so/mine", "none"):
+        kept = load_params(changed(tmp_path, lambda t, plain=plain: t["model"].update(weights=plain)))  # type: ignore[misc]
+        assert kept.model.weights == plain
+
+
 def compose(path: Path, *overrides: str) -> Path:
     compose_and_dump(str(path), str(ROOT / "conf"), None, "config", str(path.parent), list(overrides))
     return path
@@ -156,5 +171,5 @@ def test_ffpp_profile_is_the_original_recipe(tmp_path: Path) -> None:
     )
     assert (train.optimizer, train.weight_decay, train.label_smoothing, train.clip_norm) == ("adam", 0, 0, 0)
     assert train.monitor == "val_loss"
-    augment = {"flip": 0.5, "rotation": 5.0, "rotate_p": 1.0, "brightness": 0.1, "contrast": 0.1}
+    augment = {"flip": 0.5, "rotation": 5.0, "rotate_p": 1.0, "scale": 0.0, "brightness": 0.1, "contrast": 0.1}
     assert train.augment.model_dump() == augment

@@ -130,6 +130,7 @@ def inputs(tmp_path: Path) -> dict[str, Any]:
         "raw": raw,
         "pictures": pictures,
         "robustness": {"clean_auroc": 0.992, "mean_auroc": 0.78, "mean_auroc_drop": 0.212}
+        | {"groups": 30, "intervals": {"clean_auroc": [0.97, 1.0], "mean_auroc": None, "mean_auroc_drop": [0.1, 0.324]}}
         | {"corruptions": {"jpeg": {"unit": "quality", "severities": severities}}},
         "origin": {"source": "embedded"},
     }

@@ -26,7 +26,9 @@ def evaluated(labels: list[int]) -> dict[str, Any]:
     faces = np.stack([np.round(film(who, 0, 40, 42).filmed * 255).astype(np.uint8) for who in range(2, 12)])
     for row in range(1, 10, 2):
         faces[row] = CORRUPTIONS["gaussian_blur"].apply(faces[row], 0.6 + 0.1 * row, 0)
-    return evaluate_robustness(sharpness, faces, pd.DataFrame({"label": labels}), 4, calibration=Calibration(), seed=5)
+    return evaluate_robustness(
+        sharpness, faces, pd.DataFrame({"label": labels, "group": range(10)}), 4, calibration=Calibration(), seed=5
+    )
 
 
 def test_figures_show_the_numbers() -> None:

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import re
 import subprocess
 import sys
@@ -21,8 +22,8 @@ from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.text import percent
 from deepfake_detection.media.faces import Box, detect_faces
 from deepfake_detection.network.sidecar import Sidecar
-from deepfake_detection.serving.cli import listed, print_json
-from deepfake_detection.serving.detector import Face, Moment, VideoPrediction
+from deepfake_detection.serving.cli import print_csv, print_json, print_line
+from deepfake_detection.serving.detector import Face, Moment, Prediction, VideoPrediction
 from deepfake_detection.sources.drawn.dataset import film as drawn_film
 from tests.support.commands import command
 from tests.support.disks import file_size_limit
@@ -54,7 +55,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two pictures, one of them in a folder below, a video, a text file named .jpg and one that is nothing of ours."""
+    """Two pictures, one of them in a folder below, a video, a text file named .jpg, one .txt, and a checkpoint."""
     root = tmp_path_factory.mktemp("pictures")
     (root / "below").mkdir()
     rng = np.random.default_rng(0)
@@ -67,24 +68,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def test_folders_and_patterns_are_searched_and_files_taken_as_named(folder: Path) -> None:
-    names = [str(folder / name) for name in ("a.png", "below/b.JPG", "c.mp4", "text.jpg")]
-    assert listed([str(folder)]) == names
-    assert listed([str(folder / "*.*g")]) == [names[0], names[3]]
-    assert listed([str(folder / "**" / "*.JPG")]) == [names[1]]
-    assert listed([str(folder / "notes.txt"), "missing.png"]) == [str(folder / "notes.txt"), "missing.png"]
-    with pytest.raises(UserError, match="no picture or video there"):
-        listed([str(folder / "*.gif")])
-
-
 def test_json_has_a_line_for_each_file_and_a_bad_one_stops_nothing(folder: Path, run: Run) -> None:
     done = run("predict", folder, "--checkpoint", folder / "best.pth", "--json", "--frames", 4)
     assert done.status == 1, done.err
-    assert done.err.strip() == "1 of 4 files could not be read"
+    assert done.err.splitlines() == ["left out: 1 .json, 1 .pth, 1 .txt", "1 of 4 files could not be read"]
     rows = [json.loads(line) for line in done.out.splitlines()]
     assert [Path(row["path"]).name for row in rows] == ["a.png", "b.JPG", "c.mp4", "text.jpg"]
     assert [row["failed"] for row in rows] == [False, False, False, True]
-    assert rows[3]["reason"] == "not an image in a known format"
+    assert rows[3]["reason"] == "a text file, neither a picture nor a video"
     assert rows[0]["probability"] == pytest.approx(1 / (1 + np.exp(-rows[0]["logit"] / 2)))
     assert len(rows[2]["moments"]) == 4
 
@@ -197,6 +188,13 @@ def test_info_says_what_a_checkpoint_is(folder: Path, tmp_path: Path, run: Run) 
     assert run("info", path).err == f"error: {path}: no such checkpoint, only its JSON file is there\n"
 
 
+def test_home_is_found_where_no_shell_does_so(folder: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(folder))
+    done = run("predict", "~/a.p*", "--checkpoint=~/best.pth", "--csv")
+    assert (done.status, done.err) == (0, "")
+    assert str(folder / "a.png") in done.out
+
+
 def test_csv_and_the_table_say_the_same(folder: Path, run: Run) -> None:
     picture = folder / "a.png"
     as_csv = run("predict", picture, "--checkpoint", folder / "best.pth", "--csv")
@@ -222,6 +220,78 @@ def test_a_users_mistake_is_one_line(folder: Path, run: Run) -> None:
         assert line in done.err
         assert len(done.err.splitlines()) == 1
         assert not done.out
+
+
+def test_an_argument_that_gives_nothing_is_a_line_and_the_others_are_judged(
+    folder: Path, tmp_path: Path, run: Run
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "phone").mkdir()
+    (tmp_path / "phone" / "IMG_1.HEIC").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100))
+    nothing = [tmp_path / "empty", tmp_path / "*.jpg", tmp_path / "phone", tmp_path / "phone" / "*.HEIC"]
+    picture, checkpoint = folder / "a.png", ("--checkpoint", folder / "best.pth", "--csv")
+    done = run("predict", *nothing[:2], picture, *nothing[2:], *checkpoint)
+    assert done.status == 1
+    assert done.err.splitlines() == [
+        f"error: {each}: no picture or video there{rest}"
+        for each, rest in zip(nothing, ["", "", *[" (left out: 1 .heic)"] * 2], strict=True)
+    ]
+    assert [row["path"] for row in csv.DictReader(io.StringIO(done.out))] == [str(picture)]
+    for each in nothing:
+        alone = run("predict", each, *checkpoint)
+        assert (alone.status, alone.out, len(alone.err.splitlines())) == (1, "", 1)
+
+
+@pytest.fixture(scope="module")
+def odd_names(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Pictures whose names are not UTF-8, break a line or control a terminal, and a plain one that comes last."""
+    odd = tmp_path_factory.mktemp("odd")
+    for name in (b"caf\xe9.png", b"new\nline.png", b"red\x1b[31m.png", b"z.png"):
+        (odd / os.fsdecode(name)).write_bytes((folder / "a.png").read_bytes())
+    return odd
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+@pytest.mark.parametrize("form", ["", "--csv", "--json"])
+def test_a_name_of_any_bytes_stops_no_writer(
+    odd_names: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str, encoding: str
+) -> None:
+    printed = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(printed, encoding=encoding, newline="\n"))
+    asked = ["predict", odd_names, "--checkpoint", folder / "best.pth", *filter(None, [form])]
+    assert not command(*asked)
+    sys.stdout.flush()
+    written = tmp_path / "verdicts"
+    assert not command(*asked, "--output", written)
+    assert written.read_bytes() == printed.getvalue()
+    names = (b"caf\xe9.png", b"new\nline.png", b"red\x1b[31m.png", b"z.png")
+    if form == "--json":
+        found = [os.fsencode(Path(json.loads(line)["path"]).name) for line in written.read_text().splitlines()]
+    elif form == "--csv":
+        text = written.read_text(encoding="utf-8", errors="surrogateescape")
+        found = [os.fsencode(Path(row["path"]).name) for row in csv.DictReader(io.StringIO(text))]
+    else:
+        names = (b"caf?.png", b"new?line.png", b"red?[31m.png", b"z.png")
+        found = [line.rpartition(b"/")[2] for line in written.read_bytes().splitlines()[1:]]
+    assert sorted(found) == sorted(names)
+
+
+def test_a_terminal_gets_no_control_characters() -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    for print_it in (print_csv, print_line):
+        out = Terminal()
+        print_it(Prediction("a\x1b[31m\n.jpg", "none", reason="truncated"), first=False, out=out)
+        assert "\x1b" not in out.getvalue()
+        assert len(out.getvalue().splitlines()) == 1
+
+
+def test_an_error_is_one_line_whatever_the_name(odd_names: Path, run: Run) -> None:
+    done = run("predict", odd_names / "z.png", "--checkpoint", odd_names / "no\nsuch\x1b.pth")
+    (line,) = done.err.splitlines()
+    assert line.startswith(f"error: {odd_names}/no?such?.json: not there")
 
 
 @pytest.mark.parametrize("command", ["predict", "explain", "serve"])

@@ -14,10 +14,13 @@ from PIL import Image
 from deepfake_detection import Detector, Prediction, UserError, VideoPrediction
 from deepfake_detection.frames.dataset import FrameDataset
 from deepfake_detection.media.faces import Box, detect_faces
+from deepfake_detection.media.images import UnreadableImageError, read_picture
 from deepfake_detection.network.logits import predict_logits
 from deepfake_detection.network.model import build_model
+from deepfake_detection.serving.web.view import judge
 from deepfake_detection.sources.drawn.dataset import film
 from tests.support.checkpoints import save_checkpoint, sidecar
+from tests.support.commands import command
 from tests.unit.media.test_damaged_videos import textured, zeroed
 from tests.unit.media.test_videos import film as write_video
 
@@ -96,7 +99,7 @@ def test_what_cannot_be_judged_says_why_and_stops_nothing(tmp_path: Path, of_fac
     ]
     found = Detector.load(of_faces).predict(pictures)
     assert [each.reason.partition(":")[0] for each in found] == [
-        "not an image in a known format",
+        "a text file, neither a picture nor a video",
         "no such file or directory",
         "too small",
         "no face found",
@@ -184,7 +187,11 @@ def test_a_video_without_a_face_or_without_frames_says_so(tmp_path: Path, of_fac
     assert (damaged.verdict, damaged.reason) == ("none", "no face found, 0:01.0 of 0:06.0 damaged or missing")
     (tmp_path / "b.mp4").write_bytes(b"nothing")
     broken = detector.video(tmp_path / "b.mp4")
-    assert (broken.verdict, broken.reason, broken.failed) == ("none", "not a video in a known format", True)
+    assert (broken.verdict, broken.reason, broken.failed) == (
+        "none",
+        "a text file, neither a picture nor a video",
+        True,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -297,11 +304,11 @@ def test_what_is_no_picture_among_others_says_so(detector: Detector, face: Any) 
     ids=lambda given: type(given).__name__,
 )
 def test_what_is_neither_a_picture_nor_pictures_is_one_line(detector: Detector, given: Any) -> None:
-    for judge in (detector.predict, detector.stream):
+    for call in (detector.predict, detector.stream):
         with pytest.raises(
             UserError, match=f"^a value of type {type(given).__name__} is not pictures: give a path, [^\n]+$"
         ):
-            judge(given)
+            call(given)
 
 
 def test_a_batch_or_a_video_without_frames_is_one_line(detector: Detector, face: Any) -> None:
@@ -331,3 +338,39 @@ def test_on_a_gpu_too(checkpoint: Path, face: Any) -> None:
         )
     with pytest.raises(UserError, match="backend torch-folded does not run there; take backend torch"):
         Detector.load(checkpoint, "torch-folded", "cpu")
+
+
+def test_a_box_is_in_the_pixels_of_a_large_file(tmp_path: Path, of_faces: Path, face: Any) -> None:
+    """A phone's 75 megapixels are read at half the width and height."""
+    drawn = Image.fromarray(face)
+    board = Image.new("RGB", (10_000, 7_500), (90, 90, 90))
+    board.paste(drawn.resize((2_400, 2_400)), (6_000, 3_000))
+    board.save(tmp_path / "a.jpg", quality=95)
+    detector = Detector.load(of_faces)
+    (found,) = detector.predict(tmp_path / "a.jpg").faces
+    (smaller,) = detector.predict(read_picture(tmp_path / "a.jpg").pixels).faces
+    box = cast(Box, found.box)
+    assert box[:4] == tuple(2 * edge for edge in cast(Box, smaller.box)[:4])
+    assert 6_000 < box.left < box.right < 8_400
+    assert 3_000 < box.top < box.bottom < 5_400
+    assert found.logit == pytest.approx(smaller.logit, rel=1e-4)
+
+
+def test_what_is_refused_is_refused_alike_by_every_way_in(
+    tmp_path: Path, detector: Detector, checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pages: dict[str, Any] = {"save_all": True, "append_images": [Image.new("RGB", (64, 64), "red")]}
+    Image.new("RGB", (64, 64), "blue").save(tmp_path / "a.gif", **pages)
+    (tmp_path / "b.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100))
+    for name, start in (("a.gif", "an animated GIF of 2 pictures: "), ("b.heic", "an HEIC picture, ")):
+        reason = detector.predict(tmp_path / name).reason
+        assert reason.startswith(start)
+        with pytest.raises(UnreadableImageError) as caught:
+            judge(checkpoint, tmp_path / name)
+        assert str(caught.value) == reason
+        assert command("explain", tmp_path / name, "--checkpoint", checkpoint) == f"error: {tmp_path / name}: {reason}"
+        assert command("predict", tmp_path / name, "--checkpoint", checkpoint) == 1
+        assert f"{name}: {reason}\n" in capsys.readouterr().out
+    with Image.open(tmp_path / "a.gif") as opened:
+        assert detector.predict(opened).reason == detector.predict(tmp_path / "a.gif").reason
+        assert detector.predict(opened.copy()).verdict != "none"

@@ -265,7 +265,7 @@ def test_the_command_writes_a_png_and_replaces_none_unasked(
     assert Path("a $x^2$ b-explained.png").read_bytes() == first
     Path("text.jpg").write_text("hello")
     assert command("explain", "text.jpg", "--checkpoint", checkpoint) == (
-        "error: text.jpg: not an image in a known format"
+        "error: text.jpg: a text file, neither a picture nor a video"
     )
     assert command(*asked, "--out", "a.jpg") == "error: --out a.jpg: it will be a PNG, so name it .png"
     Path("folder.png").mkdir()

@@ -21,6 +21,7 @@ from tests.support.checkpoints import SIZE
 from tests.support.commands import command
 from tests.support.disks import file_size_limit
 from tests.support.exported import snippet
+from tests.unit.media.test_videos import film as write_video
 
 
 @pytest.fixture(scope="module")
@@ -174,3 +175,17 @@ def test_the_guide_s_snippets_judge_a_picture(
     Image.new("RGB", (64, 64)).save("face.png")  # in which no face is found
     exec(snippet("safetensors"), {})  # noqa: S102
     assert capsys.readouterr().out == "none None\n"
+
+
+def test_pictures_to_calibrate_on_are_not_dropped_without_a_word(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ("export", "--format", "openvino", "--checkpoint", checkpoint, "--out", tmp_path / "a.xml", "--int8")
+    assert command(*asked, tmp_path / "*.jpg") == f"error: --int8: {tmp_path}/*.jpg: no picture or video there"
+    Image.new("RGB", (64, 64), "grey").save(tmp_path / "grey.png")
+    write_video(tmp_path / "film.mp4", 3).rename(tmp_path / "film.jpg")
+    (tmp_path / "IMG_1.HEIC").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100))
+    assert command(*asked, tmp_path) == "error: --int8: 0 faces in 1 pictures; name 20 or more, best 600"
+    said = capsys.readouterr().err.splitlines()
+    assert "left out: 1 .heic, 1 video" in said
+    assert f"1 of 1 pictures give no face, e.g. {tmp_path}/grey.png: no face found" in said

@@ -39,9 +39,14 @@ from deepfake_detection.sources.drawn.dataset import film
 from tests.support.browser import CHROMIUM, Browser, browsing
 from tests.support.checkpoints import save_checkpoint, sidecar
 from tests.unit.media.test_damaged_videos import textured, zeroed
+from tests.unit.media.test_images import encode
 from tests.unit.media.test_videos import film as write_video
 
 HOSTILE = '"><script>alert(1)</script>.png'
+HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100)
+ANIMATED = encode(
+    Image.new("RGB", (64, 64), "red"), "WEBP", save_all=True, append_images=[Image.new("RGB", (64, 64), "blue")]
+)
 
 
 class Running(NamedTuple):
@@ -160,7 +165,10 @@ def test_two_at_once_are_judged_in_turn_and_a_video_shows_its_most_suspicious_fr
 @pytest.mark.parametrize(
     ("content", "name", "status", "words"),
     [
-        (b"hello", "text.jpg", 422, "neither a picture (JPEG, PNG, BMP or WebP) nor a video"),
+        (b"hello", "text.jpg", 422, "It is a text file, neither a picture nor a video."),
+        (bytes(9), "zeros.jpg", 422, "It is neither a picture nor a video that can be read."),
+        (HEIC, "IMG_1.HEIC", 422, "It is an HEIC picture, which is not read: convert it to JPEG or PNG."),
+        (ANIMATED, "a.webp", 422, "It is an animated WebP of 2 pictures: save one of them by itself, or all of"),
         (b"", "empty.png", 422, "The file is empty."),
         (b"", "", 400, "No file was chosen"),
         (b"\0" * (2 * 10**6 + 1), "large.png", 413, "larger than 2 MB"),

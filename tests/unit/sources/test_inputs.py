@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from deepfake_detection.common.errors import UserError
-from deepfake_detection.sources.inputs import link_inputs
-from deepfake_detection.sources.layout import FRAMES
+from deepfake_detection.sources.inputs import LINKED, link_inputs
+from deepfake_detection.sources.layout import FRAMES, LISTS
 
 
 @pytest.fixture
@@ -52,7 +52,35 @@ def test_a_path_to_nothing_is_one_line(tmp_path: Path) -> None:
         link_inputs({"data.local_dir": "/no/such"}, tmp_path)
 
 
-def test_folders_that_dvc_does_not_look_into_are_named(tmp_path: Path, own: Path) -> None:
-    shutil.copytree(own / FRAMES / "Original", tmp_path / "elsewhere")
-    (own / FRAMES / "Deepfakes").symlink_to(tmp_path / "elsewhere")
-    assert link_inputs({"frames": str(own), "weights": ""}, tmp_path / "inputs") == [tmp_path / "elsewhere"]
+def test_categories_that_are_links_have_links_of_their_own(tmp_path: Path, own: Path) -> None:
+    for number in range(LINKED + 1):
+        shutil.copytree(own / FRAMES / "Original", tmp_path / f"elsewhere-{number}")
+        (own / FRAMES / f"Fakes-{number}").symlink_to(tmp_path / f"elsewhere-{number}")
+    assert link_inputs({"frames": str(own), "weights": ""}, tmp_path / "inputs") == [tmp_path / f"elsewhere-{LINKED}"]
+    for number in range(LINKED):
+        assert (tmp_path / "inputs" / "linked" / str(number + 1)).samefile(tmp_path / f"elsewhere-{number}")
+    for number in range(1, LINKED + 1):
+        (own / FRAMES / f"Fakes-{number}").unlink()
+    link_inputs({"frames": str(own), "weights": ""}, tmp_path / "inputs")
+    assert (tmp_path / "inputs" / "linked" / "1").samefile(tmp_path / "elsewhere-0")
+    assert (tmp_path / "inputs" / "linked" / "2").read_text() == "not used\n"
+
+
+@pytest.mark.parametrize("way", ["", "link", "up", "through", "lists"])
+def test_what_the_pipeline_writes_is_no_source(
+    tmp_path: Path, own: Path, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw = tmp_path / "data" / "raw"
+    (tmp_path / "data").mkdir()
+    monkeypatch.chdir(tmp_path)
+    path = {"": "data/raw", "link": "linked", "up": "own/../data/raw", "through": "own", "lists": "own"}[way]
+    if way in ("through", "lists"):
+        (own / LISTS).mkdir()
+        (own / LISTS).rename(raw) if way == "lists" else (own / FRAMES / "Original").rename(raw)
+        (own / (LISTS if way == "lists" else f"{FRAMES}/Original")).symlink_to(raw)
+    else:
+        shutil.copytree(own, raw)
+        Path("linked").symlink_to(raw)
+    with pytest.raises(UserError, match=rf"^data\.local_dir: {path} leads.* into data/, where the pipeline removes"):
+        link_inputs({"data.local_dir": path}, Path("inputs"), [Path("data")])
+    assert not Path("inputs").exists()

@@ -49,12 +49,10 @@ HEADERS = {
     "x-content-type-options": "nosniff",
 }
 REASONS = {
-    "not a video in a known format": "It is neither a picture (JPEG, PNG, BMP or WebP) nor a video that can be read.",
+    "not a video in a known format": "It is no video that can be read.",
     "empty file": "The file is empty.",
     "truncated": "It breaks off: the file is not whole.",
     "damaged": "The file is damaged.",
-    "no video in it": "The file holds no moving picture, perhaps sound alone.",
-    "too many pixels": "It has more pixels than are read (64 million a picture).",
     "too much work to decode": "It is built so that decoding it would take too long.",
 }
 
@@ -133,7 +131,12 @@ def create_app(
     ``max_seconds`` is stopped. One file is judged at a time, WAITING more may wait, and others are refused.
     """
     template = template_environment(PACKAGE, autoescape=True).get_template("page.html.jinja")
-    about = {"checkpoint": checkpoint.name, "sidecar": sidecar, "max_mb": max_bytes // 10**6, "max_bytes": max_bytes}
+    about = {
+        "checkpoint": printable(checkpoint.name),
+        "sidecar": sidecar,
+        "max_mb": max_bytes // 10**6,
+        "max_bytes": max_bytes,
+    }
     about |= {"max_seconds": max_seconds, "threshold": rounded_percent(sidecar.threshold)}
     about |= {"prior": rounded_percent(sidecar.prior)}
     judging, active = anyio.Lock(), set[object]()
@@ -210,7 +213,7 @@ def create_app(
                 with anyio.fail_after(max_seconds):
                     found = await to_process.run_sync(judge, checkpoint, path, device, threshold, cancellable=True)
             except UnreadableImageError as error:
-                return page(422, REASONS.get(str(error), f"The file cannot be read: {error}."), name=name)
+                return page(422, _sentence(str(error)), name=name)
             except UserError as error:
                 return page(500, f"The checkpoint cannot be used: {error}")
             except TimeoutError:
@@ -331,6 +334,14 @@ def _limited(receive: Receive, most: int) -> Receive:
 def _copy(upload: UploadFile, path: Path) -> None:
     with path.open("wb") as file:
         shutil.copyfileobj(upload.file, file)
+
+
+def _sentence(reason: str) -> str:
+    """Why a file cannot be read, in a whole sentence."""
+    if reason.startswith("too many "):
+        return f"It has {reason}."
+    start = "It is" if reason.startswith(("a ", "an ", "neither ")) else "The file cannot be read:"
+    return REASONS.get(reason, f"{start} {reason}.")
 
 
 def _shortened(name: str) -> str:

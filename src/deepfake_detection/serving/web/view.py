@@ -15,7 +15,7 @@ from PIL import Image
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.text import clock
-from deepfake_detection.media.images import UnreadableImageError, read_rgb
+from deepfake_detection.media.images import UnreadableImageError, read_picture
 from deepfake_detection.media.videos import Video, is_video
 from deepfake_detection.network.sidecar import Calibration
 from deepfake_detection.params.thresholds import fpr_limit
@@ -31,8 +31,6 @@ FRAMES = 32  # taken from a video, as in ``deepfake-detect predict``
 MOMENTS_SHOWN = 4
 FACES_SHOWN = 20
 WIDE, NARROW = 1000, 560  # longer side in pixels of a picture shown alone, and of one among several
-# The reasons of read_rgb for files that are not pictures and may be videos
-MAYBE_VIDEO = ("not an image in a known format", "too many bytes")
 
 # Distances in log-odds, from the threshold and from even odds. 1 means odds of 2.7 to 1, and 3 means 20 to 1.
 UNCERTAIN, CLEAR = 1.0, 3.0
@@ -58,19 +56,10 @@ def judge(
 ) -> dict[str, Any]:
     """What the template shows for the picture or video in ``path``: plain values and data: URIs.
 
-    A name that is not a video's says nothing: such a file is a video if it is no picture.
     Raises UnreadableImageError, in a few words, if the file is neither or is damaged.
     """
     detector = _detector(checkpoint, device, threshold)
-    if is_video(path):
-        return _video(detector, path)
-    try:
-        pixels = read_rgb(path)
-    except UnreadableImageError as error:
-        if str(error) not in MAYBE_VIDEO:
-            raise
-        return _video(detector, path)
-    return _picture(detector, pixels)
+    return _video(detector, path) if is_video(path) else _picture(detector, read_picture(path).pixels)
 
 
 def certainty(probability: float, threshold: float) -> tuple[str, str]:

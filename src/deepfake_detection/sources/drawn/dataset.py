@@ -30,7 +30,10 @@ def generate(
     for category in categories:
         if category != ORIGINAL and category not in MANIPULATIONS:
             known = ", ".join([ORIGINAL, *MANIPULATIONS])
-            raise UserError(f"data.categories: {category} cannot be drawn; the embedded source knows {known}")
+            raise UserError(
+                f"{category} cannot be drawn; the embedded source knows {known}: correct data.categories "
+                "or evaluate.unseen_categories"
+            )
     for category in categories:
         (root / FRAMES / category).mkdir(parents=True, exist_ok=True)
     (root / LISTS).mkdir(parents=True, exist_ok=True)

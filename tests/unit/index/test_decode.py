@@ -1,0 +1,56 @@
+"""One decoding says all that index and split ask of a frame."""
+
+import hashlib
+from itertools import repeat
+from pathlib import Path
+
+import imagehash
+import numpy as np
+import pytest
+from numpy.dtypes import StringDType
+from PIL import Image
+
+from deepfake_detection.index.decode import decode_frames
+from deepfake_detection.media.faces import detect_faces
+from deepfake_detection.media.images import read_rgb
+from deepfake_detection.sources.drawn.dataset import film
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two drawn faces, the second one stored on its side with an orientation, and a file that is no picture."""
+    folder = tmp_path_factory.mktemp("frames")
+    for name, who in (("a", 0), ("b", 7)):
+        face = np.asarray(np.round(film(who, 0, 256, seed=1).filmed * 255), np.uint8)[:, :240]
+        Image.fromarray(face if name == "a" else np.rot90(face)).save(
+            folder / f"{name}.jpg", exif=b"" if name == "a" else Image.Exif.tobytes(turned())
+        )
+    (folder / "c.jpg").write_bytes(b"no picture")
+    return folder
+
+
+def turned() -> Image.Exif:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # shown turned clockwise by a quarter
+    return exif
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_frame_is_described_by_its_upright_pixels_and_its_bytes(folder: Path, workers: int) -> None:
+    files = np.array(["b.jpg", "c.jpg", "a.jpg"], dtype=StringDType())
+    found = decode_frames(folder, files, repeat(()), "opening", workers)
+    for row, name in ((0, "b.jpg"), (2, "a.jpg")):
+        pixels = read_rgb(folder / name)
+        assert found.sizes[row].tolist() == [240, 256]
+        assert found.digests[row] == hashlib.sha256((folder / name).read_bytes()).digest()[:16]
+        assert f"{found.phashes[row]:016x}" == str(imagehash.phash(Image.fromarray(pixels)))
+        assert found.faces[row] == detect_faces(pixels) != []
+    assert list(found.problems) == [1]
+    assert found.problems[1].startswith("could not be decoded: ")
+    assert (found.digests[1], found.faces[1]) == (b"", None)
+
+
+def test_faces_are_looked_for_where_they_are_wanted_and_not_known(folder: Path) -> None:
+    files = np.array(["a.jpg", "a.jpg", "a.jpg"], dtype=StringDType())
+    found = decode_frames(folder, files, [None, [(240, 256)], [(256, 240)]], "opening", 1)
+    assert [faces is None for faces in found.faces] == [True, True, False]

@@ -1,0 +1,29 @@
+"""make sees what it must do again, without doing it: ``make --dry-run``."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.support.modules import ROOT
+
+
+def planned(project: Path) -> str:
+    """What ``make env`` would do in a project."""
+    return subprocess.run(["make", "--dry-run", "env"], cwd=project, check=True, capture_output=True, text=True).stdout
+
+
+def test_a_project_that_was_moved_gets_a_new_environment(tmp_path: Path) -> None:
+    project = tmp_path / "a [project].old"
+    project.mkdir()
+    for name in ("Makefile", "requirements.lock", "pyproject.toml"):
+        (project / name).write_bytes((ROOT / name).read_bytes())
+    assert "-m venv --clear .venv" in planned(project)
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", "--clear", ".venv"], cwd=project, check=True)
+    (project / ".venv" / "installed").touch()
+    assert "Nothing to be done" in planned(project)
+    (tmp_path / "link").symlink_to(project)
+    assert "Nothing to be done" in planned(tmp_path / "link")
+    moved = project.rename(tmp_path / "a-[project]-old")
+    assert "-m venv --clear .venv" in planned(moved)
+    moved.rename(project)
+    assert "Nothing to be done" in planned(project)
