@@ -98,7 +98,7 @@ def list_packets(container: InputContainer, path: Path) -> Track:
     rows = {stream.index: _Rows() for stream in container.streams}
     films = [stream for stream in container.streams.video if not stream.disposition & NO_FILM]
     if not films:
-        raise UnreadableImageError("a sound file without pictures" if rows else "damaged")
+        raise UnreadableImageError("a sound file without pictures" if container.streams.audio else "damaged")
     films = [stream for stream in films if stream.codec_context is not None]  # else no decoder knows it
     fragile = {stream.index for stream in films if stream.codec_context.codec.canonical_name in NEVER_ZEROS}
     for packet in read_packets(container):
