@@ -46,7 +46,7 @@ def main() -> None:
     write_json(METRICS / "classification_report.json", report)
     print(f"95% intervals from {group_count(test['groups'])}")
     rows_shown = {name: {"test frames": test[name], "95%": test["intervals"].get(name, "")} for name in SUMMARY}
-    rows_shown |= {name: {"test frames": test[name], "95%": ends} for name, ends in test["intervals"].items()}
+    rows_shown |= {name: {"test frames": test[name], "95%": ends or ""} for name, ends in test["intervals"].items()}
     print(pd.DataFrame.from_dict(rows_shown, orient="index").to_string())
 
 

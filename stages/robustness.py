@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pandas as pd
 import torch
 
 from deepfake_detection.common.files import write_csv, write_json
@@ -47,7 +48,8 @@ def main() -> None:
     write_json(METRICS / "robustness.json", result)
     write_csv(METRICS / "robustness" / "robustness.csv", robustness_table(result))
     print(f"95% intervals from {group_count(result['groups'])}")
-    print(", ".join(f"{name} {result[name]} {ends or ''}" for name, ends in result["intervals"].items()))
+    rows_shown = {name: {"test frames": result[name], "95%": ends or ""} for name, ends in result["intervals"].items()}
+    print(pd.DataFrame.from_dict(rows_shown, orient="index").to_string())
 
 
 if __name__ == "__main__":
