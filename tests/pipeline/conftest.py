@@ -1,17 +1,22 @@
 """A separate project for each test module: this repository's pipeline with a tiny profile, under git and DVC."""
 
+import contextlib
 import fcntl
 import os
 import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from dvc.utils.hydra import compose_and_dump
+
+import stages
+from tests.support.forked_dvc import run_dvc
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,16 +36,19 @@ class Project:
             "GIT_COMMITTER_NAME": "test",
             "GIT_COMMITTER_EMAIL": "test@example.invalid",
         }
-        done = subprocess.run(
-            command,
-            cwd=self.path,
-            env=environment,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            check=False,
-            timeout=300,
-        )
+        if command[0] == "dvc":
+            done = subprocess.CompletedProcess(command, *run_dvc(command[1:], self.path, environment, timeout=300))
+        else:
+            done = subprocess.run(
+                command,
+                cwd=self.path,
+                env=environment,
+                text=True,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                check=False,
+                timeout=300,
+            )
         if succeed:
             assert done.returncode == 0, done.stdout
         return done
@@ -68,6 +76,19 @@ class Project:
         assert done.returncode == 1, done.stdout
         assert "Traceback" not in done.stdout, done.stdout
         (line,) = [line for line in done.stdout.splitlines() if line.startswith("error: ")]
+        return line
+
+    def stage(self, name: str) -> None:
+        """Runs a stage in this process, which has loaded what takes a stage's process seconds to load."""
+        with contextlib.chdir(self.path):
+            stages.run(import_module(f"stages.{name}").main)
+
+    def stage_fails_with_one_line(self, name: str) -> str:
+        """As ``fails_with_one_line``, in this process."""
+        with pytest.raises(SystemExit) as ended:
+            self.stage(name)
+        (line,) = str(ended.value.code).splitlines()
+        assert line.startswith("error: ")
         return line
 
 
@@ -104,10 +125,10 @@ def finished(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> tuple[
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not ran.exists():
             make_project(project.path)
-            stages = project.stages_run("dvc", "repro")
+            every = project.stages_run("dvc", "repro")
             project.run("git", "add", "--all")
             project.run("git", "commit", "--quiet", "--message", "First run")
-            ran.write_text(" ".join(stages))
+            ran.write_text(" ".join(every))
     return project, ran.read_text().split()
 
 

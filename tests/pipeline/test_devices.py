@@ -5,19 +5,19 @@ import json
 from tests.pipeline.conftest import Project
 
 
-def test_two_devices_train_and_write_once(project: Project) -> None:
-    project.set_params(train__devices=2)
-    output = project.run("dvc", "repro", "train").stdout
+def test_two_devices_train_and_write_once(built: Project) -> None:
+    built.set_params(train__devices=2)
+    output = built.run("dvc", "repro", "train").stdout
     assert output.count("training on 2 x cpu: 16 frames, 8 to validate, 4 a step") == 1
     assert output.count("peak memory: ") == 1
     assert output.count("val_auroc 0.") == 2  # one line an epoch
-    assert json.loads((project.path / "metrics" / "train.json").read_text())["epochs_run"] == 2
-    curve = (project.path / "metrics" / "train" / "plots" / "metrics" / "val" / "loss.tsv").read_text()
+    assert json.loads((built.path / "metrics" / "train.json").read_text())["epochs_run"] == 2
+    curve = (built.path / "metrics" / "train" / "plots" / "metrics" / "val" / "loss.tsv").read_text()
     assert [line.split("\t")[0] for line in curve.splitlines()] == ["step", "0", "1"]
-    assert "Data and pipelines are up to date" in project.run("dvc", "status", "train").stdout
+    assert "Data and pipelines are up to date" in built.run("dvc", "status", "train").stdout
 
 
-def test_devices_that_do_not_divide_the_batch_are_one_line(project: Project) -> None:
-    project.set_params(train__devices=3)
-    line = project.fails_with_one_line("python", "-m", "stages.train")
+def test_devices_that_do_not_divide_the_batch_are_one_line(built: Project) -> None:
+    built.set_params(train__devices=3)
+    line = built.stage_fails_with_one_line("train")
     assert line.startswith("error: train.batch_size: 4 frames cannot be shared by 3 devices")

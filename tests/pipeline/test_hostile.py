@@ -116,7 +116,7 @@ def test_a_huge_picture_and_a_list_of_paths_elsewhere(project: Project) -> None:
     (raw / FRAMES / "Original" / "005_f0.jpg").write_bytes(one_bit_png(50_000))
     with (raw / "CSVs" / "Original.csv").open("a") as file:
         file.writelines(f"{path},Original\n" for path in (secret, "../../../../006_f0.jpg", "/etc/passwd"))
-    line = project.fails_with_one_line("python", "-m", "stages.index")
+    line = project.stage_fails_with_one_line("index")
     assert "4 of 35 files rejected" in line
     assert '"CSV row points outside the category folder" (3)' in line
     rejected = (project.path / "data" / "rejected.csv").read_text()
@@ -130,6 +130,6 @@ def test_a_table_of_paths_elsewhere(project: Project) -> None:
     index.write_text(index.read_text().replace(f"{FRAMES}/Original/005_f0.jpg", "../../outside.jpg"))
     before = outputs(project)
     for stage in ("split", "prepare"):
-        line = project.fails_with_one_line("python", "-m", f"stages.{stage}")
+        line = project.stage_fails_with_one_line(stage)
         assert "data/index.csv: the path '../../outside.jpg' leads out of the data" in line
     assert outputs(project) == before

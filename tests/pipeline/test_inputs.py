@@ -136,20 +136,21 @@ def test_a_folder_that_is_gone_is_named(project: Project, own: Path) -> None:
     assert done.returncode != 0
     assert "No such file or directory" in done.stdout
     assert "data/inputs/data.local_dir" in done.stdout
-    line = project.fails_with_one_line("python", "-m", "stages.inputs")  # which `make repro` runs first
+    line = project.stage_fails_with_one_line("inputs")  # which `make repro` runs first
     assert line == f"error: data.local_dir: no file or folder {own}"
     assert (project.path / "data" / "raw" / "FF++C32-Frames").is_dir()  # what was laid out is still there
 
 
-def test_unused_files_beside_the_weights_do_not_train_again(tmp_path: Path) -> None:
-    project, mine = make_project(tmp_path / "project"), tmp_path / "mine.pth"
+def test_unused_files_beside_the_weights_do_not_train_again(built: Project, tmp_path: Path) -> None:
+    project, mine = built, tmp_path / "mine.pth"
     weights = build_model("efficientnet_b0", 0.2).efficientnet.state_dict()
     save_tensors(weights, mine)
-    project.set_params(model__weights=str(mine), evaluate__unseen_categories=[])
+    project.set_params(model__weights=str(mine))
     project.run("dvc", "repro", "train")
     by_hand = project.path / "data" / "weights" / "efficientnet_b7_lukemelas-c5b4e57e.pth"
     by_hand.write_bytes(b"for later")
     assert "train" not in project.stages_run("dvc", "repro", "train")
     assert by_hand.read_bytes() == b"for later"
     save_tensors(weights | {"classifier.1.bias": weights["classifier.1.bias"] + 1}, mine)
-    assert project.stages_run("dvc", "repro", "train") == ["download", "train"]
+    assert project.stages_run("dvc", "repro", "download") == ["download"]
+    assert "modified:           data/weights/source.json" in project.run("dvc", "status", "train").stdout

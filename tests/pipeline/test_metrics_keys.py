@@ -15,6 +15,7 @@ from tools.metrics_keys import FILES
 SOMETIMES = re.compile(r"reasons\.|undefined\.|pairs\[\]|^batch_size$")
 NAMES = {
     "metric": "|".join(METRICS),
+    "AUROC": "clean_auroc|mean_auroc|mean_auroc_drop",
     "split": "train|val|test|unused",
     "curve": "loss|accuracy|auroc",
     "cell": "tn|fp|fn|tp",

@@ -1,7 +1,6 @@
 """The real `dvc repro` on a tiny project: what it writes, and what it runs again after a change."""
 
 import json
-from importlib import import_module
 
 import numpy as np
 import pandas as pd
@@ -99,12 +98,14 @@ def test_outputs_are_as_agreed(built: Project) -> None:
     assert curves["val_loss"][train["best_epoch"]] == train["val_loss"]
 
 
-def test_the_command_judges_test_frames_as_evaluate_does(built: Project) -> None:
+def test_the_command_judges_test_frames_as_evaluate_does(
+    built: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(built.path)
     predictions = pd.read_csv(built.path / "data" / "predictions.csv")
     frames = [f"data/raw/{path}" for path in predictions["path"]]
-    checkpoint = "models/best_model_efficientnet_b0.pth"
-    done = built.run("deepfake-detect", "predict", *frames, "--checkpoint", checkpoint, "--json")
-    found = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    assert command("predict", *frames, "--checkpoint", "models/best_model_efficientnet_b0.pth", "--json") == 0
+    found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [row["path"] for row in found] == frames
     assert [row["probability"] for row in found] == pytest.approx(predictions["probability"].to_list(), abs=1e-5)
 
@@ -117,7 +118,7 @@ def test_with_crops_of_the_face_the_command_judges_pictures_as_evaluate_does(
     project.set_params(train__epochs=20, train__patience=20, train__batch_size=2, train__lr=0.01)
     monkeypatch.chdir(project.path)
     for name in ("inputs", "download", "index", "split", "prepare", "train", "calibrate", "evaluate"):
-        import_module(f"stages.{name}").main()
+        project.stage(name)
     data = project.path / "data"
     faces = pd.read_csv(data / "faces.csv", index_col="path")
     assert list(faces.reset_index()) == FACE_COLUMNS

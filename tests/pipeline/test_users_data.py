@@ -124,7 +124,7 @@ def test_local_folder_that_is_not_there(project: Project) -> None:
 
 def test_category_that_is_not_there(project: Project, pictures: Path) -> None:
     project.set_params(data__source="local", data__local_dir=str(pictures), data__categories__fake=["FaceSwap"])
-    line = project.fails_with_one_line("python", "-m", "stages.download")
+    line = project.stage_fails_with_one_line("download")
     assert "no category FaceSwap (there is Deepfakes, Original)" in line
 
 
@@ -138,7 +138,7 @@ def test_unknown_parameter_stops_dvc_with_its_name(project: Project) -> None:
 
 def test_weights_that_are_not_there(project: Project) -> None:
     project.set_params(model__weights="my_model.pth")
-    line = project.fails_with_one_line("python", "-m", "stages.download")
+    line = project.stage_fails_with_one_line("download")
     assert "model.weights: no file my_model.pth" in line
 
 
@@ -146,19 +146,19 @@ def test_too_few_identities_to_split(project: Project) -> None:
     project.set_params(data__embedded__identities=4)
     project.run("python", "-m", "stages.download")
     project.run("python", "-m", "stages.index")
-    assert "too few" in project.fails_with_one_line("python", "-m", "stages.split")
+    assert "too few" in project.stage_fails_with_one_line("split")
 
 
 @pytest.mark.parametrize("stage", ["split", "prepare", "train", "evaluate"])
 def test_a_stage_run_before_its_time_names_what_it_lacks(project: Project, stage: str) -> None:
-    line = project.fails_with_one_line("python", "-m", f"stages.{stage}")
+    line = project.stage_fails_with_one_line(stage)
     assert "dvc repro" in line
 
 
 def test_an_output_that_cannot_be_written(project: Project) -> None:
     project.run("python", "-m", "stages.download")
     (project.path / "data" / "index.csv").mkdir()  # root may write anywhere but over a folder
-    line = project.fails_with_one_line("python", "-m", "stages.index")
+    line = project.stage_fails_with_one_line("index")
     assert "data/index.csv: Is a directory" in line
 
 
