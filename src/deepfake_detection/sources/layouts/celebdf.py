@@ -4,14 +4,14 @@ The fakes of ++ lie in ``Celeb-synthesis/{FaceSwap,FaceReenact,TalkingFace}/<met
 video of the test part, such as ``1 YouTube-real/00170.mp4``, where 1 means real. Copies differ in the case of names.
 """
 
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.sources.layouts import names
-from deepfake_detection.sources.layouts.clips import clips
+from deepfake_detection.sources.layouts.clips import HOLDERS, clips
 from deepfake_detection.sources.layouts.lists import read_text
 from deepfake_detection.sources.layouts.table import DEFAULT, Found, Layout, Options
-from deepfake_detection.sources.layouts.tree import MISSING, Tree, cleaned
+from deepfake_detection.sources.layouts.tree import MISSING, Tree, cleaned, stem_of
 
 DATASET = "Celeb-DF"
 LOOKS_FOR = "Celeb-real/ and Celeb-synthesis/"
@@ -19,12 +19,11 @@ LIST = "List_of_testing_videos.txt"
 
 _LABELS = {"Celeb-real": 0, "YouTube-real": 0, "Celeb-synthesis": 1}
 _SCENARIOS = ("FaceSwap", "FaceReenact", "TalkingFace")
-_HOLDERS = ("videos", "frames")
 
 
 def recognise(folder: Path) -> str:
     """Why a folder has this layout, or ""."""
-    there = _folders(Tree(folder))
+    there = _folders(Tree(folder, trusted=True))
     if "Celeb-synthesis" not in there and "Celeb-real" not in there:
         return ""
     return f"it holds {' and '.join(f'{name}/' for name in there.values())}"
@@ -114,8 +113,8 @@ def _read_list(tree: Tree, found: Found) -> dict[str, str]:
 
 def _key(path: str) -> str:
     """A path that is the same for a video and its frames, whatever the case, and for what lies before the folder."""
-    parts = [part.lower() for part in PurePosixPath(path).parts if part.lower() not in _HOLDERS]
-    parts = [part.replace("_", "-") for part in parts[:-1]] + [PurePosixPath(parts[-1]).stem]
+    parts = [part.lower() for part in path.split("/") if part.lower() not in HOLDERS]
+    parts = [part.replace("_", "-") for part in parts[:-1]] + [stem_of(parts[-1])]
     usual = {name.lower() for name in _LABELS}
     start = next((number for number, part in enumerate(parts) if part in usual), 0)
     return "/".join(parts[start:])

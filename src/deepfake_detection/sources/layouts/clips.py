@@ -7,7 +7,7 @@ from deepfake_detection.sources.layouts.names import numbered
 from deepfake_detection.sources.layouts.table import VIDEO, Found
 from deepfake_detection.sources.layouts.tree import NOT_MEDIA, Tree, joined, kind_of
 
-_HOLDERS = ("videos", "frames")
+HOLDERS = ("videos", "frames", "images")
 _BESIDE = {"masks", "landmarks", "models", "audio"}  # what preprocessing leaves beside them
 
 
@@ -19,17 +19,17 @@ class Clip(NamedTuple):
 
 
 def clips(tree: Tree, below: str, category: str, found: Found, lists: Collection[str] = ()) -> Iterator[Clip]:
-    """Yields the videos in a folder: ``<video>.mp4`` and ``<video>/<frame>.png``, also in ``videos`` or ``frames``.
+    """Yields the videos in a folder: ``<video>.mp4`` and ``<video>/<frame>.png``, also if they are in one of HOLDERS.
 
     Where a video is there as frames too, the frames are taken. What is no video is rejected, except ``lists``.
     """
-    holders = [below, *(joined(below, name) for name in tree.folders(below) if name in _HOLDERS)]
+    holders = [below, *(joined(below, name) for name in tree.folders(below) if name in HOLDERS)]
     folders: dict[str, str] = {}
     for holder in holders:
         for name, reason in sorted(tree.listing(holder).folders.items()):
             if reason:
                 found.reject(joined(holder, name), category, reason)
-            elif not (holder == below and name in (*_HOLDERS, *_BESIDE)):
+            elif not (holder == below and name in (*HOLDERS, *_BESIDE)):
                 folders[name] = joined(holder, name)
     with_frames, twice = set(), []
     for name, folder in folders.items():

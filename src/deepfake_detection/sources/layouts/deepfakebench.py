@@ -8,7 +8,7 @@ in ``preprocessing/dataset_json``, and the data sets in the root, in ``rgb`` or 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from deepfake_detection.common.errors import UserError
@@ -41,7 +41,7 @@ class _Video:
 
 def recognise(folder: Path) -> str:
     """Why a folder has this layout, or ""."""
-    there = _lists(Tree(folder))
+    there = _lists(Tree(folder, trusted=True))
     return f"{there[0]} names the frames of videos" if there else ""
 
 
@@ -118,7 +118,8 @@ def _named(videos: dict[str, Any], path: Path, category: str, compression: str) 
     """The videos of a part by name, of the wanted compression if there are several."""
     if isinstance(videos.get("frames"), list):  # DeepfakeBench 2.0 writes the val part of DFDC without names
         frames = videos["frames"]
-        yield (PurePosixPath(cleaned(str(frames[0]))[0]).parent.name if frames else category), videos
+        folder = cleaned(str(frames[0]))[0].rpartition("/")[0] if frames else ""
+        yield folder.rpartition("/")[2] or category, videos
     elif videos and all(isinstance(inner, dict) and "frames" not in inner for inner in videos.values()):
         usual = {"c0": "raw"}.get(compression, compression)
         if usual not in videos:

@@ -50,6 +50,8 @@ LAYOUTS: Mapping[str, Module] = {
 def detect(folder: Path) -> tuple[str, str]:
     """The layout of a folder, or of a list of files, and why.
 
+    Links count as what they lead to, wherever that is: whether they are followed, ``read`` decides.
+
     Raises UserError, in one line, if there is nothing at ``folder``, if no layout fits, or if several do.
     """
     if not folder.exists():
@@ -60,8 +62,8 @@ def detect(folder: Path) -> tuple[str, str]:
     if fitting:
         reasons = "; ".join(f"{name} ({why})" for name, why in fitting.items())
         raise UserError(f"{folder} fits several layouts: {reasons}: say in data.layout which one is meant")
-    inside = Tree(folder).folders() if folder.is_dir() else []
-    if not inside and (not folder.is_dir() or not Tree(folder).files()):
+    inside = Tree(folder, trusted=True).folders() if folder.is_dir() else []
+    if not inside and (not folder.is_dir() or not Tree(folder, trusted=True).files()):
         what = "is empty" if folder.is_dir() else "is neither a folder nor a CSV, TSV or Parquet file"
         raise UserError(f"{folder} {what}: data.local_dir must name a data set")
     for name in inside[:_INNER]:
@@ -86,6 +88,6 @@ def read(folder: Path, layout: str = AUTO, options: Options = DEFAULT) -> tuple[
     Raises UserError as ``detect`` and the layouts do.
     """
     name, why = detect(folder) if layout == AUTO else (layout, "data.layout says so")
-    if name != "manifest" and not folder.is_dir():
-        raise UserError(f"{folder}: no such folder: correct data.local_dir")
+    if layout != AUTO and not LAYOUTS[name].recognise(folder):
+        raise UserError(f"{folder} does not fit data.layout {name}: there is no {LAYOUTS[name].LOOKS_FOR}")
     return name, why, LAYOUTS[name].read(folder, options)

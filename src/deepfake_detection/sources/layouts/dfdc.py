@@ -6,7 +6,7 @@
 
 import re
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import NamedTuple
 
 from deepfake_detection.common.errors import UserError
@@ -14,7 +14,7 @@ from deepfake_detection.sources.layouts.clips import clips
 from deepfake_detection.sources.layouts.lists import header, read_object, read_rows, starts_with
 from deepfake_detection.sources.layouts.names import SPLITS, Name
 from deepfake_detection.sources.layouts.table import DEFAULT, Found, Layout, Options
-from deepfake_detection.sources.layouts.tree import MISSING, Tree, joined, kind_of
+from deepfake_detection.sources.layouts.tree import MISSING, Tree, joined, kind_of, stem_of
 
 DATASET = "DFDC"
 LOOKS_FOR = "dfdc_train_part_<n>/, or metadata.json or labels.csv that describe videos"
@@ -38,7 +38,7 @@ class _Described(NamedTuple):
 
 def recognise(folder: Path) -> str:
     """Why a folder has this layout, or ""."""
-    for below, source in _places(Tree(folder)):
+    for below, source in _places(Tree(folder, trusted=True)):
         if source or _PART.fullmatch(below.rpartition("/")[2]):
             return f"{joined(below, source)} describes videos" if source else f"it holds {below}/"
     return ""
@@ -89,7 +89,7 @@ def _read_metadata(path: Path) -> list[_Described]:
         label = str(entry.get("label")) if isinstance(entry, dict) else ""
         if label.upper() not in CATEGORIES:
             raise UserError(f"{path}: the label of {file} is {label!r}, not REAL or FAKE: get it again")
-        stem, original = PurePosixPath(file).stem, PurePosixPath(str(entry.get("original") or "")).stem
+        stem, original = stem_of(file), stem_of(str(entry.get("original") or ""))
         name = Name(original or stem, stem) if label.upper() == "FAKE" else Name(stem)
         split = SPLITS.get(str(entry.get("split")).lower(), "train")
         described.append(_Described(file, CATEGORIES.index(label.upper()), name, split))
@@ -102,7 +102,7 @@ def _read_labels(path: Path) -> list[_Described]:
     for line, row in read_rows(path, ("filename", "label")):
         if row["label"] not in ("0", "1"):
             raise UserError(f"{path}, line {line}: the label is {row['label']!r}, not 0 or 1: get the list again")
-        name = Name(PurePosixPath(row["filename"]).stem)
+        name = Name(stem_of(row["filename"]))
         described.append(_Described(row["filename"], int(row["label"]), name, split))
     return described
 
@@ -110,7 +110,7 @@ def _read_labels(path: Path) -> list[_Described]:
 def _take(tree: Tree, below: str, source: str, described: list[_Described], found: Found) -> None:
     """Takes the videos that a list describes. Rejects those that it does not, and what it names that is missing."""
     wanted = [found.wants(category, label) for label, category in enumerate(CATEGORIES)]
-    waiting = {PurePosixPath(each.file).stem: each for each in described}
+    waiting = {stem_of(each.file): each for each in described}
     unit = (below or tree.root.absolute().name) if source == METADATA else ""
     for clip in clips(tree, below, "", found, lists=(METADATA, LABELS)):
         each = waiting.pop(clip.name, None)

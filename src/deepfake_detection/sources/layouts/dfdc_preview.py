@@ -6,14 +6,14 @@ validation part), and the actors ``target_id`` and ``swapped_id``. A fake is nam
 """
 
 from collections import defaultdict
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.sources.layouts import names
 from deepfake_detection.sources.layouts.lists import read_object
 from deepfake_detection.sources.layouts.names import LABELS, SPLITS, numbered
 from deepfake_detection.sources.layouts.table import DEFAULT, VIDEO, Found, Layout, Options
-from deepfake_detection.sources.layouts.tree import MISSING, NOT_MEDIA, Tree, cleaned, kind_of
+from deepfake_detection.sources.layouts.tree import MISSING, NOT_MEDIA, Tree, cleaned, kind_of, stem_of
 
 DATASET = "DFDC-preview"
 LOOKS_FOR = "dataset.json with original_videos/ and method_A/ or method_B/"
@@ -23,7 +23,7 @@ CATEGORIES = {"original_videos": 0, "method_A": 1, "method_B": 1}
 
 def recognise(folder: Path) -> str:
     """Why a folder has this layout, or ""."""
-    tree = Tree(folder)
+    tree = Tree(folder, trusted=True)
     there = [name for name in tree.folders() if name in CATEGORIES]
     if not there or (LIST not in tree.files() and len(there) < 2):
         return ""
@@ -73,7 +73,7 @@ def _read_list(path: Path, found: Found) -> dict[tuple[str, str], tuple[str, str
             raise UserError(f"{path}: the label of {text} does not fit its folder: get the file again")
         else:
             split = SPLITS.get(str(entry.get("set")).lower(), "")
-            listed[category, PurePosixPath(file).stem] = (file, split)
+            listed[category, stem_of(file)] = (file, split)
     return listed
 
 
@@ -85,7 +85,7 @@ def _videos(tree: Tree, category: str, found: Found) -> dict[str, list[tuple[str
         if reason or not kind:
             found.reject(path, category, reason or NOT_MEDIA)
         elif kind == "video":
-            films[PurePosixPath(path).stem] = [(path, VIDEO)]
+            films[stem_of(path)] = [(path, VIDEO)]
         else:
-            frames[PurePosixPath(path).parent.name].append(path)
+            frames[path.split("/")[-2]].append(path)
     return films | {stem: sorted(numbered(paths).items()) for stem, paths in frames.items()}

@@ -4,11 +4,11 @@ They hold pictures and videos. A folder in them is a video, and the pictures in 
 """
 
 from collections import Counter, defaultdict
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from deepfake_detection.sources.layouts.names import LABELS, SPLITS, Name, frame_of, known, numbered
 from deepfake_detection.sources.layouts.table import DEFAULT, VIDEO, Found, Layout, Options
-from deepfake_detection.sources.layouts.tree import NOT_MEDIA, Tree, joined, kind_of
+from deepfake_detection.sources.layouts.tree import NOT_MEDIA, Tree, joined, kind_of, stem_of
 
 DATASET = "folders"
 LOOKS_FOR = "real/ and fake/ (or original, 0, authentic and deepfake, 1, manipulated, generated), also below train/"
@@ -18,7 +18,7 @@ _CATEGORIES = {"0": "real", "1": "fake"}  # a digit is no name
 
 def recognise(folder: Path) -> str:
     """Why a folder has this layout, or ""."""
-    there = _classes(Tree(folder))
+    there = _classes(Tree(folder, trusted=True))
     return f"it holds {' and '.join(f'{below}/' for below in list(there)[:4])}" if there else ""
 
 
@@ -75,7 +75,7 @@ def _take(tree: Tree, below: str, category: str, label: int, split: str, found: 
         elif "/" in inside:
             videos[inside.rpartition("/")[0]].append(path)
         else:
-            stem = PurePosixPath(path).stem
+            stem = stem_of(path)
             videos[(frame_of(stem) or (stem, 0))[0]].append(path)
     taken = [film for film in films if film[0] not in videos]
     if len(taken) < len(films):

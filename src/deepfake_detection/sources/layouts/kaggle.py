@@ -6,13 +6,13 @@
 
 import re
 from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from deepfake_detection.sources.layout import FRAMES, LISTS
 from deepfake_detection.sources.layouts.lists import header, read_rows
 from deepfake_detection.sources.layouts.names import LABELS, Name
 from deepfake_detection.sources.layouts.table import DEFAULT, Found, Layout, Options
-from deepfake_detection.sources.layouts.tree import MISSING, Tree, kind_of
+from deepfake_detection.sources.layouts.tree import MISSING, Tree, kind_of, stem_of
 
 DATASET = "FaceForensics++"
 LOOKS_FOR = f"{FRAMES}/, or a CSV with the columns filepath,label"
@@ -28,7 +28,7 @@ _ON_KAGGLE = re.compile(r"/kaggle/input/(?:datasets/[^/]+/)?[^/]+/")  # where Ka
 
 def recognise(folder: Path) -> str:
     """Why a folder has this layout, or ""."""
-    tree = Tree(folder)
+    tree = Tree(folder, trusted=True)
     if FRAMES in tree.folders():
         return f"it holds {FRAMES}/"
     name = _cropped_list(tree)
@@ -43,7 +43,7 @@ def read(folder: Path, options: Options = DEFAULT) -> Layout:
     tree = Tree(folder, options.trusted)
     found = Found(tree, DATASET, options)
     labels = options.categories or {}
-    if FRAMES not in tree.folders():
+    if FRAMES not in tree.listing().folders:
         _take_cropped(tree, found, labels)
         return found.layout()
     for category, reason in tree.listing(FRAMES).folders.items():
@@ -68,7 +68,7 @@ def read(folder: Path, options: Options = DEFAULT) -> Layout:
 
 
 def _take(found: Found, file: str, category: str, label: int, reason: str) -> None:
-    match = _STEMS[label].fullmatch(PurePosixPath(file).stem)
+    match = _STEMS[label].fullmatch(stem_of(file))
     if not reason and kind_of(file) != "picture":
         reason = "not an image file name"
     if reason or not match:
@@ -106,7 +106,7 @@ def _take_cropped(tree: Tree, found: Found, labels: Mapping[str, int]) -> None:
         file, reason = tree.find(_ON_KAGGLE.sub("", row["filepath"].replace("\\", "/"), count=1))
         category = row["label"]
         if category.lower() in LABELS and category.lower() != "original":  # a class instead of a category
-            category = PurePosixPath(file).parent.name
+            category = file.rpartition("/")[0].rpartition("/")[2]
         label = labels.get(category, int(category != "Original"))
         if found.wants(category, label):
             _take(found, file, category, label, reason or ("listed twice" if file in seen else ""))

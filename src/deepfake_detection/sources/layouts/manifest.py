@@ -6,7 +6,7 @@ and ``split``. Paths are relative to the folder of the list.
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
@@ -16,7 +16,7 @@ from deepfake_detection.common.text import one_line
 from deepfake_detection.sources.layouts.lists import read_rows
 from deepfake_detection.sources.layouts.names import LABELS, SPLITS, Name, frame_of, known, numbered
 from deepfake_detection.sources.layouts.table import DEFAULT, VIDEO, Found, Layout, Options
-from deepfake_detection.sources.layouts.tree import NOT_MEDIA, Tree, kind_of
+from deepfake_detection.sources.layouts.tree import NOT_MEDIA, Tree, joined, kind_of, stem_of
 
 DATASET = "manifest"
 LOOKS_FOR = "manifest.csv, manifest.tsv or manifest.parquet"
@@ -124,15 +124,14 @@ def _line(path: Path, number: int, file: str, row: dict[str, str]) -> _Line:
 def _add(found: Found, lines: Iterable[_Line]) -> None:
     videos: dict[tuple[str, ...], list[_Line]] = defaultdict(list)
     for line in lines:
-        path = PurePosixPath(line.file)
-        said = frame_of(path.stem)
-        video = line.video or (str(path.with_name(said[0])) if said else line.file)
+        said = frame_of(stem_of(line.file))
+        video = line.video or (joined(line.file.rpartition("/")[0], said[0]) if said else line.file)
         videos[line.dataset, line.category, line.split, line.source, video].append(line)
     alone = sum(not line.video and len(those) == 1 for those in videos.values() for line in those)
     for (*_, source, video), those in videos.items():
         name = Name(video, source)
         if not those[0].video:
-            name = known(PurePosixPath(video).stem, those[0].label) or Name(video, source, group=video)
+            name = known(stem_of(video), those[0].label) or Name(video, source, group=video)
         numbers = numbered([line.file for line in those])
         for line in those:
             own = name._replace(group=line.group or name.group)

@@ -7,8 +7,9 @@ of one target apart. An original has its own name as ``video_id``, and no source
 
 import re
 from collections.abc import Sequence
-from pathlib import PurePosixPath
 from typing import NamedTuple
+
+from deepfake_detection.sources.layouts.tree import stem_of
 
 _FFPP = re.compile(r"(?P<target>[0-9]{3,})_(?P<source>[0-9]{3,})")
 _FFPP_ORIGINAL = re.compile(r"[0-9]{3,}")
@@ -102,7 +103,7 @@ def numbered(names: Sequence[str]) -> dict[str, int]:
 
     If names do not all end in numbers of their own, frames are counted in the order of their names.
     """
-    found = [_LAST_NUMBER.search(PurePosixPath(name).stem) for name in names]
+    found = [_LAST_NUMBER.search(stem_of(name)) for name in names]
     numbers = [int(match[1]) for match in found if match]
     if len(set(numbers)) < len(names):
         return {name: number for number, name in enumerate(sorted(names, key=lambda name: (natural(name), name)))}

@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 from deepfake_detection.common.errors import UserError
@@ -44,9 +44,14 @@ class Tree:
         self.refused: dict[str, str] = {}  # the folders that cannot be used, in the folders that were asked for
 
     def listing(self, below: str = "") -> Listing:
-        """What a folder holds. Nothing, if there is no such folder. Raises UserError if it cannot be read."""
+        """What a folder holds. Nothing, if it is not there or cannot be used: ``refused`` then has the reason.
+
+        Raises UserError if it cannot be read.
+        """
         if below not in self._listings:
-            self._listings[below] = self._scan(below)
+            if reason := self._folder_reason(below):
+                self.refused[below] = reason
+            self._listings[below] = self._scan(below) if reason == "" else Listing({}, {})
         return self._listings[below]
 
     def folders(self, below: str = "") -> list[str]:
@@ -159,6 +164,12 @@ def joined(below: str, name: str) -> str:
     return f"{below}/{name}" if below else name
 
 
+def stem_of(path: str) -> str:
+    """The name of a file without its suffix. It stands for pathlib's, which takes most of the time of a listing."""
+    name = path.rpartition("/")[2]
+    return name.rpartition(".")[0] or name
+
+
 def cleaned(text: str) -> tuple[str, str]:
     """A path of a list with "/" between its parts and without ".", and the reason not to use it, or ""."""
     path = text.strip().replace("\\", "/")
@@ -176,5 +187,5 @@ def cleaned(text: str) -> tuple[str, str]:
 
 def kind_of(name: str) -> Literal["picture", "video", ""]:
     """What a file is by the suffix of its name. Whether it can be read, only the index finds out."""
-    suffix = PurePosixPath(name).suffix.lower()
+    suffix = f".{name.rpartition('.')[2].lower()}"
     return "picture" if suffix in IMAGE_SUFFIXES else "video" if suffix in VIDEO_SUFFIXES else ""

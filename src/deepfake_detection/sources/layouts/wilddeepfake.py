@@ -6,7 +6,7 @@ frame. Some copies have the sequences directly in the folder. A sequence is a vi
 
 import re
 from collections import defaultdict
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.sources.layouts.names import Name, numbered
@@ -24,7 +24,7 @@ _TOP = "deepfake_in_the_wild"  # the folder that the download makes around the f
 
 def recognise(folder: Path) -> str:
     """Why a folder has this layout, or ""."""
-    there = _folders(Tree(folder))
+    there = _folders(Tree(folder, trusted=True))
     return f"it holds {' and '.join(f'{below}/' for below in there)}" if there else ""
 
 
@@ -53,7 +53,7 @@ def _take(tree: Tree, below: str, category: str, label: int, split: str, found: 
     sequences = defaultdict(list)
     archives = []
     for path, reason in tree.walk(below):
-        folder = str(PurePosixPath(path).parent)
+        folder = path.rpartition("/")[0]
         if _ARCHIVE.fullmatch(path):
             archives.append(path)
         elif reason or kind_of(path) != "picture" or folder == below:
@@ -67,7 +67,7 @@ def _take(tree: Tree, below: str, category: str, label: int, split: str, found: 
         )
     unpacked = {folder[len(below) + 1 :].partition("/")[0] for folder in sequences}
     for path in archives:
-        if PurePosixPath(path).name.partition(".")[0] not in unpacked:
+        if path.rpartition("/")[2].partition(".")[0] not in unpacked:
             found.reject(path, category, "archive: unpack it there (tar -xf)")
     for folder, paths in sequences.items():
         inside = folder[len(below) + 1 :]
