@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from deepfake_detection.common.errors import UserError
+from deepfake_detection.sources.layouts.faceforensics import COMPRESSIONS
 from deepfake_detection.sources.layouts.lists import read_object, starts_with
 from deepfake_detection.sources.layouts.names import SPLITS, Name, known, numbered
 from deepfake_detection.sources.layouts.table import DEFAULT, Found, Layout, Options
@@ -120,7 +121,7 @@ def _named(videos: dict[str, Any], path: Path, category: str, compression: str) 
         frames = videos["frames"]
         folder = cleaned(str(frames[0]))[0].rpartition("/")[0] if frames else ""
         yield folder.rpartition("/")[2] or category, videos
-    elif videos and all(isinstance(inner, dict) and "frames" not in inner for inner in videos.values()):
+    elif videos and videos.keys() <= COMPRESSIONS:
         usual = {"c0": "raw"}.get(compression, compression)
         if usual not in videos:
             there = ", ".join(videos)

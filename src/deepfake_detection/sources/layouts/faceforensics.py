@@ -21,9 +21,9 @@ LOOKS_FOR = "original_sequences/ or manipulated_sequences/"
 ORIGINALS = {"youtube": "Original", "actors": "DeepFakeDetection_original"}
 OPTIONAL = frozenset({"FaceShifter"})  # it came later: many copies lack it
 RAW = ("raw", "c0")  # two names of one compression
+COMPRESSIONS = {*RAW, "c23", "c40"}
 
 _TOPS = ("original_sequences", "manipulated_sequences")
-_KNOWN_COMPRESSIONS = {*RAW, "c23", "c40"}
 
 
 def recognise(folder: Path) -> str:
@@ -46,7 +46,7 @@ def read(folder: Path, options: Options = DEFAULT) -> Layout:
     for label, top in enumerate(_TOPS):
         for name in tree.folders(top):
             category = name if label else ORIGINALS.get(name, name)
-            there = [each for each in tree.folders(f"{top}/{name}") if each in _KNOWN_COMPRESSIONS]
+            there = [each for each in tree.folders(f"{top}/{name}") if each in COMPRESSIONS]
             used = next((each for each in compressions if each in there), "")
             if not there or not found.wants(category, label):
                 continue

@@ -3,10 +3,10 @@
 They hold pictures and videos. A folder in them is a video, and the pictures in it are its frames.
 """
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from pathlib import Path
 
-from deepfake_detection.sources.layouts.names import LABELS, SPLITS, Name, frame_of, known, numbered
+from deepfake_detection.sources.layouts.names import LABELS, SPLITS, Name, all_known, frame_of, numbered
 from deepfake_detection.sources.layouts.table import DEFAULT, VIDEO, Found, Layout, Options
 from deepfake_detection.sources.layouts.tree import NOT_MEDIA, Tree, joined, kind_of, stem_of
 
@@ -90,11 +90,8 @@ def _take(tree: Tree, below: str, category: str, label: int, split: str, found: 
 
 def _names(videos: list[str], category: str, label: int, split: str) -> dict[str, Name]:
     """What the name of each video says. If it says nothing, or two videos have it, a video is a group of its own."""
-    said = {video: known(video.rpartition("/")[2], label) for video in videos}
-    counts = Counter(said.values())
+    said = all_known({("", video): (video.rpartition("/")[2], label) for video in videos})
     return {
-        video: name
-        if name and counts[name] == 1
-        else Name(joined(split, video), group=joined(split, f"{category}/{video}"))
-        for video, name in said.items()
+        video: name or Name(joined(split, video), group=joined(split, f"{category}/{video}"))
+        for (_, video), name in said.items()
     }

@@ -14,7 +14,7 @@ import pandas as pd
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.text import one_line
 from deepfake_detection.sources.layouts.lists import read_rows
-from deepfake_detection.sources.layouts.names import LABELS, SPLITS, Name, frame_of, known, numbered
+from deepfake_detection.sources.layouts.names import LABELS, SPLITS, Name, all_known, frame_of, numbered
 from deepfake_detection.sources.layouts.table import DEFAULT, VIDEO, Found, Layout, Options
 from deepfake_detection.sources.layouts.tree import NOT_MEDIA, Tree, joined, kind_of, stem_of
 
@@ -128,10 +128,11 @@ def _add(found: Found, lines: Iterable[_Line]) -> None:
         video = line.video or (joined(line.file.rpartition("/")[0], said[0]) if said else line.file)
         videos[line.dataset, line.category, line.split, line.source, video].append(line)
     alone = sum(not line.video and len(those) == 1 for those in videos.values() for line in those)
-    for (*_, source, video), those in videos.items():
-        name = Name(video, source)
-        if not those[0].video:
-            name = known(stem_of(video), those[0].label) or Name(video, source, group=video)
+    unnamed = {key: (stem_of(key[-1]), those[0].label) for key, those in videos.items() if not those[0].video}
+    told = all_known(unnamed)
+    for key, those in videos.items():
+        *_, source, video = key
+        name = told.get(key) or Name(video, source, group=video if key in unnamed else "")
         numbers = numbered([line.file for line in those])
         for line in those:
             own = name._replace(group=line.group or name.group)

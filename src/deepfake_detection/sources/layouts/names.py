@@ -6,7 +6,8 @@ of one target apart. An original has its own name as ``video_id``, and no source
 """
 
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from deepfake_detection.sources.layouts.tree import stem_of
@@ -30,6 +31,8 @@ LABELS = {
     **dict.fromkeys(("fake", "deepfake", "1", "manipulated", "generated"), 1),
 }
 SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+
+Key = tuple[str, ...]  # of a video: what its name must be unique in, then the video
 
 
 class Name(NamedTuple):
@@ -84,7 +87,15 @@ def dfdc_preview(stem: str, label: int) -> Name | None:
 
 def known(stem: str, label: int) -> Name | None:
     """What a name says by the first of these schemes that it fits, or None."""
-    return faceforensics(stem, label) or celebdf(stem, label) or dfdc_preview(stem, label)
+    by_celebrity = celebdf(stem, label) if stem.startswith("id") else None  # others have mere numbers
+    return faceforensics(stem, label) or by_celebrity or dfdc_preview(stem, label)
+
+
+def all_known(videos: Mapping[Key, tuple[str, int]]) -> dict[Key, Name | None]:
+    """What the name and label of each video say, or None if they say nothing, or the same of another video."""
+    said = {key: known(stem, label) for key, (stem, label) in videos.items()}
+    counts = Counter((key[:-1], name) for key, name in said.items())
+    return {key: name if counts[key[:-1], name] == 1 else None for key, name in said.items()}
 
 
 def frame_of(stem: str) -> tuple[str, int] | None:

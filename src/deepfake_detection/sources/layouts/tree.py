@@ -187,5 +187,5 @@ def cleaned(text: str) -> tuple[str, str]:
 
 def kind_of(name: str) -> Literal["picture", "video", ""]:
     """What a file is by the suffix of its name. Whether it can be read, only the index finds out."""
-    suffix = f".{name.rpartition('.')[2].lower()}"
+    suffix = "".join(name.lower().rpartition(".")[1:])
     return "picture" if suffix in IMAGE_SUFFIXES else "video" if suffix in VIDEO_SUFFIXES else ""
