@@ -30,7 +30,9 @@ def clips(tree: Tree, below: str, category: str, found: Found, lists: Collection
             if reason:
                 found.reject(joined(holder, name), category, reason)
             elif not (holder == below and name in (*HOLDERS, *_BESIDE)):
-                folders[name] = joined(holder, name)
+                if name in folders:
+                    found.reject(joined(holder, name), category, f"frames of the same video as {folders[name]}")
+                folders.setdefault(name, joined(holder, name))
     with_frames, twice = set(), []
     for name, folder in folders.items():
         if frames := frames_in(tree, folder, category, found):

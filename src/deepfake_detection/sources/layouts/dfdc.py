@@ -12,13 +12,13 @@ from typing import NamedTuple
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.sources.layouts.clips import clips
 from deepfake_detection.sources.layouts.lists import header, read_object, read_rows, starts_with
-from deepfake_detection.sources.layouts.names import SPLITS, Name
+from deepfake_detection.sources.layouts.names import LABELS, SPLITS, Name
 from deepfake_detection.sources.layouts.table import DEFAULT, Found, Layout, Options
-from deepfake_detection.sources.layouts.tree import MISSING, Tree, joined, kind_of, stem_of
+from deepfake_detection.sources.layouts.tree import MISSING, Tree, cleaned, joined, kind_of, stem_of
 
 DATASET = "DFDC"
 LOOKS_FOR = "dfdc_train_part_<n>/, or metadata.json or labels.csv that describe videos"
-METADATA, LABELS = "metadata.json", "labels.csv"
+METADATA, LIST = "metadata.json", "labels.csv"
 CATEGORIES = ("REAL", "FAKE")
 
 _PART = re.compile(r"dfdc_train_part_[0-9]+")
@@ -54,12 +54,12 @@ def read(folder: Path, options: Options = DEFAULT) -> Layout:
     for below, source in _places(tree):
         if source == METADATA:
             _take(tree, below, source, _read_metadata(folder / below / METADATA), found)
-        elif source == LABELS:
-            _take(tree, below, source, _read_labels(folder / below / LABELS), found)
+        elif source == LIST:
+            _take(tree, below, source, _read_labels(folder / below / LIST), found)
         elif _PART.fullmatch(below.rpartition("/")[2]):
             raise UserError(f"{folder / below / METADATA} is missing: unpack that part again, or take its folder away")
         elif any(kind_of(name) == "video" for name in tree.files(below)):
-            found.note(f"{below or folder} has videos without {METADATA} or {LABELS}: left out")
+            found.note(f"{below or folder} has videos without {METADATA} or {LIST}: left out")
     found.note("DFDC: in some fakes only the sound is fake, which no picture shows")
     return found.layout()
 
@@ -67,10 +67,10 @@ def read(folder: Path, options: Options = DEFAULT) -> Layout:
 def _places(tree: Tree, below: str = "", depth: int = _DEPTH) -> Iterator[tuple[str, str]]:
     """Yields the folders that may hold videos, each with the name of the list that describes them, or ""."""
     name = below.rpartition("/")[2]
-    files = [each for each in (LABELS, METADATA) if tree.list_at(joined(below, each))]
+    files = [each for each in (LIST, METADATA) if tree.list_at(joined(below, each))]
     inner = [each for each in tree.folders(below) if _PART.fullmatch(each) or (not below and each in _HOLDERS)]
-    if LABELS in files and {"filename", "label"} <= {*header(tree.root / below / LABELS)}:
-        yield below, LABELS if _lists_videos(tree.root / below / LABELS) else ""
+    if LIST in files and {"filename", "label"} <= {*header(tree.root / below / LIST)}:
+        yield below, LIST if _lists_videos(tree.root / below / LIST) else ""
     elif METADATA in files and (_PART.fullmatch(name) or starts_with(tree.root / below / METADATA, _DESCRIBES_VIDEOS)):
         yield below, METADATA
     elif not inner or not _PART.fullmatch(name):
@@ -100,25 +100,30 @@ def _read_labels(path: Path) -> list[_Described]:
     split = SPLITS.get(path.parent.name.lower(), "test")
     described = []
     for line, row in read_rows(path, ("filename", "label")):
-        if row["label"] not in ("0", "1"):
+        if (label := LABELS.get(row["label"].lower())) is None:
             raise UserError(f"{path}, line {line}: the label is {row['label']!r}, not 0 or 1: get the list again")
-        name = Name(stem_of(row["filename"]))
-        described.append(_Described(row["filename"], int(row["label"]), name, split))
+        described.append(_Described(row["filename"], label, Name(stem_of(row["filename"])), split))
     return described
 
 
 def _take(tree: Tree, below: str, source: str, described: list[_Described], found: Found) -> None:
     """Takes the videos that a list describes. Rejects those that it does not, and what it names that is missing."""
     wanted = [found.wants(category, label) for label, category in enumerate(CATEGORIES)]
-    waiting = {stem_of(each.file): each for each in described}
+    waiting = {}
+    for each in described:
+        path, reason = cleaned(each.file)
+        if reason:
+            found.reject(path, CATEGORIES[each.label], reason)
+        else:
+            waiting[stem_of(path)] = each
     unit = (below or tree.root.absolute().name) if source == METADATA else ""
-    for clip in clips(tree, below, "", found, lists=(METADATA, LABELS)):
-        each = waiting.pop(clip.name, None)
+    for clip in clips(tree, below, "", found, lists=(METADATA, LIST)):
+        this = waiting.pop(clip.name, None)
         for file, frame in clip.frames:
-            if each is None:
+            if this is None:
                 found.reject(file, "", f"not in {source}")
-            elif wanted[each.label]:
-                found.add(file, CATEGORIES[each.label], each.label, each.name, frame, each.split, unit)
+            elif wanted[this.label]:
+                found.add(file, CATEGORIES[this.label], this.label, this.name, frame, this.split, unit)
     for each in waiting.values():
         found.reject(joined(below, each.file), CATEGORIES[each.label], MISSING)
     if waiting:

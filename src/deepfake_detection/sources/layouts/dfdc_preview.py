@@ -79,13 +79,16 @@ def _read_list(path: Path, found: Found) -> dict[tuple[str, str], tuple[str, str
 
 def _videos(tree: Tree, category: str, found: Found) -> dict[str, list[tuple[str, int]]]:
     """The files of each video: the video itself, or the pictures in a folder of its name."""
-    films, frames = {}, defaultdict(list)
+    films: dict[str, list[tuple[str, int]]] = defaultdict(list)
+    frames = defaultdict(list)
     for path, reason in tree.walk(category):
         kind = kind_of(path)
         if reason or not kind:
             found.reject(path, category, reason or NOT_MEDIA)
         elif kind == "video":
-            films[stem_of(path)] = [(path, VIDEO)]
+            films[stem_of(path)].append((path, VIDEO))
         else:
             frames[path.split("/")[-2]].append(path)
+    if both := films.keys() & frames.keys():
+        found.note(f"{category}: {len(both)} videos are there as frames too, e.g. {min(both)}: the frames are taken")
     return films | {stem: sorted(numbered(paths).items()) for stem, paths in frames.items()}

@@ -31,10 +31,21 @@ def read(folder: Path, options: Options = DEFAULT) -> Layout:
     tree = Tree(folder, options.trusted)
     found = Found(tree, DATASET, options)
     classes = _classes(tree)
-    for below, (category, label, split) in classes.items():
-        if found.wants(category, label):
-            _take(tree, below, category, label, split, found)
-    for below in ["", *{above for path in classes if (above := path.rpartition("/")[0])}]:
+    videos = {
+        (category, split, video): paths
+        for below, (category, label, split) in classes.items()
+        if found.wants(category, label)
+        for video, paths in _videos(tree, below, category, found).items()
+    }
+    labels = {category: label for category, label, _ in classes.values()}
+    said = all_known({key: (key[-1].rpartition("/")[2], labels[key[0]]) for key in videos})
+    for (category, split, video), paths in videos.items():
+        own = Name(joined(split, video), group=joined(split, f"{category}/{video}"))
+        numbers = numbered(paths)
+        for file in paths:
+            frame = VIDEO if kind_of(file) == "video" else numbers[file]
+            found.add(file, category, labels[category], said[category, split, video] or own, frame, split)
+    for below in sorted({"", *(path.rpartition("/")[0] for path in classes)}):
         for name in tree.folders(below):
             path = joined(below, name)
             if path not in classes and not any(other.startswith(f"{path}/") for other in classes):
@@ -62,36 +73,20 @@ def _classes(tree: Tree) -> dict[str, tuple[str, int, str]]:
     return classes
 
 
-def _take(tree: Tree, below: str, category: str, label: int, split: str, found: Found) -> None:
-    videos: dict[str, list[str]] = defaultdict(list)  # by the path of the video below the folder of its class
-    films = []
+def _videos(tree: Tree, below: str, category: str, found: Found) -> dict[str, list[str]]:
+    """The files of each video of a class: the video itself or its frames. A picture in no folder may be a frame too."""
+    frames: dict[str, list[str]] = defaultdict(list)
+    films: dict[str, list[str]] = defaultdict(list)
     for path, reason in tree.walk(below):
         inside = path[len(below) + 1 :]
         kind = kind_of(path)
         if reason or not kind:
             found.reject(path, category, reason or NOT_MEDIA)
         elif kind == "video":
-            films.append((inside.rpartition(".")[0], path))
-        elif "/" in inside:
-            videos[inside.rpartition("/")[0]].append(path)
+            films[inside.rpartition(".")[0]].append(path)
         else:
             stem = stem_of(path)
-            videos[(frame_of(stem) or (stem, 0))[0]].append(path)
-    taken = [film for film in films if film[0] not in videos]
-    if len(taken) < len(films):
-        found.note(f"{below}: {len(films) - len(taken)} videos are there as frames too: the frames are taken")
-    names = _names([*videos, *(video for video, _ in taken)], category, label, split)
-    for video, paths in videos.items():
-        for file, frame in numbered(paths).items():
-            found.add(file, category, label, names[video], frame, split)
-    for video, path in taken:
-        found.add(path, category, label, names[video], VIDEO, split)
-
-
-def _names(videos: list[str], category: str, label: int, split: str) -> dict[str, Name]:
-    """What the name of each video says. If it says nothing, or two videos have it, a video is a group of its own."""
-    said = all_known({("", video): (video.rpartition("/")[2], label) for video in videos})
-    return {
-        video: name or Name(joined(split, video), group=joined(split, f"{category}/{video}"))
-        for (_, video), name in said.items()
-    }
+            frames[inside.rpartition("/")[0] or (frame_of(stem) or (stem, 0))[0]].append(path)
+    if both := films.keys() & frames.keys():
+        found.note(f"{below}: {len(both)} videos are there as frames too, e.g. {min(both)}: the frames are taken")
+    return films | frames

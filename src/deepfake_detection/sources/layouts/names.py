@@ -92,8 +92,16 @@ def known(stem: str, label: int) -> Name | None:
 
 
 def all_known(videos: Mapping[Key, tuple[str, int]]) -> dict[Key, Name | None]:
-    """What the name and label of each video say, or None if they say nothing, or the same of another video."""
+    """What the name and label of each video say, or None if they say nothing, or the same of another video.
+
+    A mere number says something of an original only if a fake has it as its target or source.
+    """
     said = {key: known(stem, label) for key, (stem, label) in videos.items()}
+    used = {each for name in said.values() if name and name.source_id for each in (name.video_id, name.source_id)}
+    said = {
+        key: name if name and (name.source_id or name.group or name.video_id in used) else None
+        for key, name in said.items()
+    }
     counts = Counter((key[:-1], name) for key, name in said.items())
     return {key: name if counts[key[:-1], name] == 1 else None for key, name in said.items()}
 

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from deepfake_detection.media.videos import sample_frames
 from deepfake_detection.sources.layouts import detect
-from deepfake_detection.sources.layouts.table import COLUMNS, REJECTED_COLUMNS, Layout, Options
+from deepfake_detection.sources.layouts.table import COLUMNS, REJECTED_COLUMNS, VIDEO, Layout, Options
 from tests.unit.sources.layouts.conftest import MAKERS
 
 # file, category, label, video_id, source_id, group, unit ("" if it is the group), frame, split
@@ -279,6 +280,14 @@ def test_the_same_table_comes_of_a_list_and_of_its_folder(miniatures: Path) -> N
     _, _, read = detect.read(miniatures / "manifest")
     _, _, again = detect.read(miniatures / "manifest" / "manifest.csv")
     assert again.table.equals(read.table)
+
+
+@pytest.mark.parametrize("name", ["celebdf", "folders"])
+def test_the_videos_of_a_miniature_can_be_read(miniatures: Path, name: str) -> None:
+    _, _, read = detect.read(miniatures / name)
+    films = read.table.loc[read.table["frame"] == VIDEO, "file"]
+    frames = list(sample_frames(miniatures / name / films.iloc[0], 2))
+    assert [pixels.shape for _, pixels in frames] == [(64, 64, 3)] * 2
 
 
 @pytest.mark.parametrize("name", ["celebdf", "dfdc", "faceforensics"])

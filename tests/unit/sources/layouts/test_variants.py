@@ -65,7 +65,14 @@ def test_faceshifter_may_be_missing_and_no_other(tmp_path: Path) -> None:
 
 def test_frames_stand_before_the_video_that_they_are_of(tmp_path: Path) -> None:
     below = "original_sequences/youtube/c23"
-    extra = ("frames/000/0000.png", "images/003/0001.png", "masks/000.png", "videos/readme.txt", "frames/000/x.json")
+    extra = (
+        "frames/000/0000.png",
+        "images/003/0001.png",
+        "masks/000.png",
+        "videos/readme.txt",
+        "frames/000/x.json",
+        "images/000/0.png",
+    )
     found = read(forensics(tmp_path, *(f"{below}/{path}" for path in extra)))
     frames = column(found, "frame")
     assert {path: frames[path] for path in frames if path.startswith(below)} == {
@@ -73,6 +80,7 @@ def test_frames_stand_before_the_video_that_they_are_of(tmp_path: Path) -> None:
         f"{below}/images/003/0001.png": 1,
     }
     assert rejections(found) == {
+        f"{below}/images/000": f"frames of the same video as {below}/frames/000",
         f"{below}/frames/000/x.json": "no picture, in a folder of frames",
         f"{below}/videos/readme.txt": "neither a picture nor a video by its name",
     }
@@ -152,12 +160,14 @@ def test_dfdc_parts_are_found_where_people_unpack_them(tmp_path: Path, below: st
             "a.mp4": {"label": "REAL", "split": "train"},
             "b.mp4": {"label": "FAKE", "split": "train", "original": "zz.mp4"},
             "gone.mp4": {"label": "REAL", "split": "train"},
+            "../unknown.mp4": {"label": "REAL", "split": "train"},
         },
     )
     found = read(tmp_path)
     assert column(found, "group") == {f"{part}/a.mp4": "a", f"{part}/b.mp4": "b"}
     assert set(found.table["unit"]) == {part}
     assert rejections(found) == {
+        "../unknown.mp4": "path that leads out of the data",
         f"{part}/gone.mp4": "listed but missing",
         f"{part}/unknown.mp4": "not in metadata.json",
     }
@@ -308,7 +318,7 @@ def test_folders_tell_what_they_leave_out(tmp_path: Path) -> None:
     assert sorted(found.table["file"]) == ["fake/b.png", "fake/v/1.png", "real/a.png"]
     assert rejections(found) == {"fake/notes.txt": "neither a picture nor a video by its name"}
     assert found.notes == (
-        "fake: 1 videos are there as frames too: the frames are taken",
+        "fake: 1 videos are there as frames too, e.g. v: the frames are taken",
         f"holiday/ in {tmp_path} is called neither real nor fake: left out",
         f"1 files directly in {tmp_path}, e.g. d.png, are neither real nor fake: left out",
     )
@@ -328,6 +338,18 @@ def test_known_names_join_videos_and_unknown_ones_do_not(tmp_path: Path) -> None
         "real/010/1.jpg": "005",
         "real/party_frame7.jpg": "real/party",
     }
+
+
+def test_mere_numbers_of_originals_join_nothing_unless_a_fake_names_them(tmp_path: Path) -> None:
+    touch(tmp_path, "train/real/00001.jpg", "test/real/00001.jpg", "train/fake/00001.jpg", "test/fake/00002.jpg")
+    found = read(tmp_path)
+    assert column(found, "group") == {
+        "test/fake/00002.jpg": "test/fake/00002",
+        "test/real/00001.jpg": "test/real/00001",
+        "train/fake/00001.jpg": "train/fake/00001",
+        "train/real/00001.jpg": "train/real/00001",
+    }
+    assert found.notes == ()
 
 
 def quoted(text: str) -> str:
