@@ -116,7 +116,7 @@ def _take(tree: Tree, below: str, source: str, described: list[_Described], foun
             found.reject(path, CATEGORIES[each.label], reason)
         else:
             waiting[stem_of(path)] = each
-    unit = (below or tree.root.absolute().name) if source == METADATA else ""
+    unit = below if source == METADATA else ""  # one part alone cannot be divided by parts
     for clip in clips(tree, below, "", found, lists=(METADATA, LIST)):
         this = waiting.pop(clip.name, None)
         for file, frame in clip.frames:

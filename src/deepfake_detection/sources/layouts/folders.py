@@ -74,19 +74,29 @@ def _classes(tree: Tree) -> dict[str, tuple[str, int, str]]:
 
 
 def _videos(tree: Tree, below: str, category: str, found: Found) -> dict[str, list[str]]:
-    """The files of each video of a class: the video itself or its frames. A picture in no folder may be a frame too."""
-    frames: dict[str, list[str]] = defaultdict(list)
-    films: dict[str, list[str]] = defaultdict(list)
+    """The files of each video of a class: the pictures in its folder, otherwise the video itself.
+
+    A picture in no folder is of the video that its name says, or is one of its own.
+    """
+    videos: dict[str, list[str]] = defaultdict(list)
+    films, folders = [], set()
     for path, reason in tree.walk(below):
         inside = path[len(below) + 1 :]
-        kind = kind_of(path)
+        folder, kind = inside.rpartition("/")[0], kind_of(path)
         if reason or not kind:
             found.reject(path, category, reason or NOT_MEDIA)
         elif kind == "video":
-            films[inside.rpartition(".")[0]].append(path)
+            films.append((inside.rpartition(".")[0], path))
+        elif folder:
+            folders.add(folder)
+            videos[folder].append(path)
         else:
             stem = stem_of(path)
-            frames[inside.rpartition("/")[0] or (frame_of(stem) or (stem, 0))[0]].append(path)
-    if both := films.keys() & frames.keys():
-        found.note(f"{below}: {len(both)} videos are there as frames too, e.g. {min(both)}: the frames are taken")
-    return films | frames
+            videos[(frame_of(stem) or (stem, 0))[0]].append(path)
+    twice = sorted(path for video, path in films if video in folders)
+    if twice:
+        found.note(f"{below}: {len(twice)} videos are there as frames too, e.g. {twice[0]}: the frames are taken")
+    for video, path in films:
+        if video not in folders:
+            videos[video].append(path)
+    return videos

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -143,18 +143,21 @@ class Found:
         _fill_groups(table)
         rejected = pd.DataFrame(self._rejected, columns=REJECTED_COLUMNS, dtype=str)
         rejected = rejected.sort_values(["path", "reason"], ignore_index=True)
-        validate(table, rejected, self._folder, self._options.one_class)
+        validate(table, rejected, self._folder, self._options.one_class, self._notes)
         return Layout(table, rejected, (*self._notes, *_leaks(table, self._folder)))
 
 
-def validate(table: pd.DataFrame, rejected: pd.DataFrame, folder: Path, one_class: bool = False) -> None:
-    """Raises UserError, in one line, for a table that cannot be worked with.
+def validate(
+    table: pd.DataFrame, rejected: pd.DataFrame, folder: Path, one_class: bool = False, notes: Sequence[str] = ()
+) -> None:
+    """Raises UserError, in one line, for a table that cannot be worked with. ``notes`` may say why it is so.
 
     It has no row, or rows of one class only (unless ``one_class``), a file twice, a category with two labels, a name
     that is no name, or two frames of one video with the same number.
     """
     if table.empty:
         why = f"all {len(rejected)} files are rejected, {_commonest(rejected)}" if len(rejected) else "it holds none"
+        why = "; ".join([why, *notes])
         raise UserError(f"{folder}: no picture or video can be used: {why}; check data.local_dir and data.layout")
     for column in ("dataset", "category"):
         for name in table[column].unique():
@@ -176,8 +179,9 @@ def validate(table: pd.DataFrame, rejected: pd.DataFrame, folder: Path, one_clas
             raise UserError(f"{folder}: {table.loc[again, 'file'].iloc[0]} {what}: take one of the two away")
     if not one_class and table["label"].nunique() < 2:
         only, other = ("fakes", "original") if table["label"].iloc[0] else ("originals", "fake")
-        why = f"; {len(rejected)} files are rejected, {_commonest(rejected)}" if len(rejected) else ""
-        raise UserError(f"{folder} holds {only} only, and no {other}{why}: both classes are needed")
+        lost = [f"{len(rejected)} files are rejected, {_commonest(rejected)}"] if len(rejected) else []
+        why = "; ".join([f"{folder} holds {only} only, and no {other}", *lost, *notes])
+        raise UserError(f"{why}: both classes are needed")
 
 
 def _fill_groups(table: pd.DataFrame) -> None:

@@ -18,12 +18,13 @@ UPWARDS = "path that leads out of the data"
 ABSOLUTE = "absolute path"
 NOT_MEDIA = "neither a picture nor a video by its name"
 
+_CLUTTER = {"__macosx", "thumbs.db", "desktop.ini"}  # what systems leave in folders
 _DRIVE = re.compile(r"[A-Za-z]:")
 _UNWRITABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # control characters, and bytes that are not UTF-8
 
 
 class Listing(NamedTuple):
-    """What a folder holds, without hidden names. Each name has the reason not to use it, or ""."""
+    """What a folder holds, without hidden names and clutter. Each name has the reason not to use it, or ""."""
 
     files: dict[str, str]
     folders: dict[str, str]
@@ -130,7 +131,7 @@ class Tree:
         try:
             with os.scandir(folder) as entries:
                 for entry in entries:
-                    if entry.name.startswith(".") or entry.name == "__MACOSX":
+                    if entry.name.startswith(".") or entry.name.lower() in _CLUTTER:
                         continue
                     is_folder, reason = self._judge(entry)
                     (folders if is_folder else files)[entry.name] = reason

@@ -1,5 +1,6 @@
 """Each layout reads its miniature into exact rows, and is recognised as itself and nothing else."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -280,6 +281,25 @@ def test_the_same_table_comes_of_a_list_and_of_its_folder(miniatures: Path) -> N
     _, _, read = detect.read(miniatures / "manifest")
     _, _, again = detect.read(miniatures / "manifest" / "manifest.csv")
     assert again.table.equals(read.table)
+
+
+@pytest.mark.parametrize("name", sorted(MAKERS.keys() - {"kaggle cropped", "deepfakebench", "manifest"}))
+def test_no_file_beside_the_videos_is_dropped_in_silence(miniatures: Path, tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "data"
+    shutil.copytree(miniatures / name, folder)
+    (tmp_path / "secret.png").touch()
+    _, _, before = detect.read(folder)
+    strangers = set()
+    for below in {str(Path(file).parent) for file in before.table["file"]}:
+        strangers |= {f"{below}/zz.{suffix}" for suffix in ("png", "mp4", "txt")} | {f"{below}/zz_link.png"}
+        (folder / below / "zz_link.png").symlink_to(tmp_path / "secret.png")
+    for stranger in strangers:
+        (folder / stranger).touch()
+    _, _, after = detect.read(folder)
+    left_out = strangers - {*after.table["file"]} - {*after.rejected["path"]}
+    assert not left_out
+    assert {*before.table["file"]} <= {*after.table["file"]}
+    assert all(reason for reason in after.rejected["reason"])
 
 
 @pytest.mark.parametrize("name", ["celebdf", "folders"])

@@ -40,6 +40,10 @@ def one_class_left(folder: Path) -> None:
     touch(folder, "real/a.png", "fake/b.txt", "fake/c.pdf")
 
 
+def methods_beside_originals(folder: Path) -> None:
+    touch(folder, "original/a.mp4", "Deepfakes/b.mp4")
+
+
 def no_picture(folder: Path) -> None:
     touch(folder, "real/a.txt", "fake/b.txt")
 
@@ -187,6 +191,8 @@ LINES: dict[Callable[[Path], None], str] = {
     one_class: "DIR holds originals only, and no fake: both classes are needed",
     one_class_left: "DIR holds originals only, and no fake; 2 files are rejected, most often "
     '"neither a picture nor a video by its name" (2), e.g. fake/b.txt: both classes are needed',
+    methods_beside_originals: "DIR holds originals only, and no fake; Deepfakes/ in DIR is called neither real nor "
+    "fake: left out: both classes are needed",
     no_picture: "DIR: no picture or video can be used: all 2 files are rejected, most often "
     '"neither a picture nor a video by its name" (2), e.g. fake/b.txt; check data.local_dir and data.layout',
     empty_classes: "DIR: no picture or video can be used: it holds none; check data.local_dir and data.layout",

@@ -318,7 +318,7 @@ def test_folders_tell_what_they_leave_out(tmp_path: Path) -> None:
     assert sorted(found.table["file"]) == ["fake/b.png", "fake/v/1.png", "real/a.png"]
     assert rejections(found) == {"fake/notes.txt": "neither a picture nor a video by its name"}
     assert found.notes == (
-        "fake: 1 videos are there as frames too, e.g. v: the frames are taken",
+        "fake: 1 videos are there as frames too, e.g. fake/v.mp4: the frames are taken",
         f"holiday/ in {tmp_path} is called neither real nor fake: left out",
         f"1 files directly in {tmp_path}, e.g. d.png, are neither real nor fake: left out",
     )
