@@ -113,16 +113,16 @@ def _read_list(tree: Tree, found: Found) -> dict[str, str]:
 
 def _key(path: str) -> str:
     """A path that is the same for a video and its frames, whatever the case, and for what lies before the folder."""
-    parts = [part.lower() for part in path.split("/") if part.lower() not in HOLDERS]
-    parts = [part.replace("_", "-") for part in parts[:-1]] + [stem_of(parts[-1])]
+    *parts, name = path.lower().split("/")
+    parts = [part.replace("_", "-") for part in parts if part not in HOLDERS]
     usual = {name.lower() for name in _LABELS}
     start = next((number for number, part in enumerate(parts) if part in usual), 0)
-    return "/".join(parts[start:])
+    return "/".join([*parts[start:], stem_of(name)])
 
 
 def _report_list(tree: Tree, found: Found, listed: dict[str, str], present: set[str], options: Options) -> None:
     if not listed:
-        found.note(f"{LIST} is not in {tree.root}: no video is known to be of the test part")
+        found.note(f"{LIST} is not in {tree.root}, or is empty: no video is known to be of the test part")
         return
     absent = [path for key, path in listed.items() if key not in present]
     if not absent or options.categories is not None:  # what is not wanted was not looked for

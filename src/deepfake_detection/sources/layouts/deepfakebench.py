@@ -56,6 +56,10 @@ def read(folder: Path, options: Options = DEFAULT) -> Layout:
     videos = [list(_videos(folder / path, options.compression)) for path in _lists(tree)]
     datasets = {video.dataset for those in videos for video in those}
     found = Found(tree, next(iter(datasets), "DeepfakeBench"), options)
+    for below in _JSON_FOLDERS:
+        for each, problem in tree.listing(below).files.items():
+            if problem and each.endswith(".json"):
+                found.reject(joined(below, each), "", problem)
     roots = [below for below in _FRAME_FOLDERS if not below or tree.listing(below).folders]
     seen: set[str] = set()
     repeated = missing = 0

@@ -12,7 +12,7 @@ from deepfake_detection.sources.layout import FRAMES, LISTS
 from deepfake_detection.sources.layouts.lists import header, read_rows
 from deepfake_detection.sources.layouts.names import LABELS, Name
 from deepfake_detection.sources.layouts.table import DEFAULT, Found, Layout, Options
-from deepfake_detection.sources.layouts.tree import MISSING, Tree, kind_of, stem_of
+from deepfake_detection.sources.layouts.tree import MISSING, Tree, cleaned, kind_of, stem_of
 
 DATASET = "FaceForensics++"
 LOOKS_FOR = f"{FRAMES}/, or a CSV with the columns filepath,label"
@@ -44,7 +44,11 @@ def read(folder: Path, options: Options = DEFAULT) -> Layout:
     found = Found(tree, DATASET, options)
     labels = options.categories or {}
     if FRAMES not in tree.listing().folders:
-        _take_cropped(tree, found, labels)
+        for name, reason in tree.listing().files.items():
+            if reason:
+                found.reject(name, "", reason)
+        if name := _cropped_list(tree):
+            _take_cropped(tree, found, labels, tree.root / name)
         return found.layout()
     for category, reason in tree.listing(FRAMES).folders.items():
         label = labels.get(category, int(category != "Original"))
@@ -84,10 +88,11 @@ def _read_list(tree: Tree, category: str, label: int) -> dict[str, str] | None:
         return None
     listed: dict[str, str] = {}
     for _, row in read_rows(path, ("filename", "label")):
-        name, text = row["filename"].removeprefix("./"), row["label"]
+        inside, reason = cleaned(row["filename"])
+        name, text = inside.removeprefix(f"{FRAMES}/").removeprefix(f"{category}/"), row["label"]
         right = text.lower() == category.lower() or LABELS.get(text.lower()) == label
         problem = "" if right else f"label in CSV differs from the category: {text or 'empty'}"
-        if not name or "/" in name or "\\" in name or name == "..":
+        if reason or "/" in name:
             problem = _OUTSIDE
         listed[name] = listed.get(name) or problem
     return listed
@@ -99,10 +104,10 @@ def _cropped_list(tree: Tree) -> str:
     return next((name for name in lists if {"filepath", "label"} <= {*header(tree.root / name)}), "")
 
 
-def _take_cropped(tree: Tree, found: Found, labels: Mapping[str, int]) -> None:
+def _take_cropped(tree: Tree, found: Found, labels: Mapping[str, int], path: Path) -> None:
     """The frames that the CSV of the sister data set names. Its labels are categories."""
     seen = set()
-    for _, row in read_rows(tree.root / _cropped_list(tree), ("filepath", "label")):
+    for _, row in read_rows(path, ("filepath", "label")):
         file, reason = tree.find(_ON_KAGGLE.sub("", row["filepath"].replace("\\", "/"), count=1))
         category = row["label"]
         if category.lower() in LABELS and category.lower() != "original":  # a class instead of a category

@@ -57,6 +57,8 @@ def read(folder: Path, options: Options = DEFAULT) -> Layout:
     if not (path := _list_of(folder)):
         raise UserError(f"{folder} is no list of files and holds none: data.layout manifest needs {LOOKS_FOR}")
     tree = Tree(base(folder), options.trusted)
+    if folder.is_dir():
+        tree.list_at(path.name)  # raises if it is a link out; a list that the user named is the user's choice
     found = Found(tree, DATASET, options)
     lines: dict[str, _Line] = {}
     for number, row in _rows(path):

@@ -152,6 +152,29 @@ def test_a_list_that_is_a_link_out_is_not_read(tmp_path: Path) -> None:
     assert str(caught.value) == f"{link} cannot be used ({OUTSIDE}): put the file itself there"
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("manifest.csv", "path,label\na.png,0\nb.png,1\n"),
+        ("frames.csv", "filepath,label\na.png,Original\n"),
+        ("X.json", '{"X": {"X_real": {"train": {"v": {"label": "X_real", "frames": ["a.png"]}}}}}'),
+        ("List_of_testing_videos.txt", "1 Celeb-real/id0_0000.mp4"),
+        ("dataset.json", "{}"),
+    ],
+)
+def test_no_list_is_read_through_a_link_out(tmp_path: Path, name: str, content: str) -> None:
+    data = tmp_path / "data"
+    touch(data, "a.png", "b.png")
+    if name.startswith("List"):
+        touch(data, "Celeb-real/id0_0000.mp4")
+    elif name == "dataset.json":
+        touch(data, "method_A/1/1_A/2_1_A_001.mp4")
+    write(tmp_path, name, content)
+    (data / name).symlink_to(tmp_path / name)
+    with pytest.raises(UserError, match=f"{OUTSIDE}"):
+        detect.read(data)
+
+
 def test_suffixes_say_what_a_file_is() -> None:
     names = ("a.PNG", "b/a.jpeg", "a.MP4", "a.txt", "png", "a.png.zip")
     assert [kind_of(name) for name in names] == ["picture", "picture", "video", "", "", ""]

@@ -126,7 +126,7 @@ def test_celebdf_without_its_list_has_no_division_and_says_so(tmp_path: Path) ->
     found = read(tmp_path)
     assert set(found.table["split"]) == {""}
     assert found.notes == (
-        f"List_of_testing_videos.txt is not in {tmp_path}: no video is known to be of the test part",
+        f"List_of_testing_videos.txt is not in {tmp_path}, or is empty: no video is known to be of the test part",
     )
     assert rejections(found) == {"Celeb-synthesis/swap.mp4": "name gives no recording: expected one like id0_id1_0000"}
 
@@ -429,10 +429,19 @@ def test_the_kaggle_set_rejects_as_the_index_does(tmp_path: Path) -> None:
     real, fake = "FF++C32-Frames/Camera", "FF++C32-Frames/Swap"
     names = ("1_f1.jpg", "2_f1.jpg", "3_f1.jpg", "x.jpg", "notes.txt", "deep/4_f1.jpg")
     touch(tmp_path, *(f"{real}/{name}" for name in names), f"{fake}/1_2_f1.jpg")
-    rows = ["./1_f1.jpg,Camera", "3_f1.jpg,fake", "x.jpg,0", "9_f1.jpg,real", "../../secret.jpg,real"]
+    touch(tmp_path, f"{real}/5_f1.jpg", f"{real}/6_f1.jpg")
+    rows = [
+        "./1_f1.jpg,Camera",
+        f"{real}/5_f1.jpg,Camera",
+        ".\\Camera\\6_f1.jpg,real",
+        "3_f1.jpg,fake",
+        "x.jpg,0",
+        "9_f1.jpg,real",
+        "../../secret.jpg,real",
+    ]
     write(tmp_path, "CSVs/Camera.csv", "\n".join(["filename,label", *rows]))
     found = read(tmp_path, categories={"Camera": 0, "Swap": 1})
-    assert column(found, "label") == {f"{real}/1_f1.jpg": 0, f"{fake}/1_2_f1.jpg": 1}
+    assert column(found, "label") == {f"{fake}/1_2_f1.jpg": 1} | {f"{real}/{each}_f1.jpg": 0 for each in (1, 5, 6)}
     assert rejections(found) == {
         f"{real}/../../secret.jpg": "CSV row points outside the category folder",
         f"{real}/2_f1.jpg": "present but unlisted",
