@@ -41,6 +41,7 @@ class Tree:
         self._trusted = trusted
         self._real = os.path.realpath(root)
         self._listings: dict[str, Listing] = {}
+        self._links: set[str] = set()  # the folders that are links
         self._reasons: dict[str, str | None] = {"": ""}
         self.refused: dict[str, str] = {}  # the folders that cannot be used, in the folders that were asked for
 
@@ -79,7 +80,7 @@ class Tree:
             for name, reason in folders.items():
                 path, seen = joined(folder, name), followed
                 # a folder is resolved only if it may be reached twice, because that asks the disk
-                if not reason and (followed or (self.root / path).is_symlink()):
+                if not reason and (followed or path in self._links):
                     real = os.path.realpath(self.root / path)
                     within = os.path.realpath(self.root / folder)
                     if real in followed or f"{within}{os.sep}".startswith(f"{real}{os.sep}"):
@@ -135,6 +136,8 @@ class Tree:
                         continue
                     is_folder, reason = self._judge(entry)
                     (folders if is_folder else files)[entry.name] = reason
+                    if is_folder and entry.is_symlink():
+                        self._links.add(joined(below, entry.name))
         except (FileNotFoundError, NotADirectoryError):
             pass
         except OSError as error:
