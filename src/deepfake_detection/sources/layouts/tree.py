@@ -8,8 +8,7 @@ from typing import Literal, NamedTuple
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.text import system_words
-from deepfake_detection.media.images import IMAGE_SUFFIXES
-from deepfake_detection.media.videos import VIDEO_SUFFIXES
+from deepfake_detection.media.kinds import IMAGE_SUFFIXES, VIDEO_SUFFIXES, is_clutter
 
 OUTSIDE = "link that leads out of the data"
 LOOP = "link to a folder that it lies in"
@@ -18,7 +17,6 @@ UPWARDS = "path that leads out of the data"
 ABSOLUTE = "absolute path"
 NOT_MEDIA = "neither a picture nor a video by its name"
 
-_CLUTTER = {"__macosx", "thumbs.db", "desktop.ini"}  # what systems leave in folders
 _DRIVE = re.compile(r"[A-Za-z]:")
 _UNWRITABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # control characters, and bytes that are not UTF-8
 
@@ -132,7 +130,7 @@ class Tree:
         try:
             with os.scandir(folder) as entries:
                 for entry in entries:
-                    if entry.name.startswith(".") or entry.name.lower() in _CLUTTER:
+                    if is_clutter(entry.name):
                         continue
                     is_folder, reason = self._judge(entry)
                     (folders if is_folder else files)[entry.name] = reason
@@ -190,6 +188,6 @@ def cleaned(text: str) -> tuple[str, str]:
 
 
 def kind_of(name: str) -> Literal["picture", "video", ""]:
-    """What a file is by the suffix of its name. Whether it can be read, only the index finds out."""
+    """What a file is by the suffix of its name. Its content decides when it is opened."""
     suffix = "".join(name.lower().rpartition(".")[1:])
     return "picture" if suffix in IMAGE_SUFFIXES else "video" if suffix in VIDEO_SUFFIXES else ""

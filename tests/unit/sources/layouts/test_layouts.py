@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from deepfake_detection.media.videos import sample_frames
+from deepfake_detection.media.videos import Video
 from deepfake_detection.sources.layouts import detect
 from deepfake_detection.sources.layouts.table import COLUMNS, REJECTED_COLUMNS, VIDEO, Layout, Options
 from tests.unit.sources.layouts.conftest import MAKERS
@@ -306,8 +306,8 @@ def test_no_file_beside_the_videos_is_dropped_in_silence(miniatures: Path, tmp_p
 def test_the_videos_of_a_miniature_can_be_read(miniatures: Path, name: str) -> None:
     _, _, read = detect.read(miniatures / name)
     films = read.table.loc[read.table["frame"] == VIDEO, "file"]
-    frames = list(sample_frames(miniatures / name / films.iloc[0], 2))
-    assert [pixels.shape for _, pixels in frames] == [(64, 64, 3)] * 2
+    frames = list(Video(miniatures / name / films.iloc[0], 2).frames())
+    assert [frame.pixels.shape for frame in frames] == [(64, 64, 3)] * 2
 
 
 @pytest.mark.parametrize("name", ["celebdf", "dfdc", "faceforensics"])
