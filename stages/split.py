@@ -7,6 +7,7 @@ from typing import Any
 from deepfake_detection.common.files import replacing, write_csv, write_json
 from deepfake_detection.common.parallel import in_process
 from deepfake_detection.index.audit import contact_sheet, near_duplicates, nearest_distances, read_hashes
+from deepfake_detection.index.given import has_table, read_sides
 from deepfake_detection.index.splits import split_frames, split_report
 from deepfake_detection.index.tables import read_index, read_paths
 from deepfake_detection.params.load import Params, load_params
@@ -35,22 +36,24 @@ def main() -> None:
 
 
 def _write_splits(params: Params) -> dict[str, Any]:
-    index = read_index(INDEX, ["category", "label", "video_id", "source_id", "frame"])
-    recordings = read_recordings(RAW / RECORDINGS)
+    index = read_index(INDEX, ["category", "label", "video_id", "source_id", "group", "frame"])
+    by_lists = params.split.strategy == "official" and not has_table(RAW)  # a table says itself what lists would
     split = split_frames(
         index,
         params.split.strategy,
         (params.split.train, params.split.val, params.split.test),
         params.split.seed,
         seen=params.data.categories.real + params.data.categories.fake,
-        official=read_official(RAW / OFFICIAL) if params.split.strategy == "official" else None,
-        recordings=recordings,
+        official=read_official(RAW / OFFICIAL) if by_lists else None,
+        groups=index["group"],
+        own=read_sides(RAW, read_paths(INDEX)),
     )
     with replacing(TABLE) as (part,), noting(TABLE, part), part.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(("path", "split"))
         table.writerows(zip(read_paths(INDEX), split, strict=True))  # paths take most of an index's memory
-    return {"strategy": params.split.strategy} | split_report(index, split, recordings)
+    report = split_report(index, split, read_recordings(RAW / RECORDINGS), index["group"])
+    return {"strategy": params.split.strategy} | report
 
 
 if __name__ == "__main__":

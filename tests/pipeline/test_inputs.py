@@ -26,7 +26,7 @@ def own(tmp_path: Path) -> Path:
 def project(tmp_path: Path, own: Path) -> Project:
     """A project that has indexed the user's frames."""
     project = make_project(tmp_path / "project")
-    project.set_params(evaluate__unseen_categories=[], data__source="local", data__local_dir=str(own))
+    project.set_params(data__categories__unseen=[], data__source="local", data__local_dir=str(own))
     assert project.stages_run("dvc", "repro", "index") == ["inputs", "download", "index"]
     return project
 
@@ -145,7 +145,7 @@ def test_unused_files_beside_the_weights_do_not_train_again(tmp_path: Path) -> N
     project, mine = make_project(tmp_path / "project"), tmp_path / "mine.pth"
     weights = build_model("efficientnet_b0", 0.2).efficientnet.state_dict()
     save_tensors(weights, mine)
-    project.set_params(model__weights=str(mine), evaluate__unseen_categories=[])
+    project.set_params(model__weights=str(mine), data__categories__unseen=[])
     project.run("dvc", "repro", "train")
     by_hand = project.path / "data" / "weights" / "efficientnet_b7_lukemelas-c5b4e57e.pth"
     by_hand.write_bytes(b"for later")

@@ -200,7 +200,7 @@ CHANGES = {
     "prepare__margin": (0.5, {"prepare", "calibrate"}),
     "split__strategy": ("frame", {"inputs", "download", "index", "split"}),
     "split__train": (0.6, {"split"}),
-    "evaluate__unseen_categories": ([], {"download", "index", "evaluate", "plot"}),
+    "data__categories__unseen": ([], {"download", "index", "evaluate", "plot"}),
     "index__max_rejected": (0.5, {"index"}),
     "data__embedded__frames": (3, {"download"}),
     "data__local_dir": ("elsewhere", {"inputs", "download"}),

@@ -42,6 +42,7 @@ class Options:
     ``dataset`` is the name of the data set; "" leaves it to the layout. ``categories`` maps each wanted category to
     its label; None takes all, with the layout's labels. ``compression`` is that of FaceForensics++. Links that lead
     out of the folder are followed only if it is ``trusted``. A folder must hold both classes, unless ``one_class``.
+    Categories that are ``optional`` may be missing.
     """
 
     dataset: str = ""
@@ -49,6 +50,7 @@ class Options:
     compression: str = "c23"
     trusted: bool = False
     one_class: bool = False
+    optional: frozenset[str] = frozenset()
 
 
 DEFAULT = Options()
@@ -134,7 +136,7 @@ class Found:
             if path not in rejected_paths:
                 self.reject(path, "", reason)
         missing = sorted(set(self._options.categories or ()) - self._categories)
-        if needed := [category for category in missing if category not in optional]:
+        if needed := [category for category in missing if category not in optional | self._options.optional]:
             there = ", ".join(sorted(self._categories)) or "nothing"
             raise UserError(f"{self._folder}: no category {', '.join(needed)} (there is {there}); see data.categories")
         self._notes += [f"{category} is not in {self._folder}: left out" for category in missing]
