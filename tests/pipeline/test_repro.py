@@ -46,7 +46,7 @@ def test_outputs_are_as_agreed(built: Project) -> None:
     assert list(splits) == ["path", "split"]
     predictions = pd.read_csv(data / "predictions.csv")
     assert list(predictions) == [
-        *["path", "category", "video_id", "source_id", "group", "label", "split", "logit"],
+        *["path", "dataset", "category", "video_id", "source_id", "group", "label", "split", "logit"],
         *["raw_probability", "probability"],
     ]
     assert set(predictions["path"]) == set(splits.loc[splits["split"].isin(["val", "test"]), "path"])
@@ -204,6 +204,8 @@ CHANGES = {
     "index__max_rejected": (0.5, {"index"}),
     "data__embedded__frames": (3, {"download"}),
     "data__local_dir": ("elsewhere", {"inputs", "download"}),
+    "data__layout": ("folders", {"inputs", "download"}),
+    "data__frames": (4, {"download"}),
     "data__categories__fake": (["NeuralTextures"], {"download", "index", "split", "robustness"}),
     "data__embedded__seed": (1, {"download"}),
     "split__seed": (1, {"split"}),

@@ -118,7 +118,7 @@ def test_kaggle_refusal_is_one_line(project: Project, kaggle_server: Kaggle, lis
 def test_local_folder_that_is_not_there(project: Project) -> None:
     project.set_params(data__source="local", data__local_dir="no/such/folder")
     line = project.fails_with_one_line("python", "-m", "stages.download")
-    assert "no/such/folder: no such folder" in line
+    assert "no/such/folder: no such file or folder" in line
     assert "data.local_dir" in line
 
 
