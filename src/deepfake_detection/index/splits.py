@@ -32,16 +32,15 @@ def split_frames(
     shares of frames for each class. ``official`` uses the split that the mapping ``official`` gives to the video and to
     its source.
 
-    ``own`` is the side that the data set itself puts each frame on ("": none), if it comes divided. Then ``group`` and
-    ``official`` keep to that, whatever it leaks and whatever the shares. What has no side of its own is where the rest
-    of its group is, otherwise in train. If a side has no frame, whole groups of train are given to it, in proportion
-    to the shares.
+    The strategy ``own`` is the division that the data set comes with, whatever it leaks and whatever the shares. The
+    argument ``own`` is the side that each frame is on ("": none). What has no side is where the rest of its group is,
+    otherwise in train. If a side has no frame, whole groups of train are given to it, in proportion to the shares.
 
     ``seen`` names the categories that are trained on (None: all). Frames of other categories never
     influence the split of a seen frame. They are ``test`` if the split of both their target and their source
     is test, otherwise ``unused``. With ``frame``, they are ``test`` if the target's original frame of the same
     number is. With ``group``, a sequence that is in no seen frame belongs to no split. With ``own``, they are ``test``
-    if their own side is test, or if they have none and nothing of their group is in train or val.
+    if their side is test, or if they have none and nothing of their group is in train or val.
 
     Raises UserError when shares cannot be kept to within 2 points, when a split has no frame of a class, or
     when the official lists and the index do not match.
@@ -53,7 +52,7 @@ def split_frames(
             raise UserError(f"split: no frame labelled {label} in the categories trained on: correct data.categories")
     if groups is None:
         groups = identity_groups(part, recordings)
-    if own is not None and strategy != "frame":
+    if strategy == "own" and own is not None:
         split = _by_own_division(index, trained, own, groups, shares, seed)
         way_out = "add videos, or list the files in a manifest without the column split, to divide them anew"
         _require_every_class(part, split[trained], "the data set's own division leaves", way_out)
