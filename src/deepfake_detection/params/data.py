@@ -100,9 +100,9 @@ class Data(Section):
     frame_format: Annotated[
         Literal["png", "jpeg"],
         Field(
-            description="Files for frames of videos. `png` keeps every pixel. `jpeg` (quality 95) takes about a fifth "
-            "of the space, but compresses once more: fine traces of a manipulation fade, and `predict` judges frames "
-            "of a video without that."
+            description="Files for frames of videos. `png` keeps every pixel. `jpeg` (quality 95) takes a quarter to "
+            "a half of the space, and half of the time, but compresses once more: fine traces of a manipulation fade, "
+            "and `predict` judges frames of a video without that."
         ),
     ]
     categories: AllCategories
