@@ -6,7 +6,6 @@ from pathlib import Path
 from deepfake_detection.common.files import replacing, write_json
 from deepfake_detection.params.load import Params, load_params
 from deepfake_detection.sources.ffpp import fetch_official, fetch_recordings
-from deepfake_detection.sources.gather import OF_FACEFORENSICS, Origin, find, gather
 from deepfake_detection.sources.imagenet import fetch_weights
 from deepfake_detection.sources.layout import OFFICIAL, RECORDINGS
 from stages import run
@@ -27,31 +26,34 @@ def main() -> None:
     link(params)  # again, because a folder of frames may have become a link
 
 
-def fetch_frames(params: Params, raw: Path) -> Origin:
+def fetch_frames(params: Params, raw: Path) -> dict[str, str | int]:
     """Fills ``raw`` with lists and frames, and returns where these come from."""
     data, official, lists = params.data, params.split.strategy == "official", params.split.official_dir
-    local = find(Path(data.local_dir), data.layout) if data.source == "local" else None
+    place = None
+    if data.source == "local":
+        from deepfake_detection.sources.gather import find
+
+        place = find(Path(data.local_dir), data.layout)
+        lists = lists or place.official_dir
     # the lists first, because they take a second, and the frames may take an hour
-    if local is None or local.layout in OF_FACEFORENSICS:
+    if place is None or place.of_faceforensics:
         if official:
-            fetch_official(lists or (local.official_dir if local else ""), raw / OFFICIAL)
-        fetch_recordings(raw / RECORDINGS, data.source, data.local_dir, official, lists)
+            fetch_official(lists, raw / OFFICIAL)
+        fetch_recordings(raw / RECORDINGS, data.source, data.local_dir, official, params.split.official_dir)
     else:
         write_json(raw / RECORDINGS, {})
     if data.source == "embedded":
         from deepfake_detection.sources.drawn.dataset import generate
 
-        drawn, categories = data.embedded, data.categories
-        wanted = categories.real + categories.fake + categories.unseen
+        drawn, wanted = data.embedded, data.categories.real + data.categories.fake + data.categories.unseen
         generate(raw, wanted, drawn.identities, drawn.frames, drawn.size, drawn.seed)
         return {"source": "embedded"}
-    if local is None:
-        from deepfake_detection.sources.kaggle import download_kaggle
+    from deepfake_detection.sources.gather import fetch_kaggle, gather
 
-        folder, version = download_kaggle(data.kaggle)
-        origin: Origin = {"source": "kaggle", "handle": data.kaggle, "version": version}
-        return origin | gather(find(folder, data.layout), data, raw, TAKEN, official, trusted=False)
-    return {"source": "local"} | gather(local, data, raw, TAKEN, official)
+    if place is None:
+        place, origin = fetch_kaggle(data)
+        return origin | gather(place, data, raw, TAKEN, official, trusted=False)
+    return {"source": "local"} | gather(place, data, raw, TAKEN, official)
 
 
 if __name__ == "__main__":

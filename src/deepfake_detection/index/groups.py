@@ -4,8 +4,6 @@ from collections.abc import Collection, Mapping
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 
 def frame_groups(
@@ -55,6 +53,9 @@ def _joined(index: pd.DataFrame, recordings: Mapping[str, str] | None) -> pd.Ser
 
 def _components(target: pd.Series, source: pd.Series) -> pd.Series:
     """The first name of the connected component of each edge."""
+    from scipy.sparse import coo_array  # slow to import, and the index stage needs it only at its end
+    from scipy.sparse.csgraph import connected_components
+
     codes, names = pd.factorize(pd.concat([target, source]), sort=True)
     here, there = codes[: len(target)], codes[len(target) :]
     edges = coo_array((np.ones(len(target)), (here, there)), shape=(len(names), len(names)))

@@ -17,7 +17,7 @@ from deepfake_detection.sources.local import copy_file, lay_out
 from deepfake_detection.sources.videos import numbered, take_frames
 
 # The layouts whose ids are those of FaceForensics++, of which the authors say the split and the recordings.
-OF_FACEFORENSICS = ("kaggle", "faceforensics")
+_OF_FACEFORENSICS = ("kaggle", "faceforensics")
 
 Origin = dict[str, str | int]  # what source.json says of where frames come from
 
@@ -33,6 +33,11 @@ class Place(NamedTuple):
     why: str
 
     @property
+    def of_faceforensics(self) -> bool:
+        """Whether its ids are those of FaceForensics++."""
+        return self.layout in _OF_FACEFORENSICS
+
+    @property
     def official_dir(self) -> str:
         """Where the authors' lists lie, if they lie in the folder itself."""
         folders = (self.folder, self.folder / OFFICIAL) if self.layout == "faceforensics" else ()
@@ -42,6 +47,14 @@ class Place(NamedTuple):
 def find(folder: Path, layout: str) -> Place:
     """The layout of a folder: ``layout``, or if that is auto, the one that fits. Raises UserError if none does."""
     return Place(folder, *(detect.detect(folder) if layout == detect.AUTO else (layout, "data.layout says so")))
+
+
+def fetch_kaggle(data: Data) -> tuple[Place, Origin]:
+    """Downloads the data set of Kaggle, and returns where it lies and what there is to say of its origin."""
+    from deepfake_detection.sources.kaggle import download_kaggle  # slow to import
+
+    folder, version = download_kaggle(data.kaggle)
+    return find(folder, data.layout), {"source": "kaggle", "handle": data.kaggle, "version": version}
 
 
 def gather(place: Place, data: Data, raw: Path, work: Path, official: bool, trusted: bool = True) -> Origin:
