@@ -38,7 +38,11 @@ def test_every_stage_runs_once(finished: tuple[Project, list[str]]) -> None:
 def test_outputs_are_as_agreed(built: Project) -> None:
     data, metrics = built.path / "data", built.path / "metrics"
     index = pd.read_csv(data / "index.csv")
-    assert list(index) == ["path", "category", "label", "video_id", "source_id", "frame", "width", "height"]
+    assert list(index) == [
+        *["path", "dataset", "category", "label", "video_id", "source_id", "group", "frame", "width", "height"]
+    ]
+    assert set(index["dataset"]) == {"embedded"}
+    assert sorted(index["group"].unique()) == [0, 1, 2, 3]  # the smallest id of each pair
     assert len(index) == 8 * 2 * 3
     assert index["path"].is_monotonic_increasing
     assert (data / "faces.csv").read_text() == ",".join(FACE_COLUMNS) + "\n"
