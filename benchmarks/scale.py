@@ -69,7 +69,7 @@ def draw(root: Path, frames: int) -> None:
         list(pool.map(partial(draw_video, root / "data/raw" / FRAMES), range(frames // (2 * A_VIDEO)), chunksize=16))
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     params["prepare"]["image_size"] = 32
-    params["evaluate"]["unseen_categories"] = []  # they are not drawn
+    params["data"]["categories"]["unseen"] = []  # they are not drawn
     (root / "params.yaml").write_text(yaml.safe_dump(params))
 
 

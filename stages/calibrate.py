@@ -24,7 +24,7 @@ def main() -> None:
     checkpoint = Path(f"models/best_model_{params.model.arch}.pth")
     model = build_model(params.model.arch, dropout=0.0, weights=checkpoint, trained=True)
     pixels, rows = open_prepared(Path("data/prepared"), Path("data/splits.csv"))
-    validation = rows[rows["split"] == "val"].assign(group=0)
+    validation = rows[rows["split"] == "val"]
     logits = predict_logits(model, FrameDataset(pixels, validation), BATCH_SIZE)
     videos = video_table(validation.assign(logit=logits))
     rule, prior = params.calibrate.threshold, params.calibrate.prior

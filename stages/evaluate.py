@@ -9,14 +9,11 @@ from deepfake_detection.evaluation.groups import group_count
 from deepfake_detection.evaluation.metrics import class_report, evaluation, prediction_table
 from deepfake_detection.frames.dataset import FrameDataset
 from deepfake_detection.frames.prepared import open_prepared
-from deepfake_detection.index.groups import identity_groups
 from deepfake_detection.network.allocator import keep_freed_memory
 from deepfake_detection.network.backends import choose_backend
 from deepfake_detection.network.checkpoint import load_checkpoint
 from deepfake_detection.network.logits import predict_logits
 from deepfake_detection.params.load import load_params
-from deepfake_detection.sources.ffpp import read_recordings
-from deepfake_detection.sources.layout import RECORDINGS
 from stages import run
 
 METRICS = Path("metrics")
@@ -28,8 +25,7 @@ def main() -> None:
     keep_freed_memory()
     model, sidecar = load_checkpoint(Path(f"models/best_model_{params.model.arch}.pth"))
     pixels, rows = open_prepared(Path("data/prepared"), Path("data/splits.csv"))
-    recordings = read_recordings(Path("data/raw") / RECORDINGS)
-    rows = rows.assign(group=identity_groups(rows, recordings))[rows["split"].isin(["val", "test"])]
+    rows = rows[rows["split"].isin(["val", "test"])]
     validation = FrameDataset(pixels, rows[rows["split"] == "val"])
     backend = choose_backend(params.evaluate.backend, model, validation, params.evaluate.batch_size)
     logits = predict_logits(backend, FrameDataset(pixels, rows), params.evaluate.batch_size)
@@ -38,7 +34,7 @@ def main() -> None:
         evaluation(table[table["split"] == name], sidecar, params.evaluate.seed, params.evaluate.bootstrap_draws)
         for name in ("val", "test")
     )
-    headline = table[(table["split"] == "test") & ~table["category"].isin(params.evaluate.unseen_categories)]
+    headline = table[(table["split"] == "test") & ~table["category"].isin(params.data.categories.unseen)]
     report = class_report(headline["label"].to_numpy(), headline["probability"].to_numpy(), sidecar.threshold)
     write_csv(Path("data/predictions.csv"), table)
     write_json(METRICS / "test.json", test)

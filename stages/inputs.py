@@ -4,7 +4,8 @@ from pathlib import Path
 
 from deepfake_detection.common.files import write_json
 from deepfake_detection.params.load import Params, load_params
-from deepfake_detection.sources.inputs import link_inputs
+from deepfake_detection.sources.inputs import WHOLE, link_inputs
+from deepfake_detection.sources.layout import FRAMES
 from stages import run
 
 INPUTS = Path("data/inputs")
@@ -19,8 +20,12 @@ def main() -> None:
 def link(params: Params) -> dict[str, str]:
     """Makes the links, and returns the paths by parameter: "" for one that is not used."""
     source, official = params.data.source, params.split.strategy == "official"
+    own = Path(params.data.local_dir) if source == "local" else None
+    kaggle = own is not None and params.data.layout in ("auto", "kaggle") and (own / FRAMES).is_dir()
     paths = {
-        "data.local_dir": params.data.local_dir if source == "local" else "",
+        "data.local_dir": params.data.local_dir if kaggle else "",
+        # in another layout any file may count, and a list of files names those beside it
+        f"{WHOLE}/data.local_dir": str(own.parent if own.is_file() else own) if own and not kaggle else "",
         "model.weights": "" if params.model.weights in ("none", "imagenet") else params.model.weights,
         # the recordings in it are read with any strategy, but drawn frames need none
         "split.official_dir": params.split.official_dir if official or source != "embedded" else "",

@@ -29,7 +29,7 @@ PLOTS, ROBUSTNESS = METRICS / "plots", METRICS / "robustness"
 def main() -> None:
     params = load_params()
     table = read_predictions(Path("data/predictions.csv"))
-    table = table[(table["split"] == "test") & ~table["category"].isin(params.evaluate.unseen_categories)]
+    table = table[(table["split"] == "test") & ~table["category"].isin(params.data.categories.unseen)]
     labels, probabilities = table["label"].to_numpy(), table["probability"].to_numpy()
     test = json.loads((METRICS / "test.json").read_text())
     predicted = (probabilities >= test["threshold"]).astype(int)

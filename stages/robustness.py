@@ -11,13 +11,10 @@ from deepfake_detection.evaluation.groups import group_count
 from deepfake_detection.evaluation.robustness import evaluate_robustness, robustness_table
 from deepfake_detection.frames.dataset import FrameDataset
 from deepfake_detection.frames.prepared import open_prepared
-from deepfake_detection.index.groups import identity_groups
 from deepfake_detection.network.allocator import keep_freed_memory
 from deepfake_detection.network.backends import choose_backend
 from deepfake_detection.network.checkpoint import load_checkpoint
 from deepfake_detection.params.load import load_params
-from deepfake_detection.sources.ffpp import read_recordings
-from deepfake_detection.sources.layout import RECORDINGS
 from stages import run
 
 METRICS = Path("metrics")
@@ -28,8 +25,6 @@ def main() -> None:
     keep_freed_memory()
     model, sidecar = load_checkpoint(Path(f"models/best_model_{params.model.arch}.pth"))
     pixels, rows = open_prepared(Path("data/prepared"), Path("data/splits.csv"))
-    recordings = read_recordings(Path("data/raw") / RECORDINGS)
-    rows = rows.assign(group=identity_groups(rows, recordings))
     trained_on = params.data.categories.real + params.data.categories.fake
     test = rows[(rows["split"] == "test") & rows["category"].isin(trained_on)]
     share = min(1, params.robustness.max_frames / len(test))

@@ -7,6 +7,7 @@ from typing import Any
 from deepfake_detection.common.files import replacing, write_csv, write_json
 from deepfake_detection.common.parallel import in_process
 from deepfake_detection.index.audit import contact_sheet, near_duplicates, nearest_distances, read_hashes
+from deepfake_detection.index.given import read_sides
 from deepfake_detection.index.splits import split_frames, split_report
 from deepfake_detection.index.tables import read_index, read_paths
 from deepfake_detection.params.load import Params, load_params
@@ -15,8 +16,8 @@ from deepfake_detection.sources.layout import OFFICIAL, RECORDINGS, SPLITS
 from stages import run
 from stages.own import noting
 
-RAW, INDEX, TABLE, METRICS = Path("data/raw"), Path("data/index.csv"), Path("data/splits.csv"), Path("metrics")
-SHEET = Path("data/leak_audit.png")
+RAW, METRICS = Path("data/raw"), Path("metrics")
+INDEX, TABLE, SHEET = Path("data/index.csv"), Path("data/splits.csv"), Path("data/leak_audit.png")
 
 
 def main() -> None:
@@ -27,7 +28,9 @@ def main() -> None:
     audit = near_duplicates(frames)
     write_json(METRICS / "split.json", report | {"leak_audit": audit})
     write_csv(METRICS / "split" / "distances.csv", nearest_distances(frames))
-    with replacing(SHEET) as (part,):  # not under metrics/, which git tracks: it may show real people
+    with replacing(Path("data/leak_audit.png")) as (
+        part,
+    ):  # not under metrics/, which git tracks: it may show real people
         contact_sheet(RAW, audit["pairs"]).save(part)
     counts = ", ".join(f"{name} {report[name]['frames']}" for name in SPLITS)
     leaks = f"leaked groups: {report['leaked_groups']} of {report['groups']}, recordings: {report['leaked_recordings']}"
@@ -35,22 +38,19 @@ def main() -> None:
 
 
 def _write_splits(params: Params) -> dict[str, Any]:
-    index = read_index(INDEX, ["category", "label", "video_id", "source_id", "frame"])
-    recordings = read_recordings(RAW / RECORDINGS)
-    split = split_frames(
-        index,
-        params.split.strategy,
-        (params.split.train, params.split.val, params.split.test),
-        params.split.seed,
-        seen=params.data.categories.real + params.data.categories.fake,
-        official=read_official(RAW / OFFICIAL) if params.split.strategy == "official" else None,
-        recordings=recordings,
-    )
+    index = read_index(INDEX, ["category", "label", "video_id", "source_id", "group", "frame"])
+    own = read_sides(RAW, read_paths(INDEX)) if params.split.strategy != "frame" else None
+    strategy = params.split.strategy if own is None else "own"
+    official = read_official(RAW / OFFICIAL) if strategy == "official" else None
+    shares = (params.split.train, params.split.val, params.split.test)
+    seen = params.data.categories.real + params.data.categories.fake
+    split = split_frames(index, strategy, shares, params.split.seed, seen, official, groups=index["group"], own=own)
     with replacing(TABLE) as (part,), noting(TABLE, part), part.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(("path", "split"))
         table.writerows(zip(read_paths(INDEX), split, strict=True))  # paths take most of an index's memory
-    return {"strategy": params.split.strategy} | split_report(index, split, recordings)
+    report = split_report(index, split, read_recordings(RAW / RECORDINGS), index["group"])
+    return {"strategy": strategy} | report
 
 
 if __name__ == "__main__":

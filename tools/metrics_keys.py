@@ -15,7 +15,7 @@ INDEX = {
 }
 
 SPLIT = {
-    "strategy": "`split.strategy`",
+    "strategy": "`split.strategy`, or `own`: the division that the data set comes with",
     "groups": "groups of videos: those that share a sequence or a recording, as target or source, are in one group",
     "leaked_groups": "groups with frames in two different splits; 0 unless the strategy leaks",
     "recordings_known": "whether `data/raw/recordings.json` names the recording of every sequence; a sequence "

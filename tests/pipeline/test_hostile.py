@@ -28,7 +28,7 @@ runpy.run_module(sys.argv[1], run_name="__main__")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project with all that comes before training, and a checkpoint that was not trained; not to be changed."""
     project = make_project(tmp_path_factory.mktemp("prepared"))
-    project.set_params(data__categories__fake=["Deepfakes"], evaluate__unseen_categories=[])
+    project.set_params(data__categories__fake=["Deepfakes"], data__categories__unseen=[])
     for stage in ("download", "index", "split", "prepare"):
         project.run("python", "-m", f"stages.{stage}")
     checkpoint = project.path / "models" / "best_model_efficientnet_b0.pth"

@@ -10,6 +10,8 @@ from deepfake_detection.network.model import build_model
 from deepfake_detection.network.weights import save_tensors
 from deepfake_detection.sources.drawn.dataset import generate
 from tests.pipeline.conftest import Project, make_project
+from tests.support.miniatures import folders
+from tests.support.miniatures.drawing import film
 
 
 @pytest.fixture
@@ -26,7 +28,7 @@ def own(tmp_path: Path) -> Path:
 def project(tmp_path: Path, own: Path) -> Project:
     """A project that has indexed the user's frames."""
     project = make_project(tmp_path / "project")
-    project.set_params(evaluate__unseen_categories=[], data__source="local", data__local_dir=str(own))
+    project.set_params(data__categories__unseen=[], data__source="local", data__local_dir=str(own))
     assert project.stages_run("dvc", "repro", "index") == ["inputs", "download", "index"]
     return project
 
@@ -83,6 +85,20 @@ def test_a_list_that_is_added(project: Project, own: Path) -> None:
     (own / "conversion_dict.json").write_text('{"000": "interview 0"}')
     assert project.stages_run("dvc", "repro", "download") == ["download"]
     assert json.loads((project.path / "data" / "raw" / "recordings.json").read_text()) == {"000": "interview"}
+
+
+def test_a_video_that_is_added(tmp_path: Path) -> None:
+    folders.make(tmp_path / "own")
+    project = make_project(tmp_path / "project")
+    project.set_params(data__source="local", data__local_dir=str(tmp_path / "own"), data__frames=1)
+    project.set_params(data__categories={"real": ["real"], "fake": ["fake"], "unseen": []})
+    assert project.stages_run("dvc", "repro", "index") == ["inputs", "download", "index"]
+    assert frames(project) == 10
+    (tmp_path / "own" / "real" / ".DS_Store").write_text("a system's own")
+    assert project.stages_run("dvc", "repro", "index") == []
+    film(tmp_path / "own" / "real" / "new.mp4", 99, False)
+    assert project.stages_run("dvc", "repro", "index") == ["download", "index"]
+    assert frames(project) == 11
 
 
 def test_weights_that_are_replaced(tmp_path: Path) -> None:

@@ -37,7 +37,11 @@ def test_every_stage_runs_once(finished: tuple[Project, list[str]]) -> None:
 def test_outputs_are_as_agreed(built: Project) -> None:
     data, metrics = built.path / "data", built.path / "metrics"
     index = pd.read_csv(data / "index.csv")
-    assert list(index) == ["path", "category", "label", "video_id", "source_id", "frame", "width", "height"]
+    assert list(index) == [
+        *["path", "dataset", "category", "label", "video_id", "source_id", "group", "frame", "width", "height"]
+    ]
+    assert set(index["dataset"]) == {"embedded"}
+    assert sorted(index["group"].unique()) == [0, 1, 2, 3]  # the smallest id of each pair
     assert len(index) == 8 * 2 * 3
     assert index["path"].is_monotonic_increasing
     assert (data / "faces.csv").read_text() == ",".join(FACE_COLUMNS) + "\n"
@@ -45,7 +49,7 @@ def test_outputs_are_as_agreed(built: Project) -> None:
     assert list(splits) == ["path", "split"]
     predictions = pd.read_csv(data / "predictions.csv")
     assert list(predictions) == [
-        *["path", "category", "video_id", "source_id", "group", "label", "split", "logit"],
+        *["path", "dataset", "category", "video_id", "source_id", "group", "label", "split", "logit"],
         *["raw_probability", "probability"],
     ]
     assert set(predictions["path"]) == set(splits.loc[splits["split"].isin(["val", "test"]), "path"])
@@ -201,10 +205,12 @@ CHANGES = {
     "prepare__margin": (0.5, {"prepare", "calibrate"}),
     "split__strategy": ("frame", {"inputs", "download", "index", "split"}),
     "split__train": (0.6, {"split"}),
-    "evaluate__unseen_categories": ([], {"download", "index", "evaluate", "plot"}),
+    "data__categories__unseen": ([], {"download", "index", "evaluate", "plot"}),
     "index__max_rejected": (0.5, {"index"}),
     "data__embedded__frames": (3, {"download"}),
     "data__local_dir": ("elsewhere", {"inputs", "download"}),
+    "data__layout": ("folders", {"inputs", "download"}),
+    "data__frames": (4, {"download"}),
     "data__categories__fake": (["NeuralTextures"], {"download", "index", "split", "robustness"}),
     "data__embedded__seed": (1, {"download"}),
     "split__seed": (1, {"split"}),

@@ -19,7 +19,7 @@ from tests.support.sequences import SEQUENCES, made_up_conversion
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
     project = make_project(tmp_path / "project")
-    project.set_params(evaluate__unseen_categories=[])
+    project.set_params(data__categories__unseen=[])
     return project
 
 
@@ -45,7 +45,7 @@ def test_a_folder_of_ones_own_is_left_as_it_is(project: Project, pictures: Path,
     project.run("dvc", "config", "cache.type", "hardlink")  # DVC makes what is in its cache read-only
     (lists / "mine.pth").write_bytes(b"weights")
     project.set_params(data__source="local", data__local_dir=str(pictures), model__weights=str(lists / "mine.pth"))
-    project.set_params(split__official_dir=str(lists), evaluate__unseen_categories=["FaceSwap"])
+    project.set_params(split__official_dir=str(lists), data__categories__unseen=["FaceSwap"])
     assert project.stages_run("dvc", "repro", "index") == ["inputs", "download", "index"]
     assert (project.path / "data" / "weights" / "mine.pth").stat().st_nlink == 2
     for file in [*lists.iterdir(), *pictures.rglob("*.*")]:
@@ -118,7 +118,7 @@ def test_kaggle_refusal_is_one_line(project: Project, kaggle_server: Kaggle, lis
 def test_local_folder_that_is_not_there(project: Project) -> None:
     project.set_params(data__source="local", data__local_dir="no/such/folder")
     line = project.fails_with_one_line("python", "-m", "stages.download")
-    assert "no/such/folder: no such folder" in line
+    assert "no/such/folder: no such file or folder" in line
     assert "data.local_dir" in line
 
 

@@ -83,8 +83,8 @@ def _equal_error_rate(fpr: NDArray[np.float64], tpr: NDArray[np.float64]) -> flo
 
 
 def video_table(table: pd.DataFrame) -> pd.DataFrame:
-    """One row per video: category, video_id, source_id, label, group, and the mean logit of its frames."""
-    keys = ["category", "video_id", "source_id"]
+    """One row per video: dataset, category, video_id, source_id, label, group, and the mean logit of its frames."""
+    keys = ["dataset", "category", "video_id", "source_id"]
     # dropna=False, because originals have no source_id, and pandas may read an empty one as NaN.
     videos = table.groupby(keys, as_index=False, dropna=False, sort=True)
     return videos.agg(label=("label", "first"), group=("group", "first"), logit=("logit", "mean"))
@@ -144,11 +144,11 @@ def summary(categories: dict[str, Any]) -> dict[str, float | None]:
 def evaluation(table: pd.DataFrame, sidecar: Sidecar, seed: int, draws: int = DRAWS) -> dict[str, Any]:
     """The whole content of metrics/test.json, or of metrics/val.json.
 
-    ``table`` has one row per frame (label, category, video_id, source_id, group, logit), of the categories trained on,
-    which ``sidecar`` names, and of others. The originals and the manipulations trained on make up the headline metrics;
-    the rest appears only under ``categories`` and in the summary. All probabilities are calibrated, and all decisions
-    are at the sidecar's thresholds; ``raw`` has what sigmoid(logit) gives instead. A video has the mean logit of its
-    frames, and a calibration of its own. For intervals see ``bootstrap.group_intervals``.
+    ``table`` has one row per frame (label, dataset, category, video_id, source_id, group, logit), of the categories
+    trained on, which ``sidecar`` names, and of others. The originals and the manipulations trained on make up the
+    headline metrics; the rest appears only under ``categories`` and in the summary. All probabilities are calibrated,
+    and all decisions are at the sidecar's thresholds; ``raw`` has what sigmoid(logit) gives instead. A video has the
+    mean logit of its frames, and a calibration of its own. For intervals see ``bootstrap.group_intervals``.
 
     Raises UserError for logits that are not finite, which would make every number here meaningless.
     """
@@ -197,9 +197,9 @@ def class_report(labels: NDArray[np.int64], probabilities: NDArray[np.float64], 
 def prediction_table(rows: pd.DataFrame, logits: NDArray[np.float64], calibration: Calibration) -> pd.DataFrame:
     """One row per frame of data/predictions.csv: what ``rows`` says of it, its logit, and its probabilities.
 
-    ``rows`` are those of an index with ``split`` and ``group``. ``probability`` is the calibrated one.
+    ``rows`` are those of an index with ``split``. ``probability`` is the calibrated one.
     """
-    table = rows[["path", "category", "video_id", "source_id", "group", "label", "split"]].copy()
+    table = rows[["path", "dataset", "category", "video_id", "source_id", "group", "label", "split"]].copy()
     table["logit"] = logits
     table["raw_probability"] = Calibration().probability(logits)
     table["probability"] = calibration.probability(logits)

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import partial
 from itertools import repeat
 from pathlib import Path
@@ -13,12 +13,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from deepfake_detection.common.parallel import map_in_processes
-from deepfake_detection.index.names import target_and_frame
+from deepfake_detection.index.listing import Listing
 from deepfake_detection.media.faces import DetectedFace, detect_faces
 from deepfake_detection.media.images import UnreadableImageError, read_rgb
-from deepfake_detection.sources.layout import FRAMES
 
 Size = tuple[int, int]
+
+DUPLICATE = "duplicate of "
 
 
 class Decoded(NamedTuple):
@@ -50,26 +51,26 @@ class DecodedFrames(NamedTuple):
     problems: dict[int, str]
 
 
-def open_frames(
-    folder: Path, files: NDArray[Any], originals: int, faces: bool, workers: int | None
-) -> tuple[pd.DataFrame, dict[int, str]]:
-    """Decodes ``files``, an array of paths below ``folder`` of which the first ``originals`` are originals.
+def open_frames(listed: Listing, faces: bool, workers: int | None) -> tuple[pd.DataFrame, dict[int, str]]:
+    """Decodes the files of a list.
 
     Returns the files that can be used, sorted by ``file``, with width, height, phash and, if they are wanted,
     ``faces``. A fake whose original has a face in the same frame at the same size is not searched: its ``faces`` are
-    None. Also returns what is wrong with the others, by their number. Of equal files only the first can be used.
+    None. Also returns what is wrong with the others, by their number. Of equal files only the
+    first can be used.
     """
+    folder, files, originals = listed.folder, listed.files, listed.originals
     real, fake = files[:originals], files[originals:]
     none = repeat(None)
     of_real = decode_frames(folder, real, repeat(()) if faces else none, "opening originals", workers)
-    known = _sizes_with_face(real, of_real, fake) if faces else none
+    known = _sizes_with_face(real, of_real, fake, listed.shot) if faces else none
     of_fake = decode_frames(folder, fake, known, "opening fakes", workers)
     problems = of_real.problems | {originals + row: reason for row, reason in of_fake.problems.items()}
     digests = np.concatenate([of_real.digests, of_fake.digests])
     first_copies = _first_copies(digests)
     for row in np.flatnonzero(first_copies != np.arange(len(files))).tolist():
         if first_copies[row] >= 0:
-            problems[row] = f"duplicate of {FRAMES}/{files[first_copies[row]]}"
+            problems[row] = f"{DUPLICATE}{listed.below}{files[first_copies[row]]}"
     order = np.argsort(files)
     order = order[first_copies[order] == order]
     sizes = np.concatenate([of_real.sizes, of_fake.sizes])[order]
@@ -89,17 +90,19 @@ def _first_copies(digests: NDArray[np.bytes_]) -> NDArray[np.int64]:
     return copies
 
 
-def _sizes_with_face(real: NDArray[Any], decoded: DecodedFrames, fake: NDArray[Any]) -> Iterator[Collection[Size]]:
+def _sizes_with_face(
+    real: NDArray[Any], decoded: DecodedFrames, fake: NDArray[Any], shot: Callable[[str], tuple[str, int]]
+) -> Iterator[Collection[Size]]:
     """For each fake, the sizes at which exactly one original has its target and frame number, and has a face in it."""
     copies = _first_copies(decoded.digests)
     counts: Counter[tuple[str, int, Size]] = Counter()
     for row in np.flatnonzero(copies == np.arange(len(real))).tolist():
-        counts[*target_and_frame(real[row]), tuple(decoded.sizes[row].tolist())] += 1 if decoded.faces[row] else 2
+        counts[*shot(real[row]), tuple(decoded.sizes[row].tolist())] += 1 if decoded.faces[row] else 2
     sizes: defaultdict[tuple[str, int], list[Size]] = defaultdict(list)
     for (target, frame, size), count in counts.items():
         if count == 1:
             sizes[target, frame].append(size)
-    return (sizes.get(target_and_frame(file), ()) for file in fake)
+    return (sizes.get(shot(file), ()) for file in fake)
 
 
 def decode_frames(

@@ -1,27 +1,67 @@
 """Finds the groups of frames that must not be divided between train, val and test."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
+
+
+def frame_groups(
+    index: pd.DataFrame, unseen: Collection[str] = (), recordings: Mapping[str, str] | None = None
+) -> pd.Series:
+    """The group of each frame: that of the index, joined where a recording is in several; or if it has none, see below.
+
+    Without groups in the index, they are those of ``identity_groups`` of the frames that are trained on. Frames of the
+    categories ``unseen`` join nothing: such a frame is in the group of its target, otherwise of its source, and what is
+    in neither forms groups of its own. So what is only evaluated never changes what is trained on.
+    """
+    if (index["group"] != "").all():
+        return _joined(index, recordings)
+    later = index["category"].isin(set(unseen))
+    groups = identity_groups(index[~later], recordings).reindex(index.index)
+    known: dict[str, str] = {}
+    for column in ("source_id", "video_id"):
+        known |= dict(zip(recording_of(index.loc[~later, column], recordings), groups[~later], strict=True))
+    known.pop("", None)
+    for column in ("video_id", "source_id"):
+        groups = groups.fillna(recording_of(index[column], recordings).map(known))
+    alone = groups.isna()
+    return groups.fillna(identity_groups(index[alone], recordings))
 
 
 def identity_groups(index: pd.DataFrame, recordings: Mapping[str, str] | None = None) -> pd.Series:
-    """A group number for each frame: the connected components of {recording of video_id, recording of source_id}.
+    """A group for each frame: the connected components of {recording of video_id, recording of source_id}.
 
-    ``recordings`` names the recording that each id was cut from. An id that it does not name, or every id if it is
-    None or empty, counts as a recording of its own. Frames of different groups share no sequence and no recording.
-    They may still show the same person, who may be in several recordings.
+    A group is called as the first of its recordings, by their order as text. ``recordings`` names the recording that
+    each id was cut from. An id that it does not name, or every id if it is None or empty, counts as a recording of its
+    own. Frames of different groups share no sequence and no recording. They may still show the same person, who may be
+    in several recordings.
     """
     target = recording_of(index["video_id"], recordings)
     source = recording_of(index["source_id"], recordings).where(index["source_id"] != "", target)
+    return _components(target, source)
+
+
+def _joined(index: pd.DataFrame, recordings: Mapping[str, str] | None) -> pd.Series:
+    """The groups of the index, those that show one recording joined."""
+    if not recordings:
+        return index["group"]
+    # the sign makes a recording's name unlike any group's, and puts it behind them
+    recording = ("\uffff" + index["video_id"].map(dict(recordings))).fillna(index["group"])
+    return _components(index["group"], recording)
+
+
+def _components(target: pd.Series, source: pd.Series) -> pd.Series:
+    """The first name of the connected component of each edge."""
+    from scipy.sparse import coo_array  # slow to import, and the index stage needs it only at its end
+    from scipy.sparse.csgraph import connected_components
+
     codes, names = pd.factorize(pd.concat([target, source]), sort=True)
-    here, there = codes[: len(index)], codes[len(index) :]
-    edges = coo_array((np.ones(len(index)), (here, there)), shape=(len(names), len(names)))
+    here, there = codes[: len(target)], codes[len(target) :]
+    edges = coo_array((np.ones(len(target)), (here, there)), shape=(len(names), len(names)))
     _, component = connected_components(edges, directed=False)
-    return pd.Series(component[here], index=index.index, name="group")
+    first = np.asarray(names, dtype=object)[np.unique(component, return_index=True)[1]]
+    return pd.Series(first[component[here]], index=target.index, name="group", dtype=object)
 
 
 def recording_of(ids: pd.Series, recordings: Mapping[str, str] | None) -> pd.Series:

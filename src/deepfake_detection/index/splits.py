@@ -22,17 +22,25 @@ def split_frames(
     seen: Collection[str] | None = None,
     official: Mapping[str, str] | None = None,
     recordings: Mapping[str, str] | None = None,
+    groups: pd.Series | None = None,
+    own: pd.Series | None = None,
 ) -> pd.Series:
     """Assigns each row of the index to ``train``, ``val``, ``test`` or ``unused``.
 
-    The strategy ``group`` keeps each group of ``identity_groups`` in one split; ``recordings`` is as there. ``frame``
-    draws frames at random, as the original recipe did, which leaks. Both keep the shares of frames for each class.
-    ``official`` uses the split that the mapping ``official`` gives to the video and to its source.
+    The strategy ``group`` keeps each of ``groups`` in one split; by default those of ``identity_groups``, for which
+    ``recordings`` is as there. ``frame`` draws frames at random, as the original recipe did, which leaks. Both keep the
+    shares of frames for each class. ``official`` uses the split that the mapping ``official`` gives to the video and to
+    its source.
+
+    The strategy ``own`` is the division that the data set comes with, whatever it leaks and whatever the shares. The
+    argument ``own`` is the side that each frame is on ("": none). What has no side is where the rest of its group is,
+    otherwise in train. If a side has no frame, whole groups of train are given to it, in proportion to the shares.
 
     ``seen`` names the categories that are trained on (None: all). Frames of other categories never
     influence the split of a seen frame. They are ``test`` if the split of both their target and their source
     is test, otherwise ``unused``. With ``frame``, they are ``test`` if the target's original frame of the same
-    number is. With ``group``, a sequence that is in no seen frame belongs to no split.
+    number is. With ``group``, a sequence that is in no seen frame belongs to no split. With ``own``, they are ``test``
+    if their side is test, or if they have none and nothing of their group is in train or val.
 
     Raises UserError when shares cannot be kept to within 2 points, when a split has no frame of a class, or
     when the official lists and the index do not match.
@@ -42,18 +50,25 @@ def split_frames(
     for label in (0, 1):
         if not (part["label"] == label).any():
             raise UserError(f"split: no frame labelled {label} in the categories trained on: correct data.categories")
-    if strategy == "official":
+    if groups is None:
+        groups = identity_groups(part, recordings)
+    if strategy == "own" and own is not None:
+        split = _by_own_division(index, trained, own, groups, shares, seed)
+        way_out = "add videos, or list the files in a manifest without the column split, to divide them anew"
+        _require_every_class(part, split[trained], "the data set's own division leaves", way_out)
+    elif strategy == "official":
         split = _by_list(index, official or {})
-        _require_every_class(part, split[trained])
+        way_out = "add its videos or set split.strategy to group"
+        _require_every_class(part, split[trained], "the official lists leave", way_out)
         split[~trained & (split != "test")] = UNUSED
     else:
         split = pd.Series(UNUSED, index=index.index, name="split", dtype=object)
         if strategy == "group":
-            split[trained] = _by_group(part, shares, seed, recordings)
+            split[trained] = _by_group(part, groups[trained], shares, seed)
         else:
             split[trained] = _by_frame(part, shares, seed)
         if problem := _share_problem(part, split[trained], shares):
-            raise UserError(f"split: {problem}: {_way_out(part, shares, strategy, recordings)}")
+            raise UserError(f"split: {problem}: {_way_out(part, shares, strategy, groups[trained])}")
         unseen, test = index[~trained], part[split[trained] == "test"]
         in_test = (_has_only_test_sequences if strategy == "group" else _has_test_original)(test, unseen)
         split[in_test.index[in_test]] = "test"
@@ -71,22 +86,19 @@ def _has_test_original(test: pd.DataFrame, unseen: pd.DataFrame) -> pd.Series:
     return pd.Series(pd.MultiIndex.from_frame(unseen[key]).isin(originals), index=unseen.index)
 
 
-def _share_problem(index: pd.DataFrame, split: pd.Series, shares: tuple[float, float, float]) -> str:
+def _share_problem(index: pd.DataFrame, split: pd.Series, shares: tuple[float, ...]) -> str:
     """What keeps ``split`` from having its shares of each class, or ""."""
     for label, counts in split.groupby(index["label"]):
-        for name, share in zip(SPLITS, shares, strict=True):
+        for name, share in zip(SPLITS, shares, strict=False):  # fewer if the others are given
             got = (counts == name).mean()
             if not (got > 0 and abs(got - share) <= TOLERANCE + 1e-9):
                 return f"{name} gets {got:.1%} of the frames labelled {label}, not {share:.1%}"
     return ""
 
 
-def _way_out(
-    index: pd.DataFrame, shares: tuple[float, float, float], strategy: str, recordings: Mapping[str, str] | None
-) -> str:
+def _way_out(index: pd.DataFrame, shares: tuple[float, ...], strategy: str, group: pd.Series) -> str:
     if strategy == "frame":
         return "there are too few frames; add some or change split.train, split.val and split.test"
-    group = identity_groups(index, recordings)
     sizes = pd.crosstab(group, index["label"])
     advice = "add videos" if sizes.shape[0] < 20 else ""
     if near := nearest_shares(sizes.to_numpy(), shares, TOLERANCE):
@@ -106,14 +118,29 @@ def _way_out(
     return f"{problem}; {advice or 'change split.train, split.val and split.test'}"
 
 
-def _require_every_class(index: pd.DataFrame, split: pd.Series) -> None:
+def _by_own_division(
+    index: pd.DataFrame, trained: pd.Series, own: pd.Series, groups: pd.Series, shares: tuple[float, ...], seed: int
+) -> pd.Series:
+    told = trained & (own != "")
+    side_of = own[told].groupby(groups[told]).agg(lambda sides: sides.mode().iloc[0])
+    split = own.where(own != "", groups.map(side_of).fillna("train")).rename("split").astype(object)
+    empty = [name for name in SPLITS if not (split[trained] == name).any()]
+    if empty and "train" not in empty:
+        rows = trained & (split == "train")
+        wanted = {name: share for name, share in zip(SPLITS, shares, strict=True) if name in ("train", *empty)}
+        parts = tuple(share / sum(wanted.values()) for share in wanted.values())
+        sides = _by_group(index[rows], groups[rows], parts, seed)
+        split[rows] = sides.map(dict(zip(SPLITS, wanted, strict=False)))
+    elsewhere = set(groups[trained & split.isin(["train", "val"])])
+    in_test = (own == "test") | ((own == "") & ~groups.isin(elsewhere))
+    return split.where(trained, in_test.map({True: "test", False: UNUSED}))
+
+
+def _require_every_class(index: pd.DataFrame, split: pd.Series, words: str, way_out: str) -> None:
     for name in SPLITS:
         for label in (0, 1):
             if not ((split == name) & (index["label"] == label)).any():
-                raise UserError(
-                    f"split: the official lists leave {name} without a frame labelled {label}: "
-                    "add its videos or set split.strategy to group"
-                )
+                raise UserError(f"split: {words} {name} without a frame labelled {label}: {way_out}")
 
 
 def _by_list(index: pd.DataFrame, official: Mapping[str, str]) -> pd.Series:
@@ -128,10 +155,7 @@ def _by_list(index: pd.DataFrame, official: Mapping[str, str]) -> pd.Series:
     return side.rename("split").astype(object)
 
 
-def _by_group(
-    index: pd.DataFrame, shares: tuple[float, float, float], seed: int, recordings: Mapping[str, str] | None
-) -> pd.Series:
-    group = identity_groups(index, recordings)
+def _by_group(index: pd.DataFrame, group: pd.Series, shares: tuple[float, ...], seed: int) -> pd.Series:
     sizes = pd.crosstab(group, index["label"])
     order = np.random.default_rng(seed).permutation(len(sizes))
     order = order[np.argsort(-sizes.to_numpy().sum(1)[order], kind="stable")]  # the largest first
@@ -173,19 +197,25 @@ def _by_frame(index: pd.DataFrame, shares: tuple[float, float, float], seed: int
     return split
 
 
-def split_report(index: pd.DataFrame, split: pd.Series, recordings: Mapping[str, str] | None = None) -> dict[str, Any]:
+def split_report(
+    index: pd.DataFrame,
+    split: pd.Series,
+    recordings: Mapping[str, str] | None = None,
+    groups: pd.Series | None = None,
+) -> dict[str, Any]:
     """Counts frames, videos and groups per split and category, and what is in more than one split.
 
     ``groups``, ``recordings`` and leaks are counted over train, val and test, because unused frames leak nothing.
     A recording leaks if two splits have frames that show it, as the target or as the source. ``recordings`` is as
-    for ``identity_groups``, and ``recordings_known`` says whether it names every id of the index.
+    for ``identity_groups``, which are the groups unless ``groups`` are given. ``recordings_known``
+    says whether it names every id of the index.
     """
     table = index[["category", "video_id", "source_id"]].assign(split=split)
     table["video"] = table.groupby(["category", "video_id", "source_id"]).ngroup()
     used = table[table["split"] != UNUSED]
-    used = used.assign(group=identity_groups(used, recordings))
+    used = used.assign(group=identity_groups(used, recordings) if groups is None else groups)
     unused = table[table["split"] == UNUSED]
-    unused = unused.assign(group=identity_groups(unused, recordings))
+    unused = unused.assign(group=identity_groups(unused, recordings) if groups is None else groups)
     sides = _splits_of_each_recording(used, recordings)
     known = {"", *(recordings or {})}  # "" is the missing source of an original
 

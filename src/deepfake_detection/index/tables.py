@@ -17,23 +17,27 @@ CLASS_NAMES = ("Original", "Deepfake")  # for the labels 0 and 1
 
 COLUMNS: dict[str, type[str] | type[int]] = {
     "path": str,
+    "dataset": str,
     "category": str,
     "label": int,
     "video_id": str,
     "source_id": str,
+    "group": str,  # what must not stand on two sides of a split, and the unit of the bootstrap
     "frame": int,
     "width": int,
     "height": int,
 }
 
+REJECTED_COLUMNS = ["path", "category", "reason"]
 HASH_COLUMNS = ["path", "phash"]  # a phash is 16 hexadecimal digits
 SPLIT_COLUMNS: dict[str, type[str] | type[int]] = {"path": str, "split": str}
 PREDICTION_COLUMNS: dict[str, type[str] | type[int] | type[float]] = {
     "path": str,
+    "dataset": str,
     "category": str,
     "video_id": str,
     "source_id": str,
-    "group": int,
+    "group": str,
     "label": int,
     "split": str,
     "logit": float,
@@ -68,18 +72,19 @@ def read_paths(path: Path) -> Iterator[str]:
     """Yields the paths of an index file, with at most CHUNK_ROWS in memory. Raises as ``read_index`` does."""
     with one_line_errors(path, "an index"):
         for chunk in pd.read_csv(path, dtype=str, usecols=["path"], keep_default_na=False, chunksize=CHUNK_ROWS):
-            yield from _require_inside(chunk["path"], path)
+            yield from require_inside(chunk["path"], path)
 
 
 def _read(path: Path, columns: Mapping[str, type], what: str) -> pd.DataFrame:
     with one_line_errors(path, what):
         table = pd.read_csv(path, dtype=dict(columns), usecols=list(columns), keep_default_na=False)
         if "path" in columns:
-            _require_inside(table["path"], path)
+            require_inside(table["path"], path)
     return table[list(columns)]
 
 
-def _require_inside(paths: pd.Series, table: Path) -> pd.Series:
+def require_inside(paths: pd.Series, table: Path) -> pd.Series:
+    """Returns ``paths``, which ``table`` holds. Raises UserError if one leads out of the data."""
     for path in paths:
         if _ESCAPING_PATH.match(path):
             raise UserError(f"{table}: the path {path!r} leads out of the data; run the stage that writes it again")

@@ -19,9 +19,9 @@ MIN_IOU = 0.3
 # result differs from frame to frame.
 STILL_IOU = 0.9
 
-_VIDEO = ["category", "video_id", "source_id"]
+_VIDEO = ["dataset", "category", "video_id", "source_id"]
 _BOX_COLUMNS = ["path", *Box._fields]
-_FRAME = ["video_id", "frame", "width", "height"]
+_FRAME = ["dataset", "video_id", "frame", "width", "height"]
 
 
 def choose_faces(index: pd.DataFrame) -> pd.DataFrame:
@@ -53,7 +53,7 @@ def choose_faces(index: pd.DataFrame) -> pd.DataFrame:
 def _originals(index: pd.DataFrame) -> dict[int, int]:
     """The row of the original for the row of each fake that has one."""
     keys = list(index[_FRAME].itertuples(index=False, name=None))
-    originals: defaultdict[tuple[str, int, int, int], list[int]] = defaultdict(list)
+    originals: defaultdict[tuple[str, str, int, int, int], list[int]] = defaultdict(list)
     for row in np.flatnonzero(index["label"] == 0).tolist():
         originals[keys[row]].append(row)
     # two real categories may use the same ids for different videos: then it is not known which is the original

@@ -46,12 +46,14 @@ def open_video(path: Path) -> InputContainer:
 class Frame:
     """A picture of a video: upright RGB of shape (height, width, 3), and when it is on show in seconds from the start.
 
-    ``damaged`` is true if its own packet or one that it builds on is damaged. Players show it all the same.
+    ``damaged`` is true if its own packet or one that it builds on is damaged. Players show it all the same. ``number``
+    is its place among the pictures of the video, from 0 on.
     """
 
     seconds: float
     pixels: NDArray[np.uint8]
     damaged: bool = False
+    number: int = 0
 
 
 class _UndecodedError(Exception):
@@ -122,7 +124,7 @@ class Video:
                     shown, pixels = frame, _pixels(frame, self._aspect)
                 damaged = self.track.is_bad(packet)
                 found, self._sound = found + 1, self._sound + (not damaged)
-                yield Frame(seconds, pixels, damaged)
+                yield Frame(seconds, pixels, damaged, int(self._rank[packet]))
         except (av.FFmpegError, ValueError, OSError) as error:
             if not found:
                 raise UnreadableImageError(_reason(self.path, error)) from error

@@ -27,6 +27,21 @@ class Categories(Section):
         return self
 
 
+class AllCategories(Categories):
+    unseen: Annotated[
+        list[Name],
+        Field(
+            description="Categories of fakes that are evaluated but never trained on. What is not there is left out."
+        ),
+    ]
+
+    @model_validator(mode="after")
+    def _require_unseen(self) -> Self:
+        if seen := [name for name in self.unseen if name in self.real + self.fake]:
+            raise ValueError(f"unseen: {', '.join(seen)} is trained on, as one of real or fake")
+        return self
+
+
 class Embedded(Section):
     seed: Annotated[Seed, Field(description="Seed of the drawn people and videos.")]
     identities: Annotated[
@@ -52,9 +67,43 @@ class Data(Section):
     local_dir: Annotated[
         UserPath,
         Field(
-            description="For `data.source: local`: a folder that holds `FF++C32-Frames/<Category>/*.jpg` and, if you "
-            "have them, `CSVs/<Category>.csv` and `conversion_dict.json`."
+            description="For `data.source: local`: the folder of a data set in one of the layouts, or a list of files "
+            "for the layout `manifest`. See docs/guides/your-own-pictures.md."
         ),
     ]
-    categories: Categories
+    layout: Annotated[
+        Literal[
+            "auto",
+            "kaggle",
+            "faceforensics",
+            "celebdf",
+            "dfdc",
+            "dfdc_preview",
+            "deepfakebench",
+            "wilddeepfake",
+            "folders",
+            "manifest",
+        ],
+        Field(description="How the folder is arranged. `auto` finds out; `download` says what it found and why."),
+    ]
+    compression: Annotated[
+        Literal["raw", "c0", "c23", "c40"],
+        Field(description="Which videos of FaceForensics++ to take: `raw` (also called `c0`), `c23` or `c40`."),
+    ]
+    frames: Annotated[
+        Count,
+        Field(
+            description="Frames to take of each video, evenly spread over its time, as `predict` does. A shorter video "
+            "gives all it has. Frames that came as pictures are all taken."
+        ),
+    ]
+    frame_format: Annotated[
+        Literal["png", "jpeg"],
+        Field(
+            description="Files for frames of videos. `png` keeps every pixel. `jpeg` (quality 95) takes a quarter to "
+            "a half of the space, and half of the time, but compresses once more: fine traces of a manipulation fade, "
+            "and `predict` judges frames of a video without that."
+        ),
+    ]
+    categories: AllCategories
     embedded: Embedded

@@ -1,15 +1,14 @@
-"""The section ``evaluate``: the decision threshold, the intervals, the backend and the unseen manipulations."""
+"""The section ``evaluate``: the decision threshold, the intervals and the backend."""
 
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from deepfake_detection.params.section import Count, Name, Section, Seed
+from deepfake_detection.params.section import Count, Section, Seed
 
 
 class Evaluate(Section):
     seed: Annotated[Seed, Field(description="Seed of the bootstrap and of the robustness stage.")]
-    unseen_categories: Annotated[list[Name], Field(description="Categories that are evaluated but never trained on.")]
     bootstrap_draws: Annotated[int, Field(ge=100, description="Draws of the bootstrap for the 95% intervals.")]
     batch_size: Annotated[Count, Field(description="Frames predicted at once.")]
     backend: Annotated[

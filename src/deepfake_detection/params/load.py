@@ -33,14 +33,6 @@ class Params(Section):
     robustness: Robustness
 
     @model_validator(mode="after")
-    def _require_unseen_categories(self) -> Self:
-        known = {*self.data.categories.real, *self.data.categories.fake}
-        seen = [name for name in self.evaluate.unseen_categories if name in known]
-        if seen:
-            raise ValueError(f"evaluate.unseen_categories: {', '.join(seen)} is trained on, see data.categories")
-        return self
-
-    @model_validator(mode="after")
     def _require_folder(self) -> Self:
         if self.data.source == "local" and not self.data.local_dir:
             raise ValueError("data.local_dir: it must name the folder of your frames, because data.source is local")

@@ -14,7 +14,8 @@ class Split(Section):
     strategy: Annotated[
         Literal["group", "frame", "official"],
         Field(
-            description="`group`: no sequence and no recording on two sides. `official`: the FaceForensics++ authors' "
+            description="`group`: no sequence and no recording on two sides, or the division that the data set comes "
+            "with. `official`: the FaceForensics++ authors' "
             "lists, which put 7 of 977 recordings on two sides. `frame`: random frames, as in the "
             "original recipe; this leaks."
         ),

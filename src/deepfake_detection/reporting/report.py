@@ -188,7 +188,8 @@ def _model(sidecar: Sidecar, train: dict[str, Any]) -> dict[str, Any]:
 def _source_text(origin: dict[str, Any]) -> str:
     if origin["source"] == "kaggle":
         return f"the Kaggle data set {origin['handle']}, version {origin['version']}"
-    return _SOURCES[origin["source"]]
+    layout = f", in the layout {origin['layout']}" if "layout" in origin else ""
+    return _SOURCES[origin["source"]] + layout
 
 
 def _rule_text(rule: str) -> str:
@@ -295,13 +296,20 @@ def _warnings(split: dict[str, Any], test: dict[str, Any], origin: dict[str, Any
             "other sequences of these recordings are in another split. The numbers below may be too good; "
             "split.strategy=group keeps recordings whole."
         )
+    elif split["leaked_groups"] and split["strategy"] == "own":
+        found.append(
+            f"The division that the data set comes with puts {split['leaked_groups']} of {split['groups']} groups and "
+            f"{split['leaked_videos']} videos on two sides. The numbers below may be too good; compare them only with "
+            "others on this division."
+        )
     elif split["leaked_groups"] or split["leaked_videos"]:
         found.append(
             f"The split leaks: {split['leaked_groups']} of {split['groups']} groups, {split['leaked_recordings']} of "
             f"{split['recordings']} recordings and {split['leaked_videos']} videos stand on two sides. The numbers "
             "below are too good; use split.strategy=group."
         )
-    if not split["recordings_known"] and origin["source"] != "embedded":
+    of_faceforensics = origin.get("layout", "faceforensics") in ("kaggle", "faceforensics")
+    if not split["recordings_known"] and origin["source"] != "embedded" and of_faceforensics:
         found.append(
             "It is not known which sequences come from one recording, so recordings may stand on two sides unseen; "
             "put conversion_dict.json of FaceForensics++ into data.local_dir or split.official_dir."

@@ -30,7 +30,7 @@ def lay_out(
     if missing := [category for category in categories if category not in present]:
         raise UserError(f"{frames}: no category {', '.join(missing)} ({_there(folder, present)}); see data.categories")
     if absent := [category for category in unseen if category not in present]:
-        print(f"{frames}: no category {', '.join(absent)}: left out of evaluate.unseen_categories")
+        print(f"{frames}: no category {', '.join(absent)}: left out of data.categories.unseen")
     wanted = [*categories, *(category for category in unseen if category in present)]
     files = [path for category in wanted for path in _files(frames / category)]
     files += [path for category in wanted if (path := folder / LISTS / f"{category}.csv").is_file()]
@@ -39,7 +39,7 @@ def lay_out(
     for path in progress(files, "laying out frames", unit="file"):
         to = raw / path.relative_to(folder)
         to.parent.mkdir(parents=True, exist_ok=True)
-        _copy(path, to)
+        copy_file(path, to)
 
 
 def _there(folder: Path, present: list[str]) -> str:
@@ -76,9 +76,10 @@ def _require_inside(folder: Path, files: list[Path]) -> None:
             raise UserError(f"{path}: a link that leads out of {folder}; remove that folder and run this again")
 
 
-def _copy(path: Path, to: Path) -> None:
+def copy_file(path: Path, to: Path) -> None:
+    """Copies a file. Its blocks are shared with the copy where the file system can (Btrfs, XFS)."""
     # A hard link would save the space, but its file would be the user's own: DVC's cache may take it in and make it
-    # read-only. This call shares the blocks and not the file where the file system can (Btrfs, XFS).
+    # read-only.
     try:
         with path.open("rb") as source, to.open("wb") as target:
             while os.copy_file_range(source.fileno(), target.fileno(), 1 << 30):

@@ -171,7 +171,9 @@ def _table() -> pd.DataFrame:
             mean = {"Original": -1.0, "Deepfakes": 1.5, "FaceSwap": 0.2}[category] + rng.normal()
             for logit in rng.normal(mean, 0.5, 5):
                 rows.append((category, own, source, int(category != "Original"), person // 2, logit))
-    return pd.DataFrame(rows, columns=["category", "video_id", "source_id", "label", "group", "logit"])
+    return pd.DataFrame(rows, columns=["category", "video_id", "source_id", "label", "group", "logit"]).assign(
+        dataset="d"
+    )
 
 
 def test_a_video_has_the_mean_logit_of_its_frames() -> None:
@@ -278,7 +280,7 @@ def test_prediction_table_is_what_evaluation_reads() -> None:
     rows = table.drop(columns="logit").assign(path="a.jpg", split="test")
     found = prediction_table(rows, table["logit"].to_numpy(), SIDECAR)
     assert list(found) == [
-        *["path", "category", "video_id", "source_id", "group", "label", "split", "logit"],
+        *["path", "dataset", "category", "video_id", "source_id", "group", "label", "split", "logit"],
         *["raw_probability", "probability"],
     ]
     logits = table["logit"].to_numpy()

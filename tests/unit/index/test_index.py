@@ -80,7 +80,7 @@ def only_rejected(raw: Path) -> tuple[str, str, str]:
 def test_index_holds_every_good_frame_sorted_by_path(raw: Path) -> None:
     index, rejected, _ = build(raw)
     assert list(index.columns) == [*COLUMNS, "phash"]
-    assert [tuple(row) for row in index[list(COLUMNS)].itertuples(index=False)] == [
+    assert [tuple(row) for row in index.drop(columns=["dataset", "group", "phash"]).itertuples(index=False)] == [
         (f"{FRAMES}/Deepfakes/005_010_f0.jpg", "Deepfakes", 1, "005", "010", 0, 40, 24),
         (f"{FRAMES}/Deepfakes/005_010_f1.jpg", "Deepfakes", 1, "005", "010", 1, 40, 24),
         (f"{FRAMES}/Deepfakes/010_005_f0.jpg", "Deepfakes", 1, "010", "005", 0, 40, 24),
@@ -612,17 +612,17 @@ def test_written_index_is_loaded_as_it_was(raw: Path, tmp_path: Path, monkeypatc
 def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The stage's module, to be run on nine good frames with 5 percent allowed to be rejected."""
     fill(tmp_path / "data" / "raw")
+    (tmp_path / "data" / "raw" / "recordings.json").write_text("{}")
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(ROOT)
     import stages.index
 
-    categories = SimpleNamespace(real=REAL, fake=FAKE)
+    categories = SimpleNamespace(real=REAL, fake=FAKE, unseen=[])
     params = SimpleNamespace(
         data=SimpleNamespace(categories=categories),
         index=SimpleNamespace(max_rejected=0.05),
         split=SimpleNamespace(strategy="group"),
         prepare=SimpleNamespace(crop="none"),
-        evaluate=SimpleNamespace(unseen_categories=[]),
     )
     monkeypatch.setattr(stages.index, "load_params", lambda: params)
     return stages.index

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from deepfake_detection.common.errors import UserError
-from deepfake_detection.index.groups import identity_groups
+from deepfake_detection.index.groups import frame_groups, identity_groups
 from deepfake_detection.index.splits import split_frames, split_report
 from tests.support.sequences import RECORDINGS, index_of_pairs, made_up_conversion, made_up_lists
 
@@ -147,7 +147,10 @@ def test_unseen_categories_follow_their_people(strategy: str, seed: int) -> None
     couples = [(f"{n:03d}", f"{n + 1:03d}") for n in range(150) if n % 9 and rng.random() < 0.5]
     seen = make_index(couples, frames=2)
     groups = identity_groups(seen)
-    sides = {who: ["train", "val", "test"][number % 3] for who, number in zip(seen["video_id"], groups, strict=True)}
+    sides = {
+        who: ["train", "val", "test"][number % 3]
+        for who, number in zip(seen["video_id"], pd.factorize(groups)[0], strict=True)
+    }
     index = add_category(seen, "FaceShifter", both_directions(couples), frames=2)
     split = split_frames(index, strategy, (0.6, 0.2, 0.2), seed, SEEN, sides)
     trained = index["category"].isin(SEEN)
@@ -352,3 +355,63 @@ def test_people_who_are_all_swapped_with_all_are_one_group() -> None:
         split_frames(index.drop_duplicates("path", ignore_index=True), "group", SHARES, 0)
     assert "leave out the fakes whose target and source are to be on two sides, or give lists" in str(caught.value)
     assert "too few" not in str(caught.value)
+
+
+def divided(*sides: tuple[str, str]) -> tuple[pd.DataFrame, pd.Series, pd.Series]:
+    """An index with an original and a fake of each group, the groups, and the side that each has of its own."""
+    people = [(who, label) for who, _ in sides for label in (0, 1)]
+    rows = [(f"{label}/{who}.png", SEEN[label], label, who, "", 0) for who, label in people]
+    index = pd.DataFrame(rows, columns=["path", "category", "label", "video_id", "source_id", "frame"])
+    return index, index["video_id"].rename("group"), pd.Series([side for _, side in sides for _ in (0, 1)])
+
+
+def test_the_data_sets_own_division_is_kept() -> None:
+    index, groups, own = divided(("a", "train"), ("b", "val"), ("c", "test"), ("d", "test"), ("e", ""))
+    split = split_frames(index, "own", SHARES, 0, groups=groups, own=own)
+    assert split.groupby(groups).first().to_dict() == {"a": "train", "b": "val", "c": "test", "d": "test", "e": "train"}
+    assert split_report(index, split, groups=groups)["leaked_groups"] == 0
+
+
+def test_a_side_that_the_division_lacks_comes_out_of_train() -> None:
+    index, groups, own = divided(*((f"{n:02d}", "test" if n % 4 == 0 else "train") for n in range(40)))
+    split = split_frames(index, "own", (0.6, 0.2, 0.2), 0, groups=groups, own=own)
+    assert split[own == "test"].eq("test").all()
+    assert split[own == "train"].value_counts().to_dict() == {"train": 44, "val": 16}  # whole groups of two
+    assert split.groupby(groups).nunique().eq(1).all()
+
+
+def test_what_is_only_evaluated_is_tested_on_where_nothing_of_its_group_is_trained_on() -> None:
+    index, _, own = divided(("a", "train"), ("b", "val"), ("c", "test"))
+    later = pd.DataFrame({"video_id": ["a", "b", "c", "d", "e"], "source_id": "", "category": "FaceSwap", "label": 1})
+    index = pd.concat([index, later.assign(frame=0, path="x")], ignore_index=True)
+    own = pd.concat([own, pd.Series(["", "test", "", "", "train"])], ignore_index=True)
+    split = split_frames(index, "own", SHARES, 0, SEEN, groups=index["video_id"], own=own)
+    assert split.tolist()[-5:] == ["unused", "test", "test", "test", "unused"]
+
+
+def test_a_division_without_a_class_on_one_side_is_an_error() -> None:
+    index, groups, own = divided(("a", "train"), ("b", "val"), ("c", "test"))
+    own[5] = "train"
+    with pytest.raises(UserError, match="own division leaves test without a frame labelled 1: add videos, or list"):
+        split_frames(index, "own", SHARES, 0, groups=groups, own=own)
+
+
+def test_groups_of_what_is_only_evaluated_join_nothing() -> None:
+    index = add_category(
+        make_index(pairs(3), frames=1), "FaceSwap", [("000", "002"), ("901", "004"), ("901", "902")], 1
+    )
+    index["group"] = ""
+    group = frame_groups(index, ["FaceSwap"])
+    found = dict(zip(index["path"], group, strict=True))
+    assert found["Original/000_f0.jpg"] == found["Deepfakes/001_000_f0.jpg"] == "000"
+    assert found["Original/003_f0.jpg"] == "002"
+    assert [found[f"FaceSwap/{name}_f0.jpg"] for name in ("000_002", "901_004", "901_902")] == ["000", "004", "901"]
+    assert group.nunique() == 4
+
+
+def test_a_recording_joins_groups_that_a_data_set_names() -> None:
+    index = pd.DataFrame({"video_id": ["005", "006", "007", "x"], "source_id": "", "category": "Original"})
+    index["group"] = ["b", "a", "c", "d"]
+    assert frame_groups(index).tolist() == ["b", "a", "c", "d"]
+    recordings = {"005": "R03Sko97IDE", "006": "R03Sko97IDE", "007": "abc"}
+    assert frame_groups(index, recordings=recordings).tolist() == ["a", "a", "c", "d"]

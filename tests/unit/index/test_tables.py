@@ -12,7 +12,9 @@ from deepfake_detection.index.tables import COLUMNS, read_index, read_paths, rea
 @pytest.fixture
 def index(tmp_path: Path) -> Path:
     """A written index of 40 frames."""
-    rows = [(f"{number:03d}_f0.jpg", "Original", 0, f"{number:03d}", "", 0, 64, 48) for number in range(40)]
+    rows = [
+        (f"{number:03d}_f0.jpg", "drawn", "Original", 0, f"{number:03d}", "", "000", 0, 64, 48) for number in range(40)
+    ]
     pd.DataFrame(rows, columns=list(COLUMNS)).to_csv(tmp_path / "index.csv", index=False)
     return tmp_path / "index.csv"
 
@@ -34,7 +36,7 @@ OUTSIDE = ["/etc/passwd", "../../etc/passwd", "a/../../b.jpg", "..", r"..\b.jpg"
 
 @pytest.mark.parametrize("outside", OUTSIDE)
 def test_a_table_whose_path_leads_out_of_the_data_is_refused(index: Path, outside: str) -> None:
-    table = read_index(index).assign(split="test", group=0, logit=0.5, raw_probability=0.5, probability=0.5)
+    table = read_index(index).assign(split="test", logit=0.5, raw_probability=0.5, probability=0.5)
     table.loc[39, "path"] = outside
     table.to_csv(index, index=False)
     for read in (read_index, read_paths, read_splits, read_predictions):

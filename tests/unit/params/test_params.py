@@ -95,8 +95,8 @@ BAD: dict[str, tuple[Callable[[Tree], object], str]] = {
         "calibrate.threshold: must be a number between",
     ),
     "unseen but trained on": (
-        lambda t: t["evaluate"].update(unseen_categories=["Deepfakes"]),
-        "evaluate.unseen_categories: Deepfakes is trained on",
+        lambda t: t["data"]["categories"].update(unseen=["Deepfakes"]),
+        "data.categories: unseen: Deepfakes is trained on",
     ),
     "category outside": (lambda t: t["data"]["categories"].update(fake=["../x"]), "data.categories.fake.0: String"),
 }
@@ -156,7 +156,7 @@ def test_ffpp_profile_is_the_original_recipe(tmp_path: Path) -> None:
     params = load_params(compose(tmp_path / "params.yaml", "profile=ffpp"))
     assert params.data.source == "kaggle"
     assert params.data.kaggle == "fatimahirshad/faceforensics-extracted-dataset-c23"
-    assert params.data.categories.model_dump() == {"real": ["Original"], "fake": ["Deepfakes"]}
+    assert (params.data.categories.real, params.data.categories.fake) == (["Original"], ["Deepfakes"])
     assert (params.split.train, params.split.val, params.split.test) == (0.70, 0.15, 0.15)
     assert params.prepare.model_dump() == {"image_size": 224, "crop": "none", "margin": 0.3}
     assert params.model.model_dump() == {"arch": "efficientnet_b7", "weights": "imagenet", "dropout": 0.5}

@@ -299,6 +299,8 @@ def test_a_leak_is_said_first(inputs: dict[str, Any]) -> None:
 def test_recordings_on_two_official_lists_are_named(inputs: dict[str, Any]) -> None:
     inputs["split"] |= {"leaked_groups": 7, "leaked_recordings": 7, "recordings": 977, "strategy": "official"}
     assert said_first(inputs).startswith("The official lists put 7 of 977 recordings on two sides")
+    inputs["split"] |= {"groups": 470, "strategy": "own"}
+    assert said_first(inputs).startswith("The division that the data set comes with puts 7 of 470 groups and")
 
 
 def test_unknown_recordings_are_said_unless_the_frames_are_drawn(inputs: dict[str, Any]) -> None:
@@ -306,6 +308,10 @@ def test_unknown_recordings_are_said_unless_the_frames_are_drawn(inputs: dict[st
     inputs["origin"] = {"source": "local"}
     assert said_first(inputs).startswith("It is not known which sequences come from one recording")
     assert "no sequence and no recording" not in render_html(build_context(**inputs))
+    inputs["origin"] = {"source": "local", "layout": "celebdf"}
+    page = render_html(build_context(**inputs))
+    assert "It is not known which" not in page
+    assert "frames from a local folder, in the layout celebdf" in page
     inputs["origin"] = {"source": "embedded"}
     page = render_html(build_context(**inputs))
     assert "It is not known which" not in page

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from deepfake_detection.common.errors import UserError
-from deepfake_detection.sources.inputs import LINKED, link_inputs
+from deepfake_detection.sources.inputs import LINKED, WHOLE, link_inputs
 from deepfake_detection.sources.layout import FRAMES, LISTS
 
 
@@ -84,3 +84,22 @@ def test_what_the_pipeline_writes_is_no_source(
     with pytest.raises(UserError, match=rf"^data\.local_dir: {path} leads.* into data/, where the pipeline removes"):
         link_inputs({"data.local_dir": path}, Path("inputs"), [Path("data")])
     assert not Path("inputs").exists()
+
+
+def test_a_folder_in_another_layout_is_linked_whole_and_must_not_hold_the_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "project" / "data").mkdir(parents=True)
+    (tmp_path / "videos" / "real").mkdir(parents=True)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "videos" / "real" / "more").symlink_to(tmp_path / "elsewhere")
+    monkeypatch.chdir(tmp_path / "project")
+    name = f"{WHOLE}/data.local_dir"
+    assert link_inputs({"data.local_dir": "", name: "../videos"}, Path("data/inputs"), [Path("data")]) == []
+    assert Path("data/inputs", name).samefile(tmp_path / "videos")
+    assert Path("data/inputs/linked/1").samefile(tmp_path / "elsewhere")
+    assert Path("data/inputs/data.local_dir").read_text() == "not used\n"
+    with pytest.raises(UserError, match=r"^data\.local_dir: \.\. holds data/, where the pipeline writes files: move"):
+        link_inputs({name: ".."}, Path("data/inputs"), [Path("data")])
+    with pytest.raises(UserError, match=r"^data\.local_dir: no file or folder /no/such$"):
+        link_inputs({name: "/no/such"}, Path("data/inputs"))

@@ -40,7 +40,7 @@ def test_unseen_categories_that_are_not_there_are_left_out_with_a_word(
     shutil.copytree(folder / FRAMES / "Original", folder / FRAMES / "FaceSwap")
     lay_out(folder, ["Original"], tmp_path / "raw", unseen=["Face2Face", "FaceSwap", "FaceShifter"])
     assert sorted(path.name for path in (tmp_path / "raw" / FRAMES).iterdir()) == ["FaceSwap", "Original"]
-    words = f"{folder / FRAMES}: no category Face2Face, FaceShifter: left out of evaluate.unseen_categories\n"
+    words = f"{folder / FRAMES}: no category Face2Face, FaceShifter: left out of data.categories.unseen\n"
     assert capsys.readouterr().out == words
 
 

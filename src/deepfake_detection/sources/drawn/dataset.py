@@ -32,7 +32,7 @@ def generate(
             known = ", ".join([ORIGINAL, *MANIPULATIONS])
             raise UserError(
                 f"{category} cannot be drawn; the embedded source knows {known}: correct data.categories "
-                "or evaluate.unseen_categories"
+                "or data.categories.unseen"
             )
     for category in categories:
         (root / FRAMES / category).mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,144 @@
+"""A list of the user's own: a CSV, TSV or Parquet file that names pictures and videos with their labels.
+
+It has the columns ``path`` and ``label`` and, if wanted, ``video``, ``source``, ``group``, ``category``, ``dataset``
+and ``split``. Paths are relative to the folder of the list.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from deepfake_detection.common.errors import UserError
+from deepfake_detection.common.text import one_line
+from deepfake_detection.sources.layouts.lists import read_rows
+from deepfake_detection.sources.layouts.names import LABELS, SPLITS, Name, all_known, frame_of, numbered
+from deepfake_detection.sources.layouts.table import DEFAULT, VIDEO, Found, Layout, Options
+from deepfake_detection.sources.layouts.tree import NOT_MEDIA, Tree, joined, kind_of, stem_of
+
+DATASET = "manifest"
+LOOKS_FOR = "manifest.csv, manifest.tsv or manifest.parquet"
+NEEDED = ("path", "label")
+SUFFIXES = (".csv", ".tsv", ".parquet")
+
+
+class _Line(NamedTuple):
+    file: str
+    label: int
+    category: str
+    dataset: str
+    split: str
+    video: str
+    source: str
+    group: str
+
+
+def recognise(folder: Path) -> str:
+    """Why a folder has this layout, or ""."""
+    if not (path := _list_of(folder)):
+        return ""
+    return f"{path.name} is a list of files" if folder.is_file() else f"it holds {path.name}"
+
+
+def base(folder: Path) -> Path:
+    """The folder that files are relative to: that of the list, if ``folder`` is itself the list."""
+    return folder.parent if folder.is_file() else folder
+
+
+def read(folder: Path, options: Options = DEFAULT) -> Layout:
+    """The files of the list; ``folder`` is the list, or holds it. Without a column, a sensible value is used.
+
+    ``video``: the name as in the layout ``folders``, otherwise each picture is a video of its own. ``group``: what
+    ``video`` and ``source`` join. ``category``: real or fake. Raises UserError for a list that cannot be read, for a
+    label or a split that is none, and for a file with two labels.
+    """
+    if not (path := _list_of(folder)):
+        raise UserError(f"{folder} is no list of files and holds none: data.layout manifest needs {LOOKS_FOR}")
+    tree = Tree(base(folder), options.trusted)
+    if folder.is_dir():
+        tree.list_at(path.name)  # raises if it is a link out; a list that the user named is the user's choice
+    found = Found(tree, DATASET, options)
+    lines: dict[str, _Line] = {}
+    for number, row in _rows(path):
+        file, reason = tree.find(row["path"])
+        line = _line(path, number, file, row)
+        if not reason and not kind_of(file):
+            reason = NOT_MEDIA
+        if file in lines:
+            if lines[file].label != line.label:
+                raise UserError(f"{path}, row {number}: {file} has another label in a row before: correct one of them")
+            reason = f"listed twice: row {number}"
+        if reason:
+            found.reject(file or row["path"], line.category, reason)
+        elif found.wants(line.category, line.label):
+            lines[file] = line
+    _add(found, lines.values())
+    return found.layout()
+
+
+def _list_of(folder: Path) -> Path | None:
+    """The list that a path names or holds, or None."""
+    if folder.is_file():
+        return folder if folder.suffix.lower() in SUFFIXES else None
+    there = [path for suffix in SUFFIXES if (path := folder / f"manifest{suffix}").is_file()]
+    return there[0] if there else None
+
+
+def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """Each row with its number: of the line in a text file, and counted from 1 in a Parquet file."""
+    if path.suffix.lower() != ".parquet":
+        yield from read_rows(path, NEEDED)
+        return
+    try:
+        table = pd.read_parquet(path)
+    except ImportError:  # pyarrow is not among the dependencies, because only this needs it
+        raise UserError(f"{path}: reading Parquet needs pyarrow: pip install pyarrow, or save it as CSV") from None
+    except (OSError, ValueError) as error:  # pyarrow's errors are of these
+        raise UserError(f"{path} is not a Parquet file ({one_line(error)}): write it again") from None
+    for number, row in enumerate(table.to_dict("records"), 1):
+        cells = {str(name).strip().lower(): "" if pd.isna(cell) else str(cell).strip() for name, cell in row.items()}
+        if missing := [name for name in NEEDED if name not in cells]:
+            raise UserError(f"{path} lacks the column {' and '.join(missing)} (there is {', '.join(cells)}): add it")
+        yield number, cells
+
+
+def _line(path: Path, number: int, file: str, row: dict[str, str]) -> _Line:
+    label = LABELS.get(row["label"].lower().removesuffix(".0"))
+    if label is None:
+        raise UserError(f"{path}, row {number}: label {row['label']!r} is not known: write 0 or real, 1 or fake")
+    split = row.get("split", "").lower()
+    if split and split not in SPLITS:
+        raise UserError(f"{path}, row {number}: split {row['split']!r} is not known: write train, val or test")
+    return _Line(
+        file,
+        label,
+        row.get("category") or ("real", "fake")[label],
+        row.get("dataset", ""),
+        SPLITS.get(split, ""),
+        row.get("video", ""),
+        row.get("source", ""),
+        row.get("group", ""),
+    )
+
+
+def _add(found: Found, lines: Iterable[_Line]) -> None:
+    videos: dict[tuple[str, ...], list[_Line]] = defaultdict(list)
+    for line in lines:
+        said = frame_of(stem_of(line.file))
+        video = line.video or (joined(line.file.rpartition("/")[0], said[0]) if said else line.file)
+        videos[line.dataset, line.category, line.split, line.source, video].append(line)
+    alone = sum(not line.video and len(those) == 1 for those in videos.values() for line in those)
+    unnamed = {key: (stem_of(key[-1]), those[0].label) for key, those in videos.items() if not those[0].video}
+    told = all_known(unnamed)
+    for key, those in videos.items():
+        *_, source, video = key
+        name = told.get(key) or Name(video, source, group=video if key in unnamed else "")
+        numbers = numbered([line.file for line in those])
+        for line in those:
+            own = name._replace(group=line.group or name.group)
+            frame = VIDEO if kind_of(line.file) == "video" else numbers[line.file]
+            found.add(line.file, line.category, line.label, own, frame, line.split, dataset=line.dataset)
+    if alone:
+        found.note(f"{alone} files have no video in the list: each counts as a video of its own")

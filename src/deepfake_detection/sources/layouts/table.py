@@ -1,0 +1,216 @@
+"""The table that every layout is read into, what is checked of it, and the files that are rejected."""
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from deepfake_detection.common.errors import UserError
+from deepfake_detection.sources.layout import SPLITS
+from deepfake_detection.sources.layouts.groups import join
+from deepfake_detection.sources.layouts.names import Name
+from deepfake_detection.sources.layouts.tree import Tree
+
+VIDEO = -1  # the frame of a video file whose frames are still to be taken
+
+COLUMNS: dict[str, type[str] | type[int]] = {
+    "file": str,  # POSIX, relative to the folder that was read
+    "dataset": str,
+    "category": str,
+    "label": int,  # 0 real, 1 fake
+    "video_id": str,  # of a fake: the recording that was manipulated
+    "source_id": str,  # what gave the face, or what else tells two fakes of one recording apart; "" for originals
+    "group": str,  # what must not stand on two sides of a split, within a data set
+    "unit": str,  # what a split had better divide: whole groups, or what holds several of them, as a part of DFDC
+    "frame": int,
+    "split": str,  # train, val or test if the data set says so, otherwise ""
+}
+VIDEO_KEY = ["dataset", "category", "video_id", "source_id", "split"]  # which rows are of one video
+REJECTED_COLUMNS = ["path", "category", "reason"]
+
+_NAME = re.compile(r"(?!\.+$)[\w+.-]+")  # names of data sets and categories: keys of params.yaml, and names of folders
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a user wants of a folder.
+
+    ``dataset`` is the name of the data set; "" leaves it to the layout. ``categories`` maps each wanted category to
+    its label; None takes all, with the layout's labels. ``compression`` is that of FaceForensics++. Links that lead
+    out of the folder are followed only if it is ``trusted``. A folder must hold both classes, unless ``one_class``.
+    Categories that are ``optional`` may be missing.
+    """
+
+    dataset: str = ""
+    categories: Mapping[str, int] | None = None
+    compression: str = "c23"
+    trusted: bool = False
+    one_class: bool = False
+    optional: frozenset[str] = frozenset()
+
+
+DEFAULT = Options()
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What was read: a table with COLUMNS sorted by file, one with REJECTED_COLUMNS, and what a user should know."""
+
+    table: pd.DataFrame
+    rejected: pd.DataFrame
+    notes: tuple[str, ...] = ()
+
+
+class _Row(NamedTuple):
+    file: str
+    dataset: str
+    category: str
+    label: int
+    video_id: str
+    source_id: str
+    group: str
+    unit: str
+    frame: int
+    split: str
+
+
+class Found:
+    """What a layout has found so far in a folder. ``dataset`` is the name of the data set if the user gives none."""
+
+    def __init__(self, tree: Tree, dataset: str, options: Options) -> None:
+        self._tree, self._folder = tree, tree.root
+        self._dataset, self._options = options.dataset or dataset, options
+        self._rows: list[_Row] = []
+        self._rejected: list[tuple[str, str, str]] = []
+        self._notes: list[str] = []
+        self._categories: set[str] = set()
+
+    def wants(self, category: str, label: int) -> bool:
+        """Whether a category that is there is wanted. Raises UserError if the user and the data set label it anew."""
+        self._categories.add(category)
+        if self._options.categories is None:
+            return True
+        if self._options.categories.get(category, label) != label:
+            words = ("an original", "a fake")
+            raise UserError(
+                f"data.categories calls {category} {words[1 - label]}, but {self._folder} says {words[label]}: "
+                "name it under the other key"
+            )
+        return category in self._options.categories
+
+    def add(
+        self,
+        file: str,
+        category: str,
+        label: int,
+        name: Name,
+        frame: int = VIDEO,
+        split: str = "",
+        unit: str = "",
+        dataset: str = "",
+    ) -> None:
+        """Takes a frame, or a video. A ``dataset`` that the folder itself names stands before the user's."""
+        ids = (name.video_id, name.source_id, name.group)
+        self._rows.append(_Row(file, dataset or self._dataset, category, label, *ids, unit, frame, split))
+
+    def reject(self, path: str, category: str, reason: str) -> None:
+        """Leaves a file out, and says why."""
+        self._rejected.append((_printable(path), category, reason))
+
+    def note(self, text: str) -> None:
+        """Keeps a line for the user."""
+        self._notes.append(text)
+
+    def layout(self, optional: frozenset[str] = frozenset()) -> Layout:
+        """The finished tables.
+
+        Raises UserError if a wanted category is not there, except for those that may be missing, and for what
+        ``validate`` finds.
+        """
+        rejected_paths = {path for path, *_ in self._rejected}
+        for path, reason in self._tree.refused.items():
+            if path not in rejected_paths:
+                self.reject(path, "", reason)
+        missing = sorted(set(self._options.categories or ()) - self._categories)
+        if needed := [category for category in missing if category not in optional | self._options.optional]:
+            there = ", ".join(sorted(self._categories)) or "nothing"
+            raise UserError(f"{self._folder}: no category {', '.join(needed)} (there is {there}); see data.categories")
+        self._notes += [f"{category} is not in {self._folder}: left out" for category in missing]
+        table = pd.DataFrame.from_records(self._rows, columns=list(COLUMNS)).astype(COLUMNS)
+        table = table.sort_values("file", ignore_index=True)
+        _fill_groups(table)
+        rejected = pd.DataFrame(self._rejected, columns=REJECTED_COLUMNS, dtype=str)
+        rejected = rejected.sort_values(["path", "reason"], ignore_index=True)
+        validate(table, rejected, self._folder, self._options.one_class, self._notes)
+        return Layout(table, rejected, (*self._notes, *_leaks(table, self._folder)))
+
+
+def validate(
+    table: pd.DataFrame, rejected: pd.DataFrame, folder: Path, one_class: bool = False, notes: Sequence[str] = ()
+) -> None:
+    """Raises UserError, in one line, for a table that cannot be worked with. ``notes`` may say why it is so.
+
+    It has no row, or rows of one class only (unless ``one_class``), a file twice, a category with two labels, a name
+    that is no name, or two frames of one video with the same number.
+    """
+    if table.empty:
+        why = f"all {len(rejected)} files are rejected, {_commonest(rejected)}" if len(rejected) else "it holds none"
+        why = "; ".join([why, *notes])
+        raise UserError(f"{folder}: no picture or video can be used: {why}; check data.local_dir and data.layout")
+    for column in ("dataset", "category"):
+        for name in table[column].unique():
+            if not _NAME.fullmatch(name):
+                raise UserError(f"{folder}: {column} {name!r}: a name may have letters, digits and _ . + - only")
+    if not table["label"].isin([0, 1]).all() or not table["split"].isin(["", *SPLITS]).all():
+        raise UserError(f"{folder}: a label that is not 0 or 1, or a split that is not {', '.join(SPLITS)}")
+    if (table["video_id"] == "").any() or (table["frame"] < VIDEO).any():
+        raise UserError(f"{folder}: a video without a name, or a frame with a negative number")
+    labels = table.groupby(["dataset", "category"])["label"].nunique()
+    if (labels > 1).any():
+        both = ", ".join(sorted({category for _, category in labels.index[labels > 1]}))
+        raise UserError(f"{folder}: originals and fakes have one category ({both}): give them two")
+    for columns, what in (
+        (["file"], "is listed twice"),
+        ([*VIDEO_KEY, "frame"], "has the video and the number of another file"),
+    ):
+        if (again := table.duplicated(columns)).any():
+            raise UserError(f"{folder}: {table.loc[again, 'file'].iloc[0]} {what}: take one of the two away")
+    if not one_class and table["label"].nunique() < 2:
+        only, other = ("fakes", "original") if table["label"].iloc[0] else ("originals", "fake")
+        lost = [f"{len(rejected)} files are rejected, {_commonest(rejected)}"] if len(rejected) else []
+        why = "; ".join([f"{folder} holds {only} only, and no {other}", *lost, *notes])
+        raise UserError(f"{why}: both classes are needed")
+
+
+def _fill_groups(table: pd.DataFrame) -> None:
+    """Gives rows without a group that of the recordings that their target and source are joined to, by data set."""
+    for dataset in table["dataset"].unique():
+        open_rows = (table["dataset"] == dataset) & (table["group"] == "")
+        pairs = table.loc[open_rows, ["video_id", "source_id"]].drop_duplicates()
+        groups = join(zip(pairs["video_id"], pairs["source_id"], strict=True))
+        table.loc[open_rows, "group"] = table.loc[open_rows, "video_id"].map(groups)
+    table["unit"] = table["unit"].where(table["unit"] != "", table["group"])
+
+
+def _leaks(table: pd.DataFrame, folder: Path) -> list[str]:
+    """A line if groups stand on two sides of the data set's own division."""
+    divided = table.loc[table["split"] != "", ["dataset", "group", "split"]].drop_duplicates()
+    counts = divided.groupby(["dataset", "group"])["split"].nunique()
+    if not (several := int((counts > 1).sum())):
+        return []
+    return [f"{several} of {len(counts)} groups stand in several parts of the division that {folder} comes with"]
+
+
+def _commonest(rejected: pd.DataFrame) -> str:
+    kinds = rejected["reason"].str.partition(":")[0]
+    kind, count = Counter(kinds).most_common(1)[0]
+    return f'most often "{kind}" ({count}), e.g. {rejected.loc[kinds == kind, "path"].iloc[0]}'
+
+
+def _printable(path: str) -> str:
+    # a file name may contain line breaks and bytes that are not UTF-8
+    return "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in path)
