@@ -16,7 +16,7 @@ from deepfake_detection.sources.layouts.table import REJECTED_COLUMNS, VIDEO, La
 from deepfake_detection.sources.local import copy_file, lay_out
 from deepfake_detection.sources.videos import numbered, take_frames
 
-# The layouts whose ids are those of FaceForensics++, of which the authors say the split and the recordings.
+# the layouts with the ids of FaceForensics++, of which its authors say the split and the recordings
 _OF_FACEFORENSICS = ("kaggle", "faceforensics")
 
 Origin = dict[str, str | int]  # what source.json says of where frames come from
@@ -82,7 +82,7 @@ def gather(place: Place, data: Data, raw: Path, work: Path, official: bool, trus
         print(note)
     table = found.table
     if official:
-        if place.layout == "faceforensics":
+        if place.of_faceforensics:
             table = table.assign(split=_official(table, read_official(raw / OFFICIAL)))
         if (table["split"] == "").all():
             raise UserError(

@@ -19,6 +19,6 @@ def index(tmp_path: Path) -> Path:
         path = tmp_path / f"{number:03d}_f0.jpg"
         height, width = rng.integers(40, 90, 2)
         Image.fromarray(rng.integers(0, 255, (height, width, 3), dtype=np.uint8)).save(path)
-        rows.append((path.name, "Original", 0, f"{number:03d}", "", 0, width, height))
+        rows.append((path.name, "drawn", "Original", 0, f"{number:03d}", "", f"{number:03d}", 0, width, height))
     pd.DataFrame(rows, columns=list(COLUMNS)).to_csv(tmp_path / "index.csv", index=False)
     return tmp_path / "index.csv"
