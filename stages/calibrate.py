@@ -23,7 +23,7 @@ def main() -> None:
     keep_freed_memory()
     checkpoint = Path(f"models/best_model_{params.model.arch}.pth")
     model = build_model(params.model.arch, dropout=0.0, weights=checkpoint, trained=True)
-    pixels, rows = open_prepared(Path("data/prepared"), Path("data/splits.csv"))
+    pixels, rows = open_prepared(Path("data/prepared/trained"), Path("data/splits_trained.csv"))
     validation = rows[rows["split"] == "val"]
     logits = predict_logits(model, FrameDataset(pixels, validation), BATCH_SIZE)
     videos = video_table(validation.assign(logit=logits))

@@ -1,14 +1,16 @@
 """Evaluates the best checkpoint on the test split, once, and on the validation split, where experiments are chosen."""
 
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
 from deepfake_detection.common.files import write_csv, write_json
 from deepfake_detection.evaluation.groups import group_count
-from deepfake_detection.evaluation.metrics import class_report, evaluation, prediction_table
+from deepfake_detection.evaluation.metrics import class_report, evaluation, overview, prediction_table
 from deepfake_detection.frames.dataset import FrameDataset
 from deepfake_detection.frames.prepared import open_prepared
+from deepfake_detection.index.tables import read_missing
 from deepfake_detection.network.allocator import keep_freed_memory
 from deepfake_detection.network.backends import choose_backend
 from deepfake_detection.network.checkpoint import load_checkpoint
@@ -16,34 +18,41 @@ from deepfake_detection.network.logits import predict_logits
 from deepfake_detection.params.load import load_params
 from stages import run
 
-METRICS = Path("metrics")
-SUMMARY = ("macro_auroc_seen", "macro_auroc_unseen", "worst_category_auroc")
+METRICS, PREPARED = Path("metrics"), Path("data/prepared")
 
 
 def main() -> None:
     params = load_params()
     keep_freed_memory()
     model, sidecar = load_checkpoint(Path(f"models/best_model_{params.model.arch}.pth"))
-    pixels, rows = open_prepared(Path("data/prepared"), Path("data/splits.csv"))
-    rows = rows[rows["split"].isin(["val", "test"])]
-    validation = FrameDataset(pixels, rows[rows["split"] == "val"])
+    trained = open_prepared(PREPARED / "trained", Path("data/splits_trained.csv"))
+    evaluated = open_prepared(PREPARED / "evaluated", Path("data/splits.csv"))
+    validation = FrameDataset(trained[0], trained[1][trained[1]["split"] == "val"])
     backend = choose_backend(params.evaluate.backend, model, validation, params.evaluate.batch_size)
-    logits = predict_logits(backend, FrameDataset(pixels, rows), params.evaluate.batch_size)
-    table = prediction_table(rows, logits, sidecar)
-    val, test = (
-        evaluation(table[table["split"] == name], sidecar, params.evaluate.seed, params.evaluate.bootstrap_draws)
-        for name in ("val", "test")
+    tables = []
+    for pixels, rows in (trained, evaluated):
+        rows = rows[rows["split"].isin(["val", "test"])]
+        logits = predict_logits(backend, FrameDataset(pixels, rows), params.evaluate.batch_size)
+        tables.append(prediction_table(rows, logits, sidecar))
+    table = pd.concat(tables).sort_values("path", ignore_index=True)
+    measure = partial(
+        evaluation,
+        sidecar=sidecar,
+        seed=params.evaluate.seed,
+        draws=params.evaluate.bootstrap_draws,
+        only_evaluated=[extra.name for extra in params.data.extra if extra.use == "test"],
+        missing=read_missing(Path("data/missing.csv")),
+        as_chance=params.evaluate.missing == "as_chance",
     )
-    headline = table[(table["split"] == "test") & ~table["category"].isin(params.data.categories.unseen)]
+    val, test = (measure(table[table["split"] == name]) for name in ("val", "test"))
+    headline = tables[0][tables[0]["split"] == "test"]
     report = class_report(headline["label"].to_numpy(), headline["probability"].to_numpy(), sidecar.threshold)
     write_csv(Path("data/predictions.csv"), table)
     write_json(METRICS / "test.json", test)
     write_json(METRICS / "val.json", val)
     write_json(METRICS / "classification_report.json", report)
     print(f"95% intervals from {group_count(test['groups'])}")
-    rows_shown = {name: {"test frames": test[name], "95%": test["intervals"].get(name, "")} for name in SUMMARY}
-    rows_shown |= {name: {"test frames": test[name], "95%": ends or ""} for name, ends in test["intervals"].items()}
-    print(pd.DataFrame.from_dict(rows_shown, orient="index").to_string())
+    print(overview(test).to_string())
 
 
 if __name__ == "__main__":

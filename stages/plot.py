@@ -6,7 +6,9 @@ from pathlib import Path
 import pandas as pd
 
 from deepfake_detection.common.files import write_csv, write_figure
+from deepfake_detection.index.roles import TRAINED, roles
 from deepfake_detection.index.tables import CLASS_NAMES, read_predictions
+from deepfake_detection.params.data import uses
 from deepfake_detection.params.load import load_params
 from deepfake_detection.reporting.figures import (
     confusion_figure,
@@ -22,29 +24,28 @@ from deepfake_detection.reporting.robustness_figures import robustness_curves, r
 from deepfake_detection.training.curves import read_curves
 from stages import run
 
-METRICS = Path("metrics")
-PLOTS, ROBUSTNESS = METRICS / "plots", METRICS / "robustness"
+METRICS, PLOTS, ROBUSTNESS = Path("metrics"), Path("metrics/plots"), Path("metrics/robustness")
 
 
 def main() -> None:
     params = load_params()
     table = read_predictions(Path("data/predictions.csv"))
-    table = table[(table["split"] == "test") & ~table["category"].isin(params.data.categories.unseen)]
+    trained = roles(table, params.data.categories.unseen, uses(params.data.extra)) == TRAINED
+    table = table[(table["split"] == "test") & trained]
     labels, probabilities = table["label"].to_numpy(), table["probability"].to_numpy()
     test = json.loads((METRICS / "test.json").read_text())
     predicted = (probabilities >= test["threshold"]).astype(int)
-    raw = table["raw_probability"].to_numpy()
-    best_epoch = json.loads((METRICS / "train.json").read_text())["best_epoch"]
-    curves = read_curves(METRICS / "train")
+    train, curves = json.loads((METRICS / "train.json").read_text()), read_curves(METRICS / "train")
     distances = pd.read_csv(METRICS / "split" / "distances.csv")
     max_distance = json.loads((METRICS / "split.json").read_text())["leak_audit"]["max_distance"]
     robustness = json.loads((METRICS / "robustness.json").read_text())
-
     write_figure(PLOTS / "confusion_matrix.png", confusion_figure(labels, predicted))
     write_figure(PLOTS / "roc.png", roc_figure(labels, probabilities))
     write_figure(PLOTS / "precision_recall.png", precision_recall_figure(labels, probabilities))
-    write_figure(PLOTS / "reliability.png", reliability_figure(labels, raw, probabilities))
-    write_figure(PLOTS / "learning_curves.png", curves_figure(curves, best_epoch))
+    write_figure(
+        PLOTS / "reliability.png", reliability_figure(labels, table["raw_probability"].to_numpy(), probabilities)
+    )
+    write_figure(PLOTS / "learning_curves.png", curves_figure(curves, train["best_epoch"]))
     write_figure(PLOTS / "leak_distances.png", distances_figure(distances, max_distance))
     write_figure(ROBUSTNESS / "heatmap.png", robustness_heatmap(robustness))
     write_figure(ROBUSTNESS / "curves.png", robustness_curves(robustness))

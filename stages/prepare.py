@@ -3,20 +3,24 @@
 from pathlib import Path
 
 from deepfake_detection.frames.prepare import prepare_frames
+from deepfake_detection.index.roles import ROLES, roles
+from deepfake_detection.index.tables import read_index
+from deepfake_detection.params.data import uses
 from deepfake_detection.params.load import load_params
 from stages import run
+
+INDEX, PREPARED = Path("data/index.csv"), Path("data/prepared")
 
 
 def main() -> None:
     params = load_params()
-    prepare_frames(
-        Path("data/index.csv"),
-        Path("data/raw"),
-        Path("data/prepared"),
-        params.prepare.image_size,
-        faces=Path("data/faces.csv") if params.prepare.crop == "face" else None,
-        margin=params.prepare.margin,
-    )
+    faces = Path("data/faces.csv") if params.prepare.crop == "face" else None
+    size, margin = params.prepare.image_size, params.prepare.margin
+    table = read_index(INDEX, ["dataset", "category"])
+    role = roles(table, params.data.categories.unseen, uses(params.data.extra))
+    for name in ROLES:  # apart, so that what is only evaluated never makes training run again
+        wanted = (role == name).tolist()
+        prepare_frames(INDEX, Path("data/raw"), PREPARED / name, size, faces=faces, margin=margin, wanted=wanted)
 
 
 if __name__ == "__main__":

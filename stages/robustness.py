@@ -24,9 +24,8 @@ def main() -> None:
     params = load_params()
     keep_freed_memory()
     model, sidecar = load_checkpoint(Path(f"models/best_model_{params.model.arch}.pth"))
-    pixels, rows = open_prepared(Path("data/prepared"), Path("data/splits.csv"))
-    trained_on = params.data.categories.real + params.data.categories.fake
-    test = rows[(rows["split"] == "test") & rows["category"].isin(trained_on)]
+    pixels, rows = open_prepared(Path("data/prepared/trained"), Path("data/splits_trained.csv"))
+    test = rows[rows["split"] == "test"]
     share = min(1, params.robustness.max_frames / len(test))
     validation = FrameDataset(pixels, rows[rows["split"] == "val"])
     result = evaluate_robustness(

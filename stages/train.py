@@ -18,7 +18,8 @@ from deepfake_detection.training.resume import run_key, training_state
 from stages import run
 from stages.own import noting, require_own
 
-PREPARED, SPLITS_CSV, STATES = map(Path, ("data/prepared", "data/splits.csv", os.getenv("TRAINING_STATE", ".training")))
+PREPARED, SPLITS_CSV = Path("data/prepared/trained"), Path("data/splits_trained.csv")
+STATES = Path(os.getenv("TRAINING_STATE", ".training"))
 
 
 def main() -> None:

@@ -4,7 +4,7 @@
 so that a change of wording here does not make DVC train again.
 """
 
-INDEX = {
+_INDEX = {
     "frames": "frames that can be used",
     "videos": "videos that they belong to; a video is counted once in each category",
     "rejected": "files that were rejected; data/rejected.csv lists them with reasons",
@@ -14,7 +14,12 @@ INDEX = {
     "reasons.<reason>": "files rejected for a reason",
 }
 
-SPLIT = {
+INDEX = {
+    **_INDEX,
+    **{f"datasets.<dataset>.{key}": f"{text}; of a data set of `data.extra`" for key, text in _INDEX.items()},
+}
+
+_SPLIT = {
     "strategy": "`split.strategy`, or `own`: the division that the data set comes with",
     "groups": "groups of videos: those that share a sequence or a recording, as target or source, are in one group",
     "leaked_groups": "groups with frames in two different splits; 0 unless the strategy leaks",
@@ -29,6 +34,13 @@ SPLIT = {
     "<split>.categories.<category>.frames": "frames of a category in a split",
     "<split>.categories.<category>.videos": "videos of a category in a split",
     "<split>.categories.<category>.groups": "groups of a category in a split",
+}
+
+SPLIT = {
+    **_SPLIT,
+    "datasets.<dataset>.use": "`use` of a data set of `data.extra`",
+    **{f"datasets.<dataset>.{key}": f"{text}; of a data set of `data.extra`" for key, text in _SPLIT.items()},
+    "datasets.<dataset>.strategy": "as above; or what it is used for, `test` or `adapt`, if it is not divided",
 }
 
 LEAK_AUDIT = {
@@ -60,12 +72,22 @@ INTERVALS = {
     "intervals.<metric>": "95% interval [low, high] of a metric over groups, or null",
 }
 CATEGORY = "categories.<category>."
+_CATEGORIES = {
+    f"{CATEGORY}seen": "whether the manipulation was trained on",
+    f"{CATEGORY}frames": "frames of the manipulation",
+    f"{CATEGORY}videos": "videos of the manipulation",
+    **{f"{CATEGORY}frame.{key}": f"{text}, over its frames and all originals" for key, text in BLOCK.items()},
+    **{f"{CATEGORY}video.{key}": f"{text}, over its videos and all originals" for key, text in BLOCK.items()},
+    **{f"{CATEGORY}{key}": f"{text}, for `frame`" for key, text in INTERVALS.items()},
+}
+DATASET = "datasets.<dataset>."
 TEST = {  # of metrics/test.json and metrics/val.json
     **BLOCK,
     **INTERVALS,
     "macro_auroc_seen": "mean AUROC of the manipulations trained on, each against all originals, over frames",
     "macro_auroc_unseen": "mean AUROC of the manipulations that were not trained on",
     "worst_category_auroc": "the lowest AUROC of all manipulations",
+    "macro_auroc_datasets": "mean AUROC, over frames, of the data sets that were not trained on",
     "threshold": "the calibrated probability from which on a frame is called fake",
     "threshold_rule": "`calibrate.threshold`",
     "temperature": "a calibrated probability is sigmoid(logit / temperature + bias); fitted on validation frames",
@@ -77,12 +99,20 @@ TEST = {  # of metrics/test.json and metrics/val.json
     "video.threshold": "the calibrated probability from which on a video is called fake",
     "video.temperature": "as for frames, fitted on validation videos",
     "video.bias": "as for frames, fitted on validation videos",
-    f"{CATEGORY}seen": "whether the manipulation was trained on",
-    f"{CATEGORY}frames": "frames of the manipulation",
-    f"{CATEGORY}videos": "videos of the manipulation",
-    **{f"{CATEGORY}frame.{key}": f"{text}, over its frames and all originals" for key, text in BLOCK.items()},
-    **{f"{CATEGORY}video.{key}": f"{text}, over its videos and all originals" for key, text in BLOCK.items()},
-    **{f"{CATEGORY}{key}": f"{text}, for `frame`" for key, text in INTERVALS.items()},
+    **_CATEGORIES,
+    f"{DATASET}use": "`train` for the main data set and those of `data.extra` that are trained on; `test` for one that "
+    "is only evaluated",
+    f"{DATASET}frames": "frames; of a data set that is trained on, those of the categories trained on",
+    f"{DATASET}videos": "videos that these frames belong to",
+    f"{DATASET}missing_videos": "videos without a usable frame: unreadable, or without a face if faces are cropped",
+    f"{DATASET}coverage": "share of the videos that have a usable frame",
+    **{
+        f"{DATASET}frame.{key}": f"{text}, over the frames of the data set" for key, text in (BLOCK | INTERVALS).items()
+    },
+    **{
+        f"{DATASET}video.{key}": f"{text}, over the videos of the data set" for key, text in (BLOCK | INTERVALS).items()
+    },
+    **{f"{DATASET}{key}": f"{text}, of the data set" for key, text in _CATEGORIES.items()},
 }
 CLASSIFICATION_REPORT = {  # the keys are scikit-learn's
     "<class>.precision": "share of the frames called this class that belong to it",

@@ -146,7 +146,7 @@ def test_with_crops_of_the_face_the_command_judges_pictures_as_evaluate_does(
     assert [row["logit"] for row in judged] == pytest.approx(originals["logit"].to_list(), abs=1e-5)
     assert np.ptp(originals["logit"]) > 1e-3
     detector = Detector.load(checkpoint)
-    prepared = dict(zip(faces.index, np.load(data / "prepared" / PIXELS), strict=True))
+    prepared = dict(zip(faces.index, np.load(data / "prepared" / "trained" / PIXELS), strict=True))
     for path, crop in zip(
         originals["path"], detector.crops([data / "raw" / path for path in originals["path"]]), strict=True
     ):

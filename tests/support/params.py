@@ -17,6 +17,7 @@ def tree() -> dict[str, Any]:
             "frames": 4,
             "frame_format": "png",
             "categories": {"real": ["Original"], "fake": ["Deepfakes"], "unseen": ["FaceSwap"]},
+            "extra": [],
             "embedded": {"identities": 40, "frames": 5, "size": 64, "seed": 42},
         },
         "index": {"max_rejected": 0.05},
@@ -57,6 +58,7 @@ def tree() -> dict[str, Any]:
         },
         "calibrate": {"threshold": 0.5, "prior": 0.5},
         "evaluate": {
+            "missing": "exclude",
             "seed": 42,
             "bootstrap_draws": 200,
             "batch_size": 32,

@@ -1,11 +1,12 @@
 """The metrics of the evaluation, from scikit-learn where it has them. Positive class: fake (label 1)."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import logit
 from sklearn.metrics import (
     accuracy_score,
     average_precision_score,
@@ -25,7 +26,7 @@ from sklearn.metrics import (
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.evaluation.bootstrap import DRAWS, METRICS, group_intervals
 from deepfake_detection.evaluation.reliability import expected_calibration_error
-from deepfake_detection.index.tables import CLASS_NAMES
+from deepfake_detection.index.tables import CLASS_NAMES, MISSING_COLUMNS
 from deepfake_detection.network.sidecar import Calibration, Sidecar
 
 
@@ -126,6 +127,69 @@ def category_metrics(
     return found
 
 
+def dataset_metrics(
+    table: pd.DataFrame,
+    sidecar: Sidecar,
+    seed: int,
+    draws: int = DRAWS,
+    only_evaluated: Collection[str] = (),
+    missing: pd.DataFrame | None = None,
+    as_chance: bool = False,
+) -> dict[str, Any]:
+    """Each data set of ``table`` by itself: frames, videos and each manipulation. For the arguments see ``evaluation``.
+
+    Of a data set that is trained on, ``frame`` and ``video`` are over the categories trained on; of one that is only
+    evaluated, over all. Each has ``groups`` and ``intervals`` over that data set's groups. ``categories`` is as in
+    ``category_metrics``.
+
+    ``missing`` are the videos without a usable frame, with MISSING_COLUMNS. ``coverage`` is the share of videos that
+    have one. Of a data set that is divided, those missing videos count whose target is in ``table``. With
+    ``as_chance`` a missing video is judged with the probability ``prior``, in a group of its own, which tells nothing;
+    otherwise it is left out.
+    """
+    seen = sidecar.categories.real + sidecar.categories.fake
+    found: dict[str, Any] = {}
+    for name in sorted(table["dataset"].unique()):
+        trained, rows = name not in only_evaluated, table[table["dataset"] == name]
+        counted = rows[(rows["label"] == 0) | rows["category"].isin(seen)] if trained else rows
+        videos = video_table(counted)
+        lost = _lost(missing, name, counted, trained)
+        judged = pd.concat([videos, _at_chance(lost, sidecar)]) if as_chance and len(lost) else videos
+        found[name] = {
+            "use": "train" if trained else "test",
+            "frames": len(counted),
+            "videos": len(videos),
+            "missing_videos": len(lost),
+            "coverage": len(videos) / (len(videos) + len(lost)),
+            "frame": _block(counted, sidecar, sidecar.threshold, seed, draws),
+            "video": _block(judged, sidecar.video, sidecar.video.threshold, seed, draws),
+            "categories": category_metrics(rows, sidecar, seen, seed, draws),
+        }
+    return found
+
+
+def _lost(missing: pd.DataFrame | None, dataset: str, counted: pd.DataFrame, divided: bool) -> pd.DataFrame:
+    if missing is None:
+        return pd.DataFrame(columns=MISSING_COLUMNS)
+    lost = missing[missing["dataset"] == dataset]
+    if divided:
+        lost = lost[lost["video_id"].isin(counted["video_id"]) & lost["category"].isin(counted["category"])]
+    return lost
+
+
+def _at_chance(lost: pd.DataFrame, sidecar: Sidecar) -> pd.DataFrame:
+    """Missing videos as rows of a ``video_table``, with the logit that stands for the prior."""
+    chance = float(logit(sidecar.prior))
+    groups = [f"missing/{number}" for number in range(len(lost))]
+    return lost.assign(group=groups, logit=(chance - sidecar.video.bias) * sidecar.video.temperature)
+
+
+def _mean_auroc(datasets: Iterable[dict[str, Any]]) -> float | None:
+    """The mean frame AUROC of the data sets that have one."""
+    known = [auroc for found in datasets if (auroc := found["frame"]["auroc"]) is not None]
+    return float(np.mean(known)) if known else None
+
+
 def summary(categories: dict[str, Any]) -> dict[str, float | None]:
     """The categories' frame AUROC in three numbers; None where there is none.
 
@@ -141,14 +205,23 @@ def summary(categories: dict[str, Any]) -> dict[str, float | None]:
     }
 
 
-def evaluation(table: pd.DataFrame, sidecar: Sidecar, seed: int, draws: int = DRAWS) -> dict[str, Any]:
+def evaluation(
+    table: pd.DataFrame,
+    sidecar: Sidecar,
+    seed: int,
+    draws: int = DRAWS,
+    only_evaluated: Collection[str] = (),
+    missing: pd.DataFrame | None = None,
+    as_chance: bool = False,
+) -> dict[str, Any]:
     """The whole content of metrics/test.json, or of metrics/val.json.
 
     ``table`` has one row per frame (label, dataset, category, video_id, source_id, group, logit), of the categories
     trained on, which ``sidecar`` names, and of others. The originals and the manipulations trained on make up the
-    headline metrics; the rest appears only under ``categories`` and in the summary. All probabilities are calibrated,
-    and all decisions are at the sidecar's thresholds; ``raw`` has what sigmoid(logit) gives instead. A video has the
-    mean logit of its frames, and a calibration of its own. For intervals see ``bootstrap.group_intervals``.
+    headline metrics, without the data sets ``only_evaluated``. The rest appears only under ``categories``,
+    ``datasets`` and in the summary. All probabilities are calibrated, and all decisions are at the sidecar's
+    thresholds; ``raw`` has what sigmoid(logit) gives instead. A video has the mean logit of its frames, and a
+    calibration of its own. For intervals see ``bootstrap.group_intervals``, for ``missing`` see ``dataset_metrics``.
 
     Raises UserError for logits that are not finite, which would make every number here meaningless.
     """
@@ -159,12 +232,15 @@ def evaluation(table: pd.DataFrame, sidecar: Sidecar, seed: int, draws: int = DR
             "train again with a lower train.lr or with train.precision 32-true"
         )
     seen = sidecar.categories.real + sidecar.categories.fake
+    datasets = dataset_metrics(table, sidecar, seed, draws, only_evaluated, missing, as_chance)
+    table = table[~table["dataset"].isin(set(only_evaluated))]
     headline = table[(table["label"] == 0) | table["category"].isin(seen)]
     raw = frame_metrics(headline["label"].to_numpy(), Calibration().probability(headline["logit"].to_numpy(float)), 0.5)
     categories = category_metrics(table, sidecar, seen, seed, draws)
     return {
         **_block(headline, sidecar, sidecar.threshold, seed, draws),
         **summary(categories),
+        "macro_auroc_datasets": _mean_auroc(datasets[name] for name in only_evaluated if name in datasets),
         "threshold": sidecar.threshold,
         "threshold_rule": sidecar.threshold_rule,
         "temperature": sidecar.temperature,
@@ -178,7 +254,19 @@ def evaluation(table: pd.DataFrame, sidecar: Sidecar, seed: int, draws: int = DR
             "bias": sidecar.video.bias,
         },
         "categories": categories,
+        "datasets": datasets,
     }
+
+
+def overview(test: dict[str, Any]) -> pd.DataFrame:
+    """What ``evaluation`` found in one table for a terminal: the summary, the headline, and the data sets' AUROC."""
+    means = ("macro_auroc_seen", "macro_auroc_unseen", "worst_category_auroc", "macro_auroc_datasets")
+    rows = {name: (test[name], "") for name in means}
+    rows |= {name: (test[name], ends or "") for name, ends in test["intervals"].items()}
+    for name, found in test["datasets"].items():
+        for level in ("frame", "video"):
+            rows[f"{name}: AUROC by {level}"] = (found[level]["auroc"], found[level]["intervals"]["auroc"] or "")
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["test", "95%"])
 
 
 def class_report(labels: NDArray[np.int64], probabilities: NDArray[np.float64], threshold: float) -> dict[str, Any]:

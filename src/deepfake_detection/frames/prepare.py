@@ -1,19 +1,19 @@
 """Decodes, crops and resizes every frame once. ``prepared`` reads the result."""
 
-import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
-from itertools import zip_longest
+from itertools import compress, zip_longest
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.files import replacing
 from deepfake_detection.common.parallel import map_in_processes
 from deepfake_detection.frames.prepared import PIXELS, ROWS
-from deepfake_detection.index.tables import read_index, read_paths
+from deepfake_detection.index.tables import CHUNK_ROWS, read_index, read_paths
 from deepfake_detection.index.tracks import read_boxes
 from deepfake_detection.media.faces import Box, crop_face
 from deepfake_detection.media.images import read_rgb
@@ -27,15 +27,18 @@ def prepare_frames(
     workers: int | None = None,
     faces: Path | None = None,
     margin: float = 0.0,
+    wanted: Sequence[bool] | None = None,
 ) -> None:
     """Writes ``pixels.npy``, uint8 of shape (frames, size, size, 3), and its rows as ``index.csv`` into ``folder``.
 
-    ``index`` is an index file, whose paths are relative to ``raw``. ``faces`` is a table with the face box of each of
-    its frames; without it whole frames are used. Pixels are RGB, as ``crop_face`` returns them for ``margin``, and do
-    not depend on the number of workers. Memory does not grow with the number of frames.
-    Raises UserError when ``index`` is not an index, or when ``faces`` does not belong to it.
+    ``index`` is an index file, whose paths are relative to ``raw``. ``wanted`` says which of its frames to take; None
+    takes all. ``faces`` is a table with the face box of each frame of the index; without it whole frames are used.
+    Pixels are RGB, as ``crop_face`` returns them for ``margin``, and do not depend on the number of workers. Memory
+    does not grow with the number of frames. Raises UserError when ``index`` is not an index, or when ``faces`` does not
+    belong to it.
     """
-    frames = len(read_index(index, ["label"]))
+    chosen = [True] * len(read_index(index, ["label"])) if wanted is None else wanted
+    frames = sum(chosen)
     read = partial(_read_square, raw, margin, size)
     # both files at once, so that they always match; what else is in the folder stays
     with replacing(folder / PIXELS, folder / ROWS) as (pixels, rows):
@@ -44,9 +47,20 @@ def prepare_frames(
         with pixels.open("wb") as file:
             header = {"descr": "|u1", "fortran_order": False, "shape": (frames, size, size, 3)}
             np.lib.format.write_array_header_1_0(file, header)
-            for frame in map_in_processes(read, _boxes(index, faces), frames, workers, "preparing frames", "frame"):
+            boxes = compress(_boxes(index, faces), chosen)
+            for frame in map_in_processes(read, boxes, frames, workers, "preparing frames", "frame"):
                 file.write(frame.data)
-        shutil.copyfile(index, rows)
+        _copy_rows(index, rows, chosen)
+
+
+def _copy_rows(index: Path, rows: Path, chosen: Sequence[bool]) -> None:
+    """Copies the chosen rows of an index, with at most CHUNK_ROWS in memory."""
+    with rows.open("w", encoding="utf-8", newline="") as file:
+        start = 0
+        for chunk in pd.read_csv(index, dtype=str, keep_default_na=False, chunksize=CHUNK_ROWS):
+            kept = chunk[list(chosen[start : start + len(chunk)])]
+            kept.to_csv(file, index=False, lineterminator="\n", header=start == 0)
+            start += len(chunk)
 
 
 def _boxes(index: Path, faces: Path | None) -> Iterator[tuple[str, Box | None]]:

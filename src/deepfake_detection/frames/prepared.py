@@ -15,11 +15,12 @@ PIXELS, ROWS = "pixels.npy", "index.csv"
 def open_prepared(folder: Path, splits_csv: Path) -> tuple[NDArray[np.uint8], pd.DataFrame]:
     """Returns the memory-mapped pixels, and the index of their rows with the ``split`` of each frame.
 
-    Raises UserError when a file is missing or damaged, or when the splits belong to other frames.
+    The splits may be of further frames too. Raises UserError when a file is missing or damaged, or when a frame has no
+    split.
     """
     rows = read_index(folder / ROWS)
-    splits = read_splits(splits_csv)
-    if not splits["path"].equals(rows["path"]):
+    splits = read_splits(splits_csv).set_index("path")["split"]
+    if not splits.index.is_unique or not rows["path"].isin(splits.index).all():
         raise UserError(f"{splits_csv} and {folder} do not list the same frames; run `dvc repro`")
     try:
         pixels = np.load(folder / PIXELS, mmap_mode="r")
@@ -27,4 +28,4 @@ def open_prepared(folder: Path, splits_csv: Path) -> tuple[NDArray[np.uint8], pd
         raise UserError(f"{folder / PIXELS}: not an array of pixels; run `dvc repro prepare`") from None
     if pixels.dtype != np.uint8 or pixels.ndim != 4 or len(pixels) != len(rows) or pixels.shape[3] != 3:
         raise UserError(f"{folder / PIXELS}: not the pixels of {len(rows)} frames; run `dvc repro prepare`")
-    return pixels, rows.assign(split=splits["split"])
+    return pixels, rows.assign(split=splits.reindex(rows["path"]).to_numpy())

@@ -51,6 +51,12 @@ def _joined(index: pd.DataFrame, recordings: Mapping[str, str] | None) -> pd.Ser
     return _components(index["group"], recording)
 
 
+def connected(group: pd.Series, unit: pd.Series) -> pd.Series:
+    """The units of each row, those joined that share a group. Both are of the same index; a unit "" is the group."""
+    # the sign keeps a unit apart from a group of the same name
+    return _components(("\uffff" + unit).where(unit != "", group), group)
+
+
 def _components(target: pd.Series, source: pd.Series) -> pd.Series:
     """The first name of the connected component of each edge."""
     from scipy.sparse import coo_array  # slow to import, and the index stage needs it only at its end

@@ -21,10 +21,17 @@ from numpy.typing import NDArray
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.parallel import map_in_processes
 from deepfake_detection.common.text import system_words
-from deepfake_detection.index.given import has_table, read_frames, read_left_out
+from deepfake_detection.index.given import (
+    LOST,
+    has_table,
+    read_extra,
+    read_extra_left_out,
+    read_frames,
+    read_left_out,
+)
 from deepfake_detection.index.lists import NAMELESS, OTHER_FOLDER, OUTSIDE, read_list
 from deepfake_detection.index.names import EXAMPLES, STEMS, category_of, stem_parts, target_and_frame
-from deepfake_detection.index.tables import COLUMNS, REJECTED_COLUMNS
+from deepfake_detection.index.tables import COLUMNS, MISSING_COLUMNS, REJECTED_COLUMNS
 from deepfake_detection.media.kinds import IMAGE_SUFFIXES, OTHER_IMAGE_SUFFIXES, is_clutter
 from deepfake_detection.params.data import AllCategories
 from deepfake_detection.sources.layout import DATASET, DRAWN, FRAMES, LISTS
@@ -76,11 +83,23 @@ def list_table(raw: Path, labels: dict[str, int], official: bool) -> Listing:
     table["label"] = table["category"].map(labels)
     rejected = read_left_out(raw)
     if official:
-        lost = table.loc[table["split"] == "", ["path", "category"]].assign(reason=UNLISTED)
-        table, rejected = table[table["split"] != ""], pd.concat([rejected, lost])
+        lost = table.loc[(table["split"] == "") & (table["frame"] != LOST), ["path", "category"]]
+        rejected = pd.concat([rejected, lost.assign(reason=UNLISTED)])
+        table = table[table["split"] != ""]
     if table["dataset"].nunique() > 1:  # two data sets may call their groups the same
         table["group"] = table["dataset"] + "/" + table["group"]
-    table = table.sort_values(["label", "path"]).set_index("path")
+    return _listing_of(raw, table, rejected)
+
+
+def list_extra(raw: Path, dataset: str) -> Listing:
+    """The frames of one of the further data sets. Its groups are called by its name too."""
+    table = read_extra(raw, dataset)
+    table["group"] = f"{dataset}/" + table["group"]
+    return _listing_of(raw, table, read_extra_left_out(raw, dataset))
+
+
+def _listing_of(raw: Path, table: pd.DataFrame, rejected: pd.DataFrame) -> Listing:
+    table = table[table["frame"] != LOST].sort_values(["label", "path"]).set_index("path")
     known = table[[name for name in COLUMNS if name in table]]
     shots = dict(
         zip(table.index, zip(table["dataset"] + "/" + table["video_id"], table["frame"], strict=True), strict=True)
@@ -90,7 +109,31 @@ def list_table(raw: Path, labels: dict[str, int], official: bool) -> Listing:
         return known.loc[list(files)].reset_index()
 
     files = np.array(table.index.tolist(), dtype=StringDType())
-    return Listing(raw, "", files, int((table["label"] == 0).sum()), columns, shots.__getitem__, rejected)
+    return Listing(raw, "", files, int((table["label"] < 1).sum()), columns, shots.__getitem__, rejected)
+
+
+def known_videos(raw: Path, labels: Mapping[str, int], rejected: pd.DataFrame, official: bool) -> pd.DataFrame:
+    """The videos of the main data set of which a frame was expected, with MISSING_COLUMNS.
+
+    ``rejected`` are the files that the index leaves out: where names say all, only these are looked at. With
+    ``official``, what the lists leave out was not expected.
+    """
+    if has_table(raw):
+        table = read_frames(raw)
+        table = table[table["category"].isin(list(labels)) & ((table["split"] != "") | (not official))]
+        return table.assign(label=table["category"].map(labels))[MISSING_COLUMNS].drop_duplicates()
+    expected = rejected[rejected["category"].isin(list(labels)) & ~rejected["reason"].isin([UNLISTED, SPLIT_CONFLICT])]
+    named = [
+        (_dataset(raw), category, labels[category], match["video"], match["source"] if labels[category] else "")
+        for path, category in expected[["path", "category"]].itertuples(index=False)
+        if (match := STEMS[labels[category]].fullmatch(Path(path).stem))
+    ]
+    return pd.DataFrame(named, columns=MISSING_COLUMNS).drop_duplicates()
+
+
+def known_extra_videos(raw: Path, dataset: str) -> pd.DataFrame:
+    """The videos of one of the further data sets, with MISSING_COLUMNS."""
+    return read_extra(raw, dataset)[MISSING_COLUMNS].drop_duplicates()
 
 
 def list_folders(raw: Path, labels: dict[str, int], official: Mapping[str, str] | None, workers: int | None) -> Listing:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.index.divide import divide, nearest_shares
-from deepfake_detection.index.groups import identity_groups, recording_of
+from deepfake_detection.index.groups import connected, identity_groups, recording_of
 from deepfake_detection.sources.layout import SPLITS, UNUSED
 
 TOLERANCE = 0.02  # largest difference from each class's share
@@ -24,11 +24,13 @@ def split_frames(
     recordings: Mapping[str, str] | None = None,
     groups: pd.Series | None = None,
     own: pd.Series | None = None,
+    units: pd.Series | None = None,
 ) -> pd.Series:
     """Assigns each row of the index to ``train``, ``val``, ``test`` or ``unused``.
 
     The strategy ``group`` keeps each of ``groups`` in one split; by default those of ``identity_groups``, for which
-    ``recordings`` is as there. ``frame`` draws frames at random, as the original recipe did, which leaks. Both keep the
+    ``recordings`` is as there. It divides ``units``, of which each holds whole groups, if the shares can be kept that
+    way. ``frame`` draws frames at random, as the original recipe did, which leaks. Both keep the
     shares of frames for each class. ``official`` uses the split that the mapping ``official`` gives to the video and to
     its source.
 
@@ -64,7 +66,7 @@ def split_frames(
     else:
         split = pd.Series(UNUSED, index=index.index, name="split", dtype=object)
         if strategy == "group":
-            split[trained] = _by_group(part, groups[trained], shares, seed)
+            split[trained] = _by_unit(part, groups[trained], units, shares, seed)
         else:
             split[trained] = _by_frame(part, shares, seed)
         if problem := _share_problem(part, split[trained], shares):
@@ -153,6 +155,19 @@ def _by_list(index: pd.DataFrame, official: Mapping[str, str]) -> pd.Series:
             "index the frames again with these lists (dvc repro)"
         )
     return side.rename("split").astype(object)
+
+
+def _by_unit(
+    index: pd.DataFrame, group: pd.Series, units: pd.Series | None, shares: tuple[float, ...], seed: int
+) -> pd.Series:
+    """Divides the units of a data set, such as the parts of DFDC, or its groups if the units are too few."""
+    if units is not None:
+        joined = connected(group, units[index.index])
+        if joined.nunique() < group.nunique():
+            split = _by_group(index, joined, shares, seed)
+            if not _share_problem(index, split, shares):
+                return split
+    return _by_group(index, group, shares, seed)
 
 
 def _by_group(index: pd.DataFrame, group: pd.Series, shares: tuple[float, ...], seed: int) -> pd.Series:

@@ -29,8 +29,9 @@ COLUMNS: dict[str, type[str] | type[int]] = {
 }
 
 REJECTED_COLUMNS = ["path", "category", "reason"]
+MISSING_COLUMNS = ["dataset", "category", "label", "video_id", "source_id"]  # of videos without a usable frame
 HASH_COLUMNS = ["path", "phash"]  # a phash is 16 hexadecimal digits
-SPLIT_COLUMNS: dict[str, type[str] | type[int]] = {"path": str, "split": str}
+SPLIT_COLUMNS = ["path", "dataset", "split"]
 PREDICTION_COLUMNS: dict[str, type[str] | type[int] | type[float]] = {
     "path": str,
     "dataset": str,
@@ -58,9 +59,14 @@ def read_index(path: Path, columns: Collection[str] = COLUMNS) -> pd.DataFrame:
     return _read(path, {name: COLUMNS[name] for name in columns}, "an index")
 
 
+def read_missing(path: Path) -> pd.DataFrame:
+    """Reads a file of videos without a usable frame, with MISSING_COLUMNS. Raises as ``read_index`` does."""
+    return _read(path, {name: COLUMNS[name] for name in MISSING_COLUMNS}, "a table of missing videos")
+
+
 def read_splits(path: Path) -> pd.DataFrame:
     """Reads ``path`` and ``split`` from a file of splits. Raises as ``read_index`` does."""
-    return _read(path, SPLIT_COLUMNS, "a table of splits")
+    return _read(path, {"path": str, "split": str}, "a table of splits")
 
 
 def read_predictions(path: Path) -> pd.DataFrame:

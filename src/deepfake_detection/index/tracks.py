@@ -37,7 +37,7 @@ def choose_faces(index: pd.DataFrame) -> pd.DataFrame:
         videos[video].append(row)
     original_of = _originals(index)
     faces: dict[int, DetectedFace] = {}
-    for label in (0, 1):  # originals first, which take nothing
+    for label in (-1, 0, 1):  # fakes last, because they take the faces of their originals
         taken = {row: faces[original] for row, original in original_of.items() if original in faces}
         for rows in videos.values():
             if labels[rows[0]] == label:

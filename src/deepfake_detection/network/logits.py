@@ -56,7 +56,7 @@ def predict_each(
         for batch, _ in islice(batches, math.ceil(len(frames) / batch_size)):
             found.append(predict(batch))
             bar.update(len(batch))
-        yield torch.cat(found).double().numpy()
+        yield torch.cat(found).double().numpy() if found else np.zeros(0)
 
 
 def find_device(name: str | None = None) -> torch.device:

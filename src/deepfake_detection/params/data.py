@@ -1,6 +1,7 @@
 """The section ``data``: where frames come from, and which categories are originals or fakes."""
 
-from typing import Annotated, Literal, Self
+from collections.abc import Iterable
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
@@ -52,6 +53,64 @@ class Embedded(Section):
     size: Annotated[int, Field(ge=32, description="Width and height of a frame, in pixels.")]
 
 
+FOLDER_LAYOUTS = Literal[
+    "auto",
+    "kaggle",
+    "faceforensics",
+    "celebdf",
+    "dfdc",
+    "dfdc_preview",
+    "deepfakebench",
+    "wilddeepfake",
+    "folders",
+    "manifest",
+]
+DRAWN_LAYOUTS = Literal["embedded", "embedded_shifted"]
+MAX_EXTRA = 12  # dvc.yaml names a link for each
+
+
+class Extra(Section):
+    name: Annotated[
+        Name,
+        Field(description="The name of the data set: in tables, in metrics, and of its folder in data/raw."),
+    ]
+    dir: Annotated[
+        UserPath,
+        Field(
+            description='The folder of the data set, or a list of files, as for `data.local_dir`. "" if it is drawn.'
+        ),
+    ]
+    layout: Annotated[
+        FOLDER_LAYOUTS | DRAWN_LAYOUTS,
+        Field(
+            description="How the folder is arranged, as for `data.layout`; or a data set that is drawn: `embedded`, or "
+            "`embedded_shifted`, with other people, light, background and camera."
+        ),
+    ]
+    use: Annotated[
+        Literal["test", "train", "adapt"],
+        Field(
+            description="`test`: evaluated and never trained on; all of its frames, or the part for the test if it "
+            "comes divided. `train`: divided by itself, and trained, validated and tested on like the main data set. "
+            "`adapt`: prepared without labels."
+        ),
+    ]
+
+    @model_validator(mode="after")
+    def _require_folder(self) -> Self:
+        drawn = self.layout in get_args(DRAWN_LAYOUTS)
+        if drawn and self.dir:
+            raise ValueError(f"dir must be empty, because {self.layout} is drawn")
+        if not drawn and not self.dir:
+            raise ValueError(f"dir must name the folder of {self.name}")
+        return self
+
+
+def uses(extra: Iterable[Extra]) -> dict[str, str]:
+    """What each of the further data sets is used for, by its name."""
+    return {each.name: each.use for each in extra}
+
+
 class Data(Section):
     source: Annotated[
         Literal["embedded", "kaggle", "local"],
@@ -72,18 +131,7 @@ class Data(Section):
         ),
     ]
     layout: Annotated[
-        Literal[
-            "auto",
-            "kaggle",
-            "faceforensics",
-            "celebdf",
-            "dfdc",
-            "dfdc_preview",
-            "deepfakebench",
-            "wilddeepfake",
-            "folders",
-            "manifest",
-        ],
+        FOLDER_LAYOUTS,
         Field(description="How the folder is arranged. `auto` finds out; `download` says what it found and why."),
     ]
     compression: Annotated[
@@ -106,4 +154,19 @@ class Data(Section):
         ),
     ]
     categories: AllCategories
+    extra: Annotated[
+        list[Extra],
+        Field(
+            max_length=MAX_EXTRA,
+            description="Further data sets, each with `name`, `dir`, `layout` and `use`. See "
+            "docs/guides/several-data-sets.md.",
+        ),
+    ]
     embedded: Embedded
+
+    @model_validator(mode="after")
+    def _require_unique_names(self) -> Self:
+        names = [each.name for each in self.extra]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"extra: {', '.join(twice)} is the name of several data sets")
+        return self

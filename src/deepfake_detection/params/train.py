@@ -100,10 +100,12 @@ class Train(Section):
     ]
     patience: Annotated[Count, Field(description="Epochs without a better `monitor` before training stops.")]
     balance: Annotated[
-        Literal["none", "class", "category"],
+        Literal["none", "class", "category", "dataset", "video"],
         Field(
             description="Weights of the loss. `class`: originals and fakes count alike. `category`: each category "
-            "of a class counts alike, too. Balanced data are trained as with `none`."
+            "of a class counts alike, too. `dataset`: each data set of a class counts alike, and each category of it. "
+            "`video`: as `dataset`, and each video of a category counts alike, however many frames it has. Balanced "
+            "data are trained as with `none`."
         ),
     ]
     precision: Annotated[

@@ -1,5 +1,6 @@
 """Brings a user's folder into data/raw, in whichever layout it comes."""
 
+import os
 import shutil
 from pathlib import Path
 from typing import NamedTuple
@@ -10,7 +11,7 @@ from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.progress import progress
 from deepfake_detection.params.data import Data
 from deepfake_detection.sources.ffpp import FILES, read_official
-from deepfake_detection.sources.layout import FRAMES, LEFT_OUT, LISTS, OFFICIAL, TABLE
+from deepfake_detection.sources.layout import EXTRA_LEFT_OUT, EXTRA_TABLE, FRAMES, LEFT_OUT, LISTS, OFFICIAL, TABLE
 from deepfake_detection.sources.layouts import detect, manifest
 from deepfake_detection.sources.layouts.table import REJECTED_COLUMNS, VIDEO, Layout, Options
 from deepfake_detection.sources.local import copy_file, lay_out
@@ -21,8 +22,9 @@ _OF_FACEFORENSICS = ("kaggle", "faceforensics")
 
 Origin = dict[str, str | int]  # what source.json says of where frames come from
 
-_TAKEN = {name.lower() for name in (FRAMES, LISTS, OFFICIAL, TABLE, LEFT_OUT, "source.json", "recordings.json")}
-_COLUMNS = ["path", "dataset", "category", "label", "video_id", "source_id", "group", "unit", "frame", "split"]
+_FILES = (TABLE, LEFT_OUT, EXTRA_TABLE, EXTRA_LEFT_OUT, "source.json", "recordings.json")
+_TAKEN = {name.lower() for name in (FRAMES, LISTS, OFFICIAL, *_FILES)}
+TABLE_COLUMNS = ["path", "dataset", "category", "label", "video_id", "source_id", "group", "unit", "frame", "split"]
 
 
 class Place(NamedTuple):
@@ -63,8 +65,8 @@ def gather(place: Place, data: Data, raw: Path, work: Path, official: bool, trus
     What comes in the Kaggle data set's folders is laid out in the same. Any other file keeps its path, below a folder
     called as its data set; frames of a video lie in a folder called as the video. TABLE says what they are, and
     LEFT_OUT what cannot be used. With ``official``, the authors' lists, which are in ``raw`` already, or else the data
-    set itself must say which part a file belongs to. ``work`` holds frames of videos until all are there. Links that
-    lead out of the folder are followed if it is ``trusted``.
+    set itself must say which part a file belongs to. ``work`` keeps the frames of videos, for a run that goes on after
+    this one was killed. Links that lead out of the folder are followed if it is ``trusted``.
 
     Raises UserError as ``lay_out`` and the layouts do, and if there is no such division.
     """
@@ -88,10 +90,11 @@ def gather(place: Place, data: Data, raw: Path, work: Path, official: bool, trus
             raise UserError(
                 f"{folder} does not say what is for training and what for the test: set split.strategy to group"
             )
-    frames, rejected = _bring(Layout(table, found.rejected), manifest.base(folder), raw, work, data)
+    frames, rejected = bring(Layout(table, found.rejected), manifest.base(folder), raw, work, data)
     frames.to_csv(raw / TABLE, index=False, lineterminator="\n")
     rejected.to_csv(raw / LEFT_OUT, index=False, lineterminator="\n")
-    print(f"{len(frames)} frames; {int((table['frame'] == VIDEO).sum())} videos read; {len(rejected)} files rejected")
+    taken = int((frames["frame"] != VIDEO).sum())
+    print(f"{taken} frames; {int((table['frame'] == VIDEO).sum())} videos read; {len(rejected)} files rejected")
     return {"layout": place.layout}
 
 
@@ -102,17 +105,27 @@ def _official(table: pd.DataFrame, sides: dict[str, str]) -> pd.Series:
     return target.where(target == source, "")
 
 
-def _bring(found: Layout, base: Path, raw: Path, work: Path, data: Data) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Copies pictures and takes frames of videos. Returns the rows of TABLE and of LEFT_OUT."""
+def is_taken(name: str) -> bool:
+    """Whether data/raw has a name for something else than a data set."""
+    return name.lower() in _TAKEN
+
+
+def bring(found: Layout, base: Path, raw: Path, work: Path, data: Data) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Copies pictures and takes frames of videos. Returns the rows of TABLE and of LEFT_OUT.
+
+    A video without a frame that can be read stands in both: in TABLE with the frame VIDEO, so that it is known whose
+    it would have been.
+    """
     table = found.table.assign(path=found.table["dataset"] + "/" + found.table["file"])
-    if reserved := [name for name in table["dataset"].unique() if name.lower() in _TAKEN]:
+    if reserved := [name for name in table["dataset"].unique() if is_taken(name)]:
         raise UserError(f"a data set cannot be called {reserved[0]}, because data/raw has that name for something else")
     is_video = table["frame"] == VIDEO
     pictures, videos = table[~is_video], table[is_video]
     copies = list(zip(pictures["file"], pictures["path"], strict=True))
     for file, path in progress(copies, "copying frames", unit="file") if copies else ():
-        (raw / path).parent.mkdir(parents=True, exist_ok=True)
-        copy_file(base / file, raw / path)
+        if base / file != raw / path:  # what is drawn is in place
+            (raw / path).parent.mkdir(parents=True, exist_ok=True)
+            copy_file(base / file, raw / path)
     several, rejected = table["dataset"].nunique() > 1, found.rejected
     if not several:  # as the paths in TABLE; of several it is not known which one a rejected file is of
         rejected = rejected.assign(path=f"{table['dataset'].iloc[0]}/" + rejected["path"])
@@ -122,15 +135,22 @@ def _bring(found: Layout, base: Path, raw: Path, work: Path, data: Data) -> tupl
     for row, (folder, reason) in zip(videos.to_dict("records"), taken, strict=True):
         if folder is None:
             lost.append((row["path"], row["category"], f"no frame of the video: {reason}"))
+            rows.append(row)
             continue
-        (raw / row["path"]).parent.mkdir(parents=True, exist_ok=True)
-        folder.rename(raw / row["path"])
+        shutil.copytree(folder, raw / row["path"], copy_function=_link)
         for number, file in numbered(raw / row["path"]):
             rows.append(row | {"path": f"{row['path']}/{file.name}", "frame": number})
-    shutil.rmtree(work, ignore_errors=True)
     frames = pd.concat([pictures, pd.DataFrame(rows, columns=table.columns)])
     rejected = pd.concat([rejected, pd.DataFrame(lost, columns=REJECTED_COLUMNS, dtype=str)])
     return (
-        frames.sort_values("path", ignore_index=True)[_COLUMNS],
+        frames.sort_values("path", ignore_index=True)[TABLE_COLUMNS],
         rejected.sort_values(["path", "reason"], ignore_index=True),
     )
+
+
+def _link(file: str, to: str) -> None:
+    """A second name for a file that only we have, or a copy where the file system has no such links."""
+    try:
+        os.link(file, to)
+    except OSError:
+        shutil.copyfile(file, to)

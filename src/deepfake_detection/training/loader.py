@@ -20,6 +20,13 @@ from deepfake_detection.training.distributed import rank_batches
 
 Batch: TypeAlias = Sequence[Tensor]
 """Frames, labels and, unless the data are balanced, weights of the loss."""
+LEVELS: dict[str, list[list[str]]] = {
+    "none": [],
+    "class": [["label"]],
+    "category": [["label"], ["category"]],
+    "dataset": [["label"], ["dataset"], ["category"]],
+    "video": [["label"], ["dataset"], ["category"], ["video_id", "source_id"]],
+}
 BATCH_ON_CPU = 16  # for batch_size: auto, because a CPU's memory sets no clear limit
 
 
@@ -92,14 +99,19 @@ class FrameBatches(pl.LightningDataModule):
 def with_weights(rows: pd.DataFrame, balance: str) -> pd.DataFrame:
     """``rows`` with a column ``weight`` for the loss, of mean 1; unchanged if all weights would be 1.
 
-    With ``balance`` ``class`` the labels have equal sums of weights, with ``category`` also the categories of a label;
-    with ``none`` all weights are 1.
+    ``balance`` is a key of LEVELS. With ``class`` the labels have equal sums of weights, with ``category`` also the
+    categories of a label. With ``dataset`` the data sets of a label have equal sums, and the categories of each, and
+    with ``video`` also the videos of each of these. With ``none`` all weights are 1.
     """
-    if balance == "none" or rows.empty:
+    if not LEVELS[balance] or rows.empty:
         return rows
-    keys = ["label", "category"] if balance == "category" else ["label"]
-    parts = rows["label"].nunique() * rows.groupby("label")[keys[-1]].transform("nunique")
-    weights = len(rows) / (parts * rows.groupby(keys)["label"].transform("size"))
+    share = pd.Series(1.0, index=rows.index)
+    part = pd.Series(0, index=rows.index)
+    for level in LEVELS[balance]:
+        inner = rows.assign(part=part).groupby(["part", *level]).ngroup()
+        share /= inner.groupby(part).transform("nunique")
+        part = inner
+    weights = len(rows) * share / part.groupby(part).transform("size")
     return rows if np.allclose(weights, 1) else rows.assign(weight=weights)
 
 

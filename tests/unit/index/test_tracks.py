@@ -231,7 +231,7 @@ def stages(raw: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     import stages.prepare
 
     params = SimpleNamespace(
-        data=SimpleNamespace(categories=SimpleNamespace(real=["Original"], fake=["Deepfakes"], unseen=[])),
+        data=SimpleNamespace(categories=SimpleNamespace(real=["Original"], fake=["Deepfakes"], unseen=[]), extra=[]),
         index=SimpleNamespace(max_rejected=0.5),
         split=SimpleNamespace(strategy="group"),
         prepare=SimpleNamespace(image_size=64, crop="face", margin=0.3),
@@ -259,7 +259,7 @@ def test_stages_reject_faceless_videos_and_prepare_what_a_direct_call_gives(stag
     assert counts["reasons"] == {"no face found": 3}
 
     stages.prepare.main()
-    pixels = np.load(Path("data/prepared") / PIXELS)
+    pixels = np.load(Path("data/prepared/trained") / PIXELS)
     faces = dict(read_boxes(Path("data/faces.csv")))
     assert list(faces) == list(index["path"])
     for row, path in enumerate(index["path"]):
@@ -279,7 +279,7 @@ def test_without_cropping_index_and_prepare_do_without_the_detector(raw: Path) -
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "src")])}
     subprocess.run([sys.executable, "-c", code], cwd=raw.parents[1], env=environment, check=True)
     assert (raw.parent / "faces.csv").read_text() == ",".join(FACE_COLUMNS) + "\n"
-    assert len(np.load(raw.parent / "prepared" / PIXELS)) == 12
+    assert len(np.load(raw.parent / "prepared" / "trained" / PIXELS)) == 12
 
 
 def test_too_many_faceless_frames_end_the_stage(stages: Any, raw: Path) -> None:

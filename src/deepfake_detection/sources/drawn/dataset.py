@@ -15,6 +15,7 @@ from deepfake_detection.sources.drawn.people import add_sensor_noise, draw_ident
 from deepfake_detection.sources.layout import FRAMES, LISTS
 
 ORIGINAL = "Original"
+CATEGORIES = [ORIGINAL, *MANIPULATIONS]
 
 
 def generate(

@@ -76,6 +76,11 @@ def detect(folder: Path) -> tuple[str, str]:
     raise UserError(f"{folder} has no known layout; looked for: {looked_for}; correct data.local_dir")
 
 
+def fits(folder: Path) -> bool:
+    """Whether any layout fits a folder, or a list of files."""
+    return bool(_fitting(folder))
+
+
 def _fitting(folder: Path) -> dict[str, str]:
     reasons = {name: module.recognise(folder) for name, module in LAYOUTS.items()}
     return {name: why for name, why in reasons.items() if why}

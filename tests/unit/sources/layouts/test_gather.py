@@ -53,7 +53,6 @@ def index_of(
 ) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, object]]:
     raw.mkdir()
     gather(find(folder, wanted.layout), wanted, raw, raw.parent / "work", official)
-    assert not (raw.parent / "work").exists()
     real, fake, unseen = wanted_categories(raw, wanted.categories)
     index, rejected, counts = build_index(raw, real, fake + unseen, 1.0, 1, {} if official else None)
     return index.assign(group=frame_groups(index, unseen)), rejected, counts

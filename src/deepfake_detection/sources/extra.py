@@ -1,0 +1,116 @@
+"""Brings the data sets of data.extra into data/raw, each into a folder of its own."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+
+from deepfake_detection.common.errors import UserError
+from deepfake_detection.params.data import Data, Extra
+from deepfake_detection.sources.gather import TABLE_COLUMNS, bring, is_taken
+from deepfake_detection.sources.layout import DATASET, DRAWN, EXTRA_LEFT_OUT, EXTRA_TABLE, TABLE
+from deepfake_detection.sources.layouts import detect, kaggle, manifest, unlabelled
+from deepfake_detection.sources.layouts.table import REJECTED_COLUMNS, VIDEO, Layout, Options
+
+
+def require_free_names(extra: Iterable[Extra], main: Iterable[str]) -> None:
+    """Raises UserError if one of the further data sets is called as a main one, or as something else in data/raw."""
+    main = set(main)
+    for each in extra:
+        if each.name in main or is_taken(each.name):
+            whose = "the main data set" if each.name in main else "something else in data/raw"
+            raise UserError(f"data.extra: {each.name} is the name of {whose}: give it another one")
+
+
+def main_names(data: Data, raw: Path) -> list[str]:
+    """The names of the main data sets, whose frames are in ``raw`` already."""
+    if (raw / TABLE).is_file():
+        return list(pd.read_csv(raw / TABLE, dtype=str, usecols=["dataset"])["dataset"].unique())
+    return [DRAWN if data.source == "embedded" else DATASET]
+
+
+def gather_extra(data: Data, raw: Path, work: Path) -> None:
+    """Brings each of ``data.extra`` into a folder of its name in ``raw``, and writes EXTRA_TABLE and EXTRA_LEFT_OUT.
+
+    Of a data set that comes divided and is only evaluated, the part for the test is brought. ``work`` is as for
+    ``gather``.
+
+    Raises UserError as ``detect.read`` does, and for a name that is not free.
+    """
+    if not data.extra:
+        return
+    require_free_names(data.extra, main_names(data, raw))
+    tables, rejected = [], []
+    for number, extra in enumerate(data.extra):
+        try:
+            base, found = _find(extra, data, raw)
+        except UserError as error:
+            raise UserError(_name_key(str(error), number, extra)) from None
+        frames, lost = bring(_as_one(found, extra), base, raw, work, data)
+        videos = (found.table["frame"] == VIDEO).sum()
+        print(f"{extra.name}: {len(frames)} frames; {videos} videos read; {len(lost)} files rejected")
+        tables.append(frames)
+        rejected.append(lost.assign(dataset=extra.name))
+    pd.concat(tables).to_csv(raw / EXTRA_TABLE, index=False, lineterminator="\n", columns=TABLE_COLUMNS)
+    columns = ["dataset", *REJECTED_COLUMNS]
+    pd.concat(rejected).to_csv(raw / EXTRA_LEFT_OUT, index=False, lineterminator="\n", columns=columns)
+
+
+def _find(extra: Extra, data: Data, raw: Path) -> tuple[Path, Layout]:
+    """The folder that the files of a data set are relative to, and what is there. Draws it if it is drawn."""
+    options = Options(compression=data.compression, trusted=True, one_class=extra.use == "adapt")
+    if extra.layout in ("embedded", "embedded_shifted"):
+        folder = raw / extra.name
+        _draw(extra, data, folder)
+        return folder, kaggle.read(folder, options)
+    folder = Path(extra.dir)
+    if extra.use == "adapt" and extra.layout == "auto" and not detect.fits(folder):
+        print(f"{extra.name}: pictures and videos without labels")
+        return folder, unlabelled.read(folder, options)
+    layout, why, found = detect.read(folder, extra.layout, options)
+    print(f"{extra.name}: layout {layout}: {why}")
+    for note in found.notes:
+        print(f"{extra.name}: {note}")
+    return manifest.base(folder), found
+
+
+def _draw(extra: Extra, data: Data, folder: Path) -> None:
+    from deepfake_detection.sources.drawn.dataset import CATEGORIES, generate
+    from deepfake_detection.sources.drawn.shifted import write_shifted
+
+    drawn = data.embedded
+    if extra.layout == "embedded":
+        generate(folder, CATEGORIES, drawn.identities, drawn.frames, drawn.size, drawn.seed)
+    else:
+        # a third of the people: they are only evaluated
+        write_shifted(folder, CATEGORIES, max(2, drawn.identities // 6 * 2), min(3, drawn.frames), drawn.seed)
+
+
+def _as_one(found: Layout, extra: Extra) -> Layout:
+    """The rows of one data set under the name that the user gave it, those for the test alone if that is its use."""
+    table, names = found.table, found.table["dataset"].unique()
+    if len(names) > 1:
+        if extra.name not in names:
+            raise UserError(
+                f"{extra.name}: {extra.dir} holds several data sets ({', '.join(sorted(names))}): name the one that is "
+                "meant"
+            )
+        table = table[table["dataset"] == extra.name]
+    if extra.use == "test" and (table["split"] == "test").any():
+        divided, table = table, table[table["split"] == "test"]
+        if left := len(divided) - len(table):
+            print(f"{extra.name}: {left} of {len(divided)} files are not of its part for the test: left out")
+        if table["label"].nunique() < 2:
+            raise UserError(f"{extra.name}: its part for the test lacks one class: both are needed")
+    if extra.use == "adapt":
+        table = table.assign(label=-1, split="")
+    return Layout(table.assign(dataset=extra.name), found.rejected)
+
+
+def _name_key(message: str, number: int, extra: Extra) -> str:
+    """What a layout says of the main data set's keys, said of those of a further one."""
+    for key, own in (("local_dir", "dir"), ("layout", "layout")):
+        message = message.replace(f"data.{key}", f"data.extra.{number}.{own}")
+    if "no known layout" in message and extra.use != "adapt":
+        message += f"; pictures without labels can be used with use: adapt only, not with use: {extra.use}"
+    return f"{extra.name}: {message}"
