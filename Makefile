@@ -23,8 +23,10 @@ $(STAMP): requirements.lock pyproject.toml $(MOVED)
 	$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --no-deps --no-build-isolation --editable .
 	touch $@
 
+# a kill may leave DVC's lock file half written, and DVC then does nothing at all
 # where a folder of yours is gone, the first line says so in the words of params.yaml, before DVC does in its own
 repro: env ## Run the whole pipeline, or what of it has changed
+	@python -m tools.unlock
 	@python -m stages.inputs
 	dvc repro
 

@@ -115,8 +115,7 @@ def test_a_missing_video_is_counted_and_left_out_or_judged_as_chance(project: Pa
         UserError, match=r"^Celeb-DF: 1 of \d+ files rejected .*index\.max_rejected.*no frame of the video"
     ):
         run(project, [extra("Celeb-DF", celeb)], STAGES[:3])
-    lost = {"index": {"max_rejected": 0.5}}
-    run(project, [extra("Celeb-DF", celeb)], **lost)
+    run(project, [extra("Celeb-DF", celeb)], index={"max_rejected": 0.5})
     assert read(project, "missing")["dataset"].tolist() == ["Celeb-DF"]
     left_out = json.loads((project / "metrics" / "test.json").read_text())["datasets"]["Celeb-DF"]
     videos = len(listed_in(celeb))
@@ -126,7 +125,7 @@ def test_a_missing_video_is_counted_and_left_out_or_judged_as_chance(project: Pa
         (videos - 1) / videos,
     )
     assert sum(left_out["video"]["confusion_matrix"].values()) == videos - 1
-    run(project, [extra("Celeb-DF", celeb)], ("evaluate",), **lost, evaluate={"missing": "as_chance"})
+    run(project, [extra("Celeb-DF", celeb)], ("evaluate",), evaluate={"missing": "as_chance"})
     chance = json.loads((project / "metrics" / "test.json").read_text())["datasets"]["Celeb-DF"]
     assert sum(chance["video"]["confusion_matrix"].values()) == videos
     assert chance["frame"] == left_out["frame"]

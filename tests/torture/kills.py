@@ -1,8 +1,7 @@
 """Kills `dvc repro` at random moments and runs it again: ``python -m tests.torture.kills [--kills 20]``.
 
-Each time a fresh copy of a small project (B0, 32 px) is killed, all its processes at once as a power
-cut does, or with SIGTERM as Slurm and Kubernetes do first, and ``dvc repro`` is called again. Every file in git,
-and the hash of every output in dvc.lock, the checkpoint's among them, must then be those of a run that
+Each time a fresh copy of a small project (B0, 32 px) is killed, all its processes at once as a power cut does, or with
+SIGTERM as Slurm and Kubernetes do first, and the commands of ``make repro`` are called. Every file in git, and the hash of every output in dvc.lock, the checkpoint's among them, must then be those of a run that
 nothing disturbed. Any other ending is exit status 1.
 """
 
@@ -22,19 +21,20 @@ from typing import Any
 
 import pandas as pd
 
-from tests.pipeline.conftest import Project, make_project
+from tests.pipeline.conftest import ROOT, Project, make_project
 
+BEFORE = ("python -m tools.unlock", "python -m stages.inputs")  # in make repro, before dvc repro
 MARK = "Running stage '"
 
 
-def start(project: Project) -> "subprocess.Popen[str]":
+def start(project: Project, *commands: str) -> "subprocess.Popen[str]":
     environment = os.environ | {
         "PATH": str(Path(sys.executable).parent) + os.pathsep + os.environ["PATH"],
-        "PYTHONPATH": str(project.path / "src"),
+        "PYTHONPATH": os.pathsep.join([str(project.path / "src"), str(ROOT)]),  # tools/ is in the latter
         "PYTHONUNBUFFERED": "1",
     }
     return subprocess.Popen(
-        ["dvc", "repro"],
+        ["sh", "-c", " && ".join((*commands, "exec dvc repro"))],
         cwd=project.path,
         env=environment,
         text=True,
@@ -71,7 +71,7 @@ def killed(project: Project, stage: str, after: float, number: signal.Signals) -
     os.killpg(process.pid, number)
     process.communicate(timeout=300)
     time.sleep(1)  # what DVC started may take a moment longer than DVC
-    again = start(project)
+    again = start(project, *BEFORE)
     said, _ = again.communicate(timeout=900)
     return {
         "killed by": number.name,
@@ -79,6 +79,7 @@ def killed(project: Project, stage: str, after: float, number: signal.Signals) -
         "after s": round(after, 2),
         "rerun": again.returncode,
         "went on": "going on from" in said,
+        "unlocked": "half written" in said,
         "says": "" if again.returncode == 0 else said.strip().splitlines()[-1],
     }
 
