@@ -1,8 +1,9 @@
 """Kills `dvc repro` at random moments and runs it again: ``python -m tests.torture.kills [--kills 20]``.
 
 Each time a fresh copy of a small project (B0, 32 px) is killed, all its processes at once as a power cut does, or with
-SIGTERM as Slurm and Kubernetes do first, and the commands of ``make repro`` are called. Every file in git, and the hash of every output in dvc.lock, the checkpoint's among them, must then be those of a run that
-nothing disturbed. Any other ending is exit status 1.
+SIGTERM as Slurm and Kubernetes do first, and the commands of ``make repro`` are called. Every file in git, and the hash
+of every output in dvc.lock, the checkpoint's among them, must then be those of a run that nothing disturbed. Any other
+ending is exit status 1.
 """
 
 import hashlib

@@ -76,14 +76,14 @@ def _find(extra: Extra, data: Data, raw: Path) -> tuple[Path, Layout]:
 
 def _draw(extra: Extra, data: Data, folder: Path) -> None:
     from deepfake_detection.sources.drawn.dataset import CATEGORIES, generate
-    from deepfake_detection.sources.drawn.shifted import write_shifted
+    from deepfake_detection.sources.drawn.shifted import generate_shifted
 
     drawn = data.embedded
     if extra.layout == "embedded":
         generate(folder, CATEGORIES, drawn.identities, drawn.frames, drawn.size, drawn.seed)
     else:
         # a third of the people: they are only evaluated
-        write_shifted(folder, CATEGORIES, max(2, drawn.identities // 6 * 2), min(3, drawn.frames), drawn.seed)
+        generate_shifted(folder, CATEGORIES, max(2, drawn.identities // 6 * 2), min(3, drawn.frames), drawn.seed)
 
 
 def _as_one(found: Layout, extra: Extra) -> Layout:

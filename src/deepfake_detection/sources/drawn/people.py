@@ -1,4 +1,4 @@
-"""Draws shaded faces from parameters: the people and cameras of the embedded data set.
+"""Draws shaded faces from parameters, and the people and scenes of the embedded data set.
 
 Nothing here is fitted to or copied from a picture of a real person. A face is an ellipsoid with bumps
 (nose, eye sockets, lips, cheeks). It has Lambert shading with a Phong highlight (Phong 1975,
@@ -63,6 +63,7 @@ class Identity:
     beard: float
     freckles: float
     texture_seed: int
+    mottle: float = 0.09  # how much the texture changes the colour of the skin
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,9 @@ class Scene:
     focus: float
     scale: float
     quality: int
+    wrap: float = 0.0  # how far light reaches behind the edge of a shadow: 0 for a lamp, 1 for an overcast sky
+    shadow: Array | float = 1.0  # the colour of the light that fills shadows
+    gloss: float = 0.13  # the strength of highlights on skin
 
 
 @dataclass(frozen=True)
@@ -144,7 +148,7 @@ def draw_identity(rng: np.random.Generator) -> Identity:
 
 def draw_scene(rng: np.random.Generator, size: int) -> Scene:
     """Draws one video's room, light and camera at random."""
-    y, x = _grid(size)
+    y, x = pixel_grid(size)
     ends = rng.uniform(0.1, 0.85, (2, 1)) + rng.normal(0, 0.08, (2, 3))
     mix = np.clip(0.5 + 0.5 * (x * rng.uniform(-1, 1) + y * rng.uniform(-1, 1)), 0, 1)[..., None]
     backdrop = ends[0] * (1 - mix) + ends[1] * mix
@@ -153,8 +157,8 @@ def draw_scene(rng: np.random.Generator, size: int) -> Scene:
         inside = (x > left) & (x < left + rng.uniform(0.1, 0.9)) & (y > top) & (y < top + rng.uniform(0.05, 0.9))
         backdrop[inside] = 0.35 * backdrop[inside] + 0.65 * (rng.uniform(0.1, 0.85) + rng.normal(0, 0.1, 3))
     backdrop = ndimage.gaussian_filter(backdrop, (rng.uniform(0.3, 3.0),) * 2 + (0,))
-    backdrop += rng.uniform(0.0, 0.12) * _noise(rng, size, 4)[..., None]
-    backdrop += rng.uniform(0.0, 0.10) * _noise(rng, size, 2)[..., None]
+    backdrop += rng.uniform(0.0, 0.12) * band_noise(rng, size, 4)[..., None]
+    backdrop += rng.uniform(0.0, 0.10) * band_noise(rng, size, 2)[..., None]
     return Scene(
         backdrop=np.clip(backdrop, 0, 1),
         clothes=np.clip(rng.uniform(0.1, 0.8) + rng.normal(0, 0.12, 3), 0.03, 0.95),
@@ -199,7 +203,7 @@ def with_expression(shot: Shot, other: Shot) -> Shot:
 
 def render(person: Identity, scene: Scene, shot: Shot, size: int) -> Drawing:
     """Draws a person in a scene, without sensor noise."""
-    y, x = _grid(size)
+    y, x = pixel_grid(size)
     scale = scene.scale * shot.scale
     cos, sin = np.cos(shot.roll), np.sin(shot.roll)
     across, down = x - shot.x, y - shot.y
@@ -210,7 +214,7 @@ def render(person: Identity, scene: Scene, shot: Shot, size: int) -> Drawing:
     half_width = person.width * (1 - person.jaw * np.clip(v, 0, 1.2) ** 2)
     u = u_face / half_width
     radius = np.sqrt(u**2 + v**2)
-    skin_mask = _step(1 - radius, edge)
+    skin_mask = smooth_step(1 - radius, edge)
 
     dome = np.sqrt(np.clip(1 - 0.9 * np.minimum(radius, 1) ** 2, 0, 1))
     uf = u_face - shot.yaw * dome  # features shift sideways when the head turns
@@ -238,19 +242,20 @@ def render(person: Identity, scene: Scene, shot: Shot, size: int) -> Drawing:
     azimuth = scene.light_azimuth + shot.light_azimuth
     light = np.array([np.sin(azimuth), -scene.light_height, np.cos(azimuth)])
     light /= np.linalg.norm(light)
-    facing = np.clip((-slope_x * light[0] - slope_y * light[1] + light[2]) / length, 0, 1)
+    facing = (-slope_x * light[0] - slope_y * light[1] + light[2]) / length
+    facing = np.clip((facing + scene.wrap) / (1 + scene.wrap), 0, 1)
     half = light + np.array([0, 0, 1.0])
     half /= np.linalg.norm(half)
     gloss = np.clip((-slope_x * half[0] - slope_y * half[1] + half[2]) / length, 0, 1) ** 24
-    shade = (scene.ambient + scene.light_strength * facing)[..., None] * scene.tint
+    shade = (scene.ambient * scene.shadow + scene.light_strength * facing[..., None]) * scene.tint
 
     # albedo
     blush = np.zeros_like(u)
     for side in (-1, 1):
         blush = blush + _bump((uf - side * 0.40) / 0.2) * _bump((v - 0.25) / 0.18)
-    albedo = person.skin * (1 + 0.09 * texture[..., None])
+    albedo = person.skin * (1 + person.mottle * texture[..., None])
     albedo = albedo * (1 - 0.10 * blush[..., None] * np.array([0.0, 1.0, 0.9]))
-    stubble = person.beard * _step(v - 0.28 + 0.12 * np.cos(6 * uf), 0.12) * (0.75 + 0.5 * texture)
+    stubble = person.beard * smooth_step(v - 0.28 + 0.12 * np.cos(6 * uf), 0.12) * (0.75 + 0.5 * texture)
     albedo = _mix(albedo, person.hair, 0.55 * np.clip(stubble, 0, 1))
 
     for side in (-1, 1):
@@ -259,17 +264,17 @@ def render(person: Identity, scene: Scene, shot: Shot, size: int) -> Drawing:
         lid = person.eye_height * shot.eye_open * np.clip(1 - eu**2, 0, 1)
         socket = _bump(eu / 1.2) * _bump(ev / 0.12)
         albedo = _mix(albedo, person.skin * 0.62, 0.45 * socket)
-        opening = _step(lid - np.abs(ev), edge) * (np.abs(eu) < 1)
+        opening = smooth_step(lid - np.abs(ev), edge) * (np.abs(eu) < 1)
         albedo = _mix(albedo, np.array([0.92, 0.90, 0.88]), opening)
         iris_r = np.sqrt((eu * person.eye_width - 0.3 * shot.yaw * 0.2) ** 2 + ev**2) / 0.068
-        albedo = _mix(albedo, person.iris, opening * _step(1 - iris_r, 0.25))
-        albedo = _mix(albedo, np.array([0.03, 0.03, 0.03]), opening * _step(0.45 - iris_r, 0.2))
+        albedo = _mix(albedo, person.iris, opening * smooth_step(1 - iris_r, 0.25))
+        albedo = _mix(albedo, np.array([0.03, 0.03, 0.03]), opening * smooth_step(0.45 - iris_r, 0.2))
         lash = _bump((np.abs(ev + 0.2 * lid) - lid) / 0.018) * (np.abs(eu) < 1.05)
         albedo = _mix(albedo, person.hair * 0.4, 0.75 * lash * (ev < 0.01))
         brow_v = eye_v - person.brow_height - 0.04 * shot.brow_raise
         slope = 0.35 * person.brow_tilt * (0.16 - side * (uf - side * person.eye_gap))
         brow = v - brow_v - slope + 0.0064 * eu**2
-        hairs = _step(person.brow_weight - np.abs(brow), 1.5 * edge) * (np.abs(eu) < 1.35)
+        hairs = smooth_step(person.brow_weight - np.abs(brow), 1.5 * edge) * (np.abs(eu) < 1.35)
         albedo = _mix(albedo, person.hair * 0.7, np.clip(hairs * (0.75 + 0.45 * texture), 0, 1))
         nostril = _bump((uf - side * 0.6 * person.nose_width) / 0.035) * _bump((v - nose_v - 0.035) / 0.022)
         albedo = _mix(albedo, person.skin * 0.25, 0.8 * nostril)
@@ -278,32 +283,32 @@ def render(person: Identity, scene: Scene, shot: Shot, size: int) -> Drawing:
     lens = np.clip(1 - mu**2, 0, 1)
     gap = 0.10 * shot.mouth_open * lens
     mv = v - mouth_curve
-    lip = _step(person.lip_height * lens + gap - np.abs(mv), 1.5 * edge) * (np.abs(mu) < 1)
+    lip = smooth_step(person.lip_height * lens + gap - np.abs(mv), 1.5 * edge) * (np.abs(mu) < 1)
     albedo = _mix(albedo, person.lips * (1 + 0.08 * texture[..., None]), lip)
-    inside = _step(gap - np.abs(mv), edge) * (np.abs(mu) < 1)
+    inside = smooth_step(gap - np.abs(mv), edge) * (np.abs(mu) < 1)
     albedo = _mix(albedo, np.array([0.12, 0.05, 0.05]), inside)
-    teeth = inside * _step(0.35 * gap - (mv + 0.35 * gap), edge) * (0.85 + 0.15 * np.cos(90 * uf))
+    teeth = inside * smooth_step(0.35 * gap - (mv + 0.35 * gap), edge) * (0.85 + 0.15 * np.cos(90 * uf))
     albedo = _mix(albedo, np.array([0.88, 0.86, 0.82]), np.clip(teeth, 0, 1) * min(1.0, 2 * shot.mouth_open))
     line = _bump(mv / 0.014) * (np.abs(mu) < 1) * (1 - inside)
     albedo = _mix(albedo, person.lips * 0.35, 0.7 * line)
 
-    skin = albedo * shade + 0.13 * gloss[..., None] * (1 - 0.5 * lip[..., None])
+    skin = albedo * shade + scene.gloss * gloss[..., None] * (1 - 0.5 * lip[..., None])
 
     # layers, back to front
     picture = scene.backdrop * scene.tint
     strands = _strands(person, u_face, v)
     hair = person.hair * (0.9 + 0.25 * strands[..., None]) * (0.5 + 0.6 * shade)
     crown = np.sqrt((u_face / (1.16 * person.width)) ** 2 + (np.minimum(v, 0) / 1.17) ** 2)
-    back_hair = _step(1 - crown, edge) * _step(person.hair_length - v, 0.08)
+    back_hair = smooth_step(1 - crown, edge) * smooth_step(person.hair_length - v, 0.08)
     picture = _mix(picture, hair * 0.8, back_hair)
-    neck = _step(0.62 * person.width - np.abs(u_face), edge) * (v > 0.2)
+    neck = smooth_step(0.62 * person.width - np.abs(u_face), edge) * (v > 0.2)
     picture = _mix(picture, person.skin * shade * (0.55 + 0.15 * np.clip(v - 0.9, 0, 1))[..., None], neck)
     shoulder = 1.12 + 0.35 * np.clip(np.abs(u_face) - 0.35, 0, 3) ** 1.4
     cloth = scene.clothes * (0.75 + 0.25 * facing[..., None]) * (1 + 0.12 * strands[..., None])
-    picture = _mix(picture, cloth, _step(v - shoulder, edge))
+    picture = _mix(picture, cloth, smooth_step(v - shoulder, edge))
     picture = _mix(picture, skin, skin_mask)
     fringe = person.hairline + 0.5 * u_face**2 + 0.05 * strands
-    picture = _mix(picture, hair, _step(1 - crown, edge) * _step(fringe - v, 0.04))
+    picture = _mix(picture, hair, smooth_step(1 - crown, edge) * smooth_step(fringe - v, 0.04))
     picture = ndimage.gaussian_filter(picture, (scene.focus, scene.focus, 0))
     return Drawing(np.clip(picture, 0, 1), u, v)
 
@@ -314,13 +319,13 @@ def add_sensor_noise(picture: Array, noise: float, rng: np.random.Generator) -> 
     return np.clip(picture + grey + rng.normal(0, noise / 3, picture.shape), 0, 1)
 
 
-def _grid(size: int) -> tuple[Array, Array]:
+def pixel_grid(size: int) -> tuple[Array, Array]:
     line = (np.arange(size) + 0.5) / size * 2 - 1
     y, x = np.meshgrid(line, line, indexing="ij")
     return y, x
 
 
-def _step(distance: Array, softness: float) -> Array:
+def smooth_step(distance: Array, softness: float) -> Array:
     """0 outside, 1 inside, and smooth over ``softness`` on either side of the edge."""
     t = np.clip(0.5 + 0.5 * distance / softness, 0, 1)
     return t * t * (3 - 2 * t)
@@ -334,7 +339,7 @@ def _mix(under: Array, over: Array, alpha: Array) -> Array:
     return under + (over - under) * alpha[..., None]
 
 
-def _noise(rng: np.random.Generator, size: int, grain: float) -> Array:
+def band_noise(rng: np.random.Generator, size: int, grain: float) -> Array:
     """Noise of unit variance whose details are about ``grain`` pixels wide."""
     field = ndimage.gaussian_filter(rng.normal(0, 1, (size, size)), grain / 2, mode="wrap")
     normed: Array = field / field.std()
@@ -354,8 +359,8 @@ def _strands(person: Identity, u: Array, v: Array) -> Array:
 def _skin_map(seed: int, freckles: float) -> Array:
     rng = np.random.default_rng(seed)
     side = 256
-    pores = _noise(rng, side, 2.6) + 0.8 * _noise(rng, side, 5) + 0.5 * _noise(rng, side, 24)
-    spots = np.clip(_noise(rng, side, 4) - 1.7, 0, None)
+    pores = band_noise(rng, side, 2.6) + 0.8 * band_noise(rng, side, 5) + 0.5 * band_noise(rng, side, 24)
+    spots = np.clip(band_noise(rng, side, 4) - 1.7, 0, None)
     return 0.6 * pores - 2.0 * freckles * spots
 
 
