@@ -17,6 +17,7 @@ from deepfake_detection.evaluation.groups import FEW_GROUPS, group_count
 from deepfake_detection.media.images import UnreadableImageError, read_rgb
 from deepfake_detection.network.sidecar import Sidecar
 from deepfake_detection.reporting.html import data_uri, template_environment
+from deepfake_detection.reporting.literature import REPORTED
 from deepfake_detection.sources.layout import SPLITS, UNUSED
 
 PACKAGE = "deepfake_detection.reporting"
@@ -108,7 +109,9 @@ def build_context(
     categories = _categories(test)
     unseen = [row["name"] for row in categories if not row["seen"]]
     threshold = test["threshold"]
-    wrong = _wrong_decisions(predictions, threshold, unseen)
+    elsewhere = [name for name, found in test["datasets"].items() if found["use"] == "test"]
+    headline = predictions[~predictions["category"].isin(unseen) & ~predictions["dataset"].isin(elsewhere)]
+    wrong = _wrong_decisions(headline, threshold)
     matrix = test["confusion_matrix"]
     return {
         "model": _model(sidecar, train),
@@ -132,6 +135,7 @@ def build_context(
             "ece_raw": number(test["raw"]["ece"]),
             "unseen": number(test["macro_auroc_unseen"]),
             "worst": number(test["worst_category_auroc"]),
+            "elsewhere": number(test["macro_auroc_datasets"]),
         },
         "thresholds": {
             "frame": f"{threshold:.3f}",
@@ -146,6 +150,9 @@ def build_context(
         "matrices": {name: blocks[name]["confusion_matrix"] for name in ("Frames", "Videos")},
         "test_frames": sum(matrix.values()),
         "categories": categories,
+        "datasets": _datasets(test),
+        "elsewhere": elsewhere,
+        "reported": REPORTED,
         "pictures": {name: _picture(name, path) for name, path in pictures.items()},
         "robustness": _robustness(robustness),
         "errors": [_error_entry(row, raw, threshold) for row in wrong.head(ERRORS_SHOWN).to_dict("records")],
@@ -229,6 +236,22 @@ def _categories(test: dict[str, Any]) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: not row["seen"])
 
 
+def _datasets(test: dict[str, Any]) -> list[dict[str, Any]]:
+    """A row for each data set, those trained on first."""
+    rows = []
+    for name, found in test["datasets"].items():
+        aurocs = {category: each["frame"]["auroc"] for category, each in found["categories"].items()}
+        known = {category: auroc for category, auroc in aurocs.items() if auroc is not None}
+        worst = min(known, key=known.__getitem__, default=None)
+        row = {key: found[key] for key in ("frames", "videos", "missing_videos")}
+        row |= {"name": name, "trained": found["use"] == "train", "groups": found["frame"]["groups"]}
+        row |= {"frame": metric(found["frame"], "auroc"), "video": metric(found["video"], "auroc")}
+        row |= {"ece": metric(found["frame"], "ece"), "recall": metric(found["frame"], "recall")}
+        row["worst"] = f"{number(known[worst])} ({worst})" if worst else "not defined"
+        rows.append(row)
+    return sorted(rows, key=lambda row: not row["trained"])
+
+
 def _robustness(found: dict[str, Any]) -> dict[str, Any]:
     rows, lowest = [], None
     clean = found["clean_auroc"]
@@ -253,9 +276,9 @@ def _robustness(found: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _wrong_decisions(predictions: pd.DataFrame, threshold: float, unseen: list[str]) -> pd.DataFrame:
-    """Wrong decisions on test frames of the categories trained on, the most confident first."""
-    rows = predictions[(predictions["split"] == "test") & ~predictions["category"].isin(unseen)]
+def _wrong_decisions(predictions: pd.DataFrame, threshold: float) -> pd.DataFrame:
+    """Wrong decisions on test frames, the most confident first."""
+    rows = predictions[predictions["split"] == "test"]
     rows = rows[(rows["probability"] >= threshold) != (rows["label"] == 1)]
     # Sorted by logit, because the probabilities of very wrong frames all round to 0 or 1.
     margin = rows["logit"] * (1 - 2 * rows["label"])

@@ -27,7 +27,7 @@ from tests.support.browser import CHROMIUM, QUIET
 from tests.support.checkpoints import sidecar
 
 HOSTILE = "<script>alert(1)</script>"
-SECTIONS = ["summary", "model", "data", "split", "metrics", "categories", "robustness", "errors", "limits"]
+SECTIONS = ["summary", "model", "data", "split", "metrics", "categories", "datasets", "robustness", "errors", "limits"]
 VOID = {"meta", "img", "br"}
 
 
@@ -65,6 +65,19 @@ def manipulation(seen: bool, frame: float, video: float | None) -> dict[str, Any
     return {"seen": seen, "frames": 180, "videos": 36, **blocks, "groups": 14, "intervals": intervals}
 
 
+def data_set(use: str, auroc: float, categories: dict[str, float]) -> dict[str, Any]:
+    return {
+        "use": use,
+        "frames": 320,
+        "videos": 32,
+        "missing_videos": 3,
+        "coverage": 32 / 35,
+        "frame": flat(auroc),
+        "video": flat(auroc + 0.02),
+        "categories": {name: manipulation(use == "train", value, None) for name, value in categories.items()},
+    }
+
+
 @pytest.fixture
 def inputs(tmp_path: Path) -> dict[str, Any]:
     """The arguments of build_context: 16 test frames called wrong, one of them not there, and 4 called right."""
@@ -82,6 +95,7 @@ def inputs(tmp_path: Path) -> dict[str, Any]:
             Image.fromarray(rng.integers(0, 256, (40, 60, 3), np.uint8)).save(raw / path)
     columns = ["path", "category", "video_id", "label", "split", "logit", "raw_probability"]
     predictions = pd.DataFrame(rows, columns=columns)
+    predictions["dataset"] = "FaceForensics++"
     predictions["probability"] = 1 / (1 + np.exp(-predictions["logit"] / 2))
     pictures = {name: tmp_path / f"{name}.png" for name in PLOTS | ROBUSTNESS_PLOTS}
     for picture in pictures.values():
@@ -106,6 +120,13 @@ def inputs(tmp_path: Path) -> dict[str, Any]:
         "train": {"best_epoch": 2, "epochs_run": 4, "early_stopped": False},
         "test": flat(0.99234)
         | {"threshold": 0.42, "threshold_rule": "youden", "temperature": 1.37, "bias": -0.25, "prior": 0.5}
+        | {
+            "macro_auroc_datasets": 0.63,
+            "datasets": {
+                "Celeb-DF": data_set("test", 0.63, {"SimSwap": 0.58, "LIA": 0.66}),
+                "FaceForensics++": data_set("train", 0.97, {"Deepfakes": 0.97}),
+            },
+        }
         | {"macro_auroc_seen": 0.99, "macro_auroc_unseen": 0.71, "worst_category_auroc": 0.45}
         | {"raw": {"log_loss": 0.31, "brier": 0.11, "ece": 0.083}, "video": flat(None) | {"threshold": 0.44}}
         | {
@@ -230,6 +251,28 @@ def test_worst_errors_come_first_and_none_of_an_unseen_category(inputs: dict[str
     assert "No wrong call" in render_html(build_context(**inputs))
 
 
+def test_each_data_set_has_a_row_and_the_literature_stands_apart(inputs: dict[str, Any]) -> None:
+    context = build_context(**inputs)
+    card, text = render_card(context), Page(render_html(context)).text
+    row = "| Celeb-DF | no | 320 | 32 | 3 | 15 | 0.630 [0.619, 0.636] | 0.650 [0.639, 0.656] | 0.580 (SimSwap) |"
+    assert row in card
+    assert card.index("| FaceForensics++ | yes |") < card.index(row)
+    assert "AUROC, other data sets 0.630 mean over Celeb-DF; not trained on" in text
+    assert "| Celeb-DF v2 | frames | EfficientNet-B4 | 0.749 |" in card
+    assert "were not measured here" in text
+    del inputs["test"]["datasets"]["Celeb-DF"]
+    inputs["test"]["macro_auroc_datasets"] = None
+    alone = Page(render_html(build_context(**inputs))).text
+    assert "AUROC, other data sets" not in alone
+    assert "No other data set was tested" in alone
+
+
+def test_errors_of_a_data_set_that_is_only_evaluated_are_not_listed(inputs: dict[str, Any]) -> None:
+    inputs["predictions"].loc[0, "dataset"] = "Celeb-DF"
+    errors = build_context(**inputs)["errors"]
+    assert [int(error["path"][-10:-7]) for error in errors] == list(range(1, 13))
+
+
 def test_names_are_text_never_markup(inputs: dict[str, Any]) -> None:
     context = build_context(**inputs)
     page, card = render_html(context), render_card(context)
@@ -332,7 +375,7 @@ def test_card_has_the_nine_parts_of_the_paper_and_whole_tables(inputs: dict[str,
         "Caveats and recommendations",
     ]
     tables = re.findall(r"(?:^\|.*\n)+", card, re.MULTILINE)
-    assert len(tables) == 8
+    assert len(tables) == 10
     for table in tables:
         assert len({len(re.findall(r"(?<!\\)\|", row)) for row in table.splitlines()}) == 1
     assert "\n\n\n" not in card
