@@ -43,7 +43,7 @@ COLUMNS: dict[str, Any] = {
     "split": str,
     "probability": float,
 }
-IDENTITIES: dict[str, Any] = {"source_id": str, "group": str}  # not in every file
+IDENTITIES: dict[str, Any] = {"dataset": str, "source_id": str, "group": str}  # not in every file
 # as index.index reads names: 005_f4.jpg of an original, 005_010_f4.jpg (target_source) of a manipulation
 SOURCE = re.compile(r"[0-9]+_([0-9]+)_f[0-9]+\.[^/]*$")
 
@@ -249,6 +249,7 @@ def report(
     split: str = "test",
     categories: Collection[str] | None = None,
     unseen: bool = False,
+    datasets: Collection[str] | None = None,
     common: bool = False,
     threshold: float = 0.5,
     seed: int = 0,
@@ -257,14 +258,17 @@ def report(
     """Reads the files or revisions ``names``, compares each with the first, and says on what. See ``compare``.
 
     ``categories`` are those of ``choose_rows``. ``unseen`` takes the manipulations that params.yaml does not train on.
+    ``datasets`` names data sets; None takes those that are trained on, of which a file has validation frames.
 
-    Raises UserError for fewer than two names, and as ``read_predictions``, ``choose_rows`` and ``common_frames`` do.
+    Raises UserError for fewer than two names, for a data set that a file lacks, and as ``read_predictions``,
+    ``choose_rows`` and ``common_frames`` do.
     """
     if len(names) < 2:
         raise UserError("name at least two files or revisions")
     # A name may be given twice, and each key only once.
     keys = [f"{name} ({place + 1})" if name in names[:place] else name for place, name in enumerate(names)]
     tables = {key: read_predictions(name) for key, name in zip(keys, names, strict=True)}
+    tables = {key: _of_datasets(key, table, datasets) for key, table in tables.items()}
     if unseen:
         categories = _unseen_categories(tables)
     chosen, kept, left_out = choose_rows(tables, split, categories)
@@ -281,6 +285,22 @@ def report(
         "threshold": threshold,
         "pairs": compare(chosen, groups, threshold, seed, draws),
     }
+
+
+def _of_datasets(name: str, table: pd.DataFrame, datasets: Collection[str] | None) -> pd.DataFrame:
+    if "dataset" not in table:
+        if datasets:
+            raise UserError(
+                f"{name} has no column dataset, so it is not known which frames are of {', '.join(datasets)}"
+            )
+        return table
+    if datasets is None:
+        trained = table.loc[table["split"] == "val", "dataset"].unique()
+        return table[table["dataset"].isin(trained)] if len(trained) else table
+    if unknown := sorted(set(datasets) - set(table["dataset"])):
+        there = ", ".join(sorted(table["dataset"].unique()))
+        raise UserError(f"{name} has no frames of {', '.join(unknown)}, only of {there}")
+    return table[table["dataset"].isin(datasets)]
 
 
 def _unseen_categories(tables: Mapping[str, pd.DataFrame]) -> set[str]:
@@ -335,6 +355,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--categories", help="manipulations to compare on, with commas (default: all that every file holds)"
     )
     which.add_argument("--unseen", action="store_true", help="only manipulations that params.yaml does not train on")
+    parser.add_argument("--datasets", help="data sets to compare on, with commas (default: those trained on)")
     parser.add_argument("--common", action="store_true", help="compare the frames that all files hold")
     parser.add_argument("--threshold", type=float, default=0.5, help="on the probability (default: 0.5)")
     parser.add_argument("--seed", type=int, default=0, help="of the draws (default: 0)")
@@ -349,6 +370,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             split=wanted.split,
             categories=wanted.categories.split(",") if wanted.categories else None,
             unseen=wanted.unseen,
+            datasets=wanted.datasets.split(",") if wanted.datasets else None,
             common=wanted.common,
             threshold=wanted.threshold,
             seed=wanted.seed,

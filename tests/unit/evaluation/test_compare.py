@@ -14,6 +14,7 @@ import yaml
 from dvc.repo import Repo
 from scipy.special import expit
 from scipy.stats import ttest_1samp
+from sklearn.metrics import roc_auc_score
 
 from benchmarks.compare_null import called
 from deepfake_detection.common.errors import UserError
@@ -54,6 +55,29 @@ def files(tmp_path: Path) -> tuple[str, str]:
     for seed, (name, strength) in enumerate(zip(names, (0.5, 3.0), strict=True)):
         predictions(strength, seed).to_csv(name, index=False)
     return names
+
+
+def test_data_sets_that_are_only_evaluated_are_compared_by_name_alone(tmp_path: Path) -> None:
+    names = []
+    for seed, name in enumerate(("first.csv", "second.csv")):
+        trained = predictions(1.0, seed).assign(dataset="embedded")
+        other = predictions(2.0, seed + 2).query("split == 'test'").assign(dataset="shifted")
+        other["path"] = "shifted/" + other["path"]
+        pd.concat([trained, other]).to_csv(tmp_path / name, index=False)
+        trained.to_csv(tmp_path / f"only {name}", index=False)
+        names.append(str(tmp_path / name))
+    alone = report([str(tmp_path / "only first.csv"), str(tmp_path / "only second.csv")], draws=100)
+    default = report(names, draws=100)
+    assert default["pairs"][0]["metrics"] == alone["pairs"][0]["metrics"]
+    shifted = report(names, datasets=["shifted"], draws=100)
+    table = pd.read_csv(names[0]).query("dataset == 'shifted'")
+    assert shifted["frames"] == len(table)
+    assert shifted["pairs"][0]["metrics"]["auroc"]["first"] == roc_auc_score(table["label"], table["probability"])
+    with pytest.raises(UserError, match=r"first\.csv has no frames of Celeb-DF, only of embedded, shifted$"):
+        report(names, datasets=["Celeb-DF"])
+    trained.drop(columns="dataset").to_csv(names[1], index=False)
+    with pytest.raises(UserError, match=r"second\.csv has no column dataset: leave out --datasets$"):
+        report(names, datasets=["shifted"])
 
 
 def test_equal_files_do_not_differ(files: tuple[str, str], tmp_path: Path) -> None:
