@@ -290,9 +290,7 @@ def report(
 def _of_datasets(name: str, table: pd.DataFrame, datasets: Collection[str] | None) -> pd.DataFrame:
     if "dataset" not in table:
         if datasets:
-            raise UserError(
-                f"{name} has no column dataset, so it is not known which frames are of {', '.join(datasets)}"
-            )
+            raise UserError(f"{name} has no column dataset: leave out --datasets")
         return table
     if datasets is None:
         trained = table.loc[table["split"] == "val", "dataset"].unique()

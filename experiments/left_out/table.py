@@ -1,0 +1,55 @@
+"""The matrix of the study, as a table and a heat map: ``python -m experiments.left_out.table``."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from deepfake_detection.common.files import write_figure, write_json
+from stages import run
+
+FOLDER = Path("experiments/left_out")
+
+
+def main() -> None:
+    runs = pd.concat([pd.read_csv(path) for path in sorted(FOLDER.glob("*.csv"))])
+    mean, spread = (
+        runs.pivot_table(values="auroc", index="left_out", columns="tested_on", aggfunc=how) for how in ("mean", "std")
+    )
+    unseen = runs[runs["left_out"] == runs["tested_on"]].groupby("seed")["auroc"].mean()
+    seen = runs[runs["left_out"] != runs["tested_on"]].groupby("seed")["auroc"].mean()
+    write_json(
+        FOLDER / "matrix.json",
+        {
+            "seeds": sorted(runs["seed"].unique().tolist()),
+            "left_out": {"mean": float(unseen.mean()), "spread": float(unseen.std())},
+            "trained_on": {"mean": float(seen.mean()), "spread": float(seen.std())},
+            "mean": mean.to_dict(orient="index"),
+            "spread": spread.to_dict(orient="index"),
+        },
+    )
+    write_figure(FOLDER / "heatmap.png", heatmap(mean, spread))
+    print(mean.round(3).to_string())
+
+
+def heatmap(mean: pd.DataFrame, spread: pd.DataFrame) -> Figure:
+    """AUROC by the manipulation left out (rows) and tested on (columns). The diagonal is what was never seen."""
+    figure = Figure(figsize=(7.2, 5.2), layout="constrained")
+    axes = figure.subplots()
+    image = axes.imshow(mean, cmap="RdYlGn", vmin=0, vmax=1)
+    for (row, column), value in np.ndenumerate(mean.to_numpy()):
+        text = f"{value:.2f}\n± {spread.to_numpy()[row, column]:.2f}"
+        axes.text(column, row, text, ha="center", va="center", fontweight="bold" if row == column else "normal")
+        if row == column:
+            axes.add_patch(Rectangle((column - 0.48, row - 0.48), 0.96, 0.96, fill=False, linewidth=2))
+    axes.set_xticks(range(len(mean.columns)), mean.columns, rotation=20, ha="right")
+    axes.set_yticks(range(len(mean)), mean.index)
+    axes.set(xlabel="tested on", ylabel="left out of training", title="AUROC of test frames, mean and spread of seeds")
+    figure.colorbar(image, ax=axes, label="AUROC")
+    return figure
+
+
+if __name__ == "__main__":
+    run(main)
