@@ -49,7 +49,7 @@ torture: env ## Long campaigns: 10,000 mutated pictures, 2,000 videos, 20 kills;
 	python -m tests.torture.kills
 
 bench: env ## Time this against the original recipe, quickly
-	for name in input train infer predict video pipeline scale faces; do echo "== $$name"; python -m benchmarks.$$name --quick || exit 1; done
+	for name in input train infer predict video extract pipeline scale faces; do echo "== $$name"; python -m benchmarks.$$name --quick || exit 1; done
 
 docs: env ## Write docs/reference/ anew from the code
 	python -m tools.reference

@@ -95,7 +95,7 @@ def read() -> None:
     from deepfake_detection.params.load import load_params
 
     params = load_params()
-    pixels, rows = open_prepared(Path("data/prepared"), Path("data/splits.csv"))
+    pixels, rows = open_prepared(Path("data/prepared/trained"), Path("data/splits_trained.csv"))
     train = rows[rows["split"] == "train"].sample(frac=1, random_state=params.train.seed)
     frames = FrameDataset(pixels, train, partial(augment_frame, params.train.augment))
     count = sum(len(labels) for _, labels in frame_loader(frames, 64, 2))

@@ -20,10 +20,10 @@ from deepfake_detection.media.videos import Video
 WIDTH, HEIGHT, RATE, TAKEN = 1280, 720, 30, 32
 
 
-def write(path: Path, frames: int) -> None:
+def write(path: Path, frames: int, seed: int = 0) -> None:
     """A coarse random pattern that moves and brightens."""
     pattern = (
-        np.random.default_rng(0).integers(0, 128, (HEIGHT // 8, WIDTH // 8, 3), np.uint8).repeat(8, 0).repeat(8, 1)
+        np.random.default_rng(seed).integers(0, 128, (HEIGHT // 8, WIDTH // 8, 3), np.uint8).repeat(8, 0).repeat(8, 1)
     )
     with av.open(str(path), "w") as container:
         stream: Any = container.add_stream("libx264", rate=RATE)

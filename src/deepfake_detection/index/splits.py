@@ -36,7 +36,8 @@ def split_frames(
 
     The strategy ``own`` is the division that the data set comes with, whatever it leaks and whatever the shares. The
     argument ``own`` is the side that each frame is on ("": none). What has no side is where the rest of its group is,
-    otherwise in train. If a side has no frame, whole groups of train are given to it, in proportion to the shares.
+    otherwise in train. If a side has no frame, whole units or groups of train are given to it, in proportion to the
+    shares.
 
     ``seen`` names the categories that are trained on (None: all). Frames of other categories never
     influence the split of a seen frame. They are ``test`` if the split of both their target and their source
@@ -55,7 +56,7 @@ def split_frames(
     if groups is None:
         groups = identity_groups(part, recordings)
     if strategy == "own" and own is not None:
-        split = _by_own_division(index, trained, own, groups, shares, seed)
+        split = _by_own_division(index, trained, own, groups, units, shares, seed)
         way_out = "add videos, or list the files in a manifest without the column split, to divide them anew"
         _require_every_class(part, split[trained], "the data set's own division leaves", way_out)
     elif strategy == "official":
@@ -121,7 +122,13 @@ def _way_out(index: pd.DataFrame, shares: tuple[float, ...], strategy: str, grou
 
 
 def _by_own_division(
-    index: pd.DataFrame, trained: pd.Series, own: pd.Series, groups: pd.Series, shares: tuple[float, ...], seed: int
+    index: pd.DataFrame,
+    trained: pd.Series,
+    own: pd.Series,
+    groups: pd.Series,
+    units: pd.Series | None,
+    shares: tuple[float, ...],
+    seed: int,
 ) -> pd.Series:
     told = trained & (own != "")
     side_of = own[told].groupby(groups[told]).agg(lambda sides: sides.mode().iloc[0])
@@ -131,7 +138,7 @@ def _by_own_division(
         rows = trained & (split == "train")
         wanted = {name: share for name, share in zip(SPLITS, shares, strict=True) if name in ("train", *empty)}
         parts = tuple(share / sum(wanted.values()) for share in wanted.values())
-        sides = _by_group(index[rows], groups[rows], parts, seed)
+        sides = _by_unit(index[rows], groups[rows], units, parts, seed)
         split[rows] = sides.map(dict(zip(SPLITS, wanted, strict=False)))
     elsewhere = set(groups[trained & split.isin(["train", "val"])])
     in_test = (own == "test") | ((own == "") & ~groups.isin(elsewhere))

@@ -415,3 +415,33 @@ def test_a_recording_joins_groups_that_a_data_set_names() -> None:
     assert frame_groups(index).tolist() == ["b", "a", "c", "d"]
     recordings = {"005": "R03Sko97IDE", "006": "R03Sko97IDE", "007": "abc"}
     assert frame_groups(index, recordings=recordings).tolist() == ["a", "a", "c", "d"]
+
+
+def test_units_are_divided_whole_if_that_keeps_the_shares() -> None:
+    groups = [f"g{number}" for number in range(200)]
+    rows = [(group, label) for group in groups for label in (0, 1)]
+    index = pd.DataFrame(rows, columns=["video_id", "label"]).assign(source_id="", category="c", frame=0)
+    parts = pd.Series([f"part {int(name[1:]) // 4}" for name in index["video_id"]])
+    split = split_frames(index, "group", (0.7, 0.15, 0.15), 1, groups=index["video_id"], units=parts)
+    assert split.groupby(parts).nunique().eq(1).all()
+    assert abs((split == "train").mean() - 0.7) <= 0.02
+    # a group that lies in two parts joins them
+    index.loc[index["video_id"] == "g0", "video_id"] = "g199"
+    split = split_frames(index, "group", (0.7, 0.15, 0.15), 1, groups=index["video_id"], units=parts)
+    assert split[parts.isin(["part 0", "part 49"])].nunique() == 1
+    # two parts cannot give three sides: then groups are divided
+    halves = pd.Series([f"part {int(name[1:]) // 100}" for name in index["video_id"]])
+    split = split_frames(index, "group", (0.7, 0.15, 0.15), 1, groups=index["video_id"], units=halves)
+    assert split.groupby(index["video_id"]).nunique().eq(1).all()
+    assert set(split) == {"train", "val", "test"}
+
+
+def test_a_side_that_a_data_set_lacks_is_made_of_whole_units() -> None:
+    index = pd.DataFrame({"video_id": [f"g{number}" for number in range(240)]})
+    index = index.assign(source_id="", category="c", frame=0, label=[0, 1] * 120)
+    parts = pd.Series([f"part {number // 4}" for number in range(240)])
+    own = pd.Series(["train"] * 200 + ["test"] * 40)
+    split = split_frames(index, "own", (0.7, 0.15, 0.15), 1, groups=index["video_id"], own=own, units=parts)
+    assert split.groupby(parts).nunique().eq(1).all()
+    assert (split[:200] == "val").sum() == pytest.approx(200 * 0.15 / 0.85, abs=4)
+    assert (split[200:] == "test").all()
