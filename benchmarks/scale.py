@@ -70,6 +70,7 @@ def draw(root: Path, frames: int) -> None:
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     params["prepare"]["image_size"] = 32
     params["data"]["categories"]["unseen"] = []  # they are not drawn
+    params["data"]["extra"] = []
     (root / "params.yaml").write_text(yaml.safe_dump(params))
 
 

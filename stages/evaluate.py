@@ -15,6 +15,7 @@ from deepfake_detection.network.allocator import keep_freed_memory
 from deepfake_detection.network.backends import choose_backend
 from deepfake_detection.network.checkpoint import load_checkpoint
 from deepfake_detection.network.logits import predict_logits
+from deepfake_detection.params.data import only_evaluated
 from deepfake_detection.params.load import load_params
 from stages import run
 
@@ -40,7 +41,7 @@ def main() -> None:
         sidecar=sidecar,
         seed=params.evaluate.seed,
         draws=params.evaluate.bootstrap_draws,
-        only_evaluated=[extra.name for extra in params.data.extra if extra.use == "test"],
+        only_evaluated=only_evaluated(params.data.source, params.data.extra),
         missing=read_missing(Path("data/missing.csv")),
         as_chance=params.evaluate.missing == "as_chance",
     )

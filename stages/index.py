@@ -31,7 +31,7 @@ def main() -> None:
         index, faces, rejected, missing, counts = index_data_sets(
             RAW,
             params.data.categories,
-            uses(params.data.extra),
+            uses(params.data.source, params.data.extra),
             params.index.max_rejected,
             official,
             params.prepare.crop == "face",

@@ -30,7 +30,7 @@ METRICS, PLOTS, ROBUSTNESS = Path("metrics"), Path("metrics/plots"), Path("metri
 def main() -> None:
     params = load_params()
     table = read_predictions(Path("data/predictions.csv"))
-    trained = roles(table, params.data.categories.unseen, uses(params.data.extra)) == TRAINED
+    trained = roles(table, params.data.categories.unseen, uses(params.data.source, params.data.extra)) == TRAINED
     table = table[(table["split"] == "test") & trained]
     labels, probabilities = table["label"].to_numpy(), table["probability"].to_numpy()
     test = json.loads((METRICS / "test.json").read_text())

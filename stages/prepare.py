@@ -17,7 +17,7 @@ def main() -> None:
     faces = Path("data/faces.csv") if params.prepare.crop == "face" else None
     size, margin = params.prepare.image_size, params.prepare.margin
     table = read_index(INDEX, ["dataset", "category"])
-    role = roles(table, params.data.categories.unseen, uses(params.data.extra))
+    role = roles(table, params.data.categories.unseen, uses(params.data.source, params.data.extra))
     for name in ROLES:  # apart, so that what is only evaluated never makes training run again
         wanted = (role == name).tolist()
         prepare_frames(INDEX, Path("data/raw"), PREPARED / name, size, faces=faces, margin=margin, wanted=wanted)

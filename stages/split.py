@@ -40,7 +40,7 @@ def main() -> None:
 
 def _write_splits(params: Params) -> dict[str, Any]:
     official = read_official(RAW / OFFICIAL) if params.split.strategy == "official" and not has_table(RAW) else None
-    recordings, extra = read_recordings(RAW / RECORDINGS), uses(params.data.extra)
+    recordings, extra = read_recordings(RAW / RECORDINGS), uses(params.data.source, params.data.extra)
     how = (params.split.strategy, (params.split.train, params.split.val, params.split.test), params.split.seed)
     table, report = split_data_sets(INDEX, RAW, params.data.categories, extra, *how, official, recordings)
     trained = roles(table, params.data.categories.unseen, extra) == TRAINED
@@ -48,7 +48,7 @@ def _write_splits(params: Params) -> dict[str, Any]:
         with replacing(path) as (part,), noting(path, part), part.open("w", encoding="utf-8", newline="") as file:
             lines = csv.writer(file, lineterminator="\n")
             lines.writerow(SPLIT_COLUMNS)
-            columns = zip(read_paths(INDEX), table["dataset"], table["split"], strict=True)  # paths take most memory
+            columns = zip(read_paths(INDEX), table["split"], table["dataset"], strict=True)  # paths take most memory
             lines.writerows(columns if rows is None else compress(columns, rows))
     return report
 

@@ -33,7 +33,7 @@ def main() -> None:
     (left_out,) = sys.argv[1:]
     params, own = load_params(), yaml.safe_load((FOLDER / "params.yaml").read_text())
     keep_freed_memory()
-    pixels, rows = frames_of_main_data_set(uses(params.data.extra))
+    pixels, rows = frames_of_main_data_set(uses(params.data.source, params.data.extra))
     fakes = set(params.data.categories.fake + params.data.categories.unseen)
     if left_out not in fakes:
         raise UserError(f"{left_out} is neither in data.categories.fake nor in data.categories.unseen")

@@ -66,7 +66,7 @@ def test_what_is_only_evaluated_and_what_is_trained_on(project: Path) -> None:
     celeb = project.parent / "celeb"
     run(project, [extra("Celeb-DF", celeb), extra("own", project.parent / "own", "train")])
     index, splits, predictions = (read(project, name) for name in ("index", "splits", "predictions"))
-    assert list(splits) == ["path", "dataset", "split"]
+    assert list(splits) == ["path", "split", "dataset"]
     assert splits[["path", "dataset"]].equals(index[["path", "dataset"]])
     of_celeb = splits[splits["dataset"] == "Celeb-DF"]
     assert set(of_celeb["split"]) == {"test"}

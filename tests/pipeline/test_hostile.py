@@ -48,7 +48,7 @@ def outputs(project: Project) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize(
-    ("stage", "output", "limit"), [("index", "data/index.csv", 200), ("prepare", "data/prepared", 50_000)]
+    ("stage", "output", "limit"), [("index", "data/index.csv", 200), ("prepare", "data/prepared/trained", 50_000)]
 )
 def test_a_full_disk_names_the_output_and_leaves_the_earlier_one(
     project: Project, stage: str, output: str, limit: int
@@ -77,7 +77,7 @@ def test_a_disk_that_is_really_full(project: Project, small_disk: Path) -> None:
     (project.path / "data").symlink_to(small_disk / "data")
     before = outputs(project)
     line = project.fails_with_one_line("python", "-m", "stages.prepare")
-    assert line == "error: data/prepared: No space left on device; check permissions and free disk space"
+    assert line == "error: data/prepared/trained: No space left on device; check permissions and free disk space"
     assert outputs(project) == before
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from dvc.repo import Repo
 
-from deepfake_detection.frames.prepared import PIXELS
+from deepfake_detection.frames.prepared import PIXELS, ROWS
 from deepfake_detection.index.tracks import FACE_COLUMNS
 from deepfake_detection.network.model import build_model
 from deepfake_detection.serving.detector import Detector
@@ -40,13 +40,15 @@ def test_outputs_are_as_agreed(built: Project) -> None:
     assert list(index) == [
         *["path", "dataset", "category", "label", "video_id", "source_id", "group", "frame", "width", "height"]
     ]
-    assert set(index["dataset"]) == {"embedded"}
-    assert sorted(index["group"].unique()) == [0, 1, 2, 3]  # the smallest id of each pair
-    assert len(index) == 8 * 2 * 3
+    assert set(index["dataset"]) == {"embedded", "embedded_shifted"}
+    main = index[index["dataset"] == "embedded"]
+    assert sorted(main["group"].unique()) == ["000", "001", "002", "003"]  # the smallest id of each pair
+    assert len(main) == 8 * 2 * 3
+    assert len(index) == len(main) + 2 * 2 * 6
     assert index["path"].is_monotonic_increasing
     assert (data / "faces.csv").read_text() == ",".join(FACE_COLUMNS) + "\n"
     splits = pd.read_csv(data / "splits.csv")
-    assert list(splits) == ["path", "split"]
+    assert list(splits) == ["path", "split", "dataset"]
     predictions = pd.read_csv(data / "predictions.csv")
     assert list(predictions) == [
         *["path", "dataset", "category", "video_id", "source_id", "group", "label", "split", "logit"],
@@ -61,6 +63,7 @@ def test_outputs_are_as_agreed(built: Project) -> None:
     test = json.loads((metrics / "test.json").read_text())
     assert list(test)[:6] == ["accuracy", "precision", "recall", "f1", "auroc", "log_loss"]
     headline = predictions[(predictions["category"] != "FaceSwap") & (predictions["split"] == "test")]
+    headline = headline[headline["dataset"] == "embedded"]
     called = headline["probability"] >= 0.5
     assert test["accuracy"] == pytest.approx((called == headline["label"]).mean())
     assert json.loads((metrics / "val.json").read_text()).keys() == test.keys()
@@ -117,7 +120,7 @@ def test_the_command_judges_test_frames_as_evaluate_does(
 def test_with_crops_of_the_face_the_command_judges_pictures_as_evaluate_does(
     project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    project.set_params(data__embedded__frames=1, data__embedded__size=128, prepare__crop="face")
+    project.set_params(data__embedded__frames=1, data__embedded__size=128, data__extra=[], prepare__crop="face")
     # enough training for logits that depend on the pixels
     project.set_params(train__epochs=20, train__patience=20, train__batch_size=2, train__lr=0.01)
     monkeypatch.chdir(project.path)
@@ -146,7 +149,8 @@ def test_with_crops_of_the_face_the_command_judges_pictures_as_evaluate_does(
     assert [row["logit"] for row in judged] == pytest.approx(originals["logit"].to_list(), abs=1e-5)
     assert np.ptp(originals["logit"]) > 1e-3
     detector = Detector.load(checkpoint)
-    prepared = dict(zip(faces.index, np.load(data / "prepared" / "trained" / PIXELS), strict=True))
+    trained = data / "prepared" / "trained"
+    prepared = dict(zip(pd.read_csv(trained / ROWS)["path"], np.load(trained / PIXELS), strict=True))
     for path, crop in zip(
         originals["path"], detector.crops([data / "raw" / path for path in originals["path"]]), strict=True
     ):
@@ -207,6 +211,7 @@ CHANGES = {
     "split__train": (0.6, {"split"}),
     "data__categories__unseen": ([], {"download", "index", "split", "prepare", "plot"}),
     "data__extra": ([], {"inputs", "download", "index", "split", "prepare", "evaluate", "plot"}),
+    "data__source": ("local", {"inputs", "download", "index", "split", "prepare", "evaluate", "plot"}),
     "evaluate__missing": ("as_chance", {"evaluate"}),
     "index__max_rejected": (0.5, {"index"}),
     "data__embedded__frames": (3, {"download"}),

@@ -48,7 +48,7 @@ def test_every_way_to_judge_gives_the_verdict_of_the_evaluation(
     monkeypatch.chdir(spread.path)
 
     test = json.loads((spread.path / "metrics" / "test.json").read_text())
-    table = pd.read_csv(spread.path / "data" / "predictions.csv").query("split == 'test'")
+    table = pd.read_csv(spread.path / "data" / "predictions.csv").query("split == 'test' and dataset == 'embedded'")
     files = [spread.path / "data" / "raw" / path for path in table["path"]]
     expected = (table["probability"] >= test["threshold"]).map({True: "fake", False: "original"}).tolist()
     assert test["threshold_rule"] == rule
@@ -73,7 +73,7 @@ def test_every_way_to_judge_gives_the_verdict_of_the_evaluation(
 def test_another_threshold_for_one_command(spread: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(spread.path)
     sidecar = json.loads((spread.path / CHECKPOINT).with_suffix(".json").read_text())
-    table = pd.read_csv(spread.path / "data" / "predictions.csv").query("split == 'test'")
+    table = pd.read_csv(spread.path / "data" / "predictions.csv").query("split == 'test' and dataset == 'embedded'")
     files = [spread.path / "data" / "raw" / path for path in table["path"]]
     for rule in ("youden", "fpr@0.01", 0.3):
         limit = rule if isinstance(rule, float) else sidecar["thresholds"][rule]

@@ -31,7 +31,7 @@ COLUMNS: dict[str, type[str] | type[int]] = {
 REJECTED_COLUMNS = ["path", "category", "reason"]
 MISSING_COLUMNS = ["dataset", "category", "label", "video_id", "source_id"]  # of videos without a usable frame
 HASH_COLUMNS = ["path", "phash"]  # a phash is 16 hexadecimal digits
-SPLIT_COLUMNS = ["path", "dataset", "split"]
+SPLIT_COLUMNS = ["path", "split", "dataset"]
 PREDICTION_COLUMNS: dict[str, type[str] | type[int] | type[float]] = {
     "path": str,
     "dataset": str,

@@ -84,7 +84,8 @@ class Extra(Section):
         FOLDER_LAYOUTS | DRAWN_LAYOUTS,
         Field(
             description="How the folder is arranged, as for `data.layout`; or a data set that is drawn: `embedded`, or "
-            "`embedded_shifted`, with other people, light, background and camera."
+            "`embedded_shifted`, with other people, light, background and camera. The latter is left out if "
+            "`data.source` is not `embedded`."
         ),
     ]
     use: Annotated[
@@ -106,9 +107,22 @@ class Extra(Section):
         return self
 
 
-def uses(extra: Iterable[Extra]) -> dict[str, str]:
-    """What each of the further data sets is used for, by its name."""
-    return {each.name: each.use for each in extra}
+def in_use(source: str, extra: Iterable[Extra]) -> list[Extra]:
+    """The further data sets of a run: all but ``embedded_shifted`` if the main one, of ``data.source``, is not drawn.
+
+    The default parameters name it, and frames that it is no shift of would only get a meaningless row from it.
+    """
+    return [each for each in extra if each.layout != "embedded_shifted" or source == "embedded"]
+
+
+def uses(source: str, extra: Iterable[Extra]) -> dict[str, str]:
+    """What each of the further data sets of a run is used for, by its name."""
+    return {each.name: each.use for each in in_use(source, extra)}
+
+
+def only_evaluated(source: str, extra: Iterable[Extra]) -> list[str]:
+    """The names of the further data sets of a run that are only tested on."""
+    return [each.name for each in in_use(source, extra) if each.use == "test"]
 
 
 class Data(Section):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from deepfake_detection.common.errors import UserError
-from deepfake_detection.params.data import Data, Extra
+from deepfake_detection.params.data import Data, Extra, in_use
 from deepfake_detection.sources.gather import TABLE_COLUMNS, bring, is_taken
 from deepfake_detection.sources.layout import DATASET, DRAWN, EXTRA_LEFT_OUT, EXTRA_TABLE, TABLE
 from deepfake_detection.sources.layouts import detect, kaggle, manifest, unlabelled
@@ -37,15 +37,16 @@ def gather_extra(data: Data, raw: Path, work: Path) -> None:
 
     Raises UserError as ``detect.read`` does, and for a name that is not free.
     """
-    if not data.extra:
+    wanted = in_use(data.source, data.extra)
+    if not wanted:
         return
-    require_free_names(data.extra, main_names(data, raw))
+    require_free_names(wanted, main_names(data, raw))
     tables, rejected = [], []
-    for number, extra in enumerate(data.extra):
+    for extra in wanted:
         try:
             base, found = _find(extra, data, raw)
         except UserError as error:
-            raise UserError(_name_key(str(error), number, extra)) from None
+            raise UserError(_name_key(str(error), data.extra.index(extra), extra)) from None
         frames, lost = bring(_as_one(found, extra), base, raw, work, data)
         videos = (found.table["frame"] == VIDEO).sum()
         print(f"{extra.name}: {len(frames)} frames; {videos} videos read; {len(lost)} files rejected")

@@ -619,7 +619,7 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
     categories = SimpleNamespace(real=REAL, fake=FAKE, unseen=[])
     params = SimpleNamespace(
-        data=SimpleNamespace(categories=categories, extra=[]),
+        data=SimpleNamespace(source="local", categories=categories, extra=[]),
         index=SimpleNamespace(max_rejected=0.05),
         split=SimpleNamespace(strategy="group"),
         prepare=SimpleNamespace(crop="none"),

@@ -231,7 +231,9 @@ def stages(raw: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     import stages.prepare
 
     params = SimpleNamespace(
-        data=SimpleNamespace(categories=SimpleNamespace(real=["Original"], fake=["Deepfakes"], unseen=[]), extra=[]),
+        data=SimpleNamespace(
+            categories=SimpleNamespace(real=["Original"], fake=["Deepfakes"], unseen=[]), source="local", extra=[]
+        ),
         index=SimpleNamespace(max_rejected=0.5),
         split=SimpleNamespace(strategy="group"),
         prepare=SimpleNamespace(image_size=64, crop="face", margin=0.3),
