@@ -33,7 +33,7 @@ def parameters() -> str:
     schema = Params.model_json_schema()
     sections: dict[str, list[str]] = {}
     for key, field in leaves(schema, schema):
-        values = [code(default[key]) for default in defaults]
+        values = [code(default[key]) if key in default else "" for default in defaults]
         row = f"| `{key}` | {' | '.join(values)} | {kind(field)} | {field['description']} |"
         sections.setdefault(key.partition(".")[0], []).append(row)
     head = "| key | " + "".join(f"`{name}` | " for name in PROFILES) + "type | meaning |\n"
@@ -87,6 +87,8 @@ def leaves(node: dict[str, Any], schema: dict[str, Any], prefix: str = "") -> li
             found += leaves(schema["$defs"][field["$ref"].rpartition("/")[2]], schema, f"{prefix}{name}.")
         else:
             found.append((f"{prefix}{name}", field))
+            if item := field.get("items", {}).get("$ref"):
+                found += leaves(schema["$defs"][item.rpartition("/")[2]], schema, f"{prefix}{name}[].")
     return found
 
 
@@ -97,7 +99,7 @@ def kind(field: dict[str, Any]) -> str:
     if "enum" in field or "const" in field:
         return ", ".join(f"`{value}`" for value in field.get("enum", [field.get("const")]))
     if field["type"] == "array":
-        return "list of names"
+        return "list" if "$ref" in field["items"] else "list of names"
     name = {"integer": "whole number", "number": "number", "boolean": "`true` or `false`", "string": "text"}[
         field["type"]
     ]
@@ -107,7 +109,7 @@ def kind(field: dict[str, Any]) -> str:
 
 def code(value: object) -> str:
     if isinstance(value, list):
-        return ", ".join(f"`{item}`" for item in value) or "none"
+        return ", ".join(f"`{item['name'] if isinstance(item, dict) else item}`" for item in value) or "none"
     if value == "":
         return "empty"
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
