@@ -47,9 +47,10 @@ def gather_extra(data: Data, raw: Path, work: Path) -> None:
             base, found = _find(extra, data, raw)
         except UserError as error:
             raise UserError(_name_key(str(error), data.extra.index(extra), extra)) from None
-        frames, lost = bring(_as_one(found, extra), base, raw, work, data)
-        videos = (found.table["frame"] == VIDEO).sum()
-        print(f"{extra.name}: {len(frames)} frames; {videos} videos read; {len(lost)} files rejected")
+        wanted_part = _as_one(found, extra)
+        frames, lost = bring(wanted_part, base, raw, work, data)
+        taken, videos = (frames["frame"] != VIDEO).sum(), (wanted_part.table["frame"] == VIDEO).sum()
+        print(f"{extra.name}: {taken} frames; {videos} videos read; {len(lost)} files rejected")
         tables.append(frames)
         rejected.append(lost.assign(dataset=extra.name))
     pd.concat(tables).to_csv(raw / EXTRA_TABLE, index=False, lineterminator="\n", columns=TABLE_COLUMNS)
@@ -71,7 +72,7 @@ def _find(extra: Extra, data: Data, raw: Path) -> tuple[Path, Layout]:
     layout, why, found = detect.read(folder, extra.layout, options)
     print(f"{extra.name}: layout {layout}: {why}")
     for note in found.notes:
-        print(f"{extra.name}: {note}")
+        print(note if note.startswith(f"{extra.name}: ") else f"{extra.name}: {note}")
     return manifest.base(folder), found
 
 
