@@ -39,7 +39,7 @@ def main() -> None:
         raise UserError(f"{left_out} is neither in data.categories.fake nor in data.categories.unseen")
     trained = rows[rows["split"].isin(["train", "val"]) & (rows["category"] != left_out)]
     per_video = trained.groupby(["category", "video_id", "source_id"]).cumcount()
-    trained = trained[(trained["split"] == "val") | (per_video < own["frames"])]
+    trained = trained[per_video < own["frames"]]
     test = rows[rows["split"] == "test"]
     weights = weights_file(own["arch"], params.model.weights, Path("data/weights"))
     train = params.train.model_copy(update={"epochs": own["epochs"], "lr": own["lr"], "patience": own["epochs"]})

@@ -10,6 +10,7 @@ close together, and a metric of 1 in the sample is 1 in every draw. See docs/con
 """
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -143,7 +144,8 @@ def resampled_metrics(
     labels, probabilities = np.asarray(labels, np.int64), np.asarray(probabilities, np.float64)
     weights = counts.astype(np.float64)
     values = _sum_metrics(labels, probabilities, codes, weights, threshold)
-    values |= _in_chunks(labels, probabilities, codes, weights)
+    parts = [_roc_metrics(labels, probabilities, codes, chunk) for chunk in _chunks(labels, weights)]
+    values |= {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     return {name: values[name] for name in METRICS}
 
 
@@ -152,16 +154,14 @@ def resampled_auroc(labels: Ints, scores: Floats, codes: Ints, counts: Ints) -> 
 
     ``scores`` may be logits.
     """
-    return _in_chunks(labels, scores, codes, counts.astype(np.float64))["auroc"]
+    chunks = _chunks(labels, counts.astype(np.float64))
+    return np.concatenate([_auroc(*_roc_points(labels, scores, codes, weights)) for weights in chunks])
 
 
-def _in_chunks(labels: Ints, scores: Floats, codes: Ints, weights: Floats) -> dict[str, Floats]:
-    """``_roc_metrics`` for CHUNK_CELLS at a time."""
+def _chunks(labels: Ints, weights: Floats) -> Iterator[Floats]:
+    """The draws for CHUNK_CELLS at a time."""
     step = max(1, CHUNK_CELLS // max(1, len(labels)))
-    parts = [
-        _roc_metrics(labels, scores, codes, weights[start : start + step]) for start in range(0, len(weights), step)
-    ]
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    yield from (weights[start : start + step] for start in range(0, len(weights), step))
 
 
 def _sum_metrics(
@@ -209,26 +209,37 @@ def _safe_divide(part: Floats, whole: Floats) -> Floats:
     return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
 
 
-def _roc_metrics(labels: Ints, probabilities: Floats, codes: Ints, counts: Floats) -> dict[str, Floats]:
-    """The metrics that depend on the ROC curve. One sort gives its points for all draws; ties are one point."""
+def _roc_points(labels: Ints, probabilities: Floats, codes: Ints, counts: Floats) -> tuple[Floats, Floats]:
+    """The true and false positives at each point of the ROC curve, by draw. One sort serves all; ties are one point."""
     order = np.argsort(-probabilities, kind="stable")
     ends = np.append(np.flatnonzero(np.diff(probabilities[order])), len(order) - 1)
     weights = counts[:, codes[order]]
     fakes = labels[order] == 1
     tps = np.cumsum(weights * fakes, axis=1)[:, ends]
-    fps = np.cumsum(weights * ~fakes, axis=1)[:, ends]
+    return tps, np.cumsum(weights * ~fakes, axis=1)[:, ends]
+
+
+def _auroc(tps: Floats, fps: Floats) -> Floats:
+    """The area under each curve of ``_roc_points``; NaN where there is only one class."""
+    positives, negatives = tps[:, -1], fps[:, -1]
+    new_tps, new_fps = np.diff(tps, prepend=0, axis=1), np.diff(fps, prepend=0, axis=1)
+    area = (new_fps * (tps - new_tps / 2)).sum(axis=1)
+    both = (positives > 0) & (negatives > 0)
+    return np.where(both, area / np.maximum(positives * negatives, 1), np.nan)
+
+
+def _roc_metrics(labels: Ints, probabilities: Floats, codes: Ints, counts: Floats) -> dict[str, Floats]:
+    """The metrics that depend on the ROC curve."""
+    tps, fps = _roc_points(labels, probabilities, codes, counts)
     positives, negatives = tps[:, -1], fps[:, -1]
     both = (positives > 0) & (negatives > 0)
-    new_tps, new_fps = tps.copy(), fps.copy()
-    new_tps[:, 1:] -= tps[:, :-1]
-    new_fps[:, 1:] -= fps[:, :-1]
-    area = (new_fps * (tps - new_tps / 2)).sum(axis=1)
+    new_tps = np.diff(tps, prepend=0, axis=1)
     precisions = (new_tps * _safe_divide(tps, tps + fps)).sum(axis=1)
     # A draw with only one class has no curve and gets NaN below; its divisor only has to be other than 0.
     tpr = tps / np.maximum(positives, 1)[:, None]
     fpr = fps / np.maximum(negatives, 1)[:, None]
     found = {
-        "auroc": area / np.maximum(positives * negatives, 1),
+        "auroc": _auroc(tps, fps),
         "average_precision": precisions / np.maximum(positives, 1),
         "eer": _equal_error_rates(fpr, tpr),
         "tpr_at_fpr_1pct": _tpr_at_fpr(fpr, tpr, 0.01),

@@ -2,8 +2,9 @@
 
 from collections.abc import Collection, Mapping
 
-import numpy as np
 import pandas as pd
+
+from deepfake_detection.common.components import components
 
 
 def frame_groups(
@@ -39,7 +40,7 @@ def identity_groups(index: pd.DataFrame, recordings: Mapping[str, str] | None = 
     """
     target = recording_of(index["video_id"], recordings)
     source = recording_of(index["source_id"], recordings).where(index["source_id"] != "", target)
-    return _components(target, source)
+    return components(target, source).rename("group")
 
 
 def _joined(index: pd.DataFrame, recordings: Mapping[str, str] | None) -> pd.Series:
@@ -48,26 +49,13 @@ def _joined(index: pd.DataFrame, recordings: Mapping[str, str] | None) -> pd.Ser
         return index["group"]
     # the sign makes a recording's name unlike any group's, and puts it behind them
     recording = ("\uffff" + index["video_id"].map(dict(recordings))).fillna(index["group"])
-    return _components(index["group"], recording)
+    return components(index["group"], recording).rename("group")
 
 
 def connected(group: pd.Series, unit: pd.Series) -> pd.Series:
     """The units of each row, those joined that share a group. Both are of the same index; a unit "" is the group."""
     # the sign keeps a unit apart from a group of the same name
-    return _components(("\uffff" + unit).where(unit != "", group), group)
-
-
-def _components(target: pd.Series, source: pd.Series) -> pd.Series:
-    """The first name of the connected component of each edge."""
-    from scipy.sparse import coo_array  # slow to import, and the index stage needs it only at its end
-    from scipy.sparse.csgraph import connected_components
-
-    codes, names = pd.factorize(pd.concat([target, source]), sort=True)
-    here, there = codes[: len(target)], codes[len(target) :]
-    edges = coo_array((np.ones(len(target)), (here, there)), shape=(len(names), len(names)))
-    _, component = connected_components(edges, directed=False)
-    first = np.asarray(names, dtype=object)[np.unique(component, return_index=True)[1]]
-    return pd.Series(first[component[here]], index=target.index, name="group", dtype=object)
+    return components(("\uffff" + unit).where(unit != "", group), group)
 
 
 def recording_of(ids: pd.Series, recordings: Mapping[str, str] | None) -> pd.Series:

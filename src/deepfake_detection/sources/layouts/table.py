@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from deepfake_detection.common.components import components
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.sources.layout import SPLITS
-from deepfake_detection.sources.layouts.groups import join
 from deepfake_detection.sources.layouts.names import Name
 from deepfake_detection.sources.layouts.tree import Tree
 
@@ -190,9 +190,9 @@ def _fill_groups(table: pd.DataFrame) -> None:
     """Gives rows without a group that of the recordings that their target and source are joined to, by data set."""
     for dataset in table["dataset"].unique():
         open_rows = (table["dataset"] == dataset) & (table["group"] == "")
-        pairs = table.loc[open_rows, ["video_id", "source_id"]].drop_duplicates()
-        groups = join(zip(pairs["video_id"], pairs["source_id"], strict=True))
-        table.loc[open_rows, "group"] = table.loc[open_rows, "video_id"].map(groups)
+        target, source = table.loc[open_rows, "video_id"], table.loc[open_rows, "source_id"]
+        if open_rows.any():
+            table.loc[open_rows, "group"] = components(target, source.where(source != "", target))
     table["unit"] = table["unit"].where(table["unit"] != "", table["group"])
 
 
