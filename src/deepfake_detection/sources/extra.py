@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple, get_args
 
 import pandas as pd
 
 from deepfake_detection.common.errors import UserError
-from deepfake_detection.params.data import Data, Extra, in_use
+from deepfake_detection.params.data import DRAWN_LAYOUTS, Data, Extra, in_use
 from deepfake_detection.sources.gather import TABLE_COLUMNS, bring, is_taken
 from deepfake_detection.sources.layout import DATASET, DRAWN, EXTRA_LEFT_OUT, EXTRA_TABLE, TABLE
 from deepfake_detection.sources.layouts import detect, kaggle, manifest, unlabelled
@@ -29,27 +30,47 @@ def main_names(data: Data, raw: Path) -> list[str]:
     return [DRAWN if data.source == "embedded" else DATASET]
 
 
-def gather_extra(data: Data, raw: Path, work: Path) -> None:
-    """Brings each of ``data.extra`` into a folder of its name in ``raw``, and writes EXTRA_TABLE and EXTRA_LEFT_OUT.
+class Found(NamedTuple):
+    """What the folder of a further data set holds, relative to ``base``. None: it is drawn when it is gathered."""
 
-    Of a data set that comes divided and is only evaluated, the part for the test is brought. ``work`` is as for
-    ``gather``.
+    extra: Extra
+    base: Path | None
+    layout: Layout | None
 
-    Raises UserError as ``detect.read`` does, and for a name that is not free.
+
+def find_extra(data: Data) -> list[Found]:
+    """Looks into the folder of each of ``data.extra``. It takes seconds, so it comes before hours of download.
+
+    Raises UserError as ``detect.read`` does, for a folder that holds several data sets of which none is named, and for
+    a part for the test that lacks a class.
     """
-    wanted = in_use(data.source, data.extra)
-    if not wanted:
-        return
-    require_free_names(wanted, main_names(data, raw))
-    tables, rejected = [], []
-    for extra in wanted:
+    found = []
+    for extra in in_use(data.source, data.extra):
         try:
-            base, found = _find(extra, data, raw)
+            base, layout = (None, None) if extra.layout in get_args(DRAWN_LAYOUTS) else _look(extra, data)
         except UserError as error:
             raise UserError(_name_key(str(error), data.extra.index(extra), extra)) from None
-        wanted_part = _as_one(found, extra)
-        frames, lost = bring(wanted_part, base, raw, work, data)
-        taken, videos = (frames["frame"] != VIDEO).sum(), (wanted_part.table["frame"] == VIDEO).sum()
+        found.append(Found(extra, base, layout and _as_one(layout, extra)))
+    return found
+
+
+def gather_extra(wanted: list[Found], data: Data, raw: Path, work: Path) -> None:
+    """Brings each data set into a folder of its name in ``raw``, and writes EXTRA_TABLE and EXTRA_LEFT_OUT.
+
+    ``wanted`` is what ``find_extra`` returns. Of a data set that comes divided and is only evaluated, the part for the
+    test is brought. ``work`` is as for ``gather``. Raises UserError for a name that is not free.
+    """
+    if not wanted:
+        return
+    require_free_names([found.extra for found in wanted], main_names(data, raw))
+    tables, rejected = [], []
+    for extra, base, layout in wanted:
+        if base is None or layout is None:
+            base = raw / extra.name
+            _draw(extra, data, base)
+            layout = _as_one(kaggle.read(base), extra)
+        frames, lost = bring(layout, base, raw, work, data)
+        taken, videos = (frames["frame"] != VIDEO).sum(), (layout.table["frame"] == VIDEO).sum()
         print(f"{extra.name}: {taken} frames; {videos} videos read; {len(lost)} files rejected")
         tables.append(frames)
         rejected.append(lost.assign(dataset=extra.name))
@@ -58,13 +79,9 @@ def gather_extra(data: Data, raw: Path, work: Path) -> None:
     pd.concat(rejected).to_csv(raw / EXTRA_LEFT_OUT, index=False, lineterminator="\n", columns=columns)
 
 
-def _find(extra: Extra, data: Data, raw: Path) -> tuple[Path, Layout]:
-    """The folder that the files of a data set are relative to, and what is there. Draws it if it is drawn."""
+def _look(extra: Extra, data: Data) -> tuple[Path, Layout]:
+    """The folder that the files of a data set are relative to, and what is there."""
     options = Options(compression=data.compression, trusted=True, one_class=extra.use == "adapt")
-    if extra.layout in ("embedded", "embedded_shifted"):
-        folder = raw / extra.name
-        _draw(extra, data, folder)
-        return folder, kaggle.read(folder, options)
     folder = Path(extra.dir)
     if extra.use == "adapt" and extra.layout == "auto" and not detect.fits(folder):
         print(f"{extra.name}: pictures and videos without labels")
