@@ -39,3 +39,14 @@ def test_table_of_results() -> None:
         assert found["seen"] or f"{name} {found['frame']['auroc']:.3f}" in page
     assert f"| {TEST['raw']['ece']:.3f}, {TEST['ece']:.3f} |" in page
     assert f"| mean AUROC drop under corruptions | {interval(ROBUSTNESS, 'mean_auroc_drop')} |" in page
+    shifted = TEST["datasets"]["embedded_shifted"]
+    deepfakes = f"its Deepfakes alone {shifted['categories']['Deepfakes']['frame']['auroc']:.3f}"
+    assert f"of a drawn data set not trained on | {interval(shifted['frame'], 'auroc')}; {deepfakes} |" in page
+
+
+def test_what_another_data_set_costs() -> None:
+    page = " ".join((ROOT / "docs" / "concepts" / "what-a-score-does-not-mean.md").read_text().split())
+    shifted = TEST["datasets"]["embedded_shifted"]
+    there, here = (found["categories"]["Deepfakes"]["frame"]["auroc"] for found in (shifted, TEST))
+    assert f"an AUROC of {there:.3f} instead of {here:.3f}" in page
+    assert f"the ECE is {shifted['frame']['ece']:.2f}," in page
