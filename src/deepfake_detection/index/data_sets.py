@@ -44,6 +44,8 @@ def split_data_sets(
     def divide(dataset: str, rows: pd.Series, **lists: Any) -> str:
         own, units = read_division(raw, compress(read_paths(index), rows), dataset)
         used = "own" if own is not None and strategy != "frame" else strategy
+        if dataset and used == "official":  # the authors' lists are of the main data set
+            used = "group"
         part = table[rows]
         for given in (own, units):
             if given is not None:
