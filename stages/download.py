@@ -6,7 +6,6 @@ from pathlib import Path
 
 from deepfake_detection.common.files import replacing
 from deepfake_detection.params.load import load_params
-from deepfake_detection.sources.extra import find_extra, gather_extra
 from deepfake_detection.sources.frames import fetch_frames
 from deepfake_detection.sources.imagenet import fetch_weights
 from stages import run
@@ -18,6 +17,8 @@ TAKEN = Path("data/.part-videos")  # frames of videos, until all are there: a ki
 
 
 def main() -> None:
+    from deepfake_detection.sources.extra import find_extra, gather_extra  # slow to import
+
     params = load_params()
     further = find_extra(params.data)
     with replacing(RAW) as (raw,), noting(RAW, raw):
