@@ -1,1 +1,1 @@
-"""Studies that train several networks. Each folder has a dvc.yaml of its own, which a bare `dvc repro` does not run."""
+"""Studies that train several networks from the pipeline's prepared frames. `dvc repro` does not run them."""
