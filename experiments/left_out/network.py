@@ -1,6 +1,6 @@
 """Trains networks with one manipulation left out: ``python -m experiments.left_out.network FaceSwap``."""
 
-import sys
+from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,9 @@ FOLDER, PREPARED = Path("experiments/left_out"), Path("data/prepared")
 
 
 def main() -> None:
-    (left_out,) = sys.argv[1:]
+    parser = ArgumentParser(description=__doc__)
+    parser.add_argument("manipulation", help="the one to leave out")
+    left_out = parser.parse_args().manipulation
     params, own = load_params(), yaml.safe_load((FOLDER / "params.yaml").read_text())
     keep_freed_memory()
     pixels, rows = frames_of_main_data_set(uses(params.data.source, params.data.extra))

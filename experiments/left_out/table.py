@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.files import write_figure, write_json
 from stages import run
 
@@ -14,9 +15,12 @@ FOLDER = Path("experiments/left_out")
 
 
 def main() -> None:
-    runs = pd.concat([pd.read_csv(path) for path in sorted(FOLDER.glob("*.csv"))])
+    if not (files := sorted(FOLDER.glob("*.csv"))):
+        raise UserError(f"{FOLDER}: no results; run python -m experiments.left_out.network for each manipulation first")
+    runs = pd.concat([pd.read_csv(path) for path in files])
     mean, spread = (
-        runs.pivot_table(values="auroc", index="left_out", columns="tested_on", aggfunc=how) for how in ("mean", "std")
+        runs.pivot_table(values="auroc", index="left_out", columns="tested_on", aggfunc=how)
+        for how in ("mean", spread_of)
     )
     unseen = runs[runs["left_out"] == runs["tested_on"]].groupby("seed")["auroc"].mean()
     seen = runs[runs["left_out"] != runs["tested_on"]].groupby("seed")["auroc"].mean()
@@ -24,14 +28,19 @@ def main() -> None:
         FOLDER / "matrix.json",
         {
             "seeds": sorted(runs["seed"].unique().tolist()),
-            "left_out": {"mean": float(unseen.mean()), "spread": float(unseen.std())},
-            "trained_on": {"mean": float(seen.mean()), "spread": float(seen.std())},
+            "left_out": {"mean": float(unseen.mean()), "spread": spread_of(unseen)},
+            "trained_on": {"mean": float(seen.mean()), "spread": spread_of(seen)},
             "mean": mean.to_dict(orient="index"),
             "spread": spread.to_dict(orient="index"),
         },
     )
     write_figure(FOLDER / "heatmap.png", heatmap(mean, spread))
     print(mean.round(3).to_string())
+
+
+def spread_of(seeds: pd.Series) -> float:
+    """The standard deviation over seeds; 0 with one seed."""
+    return float(seeds.std()) if len(seeds) > 1 else 0.0
 
 
 def heatmap(mean: pd.DataFrame, spread: pd.DataFrame) -> Figure:

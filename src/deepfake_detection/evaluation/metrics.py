@@ -127,14 +127,13 @@ def category_metrics(
     return found
 
 
-def dataset_metrics(
+def _dataset_metrics(
     table: pd.DataFrame,
     sidecar: Sidecar,
-    seed: int,
-    draws: int = DRAWS,
-    only_evaluated: Collection[str] = (),
-    missing: pd.DataFrame | None = None,
-    as_chance: bool = False,
+    how: tuple[int, int],  # the seed and the draws of the bootstrap
+    only_evaluated: Collection[str],
+    missing: pd.DataFrame | None,
+    as_chance: bool,
 ) -> dict[str, Any]:
     """Each data set of ``table`` by itself: frames, videos and each manipulation. For the arguments see ``evaluation``.
 
@@ -161,9 +160,9 @@ def dataset_metrics(
             "videos": len(videos),
             "missing_videos": len(lost),
             "coverage": len(videos) / (len(videos) + len(lost)),
-            "frame": _block(counted, sidecar, sidecar.threshold, seed, draws),
-            "video": _block(judged, sidecar.video, sidecar.video.threshold, seed, draws),
-            "categories": category_metrics(rows, sidecar, seen, seed, draws),
+            "frame": _block(counted, sidecar, sidecar.threshold, *how),
+            "video": _block(judged, sidecar.video, sidecar.video.threshold, *how),
+            "categories": category_metrics(rows, sidecar, seen, *how),
         }
     return found
 
@@ -221,7 +220,7 @@ def evaluation(
     headline metrics, without the data sets ``only_evaluated``. The rest appears only under ``categories``,
     ``datasets`` and in the summary. All probabilities are calibrated, and all decisions are at the sidecar's
     thresholds; ``raw`` has what sigmoid(logit) gives instead. A video has the mean logit of its frames, and a
-    calibration of its own. For intervals see ``bootstrap.group_intervals``, for ``missing`` see ``dataset_metrics``.
+    calibration of its own. For intervals see ``bootstrap.group_intervals``, for ``missing`` see ``_dataset_metrics``.
 
     Raises UserError for logits that are not finite, which would make every number here meaningless.
     """
@@ -232,7 +231,7 @@ def evaluation(
             "train again with a lower train.lr or with train.precision 32-true"
         )
     seen = sidecar.categories.real + sidecar.categories.fake
-    datasets = dataset_metrics(table, sidecar, seed, draws, only_evaluated, missing, as_chance)
+    datasets = _dataset_metrics(table, sidecar, (seed, draws), only_evaluated, missing, as_chance)
     table = table[~table["dataset"].isin(set(only_evaluated))]
     headline = table[(table["label"] == 0) | table["category"].isin(seen)]
     raw = frame_metrics(headline["label"].to_numpy(), Calibration().probability(headline["logit"].to_numpy(float)), 0.5)

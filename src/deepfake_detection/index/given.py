@@ -8,24 +8,22 @@ import pandas as pd
 from deepfake_detection.index.tables import COLUMNS, REJECTED_COLUMNS, one_line_errors, require_inside
 from deepfake_detection.sources.layout import EXTRA_LEFT_OUT, EXTRA_TABLE, LEFT_OUT, TABLE
 
-LOST = -1  # the frame of a video of which no frame could be read
-
 
 def has_table(raw: Path) -> bool:
     """Whether the download stage has written a table of the main data set's frames in ``raw``."""
     return (raw / TABLE).is_file()
 
 
-def read_frames(raw: Path, name: str = TABLE) -> pd.DataFrame:
+def read_frames(raw: Path, table_name: str = TABLE) -> pd.DataFrame:
     """Reads a table of the download stage: the columns of an index without width and height, ``unit`` and ``split``.
 
-    A row with the frame LOST is a video without any.
+    A row with the frame VIDEO is a video without any.
     """
     types: dict[str, type] = {name: kind for name, kind in COLUMNS.items() if name not in ("width", "height")}
     types |= {"unit": str, "split": str}
-    with one_line_errors(raw / name, "a table of frames"):
-        table = pd.read_csv(raw / name, dtype=types, usecols=list(types), keep_default_na=False)
-        require_inside(table["path"], raw / name)
+    with one_line_errors(raw / table_name, "a table of frames"):
+        table = pd.read_csv(raw / table_name, dtype=types, usecols=list(types), keep_default_na=False)
+        require_inside(table["path"], raw / table_name)
     return table
 
 

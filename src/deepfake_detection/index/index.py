@@ -89,9 +89,10 @@ def index_data_sets(
     labels = dict.fromkeys(real, 0) | dict.fromkeys(fake + unseen, 1)
     known = [known_videos(raw, labels, rejected, official is not None)]
     for dataset, use in extra.items():
-        found, wanted = _build_extra(raw, dataset, use, max_rejected, crop)
-        parts.append(_with_faces(found, wanted) if crop else (found, None))
         known.append(known_extra_videos(raw, dataset))
+        wanted = _wanted_extra(known[-1], dataset, use, max_rejected)
+        found = _build(list_extra(raw, dataset), wanted, crop, None)
+        parts.append(_with_faces(found, wanted) if crop else (found, None))
     index = pd.concat([index for (index, _, _), _ in parts]).sort_values("path", ignore_index=True)
     faces = [faces for _, faces in parts if faces is not None]
     counts = [counts for (_, _, counts), _ in parts]
@@ -148,14 +149,10 @@ def _wanted_main(raw: Path, real: list[str], fake: list[str], max_rejected: floa
     return _Wanted((real, fake), max_rejected, "", place, key, "check the data and data.categories")
 
 
-def _build_extra(raw: Path, dataset: str, use: str, max_rejected: float, faces: bool) -> tuple[_Found, _Wanted]:
-    listed = list_extra(raw, dataset)
-    known = known_extra_videos(raw, dataset)[["category", "label"]].drop_duplicates()
-    there = [sorted(known.loc[known["label"] == label, "category"]) for label in ((0, 1) if use != "adapt" else (-1,))]
-    wanted = _Wanted(
-        tuple(there), max_rejected, f"{dataset}: ", f"the data set {dataset}", "its folder", "check the data"
-    )
-    return _build(listed, wanted, faces, None), wanted
+def _wanted_extra(known: pd.DataFrame, dataset: str, use: str, max_rejected: float) -> _Wanted:
+    labels = (-1,) if use == "adapt" else (0, 1)
+    there = tuple(sorted(known.loc[known["label"] == label, "category"].unique()) for label in labels)
+    return _Wanted(there, max_rejected, f"{dataset}: ", f"the data set {dataset}", "its folder", "check the data")
 
 
 def _build(listed: Listing, wanted: _Wanted, faces: bool, workers: int | None) -> _Found:

@@ -22,7 +22,6 @@ from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.parallel import map_in_processes
 from deepfake_detection.common.text import system_words
 from deepfake_detection.index.given import (
-    LOST,
     has_table,
     read_extra,
     read_extra_left_out,
@@ -34,7 +33,7 @@ from deepfake_detection.index.names import EXAMPLES, STEMS, category_of, stem_pa
 from deepfake_detection.index.tables import COLUMNS, MISSING_COLUMNS, REJECTED_COLUMNS
 from deepfake_detection.media.kinds import IMAGE_SUFFIXES, OTHER_IMAGE_SUFFIXES, is_clutter
 from deepfake_detection.params.data import AllCategories
-from deepfake_detection.sources.layout import DATASET, DRAWN, FRAMES, LISTS
+from deepfake_detection.sources.layout import DATASET, DRAWN, FRAMES, LISTS, VIDEO
 
 UNLISTED = "on no official list"
 SPLIT_CONFLICT = "target and source on different official lists"
@@ -83,7 +82,7 @@ def list_table(raw: Path, labels: dict[str, int], official: bool) -> Listing:
     table["label"] = table["category"].map(labels)
     rejected = read_left_out(raw)
     if official:
-        lost = table.loc[(table["split"] == "") & (table["frame"] != LOST), ["path", "category"]]
+        lost = table.loc[(table["split"] == "") & (table["frame"] != VIDEO), ["path", "category"]]
         rejected = pd.concat([rejected, lost.assign(reason=UNLISTED)])
         table = table[table["split"] != ""]
     if table["dataset"].nunique() > 1:  # two data sets may call their groups the same
@@ -99,7 +98,7 @@ def list_extra(raw: Path, dataset: str) -> Listing:
 
 
 def _listing_of(raw: Path, table: pd.DataFrame, rejected: pd.DataFrame) -> Listing:
-    table = table[table["frame"] != LOST].sort_values(["label", "path"]).set_index("path")
+    table = table[table["frame"] != VIDEO].sort_values(["label", "path"]).set_index("path")
     known = table[[name for name in COLUMNS if name in table]]
     shots = dict(
         zip(table.index, zip(table["dataset"] + "/" + table["video_id"], table["frame"], strict=True), strict=True)

@@ -9,9 +9,9 @@ import pandas as pd
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.params.data import DRAWN_LAYOUTS, Data, Extra, in_use
 from deepfake_detection.sources.gather import TABLE_COLUMNS, bring, is_taken
-from deepfake_detection.sources.layout import DATASET, DRAWN, EXTRA_LEFT_OUT, EXTRA_TABLE, TABLE
+from deepfake_detection.sources.layout import DATASET, DRAWN, EXTRA_LEFT_OUT, EXTRA_TABLE, TABLE, VIDEO
 from deepfake_detection.sources.layouts import detect, kaggle, manifest, unlabelled
-from deepfake_detection.sources.layouts.table import REJECTED_COLUMNS, VIDEO, Layout, Options
+from deepfake_detection.sources.layouts.table import REJECTED_COLUMNS, Layout, Options
 
 
 def require_free_names(extra: Iterable[Extra], main: Iterable[str]) -> None:

@@ -11,9 +11,18 @@ from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.progress import progress
 from deepfake_detection.params.data import Data
 from deepfake_detection.sources.ffpp import FILES, read_official
-from deepfake_detection.sources.layout import EXTRA_LEFT_OUT, EXTRA_TABLE, FRAMES, LEFT_OUT, LISTS, OFFICIAL, TABLE
+from deepfake_detection.sources.layout import (
+    EXTRA_LEFT_OUT,
+    EXTRA_TABLE,
+    FRAMES,
+    LEFT_OUT,
+    LISTS,
+    OFFICIAL,
+    TABLE,
+    VIDEO,
+)
 from deepfake_detection.sources.layouts import detect, manifest
-from deepfake_detection.sources.layouts.table import REJECTED_COLUMNS, VIDEO, Layout, Options
+from deepfake_detection.sources.layouts.table import REJECTED_COLUMNS, Layout, Options
 from deepfake_detection.sources.local import copy_file, lay_out
 from deepfake_detection.sources.videos import numbered, take_frames
 

@@ -14,6 +14,7 @@ TABLE = "frames.csv"  # a row for each frame of another data set: the columns of
 LEFT_OUT = "rejected.csv"  # path, category, reason of what such a data set holds and cannot be used
 EXTRA_TABLE = "extra.csv"  # as TABLE, for the data sets of data.extra
 EXTRA_LEFT_OUT = "extra_rejected.csv"  # as LEFT_OUT, with the column dataset
+VIDEO = -1  # the frame of a video: one whose frames are still to be taken, or in TABLE one of which none could be
 SPLITS = ("train", "val", "test")
 ADAPT = "adapt"  # the split of a frame that is there without a label
 UNUSED = "unused"  # the split of a frame that is never trained on and is not in test either

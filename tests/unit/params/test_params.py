@@ -152,6 +152,16 @@ def test_committed_parameters_are_the_embedded_profile(tmp_path: Path) -> None:
     assert compose(tmp_path / "params.yaml").read_bytes() == (ROOT / "params.yaml").read_bytes()
 
 
+@pytest.mark.parametrize("suite", sorted(path.stem for path in (ROOT / "conf" / "suite").glob("*.yaml")))
+def test_a_suite_is_only_evaluated_and_changes_nothing_else(tmp_path: Path, suite: str) -> None:
+    plain = load_params(compose(tmp_path / "params.yaml", "profile=ffpp"))
+    params = load_params(compose(tmp_path / "params.yaml", "profile=ffpp", f"suite={suite}"))
+    assert {extra.use for extra in params.data.extra} <= {"test"}
+    assert bool(params.data.extra) == (suite != "none")
+    without = params.model_copy(update={"data": params.data.model_copy(update={"extra": []})})
+    assert without == plain
+
+
 def test_ffpp_profile_is_the_original_recipe(tmp_path: Path) -> None:
     params = load_params(compose(tmp_path / "params.yaml", "profile=ffpp"))
     assert params.data.source == "kaggle"

@@ -48,6 +48,30 @@ def test_weights_balance_classes_and_categories() -> None:
     assert by_category.mean() == pytest.approx(1)
 
 
+def test_weights_balance_data_sets_and_videos() -> None:
+    frames = [  # data set, category, label, video, how many frames
+        ("large", "real", 0, "a", 6),
+        ("large", "real", 0, "b", 2),
+        ("small", "real", 0, "a", 1),
+        ("large", "swap", 1, "c", 3),
+        ("large", "mouth", 1, "c", 1),
+        ("small", "swap", 1, "d", 2),
+    ]
+    rows = pd.DataFrame(
+        [row[:4] for row in frames for _ in range(row[4])], columns=["dataset", "category", "label", "video_id"]
+    )
+    rows["source_id"] = ""
+    by_dataset, by_video = (with_weights(rows, balance)["weight"] for balance in ("dataset", "video"))
+    for weights in (by_dataset, by_video):
+        assert weights.mean() == pytest.approx(1)
+        assert weights.groupby([rows["label"], rows["dataset"]]).sum().tolist() == pytest.approx([15 / 4] * 4)
+        of_large = weights[(rows["label"] == 1) & (rows["dataset"] == "large")]
+        assert of_large.groupby(rows["category"]).sum().tolist() == pytest.approx([15 / 8] * 2)
+    originals = (rows["label"] == 0) & (rows["dataset"] == "large")
+    assert by_dataset[originals].tolist() == pytest.approx([15 / 4 / 8] * 8)
+    assert by_video[originals].tolist() == pytest.approx([15 / 8 / 6] * 6 + [15 / 8 / 2] * 2)
+
+
 def test_balanced_frames_get_no_weights() -> None:
     rows = pd.DataFrame({"category": ["Original", "Deepfakes"] * 3, "label": [0, 1] * 3})
     for balance in ("class", "category"):

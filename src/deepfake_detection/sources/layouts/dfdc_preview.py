@@ -9,10 +9,11 @@ from collections import defaultdict
 from pathlib import Path
 
 from deepfake_detection.common.errors import UserError
+from deepfake_detection.sources.layout import VIDEO
 from deepfake_detection.sources.layouts import names
 from deepfake_detection.sources.layouts.lists import read_object
 from deepfake_detection.sources.layouts.names import LABELS, SPLITS, numbered
-from deepfake_detection.sources.layouts.table import DEFAULT, VIDEO, Found, Layout, Options
+from deepfake_detection.sources.layouts.table import DEFAULT, Found, Layout, Options
 from deepfake_detection.sources.layouts.tree import MISSING, NOT_MEDIA, Tree, cleaned, kind_of, stem_of
 
 DATASET = "DFDC-preview"

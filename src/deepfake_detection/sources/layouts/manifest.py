@@ -13,9 +13,10 @@ import pandas as pd
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.text import one_line
+from deepfake_detection.sources.layout import VIDEO
 from deepfake_detection.sources.layouts.lists import read_rows
 from deepfake_detection.sources.layouts.names import LABELS, SPLITS, Name, all_known, frame_of, numbered
-from deepfake_detection.sources.layouts.table import DEFAULT, VIDEO, Found, Layout, Options
+from deepfake_detection.sources.layouts.table import DEFAULT, Found, Layout, Options
 from deepfake_detection.sources.layouts.tree import NOT_MEDIA, Tree, joined, kind_of, stem_of
 
 DATASET = "manifest"

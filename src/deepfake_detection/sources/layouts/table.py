@@ -11,11 +11,9 @@ import pandas as pd
 
 from deepfake_detection.common.components import components
 from deepfake_detection.common.errors import UserError
-from deepfake_detection.sources.layout import SPLITS
+from deepfake_detection.sources.layout import SPLITS, VIDEO
 from deepfake_detection.sources.layouts.names import Name
 from deepfake_detection.sources.layouts.tree import Tree
-
-VIDEO = -1  # the frame of a video file whose frames are still to be taken
 
 COLUMNS: dict[str, type[str] | type[int]] = {
     "file": str,  # POSIX, relative to the folder that was read

@@ -1,0 +1,47 @@
+"""The study over left-out manipulations: which frames it takes, and its table."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from deepfake_detection.common.errors import UserError
+from experiments.left_out import table
+from experiments.left_out.network import frames_of_main_data_set
+from tests.pipeline.conftest import Project
+
+
+def test_every_category_stands_where_the_originals_of_its_group_stand(
+    built: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(built.path)
+    pixels, rows = frames_of_main_data_set({"embedded_shifted": "test"})
+    assert set(rows["dataset"]) == {"embedded"}
+    assert len(rows) == 8 * 2 * 3
+    assert rows.groupby(["category", "split"]).size().groupby("split").nunique().eq(1).all()
+    assert rows.groupby("group")["split"].nunique().eq(1).all()
+    official = pd.read_csv("data/splits_trained.csv").set_index("path")["split"]
+    trained = rows[rows["path"].isin(official.index)]
+    assert trained["split"].tolist() == official.reindex(trained["path"]).tolist()
+    assert rows.index.max() < len(pixels)
+
+
+def test_the_table_has_the_mean_and_spread_of_each_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / table.FOLDER
+    with pytest.raises(UserError, match=r"no results; run python -m experiments\.left_out\.network for each"):
+        table.main()
+    folder.mkdir(parents=True)
+    for name, other in (("FaceSwap", "Deepfakes"), ("Deepfakes", "FaceSwap")):
+        rows = [(name, seed, on, auroc) for seed in (1, 2) for on, auroc in ((name, 0.5 + 0.1 * seed), (other, 0.9))]
+        frame = pd.DataFrame(rows, columns=["left_out", "seed", "tested_on", "auroc"])
+        frame.to_csv(folder / f"{name}.csv", index=False)
+    table.main()
+    found = json.loads((folder / "matrix.json").read_text())
+    assert found["seeds"] == [1, 2]
+    assert found["left_out"]["mean"] == pytest.approx(0.65)
+    assert found["left_out"]["spread"] == pytest.approx(0.1 / 2**0.5)
+    assert found["trained_on"] == {"mean": pytest.approx(0.9), "spread": pytest.approx(0)}
+    assert found["mean"]["FaceSwap"] == {"FaceSwap": pytest.approx(0.65), "Deepfakes": pytest.approx(0.9)}
+    assert (folder / "heatmap.png").read_bytes().startswith(b"\x89PNG")
