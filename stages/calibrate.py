@@ -6,11 +6,10 @@ from deepfake_detection.common.files import write_json
 from deepfake_detection.evaluation.calibration import calibrate
 from deepfake_detection.evaluation.metrics import video_table
 from deepfake_detection.frames.dataset import FrameDataset
-from deepfake_detection.frames.normalise import MEAN, STD
 from deepfake_detection.frames.prepared import open_prepared
 from deepfake_detection.network.allocator import keep_freed_memory
 from deepfake_detection.network.logits import predict_logits
-from deepfake_detection.network.model import build_model
+from deepfake_detection.network.model import build_model, mean_and_std
 from deepfake_detection.network.sidecar import Sidecar, categories_of
 from deepfake_detection.params.load import load_params
 from stages import run
@@ -29,11 +28,12 @@ def main() -> None:
     videos = video_table(validation.assign(logit=logits))
     rule, prior = params.calibrate.threshold, params.calibrate.prior
     frame = calibrate(logits, validation["label"].to_numpy(), rule, prior)
+    mean, std = mean_and_std(params.model.arch)
     sidecar = Sidecar(
         arch=params.model.arch,
         input_size=[pixels.shape[1]] * 2,
-        mean=list(MEAN),
-        std=list(STD),
+        mean=list(mean),
+        std=list(std),
         crop=params.prepare.crop,
         margin=params.prepare.margin,
         categories=categories_of(rows[rows["split"] == "train"]),

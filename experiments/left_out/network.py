@@ -44,7 +44,8 @@ def main() -> None:
     trained = trained[per_video < own["frames"]]
     test = rows[rows["split"] == "test"]
     weights = weights_file(own["arch"], params.model.weights, Path("data/weights"))
-    train = params.train.model_copy(update={"epochs": own["epochs"], "lr": own["lr"], "patience": own["epochs"]})
+    given = {key: own[key] for key in ("epochs", "batch_size", "lr")}
+    train = params.train.model_copy(update={**given, "patience": own["epochs"]})
     found: list[dict[str, Any]] = []
     for seed in own["seeds"]:
         seed_everything(seed, workers=True, verbose=False)

@@ -1,25 +1,28 @@
 """Converts stored bytes to the input of a network that was pretrained on ImageNet."""
 
+from collections.abc import Sequence
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, as torchvision's weights expect
+LITE_MEAN, LITE_STD = (127 / 255,) * 3, (128 / 255,) * 3  # from -1 to 1, as the weights of EfficientNet-Lite0 expect
 
 
 class Normalise(nn.Module):
     """Converts frames, uint8 RGB of shape (batch, height, width, 3), to float32 of shape (batch, 3, height, width).
 
-    It is the first layer of every network here, so that frames are sent to the device as bytes, four times as fast as
-    float32. Its constants are not part of a checkpoint. The result is in channels_last, the memory order of its input.
+    Each channel, from 0 to 1, has ``mean`` taken away and is divided by ``std``. This is the first layer of every
+    network here, so that frames are sent to the device as bytes, four times as fast as float32. Its constants are not
+    part of a checkpoint. The result is in channels_last, the memory order of its input.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, mean: Sequence[float] = MEAN, std: Sequence[float] = STD) -> None:
         super().__init__()
-        mean, std = (torch.tensor(value, dtype=torch.float64) for value in (MEAN, STD))
-        self.register_buffer("scale", (1 / (255 * std)).float(), persistent=False)
-        self.register_buffer("shift", (-mean / std).float(), persistent=False)
+        centre, spread = (torch.tensor(value, dtype=torch.float64) for value in (mean, std))
+        self.register_buffer("scale", (1 / (255 * spread)).float(), persistent=False)
+        self.register_buffer("shift", (-centre / spread).float(), persistent=False)
 
     def forward(self, frames: Tensor) -> Tensor:
         scale, shift = cast(Tensor, self.scale), cast(Tensor, self.shift)

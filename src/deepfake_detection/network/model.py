@@ -11,8 +11,10 @@ from torch import Tensor, nn
 from torchvision.models import EfficientNet, get_model
 from torchvision.models.efficientnet import MBConv
 
-from deepfake_detection.frames.normalise import Normalise
+from deepfake_detection.frames.normalise import LITE_MEAN, LITE_STD, MEAN, STD, Normalise
+from deepfake_detection.network.lite import efficientnet_lite0
 from deepfake_detection.network.weights import load_weights
+from deepfake_detection.params.model import LITE0
 
 
 class Network(nn.Module):
@@ -22,9 +24,9 @@ class Network(nn.Module):
     shape (batch,). A checkpoint holds the state_dict of ``efficientnet``.
     """
 
-    def __init__(self, efficientnet: nn.Module) -> None:
+    def __init__(self, efficientnet: nn.Module, normalise: Normalise | None = None) -> None:
         super().__init__()
-        self.normalise, self.efficientnet = Normalise(), efficientnet
+        self.normalise, self.efficientnet = normalise or Normalise(), efficientnet
 
     def forward(self, frames: Tensor) -> Tensor:
         logits: Tensor = self.efficientnet(self.normalise(frames)).squeeze(1).float()
@@ -32,7 +34,7 @@ class Network(nn.Module):
 
 
 def build_model(arch: str, dropout: float, weights: Path | None = None, trained: bool = False) -> Network:
-    """Builds a network of ``arch``, efficientnet_b0 to b7, that starts from ``weights``.
+    """Builds a network of ``arch``, efficientnet_b0 to b7 or efficientnet_lite0, that starts from ``weights``.
 
     ``weights`` is a state_dict of the same architecture. If it has not one logit but 1000 classes, say, only its
     backbone is loaded, unless it must be ``trained``. Without ``weights`` the network is initialised for a short run
@@ -40,7 +42,10 @@ def build_model(arch: str, dropout: float, weights: Path | None = None, trained:
     Raises UserError when the file does not fit the architecture.
     """
     scratch = {} if weights else {"stochastic_depth_prob": 0.0}
-    efficientnet = cast(EfficientNet, get_model(arch, weights=None, dropout=dropout, **scratch))
+    if arch == LITE0:
+        efficientnet = efficientnet_lite0(dropout, **scratch)
+    else:
+        efficientnet = cast(EfficientNet, get_model(arch, weights=None, dropout=dropout, **scratch))
     # a new layer, because with num_classes=1 torchvision would draw the head from U(-1, 1)
     head = efficientnet.classifier
     head[-1] = nn.Linear(cast(nn.Linear, head[-1]).in_features, 1)
@@ -48,7 +53,12 @@ def build_model(arch: str, dropout: float, weights: Path | None = None, trained:
         load_weights(efficientnet, weights, trained)
     else:
         _initialise_from_scratch(efficientnet)
-    return Network(efficientnet).to(memory_format=torch.channels_last)
+    return Network(efficientnet, Normalise(*mean_and_std(arch))).to(memory_format=torch.channels_last)
+
+
+def mean_and_std(arch: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """What the network's input is normalised with: of red, green and blue, as shares of the full range."""
+    return (LITE_MEAN, LITE_STD) if arch == LITE0 else (MEAN, STD)
 
 
 def _initialise_from_scratch(efficientnet: nn.Module) -> None:

@@ -68,8 +68,8 @@ def _part(values: dict[str, Any]) -> dict[str, Any]:
 class Sidecar(Calibration):
     """What a frame must look like for the network, and how to read its logit.
 
-    Files from other sources are checked as strictly as our own: ``arch`` is efficientnet_b0 to b7, numbers are finite,
-    and thresholds are between 0 and 1. ``mean`` and ``std`` are for other programs, because the network here
+    Files from other sources are checked as strictly as our own: ``arch`` is one that ``build_model`` knows, numbers are
+    finite, and thresholds are between 0 and 1. ``mean`` and ``std`` are for other programs, because the network here
     normalises its input itself.
     """
 

@@ -16,6 +16,8 @@ from torchvision.models import get_model, list_models
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.files import replacing
+from deepfake_detection.network.lite import efficientnet_lite0, torchvision_names
+from deepfake_detection.params.model import LITE0
 
 # the keys under which training programs keep the network's state_dict, those of averaged weights last
 WRAPPERS = (
@@ -48,7 +50,7 @@ def load_weights(efficientnet: nn.Module, path: Path, trained: bool = False) -> 
     head must be there. Raises UserError, which says why, when the file is not of this network.
     """
     own = efficientnet.state_dict()
-    found = _without_prefix(read_state_dict(path), own, path)
+    found = torchvision_names(_without_prefix(read_state_dict(path), own, path))
     state, head = found, found.get(HEAD)
     if has_other_head := head is None or head.shape[:1] != (1,):
         state = {name: value for name, value in state.items() if not name.startswith("classifier.")}
@@ -151,12 +153,13 @@ def _difference(state: dict[str, Tensor], own: dict[str, Tensor], where: str, tr
         if any(f".{key}".endswith(f".{name}") for key in state):
             return f"its layers have the names of {program}, such as {name!r}; torchvision's EfficientNet is needed"
     shapes = {name: value.shape for name, value in state.items() if name.startswith("features.")}
-    for arch in list_models(include="efficientnet*") if shapes else ():
+    for arch in (LITE0, *list_models(include="efficientnet*")) if shapes else ():
         with torch.device("meta"):
-            other = get_model(arch, weights=None).features.state_dict(prefix="features.")
+            network = efficientnet_lite0(0.0) if arch == LITE0 else get_model(arch, weights=None)
+        other = network.features.state_dict(prefix="features.")
         if shapes == {name: value.shape for name, value in other.items() if name in shapes}:
-            if not arch.startswith("efficientnet_b"):
-                return f"it is of {arch}: efficientnet_b0 to b7 can be used"
+            if not arch.startswith(("efficientnet_b", LITE0)):
+                return f"it is of {arch}: efficientnet_b0 to b7 and {LITE0} can be used"
             return (
                 f"it is of {arch}: {'the JSON file beside it names another' if trained else 'set model.arch to that'}"
             )

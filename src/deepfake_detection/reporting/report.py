@@ -180,7 +180,7 @@ def markdown_text(value: object) -> str:
 
 def _model(sidecar: Sidecar, train: dict[str, Any]) -> dict[str, Any]:
     return {
-        "name": sidecar.arch.replace("efficientnet_b", "EfficientNet-B"),
+        "name": "EfficientNet-" + sidecar.arch.removeprefix("efficientnet_").capitalize(),
         "parameters": f"{sidecar.parameters:,}",
         "input": " x ".join(map(str, sidecar.input_size)),
         "channels": sidecar.channels,

