@@ -14,8 +14,10 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+import yaml
 
 from deepfake_detection.common.parallel import cpu_count
 from deepfake_detection.frames.prepare import prepare_frames
@@ -26,6 +28,7 @@ from deepfake_detection.network.allocator import (
     keep_freed_memory,
     set_malloc,
 )
+from deepfake_detection.params.load import Params
 
 
 def arguments(description: str | None, **numbers: int) -> Namespace:
@@ -85,6 +88,27 @@ def machine() -> str:
     if torch.cuda.is_available():
         parts.append(torch.cuda.get_device_name())
     return f"{', '.join(parts)}; torch {torch.__version__}"
+
+
+def parameters(**chosen: str) -> Params:
+    """The parameters of conf/, composed in the same way as by DVC, because a training machine may lack DVC.
+
+    ``chosen`` names a file of a group, such as ``profile="ffpp"``, where it is not the group's default.
+    """
+
+    def merge(below: Any, above: Any) -> Any:
+        if not (isinstance(below, dict) and isinstance(above, dict)):
+            return above
+        return below | {key: merge(below.get(key), value) for key, value in above.items()}
+
+    tree = yaml.safe_load(Path("conf/config.yaml").read_text())
+    for default in tree.pop("defaults"):
+        if default != "_self_":
+            ((group, name),) = default.items()
+            file = Path("conf", group, f"{chosen.get(group, name)}.yaml")
+            values = yaml.safe_load(file.read_text()) or {}
+            tree = merge(tree, {key: value for key, value in values.items() if key != "defaults"})
+    return Params.model_validate(tree)
 
 
 def prepare(paths: list[Path], labels: list[int], folder: Path, size: int, workers: int | None = None) -> pd.DataFrame:

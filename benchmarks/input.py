@@ -18,15 +18,16 @@ import pandas as pd
 import torch
 from torch.utils.data import DataLoader
 
-from benchmarks import arguments, in_turn, machine, prepare, seconds
+from benchmarks import arguments, in_turn, machine, parameters, prepare, seconds
 from benchmarks.recipe import BATCH_SIZE, RecipeFrames, Transform, literal, pil_first, write_frames
 from deepfake_detection.frames.augment import apply_augmentation, augment_frame, draw_augmentation
 from deepfake_detection.frames.dataset import FrameDataset, derive_seed, frame_loader
+from deepfake_detection.frames.effects import apply_effects
 from deepfake_detection.frames.normalise import Normalise
 from deepfake_detection.frames.prepared import PIXELS
-from deepfake_detection.params.train import Augment
 
-AUGMENT = Augment(flip=0.5, rotation=5.0, rotate_p=1.0, scale=0.0, brightness=0.1, contrast=0.1)
+AUGMENT = parameters().train.augment
+STURDY = parameters(augment="sturdy").train.augment
 
 
 def run_through(made: Iterable[object]) -> None:
@@ -67,6 +68,9 @@ def main() -> None:
             ),
             "flip and rotate": lambda: run_through(apply_augmentation(stored[item], turned[item]) for item in count),
             "colours": lambda: run_through(apply_augmentation(stored[item], coloured[item]) for item in count),
+            "effects of sturdy": lambda: run_through(
+                apply_effects(STURDY, stored[item], np.random.default_rng(item)) for item in count
+            ),
             "normalise": lambda: run_through(normalise(batch) for _ in count[::BATCH_SIZE]),
         }
         names = ["recipe, literal", "recipe, resized by Pillow first", "ours"]

@@ -30,12 +30,11 @@ import numpy as np
 import pandas as pd
 import pytorch_lightning as pl
 import torch
-import yaml
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
 from torchvision.models import get_model
 
-from benchmarks import default_malloc, machine, prepare, seconds
+from benchmarks import default_malloc, machine, parameters, prepare, seconds
 from benchmarks.recipe import BATCH_SIZE, LR, recipe_loader, recipe_step, write_frames
 from deepfake_detection.frames.prepared import PIXELS
 from deepfake_detection.network.model import build_model
@@ -171,19 +170,6 @@ def busy_seconds(profiler: profile) -> float:
     return busy / 1e6
 
 
-def ffpp() -> Params:
-    """The profile, composed in the same way as by DVC, because a training machine may lack DVC."""
-
-    def merge(below: Any, above: Any) -> Any:
-        if not (isinstance(below, dict) and isinstance(above, dict)):
-            return above
-        return below | {key: merge(below.get(key), value) for key, value in above.items()}
-
-    config, profile = (yaml.safe_load(Path("conf", name).read_text()) for name in ("config.yaml", "profile/ffpp.yaml"))
-    del config["defaults"]
-    return Params.model_validate(merge(config, profile))
-
-
 def measure(params: Params, size: int, options: argparse.Namespace, folder: Path) -> TimedBatches:
     """Runs the three sides at one image size."""
     paths = write_frames(folder, FILES)
@@ -215,7 +201,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="B0 at 96 px: two cores, under three minutes")
     quick = "--quick" in sys.argv  # read before parsing, because other defaults depend on it
-    params = ffpp()
+    params = parameters(profile="ffpp")
     given = params.train.batch_size
     parser.add_argument("--arch", default="efficientnet_b0" if quick else params.model.arch)
     parser.add_argument("--image-size", "--sizes", dest="sizes", type=int, nargs="+", default=[96 if quick else 224])

@@ -6,8 +6,8 @@ from pathlib import Path
 from pytorch_lightning import seed_everything
 
 from deepfake_detection.common.files import replacing, write_json
-from deepfake_detection.frames.prepared import PIXELS, ROWS, open_prepared
-from deepfake_detection.network.model import build_model
+from deepfake_detection.frames.prepared import PIXELS, ROWS, open_landmarks, open_prepared
+from deepfake_detection.network.model import add_level, build_model, drop_level
 from deepfake_detection.network.weights import save_weights
 from deepfake_detection.params.load import load_params
 from deepfake_detection.sources.imagenet import weights_file
@@ -30,13 +30,17 @@ def main() -> None:
     pixels, rows = open_prepared(PREPARED, SPLITS_CSV)
     weights = weights_file(params.model.arch, params.model.weights, Path("data/weights"))
     model = build_model(params.model.arch, params.model.dropout, weights)
-    batches = FrameBatches(pixels, rows, params.train, params.train.seed)
+    if params.train.method == "nested":
+        add_level(model)
+    batches = FrameBatches(pixels, rows, params.train, params.train.seed, open_landmarks(PREPARED))
     inputs = [PREPARED / PIXELS, PREPARED / ROWS, SPLITS_CSV, *([weights] if weights else [])]
     with training_state(STATES, run_key(repr((params.model, params.train)), inputs, STATES)) as state:
         if (trained := fit(model, batches, params.train, epoch_log("metrics/train"), state)) is None:
             return  # with several processes, only rank 0 writes
         best, summary = trained
         model.load_state_dict(best)
+        if params.train.method == "nested":
+            drop_level(model)
         with replacing(checkpoint) as (part,), noting(checkpoint, part):
             save_weights(part, model.efficientnet)
         write_json(Path("metrics/train.json"), summary)

@@ -158,5 +158,5 @@ FILES = {
         TEST,
     ),
     "classification_report.json": ("evaluate", "The test frames, by class.", CLASSIFICATION_REPORT),
-    "robustness.json": ("robustness", "The test frames under seven corruptions.", ROBUSTNESS),
+    "robustness.json": ("robustness", "The test frames under eight corruptions.", ROBUSTNESS),
 }

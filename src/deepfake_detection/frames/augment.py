@@ -1,4 +1,7 @@
-"""Augmentation of training frames: flip, rotation, scale, brightness and contrast, random for each frame and epoch."""
+"""Augmentation of training frames, random for each frame and epoch.
+
+Flip, rotation, scale, brightness and contrast are here. ``effects`` has the others.
+"""
 
 import math
 from typing import NamedTuple
@@ -10,6 +13,7 @@ from PIL import Image
 from torch.nn.functional import grid_sample
 
 from deepfake_detection.frames.dataset import Frame
+from deepfake_detection.frames.effects import apply_effects, erase_part
 from deepfake_detection.params.train import Augment
 
 _GREY = np.array([0.2989, 0.587, 0.114])  # weights of red, green and blue: ITU-R BT.601, rounded as in torchvision
@@ -31,9 +35,17 @@ class Drawn(NamedTuple):
     scale: float = 1.0
 
 
-def augment_frame(augment: Augment, frame: Frame, rng: np.random.Generator) -> Frame:
-    """Returns the frame augmented with values drawn from ``rng``. ``frame`` must be writable."""
-    return apply_augmentation(frame, draw_augmentation(augment, rng))
+def augment_frame(
+    augment: Augment, frame: Frame, rng: np.random.Generator, landmarks: NDArray[np.float32] | None = None
+) -> Frame:
+    """Returns the frame augmented with values drawn from ``rng``. ``frame`` must be writable.
+
+    ``landmarks`` are those of ``erase_part``; without them nothing is erased.
+    """
+    drawn = draw_augmentation(augment, rng)
+    if augment.erase and landmarks is not None and rng.random() < augment.erase:
+        frame = erase_part(frame, landmarks, rng)
+    return apply_effects(augment, apply_augmentation(frame, drawn), rng)
 
 
 def draw_augmentation(augment: Augment, rng: np.random.Generator) -> Drawn:

@@ -1,9 +1,9 @@
-"""Seven corruptions, with five settings each, that a frame may undergo on its way to the detector.
+"""Eight corruptions, with five settings each, that a frame may undergo on its way to the detector.
 
 The scheme of single corruptions at five rising severities is that of Hendrycks and Dietterich 2019,
 "Benchmarking Neural Network Robustness to Common Corruptions and Perturbations". The scaling factors are those of
 their pixelate corruption. The contrast factors are those of Jiang et al. 2020, "DeeperForensics-1.0". H.264 goes
-from FaceForensics++'s c23 to its c40 (Rössler et al. 2019). The settings of JPEG, blur, noise and brightness are
+from FaceForensics++'s c23 to its c40 (Rössler et al. 2019). The settings of JPEG, WebP, blur, noise and brightness are
 our own, from hardly visible to clearly visible.
 
 The corruptions are meant for prepared pixels, which have the network's input size. At that size a JPEG block, a
@@ -20,13 +20,11 @@ from typing import cast
 import av
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
-from scipy import ndimage
 from torch import Tensor
 from torchvision.transforms.v2 import functional
 
-Frame = NDArray[np.uint8]
+from deepfake_detection.frames.filters import Frame, gaussian_blur, gaussian_noise, jpeg
 
 
 @dataclass(frozen=True)
@@ -42,35 +40,11 @@ class Corruption:
     apply: Callable[[Frame, float, int], Frame]
 
 
-def jpeg(frame: Frame, setting: float, seed: int = 0) -> Frame:
-    """JPEG with 4:2:0 chroma at quality ``setting`` (1 to 100)."""
-    # Pillow's encoder, because torchvision has deprecated its own since version 0.29
-    file = BytesIO()
-    Image.fromarray(frame).save(file, "JPEG", quality=int(setting), subsampling="4:2:0")
-    return np.array(Image.open(file))
-
-
 def scaling(frame: Frame, setting: float, seed: int = 0) -> Frame:
     """Resizes to ``setting`` times the size and back, both antialiased bilinear."""
     size = list(frame.shape[:2])
     small = functional.resize(_to_tensor(frame), [max(1, round(side * setting)) for side in size], antialias=True)
     return _from_tensor(functional.resize(small, size, antialias=True))
-
-
-def gaussian_blur(frame: Frame, setting: float, seed: int = 0) -> Frame:
-    """Gaussian blur with a standard deviation of ``setting`` pixels, cut off at three standard deviations."""
-    # torchvision's blur is not separable and takes several times as long
-    blurred = ndimage.gaussian_filter(frame.astype(np.float32), setting, axes=(0, 1), mode="mirror", truncate=3.0)
-    return np.asarray(np.rint(blurred), np.uint8)
-
-
-def gaussian_noise(frame: Frame, setting: float, seed: int = 0) -> Frame:
-    """Adds independent noise to each pixel and channel, with a standard deviation of ``setting`` times the full range.
-
-    The same seed gives the same pattern at every setting, so that severities differ only in strength.
-    """
-    noise = np.random.default_rng(seed).standard_normal(frame.shape, dtype=np.float32)
-    return np.clip(np.rint(frame + 255 * setting * noise), 0, 255).astype(np.uint8)
 
 
 def brightness(frame: Frame, setting: float, seed: int = 0) -> Frame:
@@ -81,6 +55,13 @@ def brightness(frame: Frame, setting: float, seed: int = 0) -> Frame:
 def contrast(frame: Frame, setting: float, seed: int = 0) -> Frame:
     """Multiplies every value's distance from the frame's mean grey by ``setting``; below 1 the frame is flatter."""
     return _from_tensor(functional.adjust_contrast(_to_tensor(frame), setting))
+
+
+def webp(frame: Frame, setting: float, seed: int = 0) -> Frame:
+    """Lossy WebP at quality ``setting`` (0 to 100)."""
+    file = BytesIO()
+    Image.fromarray(frame).save(file, "WEBP", quality=int(setting))
+    return np.array(Image.open(file))
 
 
 def h264(frame: Frame, setting: float, seed: int = 0) -> Frame:
@@ -111,6 +92,7 @@ CORRUPTIONS: dict[str, Corruption] = {
     "gaussian_noise": Corruption("sigma of the full range", (0.02, 0.04, 0.06, 0.1, 0.2), gaussian_noise),
     "brightness": Corruption("factor", (1.15, 1.3, 1.5, 1.75, 2.0), brightness),
     "contrast": Corruption("factor", (0.85, 0.725, 0.6, 0.475, 0.35), contrast),
+    "webp": Corruption("quality", (75, 50, 30, 20, 10), webp),
     "h264": Corruption("CRF", (23, 28, 32, 36, 40), h264),
 }
 

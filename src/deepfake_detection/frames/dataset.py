@@ -47,12 +47,16 @@ class FrameDataset(Dataset[tuple[Tensor, ...]]):
         return len(self.rows)
 
     def __getitem__(self, item: int) -> tuple[Tensor, ...]:
-        frame = self.pixels[self.rows[item]].copy()
+        served = torch.from_numpy(self.frame(item)), torch.tensor(self.labels[item])
+        return served if self.weights is None else (*served, torch.tensor(self.weights[item]))
+
+    def frame(self, item: int) -> Frame:
+        """The pixels of frame ``item``, augmented."""
+        frame: Frame = self.pixels[self.rows[item]].copy()
         if self.augment:
             seed = derive_seed(self.seed, self.epoch, int(self.numbers[item]))
             frame = self.augment(frame, np.random.default_rng(seed))
-        served = torch.from_numpy(frame), torch.tensor(self.labels[item])
-        return served if self.weights is None else (*served, torch.tensor(self.weights[item]))
+        return frame
 
     def __getstate__(self) -> dict[str, Any]:
         # numpy pickles a memory map as a copy of its whole content; a spawned worker can map the file itself instead

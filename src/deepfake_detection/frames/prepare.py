@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.files import replacing
 from deepfake_detection.common.parallel import map_in_processes
-from deepfake_detection.frames.prepared import PIXELS, ROWS
+from deepfake_detection.frames.prepared import LANDMARKS, PIXELS, ROWS
 from deepfake_detection.index.tables import CHUNK_ROWS, read_index, read_paths
-from deepfake_detection.index.tracks import read_boxes
-from deepfake_detection.media.faces import Box, crop_face
+from deepfake_detection.index.tracks import read_faces
+from deepfake_detection.media.faces import Box, crop_face, in_crop
 from deepfake_detection.media.images import read_rgb
 
 
@@ -32,7 +32,8 @@ def prepare_frames(
     """Writes ``pixels.npy``, uint8 of shape (frames, size, size, 3), and its rows as ``index.csv`` into ``folder``.
 
     ``index`` is an index file, whose paths are relative to ``raw``. ``wanted`` says which of its frames to take; None
-    takes all. ``faces`` is a table with the face box of each frame of the index; without it whole frames are used.
+    takes all. ``faces`` is a table with the face of each frame of the index; without it whole frames are used, and
+    with it the rows have the landmarks in the crop as further columns.
     Pixels are RGB, as ``crop_face`` returns them for ``margin``, and do not depend on the number of workers. Memory
     does not grow with the number of frames. Raises UserError when ``index`` is not an index, or when ``faces`` does not
     belong to it.
@@ -50,14 +51,19 @@ def prepare_frames(
             boxes = compress(_boxes(index, faces), chosen)
             for frame in map_in_processes(read, boxes, frames, workers, "preparing frames", "frame"):
                 file.write(frame.data)
-        _copy_rows(index, rows, chosen)
+        _copy_rows(index, rows, chosen, faces, margin, size)
 
 
-def _copy_rows(index: Path, rows: Path, chosen: Sequence[bool]) -> None:
-    """Copies the chosen rows of an index, with at most CHUNK_ROWS in memory."""
+def _copy_rows(index: Path, rows: Path, chosen: Sequence[bool], faces: Path | None, margin: float, size: int) -> None:
+    """Copies the chosen rows of an index, with the landmarks of ``faces``, and at most CHUNK_ROWS in memory."""
+    found = read_faces(faces) if faces else None
     with rows.open("w", encoding="utf-8", newline="") as file:
         start = 0
         for chunk in pd.read_csv(index, dtype=str, keep_default_na=False, chunksize=CHUNK_ROWS):
+            if found:
+                sizes = zip(chunk["width"].astype(int), chunk["height"].astype(int), strict=True)
+                points = [in_crop(face, margin, frame, size) for frame, (_, face) in zip(sizes, found)]  # noqa: B905
+                chunk[LANDMARKS] = np.array(points).round(2)
             kept = chunk[list(chosen[start : start + len(chunk)])]
             kept.to_csv(file, index=False, lineterminator="\n", header=start == 0)
             start += len(chunk)
@@ -67,10 +73,10 @@ def _boxes(index: Path, faces: Path | None) -> Iterator[tuple[str, Box | None]]:
     if faces is None:
         yield from ((path, None) for path in read_paths(index))
         return
-    for path, found in zip_longest(read_paths(index), read_boxes(faces)):
+    for path, found in zip_longest(read_paths(index), read_faces(faces)):
         if path is None or found is None or found[0] != path:
             raise UserError(f"{faces} and {index} do not list the same frames; run `dvc repro`")
-        yield found
+        yield path, found[1].box
 
 
 def _read_square(raw: Path, margin: float, size: int, frame: tuple[str, Box | None]) -> NDArray[np.uint8]:

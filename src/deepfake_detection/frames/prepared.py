@@ -7,9 +7,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from deepfake_detection.common.errors import UserError
-from deepfake_detection.index.tables import read_index, read_splits
+from deepfake_detection.index.tables import one_line_errors, read_index, read_splits
 
 PIXELS, ROWS = "pixels.npy", "index.csv"
+# further columns of ROWS where faces are cropped, in pixels of the prepared frame
+_POINTS = ("eye_left", "eye_right", "nose", "mouth_left", "mouth_right")
+LANDMARKS = [f"{point}_{axis}" for point in _POINTS for axis in "xy"]
 
 
 def open_prepared(folder: Path, splits_csv: Path) -> tuple[NDArray[np.uint8], pd.DataFrame]:
@@ -29,3 +32,15 @@ def open_prepared(folder: Path, splits_csv: Path) -> tuple[NDArray[np.uint8], pd
     if pixels.dtype != np.uint8 or pixels.ndim != 4 or len(pixels) != len(rows) or pixels.shape[3] != 3:
         raise UserError(f"{folder / PIXELS}: not the pixels of {len(rows)} frames; run `dvc repro prepare`")
     return pixels, rows.assign(split=splits.reindex(rows["path"]).to_numpy())
+
+
+def open_landmarks(folder: Path) -> NDArray[np.float32] | None:
+    """The landmarks of prepared frames, shape (frames, 5, 2) in their pixels; None if whole frames were prepared.
+
+    They are those of the face that the crop is of. Raises UserError as ``open_prepared`` does.
+    """
+    with one_line_errors(folder / ROWS, "an index"):
+        if LANDMARKS[0] not in pd.read_csv(folder / ROWS, nrows=0):
+            return None
+        points = pd.read_csv(folder / ROWS, usecols=LANDMARKS, dtype=np.float32)[LANDMARKS]
+    return points.to_numpy().reshape(-1, len(LANDMARKS) // 2, 2)

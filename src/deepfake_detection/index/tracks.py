@@ -20,7 +20,6 @@ MIN_IOU = 0.3
 STILL_IOU = 0.9
 
 _VIDEO = ["dataset", "category", "video_id", "source_id"]
-_BOX_COLUMNS = ["path", *Box._fields]
 _FRAME = ["dataset", "video_id", "frame", "width", "height"]
 
 
@@ -118,16 +117,16 @@ def smooth_track(track: Sequence[DetectedFace]) -> list[DetectedFace]:
     return smooth
 
 
-def read_boxes(path: Path) -> Iterator[tuple[str, Box]]:
-    """Yields the paths and boxes of a file of faces, with at most CHUNK_ROWS in memory.
+def read_faces(path: Path) -> Iterator[tuple[str, DetectedFace]]:
+    """Yields the paths and faces of a file of faces, with at most CHUNK_ROWS in memory.
 
     Raises UserError when the file is missing or is not a table of faces.
     """
-    types = {"path": str, **Box.__annotations__}
+    types = {"path": str, **Box.__annotations__, **Landmarks.__annotations__}
     with one_line_errors(path, "a table of faces"):
-        for chunk in pd.read_csv(path, dtype=types, usecols=_BOX_COLUMNS, keep_default_na=False, chunksize=CHUNK_ROWS):
-            for name, *numbers in chunk[_BOX_COLUMNS].itertuples(index=False):
-                yield name, Box(*numbers)
+        for chunk in pd.read_csv(path, dtype=types, usecols=FACE_COLUMNS, keep_default_na=False, chunksize=CHUNK_ROWS):
+            for name, *numbers in chunk[FACE_COLUMNS].itertuples(index=False):
+                yield name, DetectedFace(Box(*numbers[: len(Box._fields)]), Landmarks(*numbers[len(Box._fields) :]))
 
 
 def _overlap(one: Box, other: Box) -> float:

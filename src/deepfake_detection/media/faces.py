@@ -118,6 +118,14 @@ def crop_face(pixels: Frame, box: Box | None, margin: float, size: int) -> Frame
     return np.asarray(picture.resize((size, size), Image.Resampling.BILINEAR))
 
 
+def in_crop(face: DetectedFace, margin: float, frame: tuple[int, int], size: int) -> Landmarks:
+    """The landmarks in the pixels of the crop that ``crop_face`` makes of a frame of this width and height."""
+    left, top, right, _ = square_around(face.box, margin, *frame)
+    scale = size / (right - left)
+    starts = (left, top) * (len(face.landmarks) // 2)
+    return Landmarks(*((value - start) * scale for value, start in zip(face.landmarks, starts, strict=True)))
+
+
 def _detector() -> "YuNetDetector":
     """This thread's detector."""
     if not hasattr(_DETECTORS, "yunet"):

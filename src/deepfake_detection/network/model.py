@@ -21,7 +21,7 @@ class Network(nn.Module):
     """A torchvision EfficientNet whose head is ``nn.Linear(features, 1)``, preceded by normalisation.
 
     Its input is frames as stored, uint8 RGB of shape (batch, height, width, 3). Its output is logits, float32 of
-    shape (batch,). A checkpoint holds the state_dict of ``efficientnet``.
+    shape (batch,), or (batch, 2) after ``add_level``. A checkpoint holds the state_dict of ``efficientnet``.
     """
 
     def __init__(self, efficientnet: nn.Module, normalise: Normalise | None = None) -> None:
@@ -54,6 +54,20 @@ def build_model(arch: str, dropout: float, weights: Path | None = None, trained:
     else:
         _initialise_from_scratch(efficientnet)
     return Network(efficientnet, Normalise(*mean_and_std(arch))).to(memory_format=torch.channels_last)
+
+
+def add_level(network: Network) -> None:
+    """Gives the network a second logit, which ``drop_level`` takes away again."""
+    head = cast(nn.Sequential, cast(EfficientNet, network.efficientnet).classifier)
+    head[-1] = nn.Linear(cast(nn.Linear, head[-1]).in_features, 2)
+
+
+def drop_level(network: Network) -> None:
+    """Leaves the first of two logits."""
+    head = cast(nn.Sequential, cast(EfficientNet, network.efficientnet).classifier)
+    two = cast(nn.Linear, head[-1])
+    head[-1] = nn.Linear(two.in_features, 1)
+    head[-1].load_state_dict({name: value[:1].clone() for name, value in two.state_dict().items()})
 
 
 def mean_and_std(arch: str) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -12,6 +12,6 @@ class Robustness(Section):
         int,
         Field(
             ge=2,
-            description="Largest number of test frames to use; classes keep their shares. Each is evaluated 36 times.",
+            description="Largest number of test frames to use; classes keep their shares. Each is evaluated 41 times.",
         ),
     ]

@@ -2,9 +2,25 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from deepfake_detection.params.section import Count, Fraction, Section, Seed
+
+
+class Effect(Section):
+    p: Annotated[Fraction, Field(description="Probability of the effect.")]
+    low: Annotated[float, Field(description="Least strength of the effect.")]
+    high: Annotated[float, Field(description="Greatest strength. A strength is drawn evenly between the two.")]
+
+
+def _between(least: float, greatest: float) -> AfterValidator:
+    def check(effect: Effect) -> Effect:
+        if not least <= effect.low <= effect.high <= greatest:
+            given = f"{effect.low:g} and {effect.high:g}"
+            raise ValueError(f"low and high must rise, between {least:g} and {greatest:g}, and are {given}")
+        return effect
+
+    return AfterValidator(check)
 
 
 class Augment(Section):
@@ -28,6 +44,38 @@ class Augment(Section):
     ]
     brightness: Annotated[Fraction, Field(description="Largest relative change of brightness, up or down.")]
     contrast: Annotated[Fraction, Field(description="Largest relative change of contrast, up or down.")]
+    hue: Annotated[
+        Effect, _between(-0.5, 0.5), Field(description="Turns the colours: from -0.5 to 0.5 of the whole circle.")
+    ]
+    grey: Annotated[Fraction, Field(description="Probability that a frame loses its colours.")]
+    blur: Annotated[
+        Effect, _between(0, 100), Field(description="Gaussian blur: the standard deviation in pixels of the frame.")
+    ]
+    noise: Annotated[
+        Effect,
+        _between(0, 1),
+        Field(description="Noise of each pixel and channel: its standard deviation, as a share of the full range."),
+    ]
+    scaling: Annotated[
+        Effect,
+        _between(0.01, 1),
+        Field(description="Smaller and back to the full size, each with a kernel drawn of five: the factor."),
+    ]
+    jpeg: Annotated[Effect, _between(1, 100), Field(description="JPEG with 4:2:0 chroma: the quality.")]
+    social: Annotated[
+        Fraction,
+        Field(
+            description="Probability of what a social network does: smaller, JPEG, back to the full size, with "
+            "strengths between those of `scaling` and of `jpeg`."
+        ),
+    ]
+    erase: Annotated[
+        Fraction,
+        Field(
+            description="Probability that the eyes, the nose or the mouth are covered. It needs `prepare.crop: face`, "
+            "which finds them."
+        ),
+    ]
 
 
 def _auto_or(minimum: int) -> BeforeValidator:
@@ -99,6 +147,21 @@ class Train(Section):
         ),
     ]
     patience: Annotated[Count, Field(description="Epochs without a better `monitor` before training stops.")]
+    method: Annotated[
+        Literal["supervised", "self_blended", "nested"],
+        Field(
+            description="`supervised`: originals against fakes. `self_blended`: originals against blends of an "
+            "original with a changed copy of itself, and no fakes. `nested`: originals, blends and fakes, in this "
+            "order. The last two need `prepare.crop: face`. See docs/methods/self-blending.md."
+        ),
+    ]
+    pairs: Annotated[
+        bool,
+        Field(
+            description="A fake and the original of the same video and frame share a step and a draw of the "
+            "augmentation."
+        ),
+    ]
     balance: Annotated[
         Literal["none", "class", "category", "dataset", "video"],
         Field(

@@ -56,17 +56,31 @@ class FrameClassifier(pl.LightningModule):
         frames, labels, *weights = batch
         logits: Tensor = self.model(frames)
         weight = weights[0] if weights else None
-        loss: Tensor = binary_cross_entropy_with_logits(logits, self._targets(labels), weight)
+        loss = self._loss(logits, labels, weight)
         self._require_finite()  # checks the previous step, because a GPU is still computing this one
         rate = self.trainer.optimizers[0].param_groups[0]["lr"]
         describe = partial(self._describe_step, self.training, index, self.global_step, rate)
         self.unchecked = read_later(loss.detach()), describe
         mean_loss.update(loss.detach(), len(labels))
-        metrics.update(logits.detach().sigmoid(), labels.int())
+        metrics.update(logits.detach().reshape(len(labels), -1)[:, 0].sigmoid(), labels.clamp(max=1).int())
         name = "train_loss" if self.training else "val_loss"
         self.log(name, mean_loss, on_step=False, on_epoch=True)
         self.log_dict(metrics, on_step=False, on_epoch=True)
         return loss
+
+    def _loss(self, logits: Tensor, labels: Tensor, weight: Tensor | None) -> Tensor:
+        """The loss of one logit a frame, or of one for each of two levels: below 1 or not, below 2 or not.
+
+        The second says whether a frame is a fake rather than an original or a blend of itself. It shapes the features
+        in training alone, so that blends and fakes need not look alike (Cheng et al. 2024, "Can We Leave Deepfake Data
+        Behind in Training Deepfake Detector?"). Validation is about the first.
+        """
+        levels = logits.reshape(len(labels), -1)[:, : 2 if self.training else 1].unbind(1)
+        losses = [
+            binary_cross_entropy_with_logits(level, self._targets((labels > number).float()), weight)
+            for number, level in enumerate(levels)
+        ]
+        return torch.stack(losses).sum() if len(losses) > 1 else losses[0]
 
     def _targets(self, labels: Tensor) -> Tensor:
         """The labels that the loss compares with: smoothed in training, as they are in validation.

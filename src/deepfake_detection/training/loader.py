@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from functools import partial
 from typing import Any, TypeAlias, cast
 
 import numpy as np
@@ -13,10 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from deepfake_detection.frames.augment import augment_frame
-from deepfake_detection.frames.dataset import FrameDataset, derive_seed
+from deepfake_detection.common.errors import UserError
+from deepfake_detection.frames.dataset import derive_seed
 from deepfake_detection.params.train import Train
 from deepfake_detection.training.distributed import rank_batches
+from deepfake_detection.training.frames import TrainingFrames
 
 Batch: TypeAlias = Sequence[Tensor]
 """Frames, labels and, unless the data are balanced, weights of the loss."""
@@ -34,14 +34,24 @@ class FrameBatches(pl.LightningDataModule):
     """The training frames, with new augmentations in each epoch, and the validation frames without augmentation.
 
     ``micro_batch_size`` is how many frames a device takes at once. Several processes share the frames of each step.
+    ``landmarks`` are those of FrameDataset.
     """
 
-    def __init__(self, pixels: NDArray[np.uint8], rows: pd.DataFrame, params: Train, seed: int) -> None:
+    def __init__(
+        self,
+        pixels: NDArray[np.uint8],
+        rows: pd.DataFrame,
+        params: Train,
+        seed: int,
+        landmarks: NDArray[np.float32] | None = None,
+    ) -> None:
         super().__init__()
-        self.pixels, self.params, self.seed = pixels, params, seed
-        self.train_rows, self.val_rows = (
-            with_weights(rows[rows["split"] == split], params.balance) for split in ("train", "val")
-        )
+        self.pixels, self.params, self.seed, self.landmarks = pixels, params, seed, landmarks
+        train, val = (rows[rows["split"] == split] for split in ("train", "val"))
+        if params.method != "supervised":
+            train, val = with_blends(train, val, params.method, landmarks)
+        train = train.assign(pair=pairs_of(train, params.pairs))
+        self.train_rows, self.val_rows = (with_weights(part, params.balance) for part in (train, val))
         self.micro_batch_size = (
             BATCH_ON_CPU if params.batch_size == "auto" else params.batch_size
         ) // params.accumulate
@@ -69,7 +79,9 @@ class FrameBatches(pl.LightningDataModule):
     def _train_order(self) -> pd.DataFrame:
         # shuffled here, because a loader's own order depends on how often it was iterated before
         epoch = cast(pl.Trainer, self.trainer).current_epoch
-        return self.train_rows.sample(frac=1, random_state=derive_seed(self.seed, epoch))
+        pairs = pd.Series(range(int(self.train_rows["pair"].max()) + 1))
+        place = pairs.sample(frac=1, random_state=derive_seed(self.seed, epoch)).argsort()
+        return self.train_rows.iloc[self.train_rows["pair"].map(place).to_numpy().argsort(kind="stable")]
 
     def _train_batches(self) -> list[list[int]]:
         accumulate, world_size, rank = self._sharing()
@@ -84,16 +96,52 @@ class FrameBatches(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Batch]:
         epoch = cast(pl.Trainer, self.trainer).current_epoch
-        augment = partial(augment_frame, self.params.augment)
-        frames = FrameDataset(self.pixels, self._train_order(), augment, self.seed, epoch)
+        frames = TrainingFrames(
+            self.pixels, self._train_order(), self.params.augment, self.landmarks, seed=self.seed, epoch=epoch
+        )
         return ResumableLoader(frames, self._train_batches(), **self._reading())
 
     def val_dataloader(self) -> DataLoader[Batch]:
-        frames = FrameDataset(self.pixels, self.val_rows)
+        frames = TrainingFrames(self.pixels, self.val_rows, None, self.landmarks, seed=self.seed)
         return DataLoader(frames, batch_sampler=self._val_batches(), **self._reading())
 
     def _reading(self) -> dict[str, Any]:
         return {"num_workers": self.params.num_workers, "pin_memory": torch.cuda.is_available()}
+
+
+def with_blends(
+    train: pd.DataFrame, val: pd.DataFrame, method: str, landmarks: NDArray[np.float32] | None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The rows of the methods ``self_blended`` and ``nested``, with the column ``blended``.
+
+    Each original is there a second time, blended with itself. ``self_blended`` leaves the fakes out, also when it
+    validates. ``nested`` numbers originals, blends and fakes 0, 1 and 2 in training, and validates on what it finally
+    tells apart, originals and fakes. Raises UserError when the landmarks of the faces are not there.
+    """
+    if landmarks is None:
+        raise UserError(
+            f"train.method: {method} needs the landmarks of faces: set prepare.crop=face, or train.method=supervised"
+        )
+    parts = []
+    for part in (train, val):
+        part = part.assign(blended=False)
+        originals = part[part["label"] == 0]
+        blends = originals.assign(label=1, blended=True, category="self-blended")
+        parts.append((originals, blends, part))
+    (originals, blends, every), (val_originals, val_blends, _) = parts
+    if method == "self_blended":
+        return pd.concat([originals, blends]), pd.concat([val_originals, val_blends])
+    levels = every.assign(label=every["label"] * 2)
+    return pd.concat([levels, blends]), val
+
+
+def pairs_of(rows: pd.DataFrame, same_frame: bool) -> NDArray[np.int64]:
+    """A number for each row, from 0 on: the same for a frame and its blend.
+
+    With ``same_frame`` it is also the same for an original and the fakes made of the same frame of its video.
+    """
+    keys = rows.groupby(["dataset", "video_id", "frame"]).ngroup() if same_frame else rows.index
+    return pd.factorize(np.asarray(keys), sort=True)[0]
 
 
 def with_weights(rows: pd.DataFrame, balance: str) -> pd.DataFrame:

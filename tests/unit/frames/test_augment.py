@@ -12,8 +12,16 @@ from torchvision.transforms.v2 import functional
 from deepfake_detection.frames.augment import Drawn, apply_augmentation, augment_frame, draw_augmentation
 from deepfake_detection.frames.dataset import Frame
 from deepfake_detection.params.train import Augment
+from tests.support.params import train as train_params
 
-RECIPE = Augment(flip=0.5, rotation=5.0, rotate_p=1.0, scale=0.0, brightness=0.1, contrast=0.1)
+RECIPE = train_params().augment
+
+
+def recipe(**changes: float) -> Augment:
+    """The recipe's augmentation with other values."""
+    return RECIPE.model_copy(update=changes)
+
+
 PLAIN = Drawn(flip=False, angle=0.0, brightness=1.0, contrast=1.0, brightness_first=True)
 
 
@@ -109,7 +117,7 @@ def test_jitter_of_a_flat_frame_and_at_full_strength(level: int) -> None:
 
 def test_nothing_drawn_changes_nothing() -> None:
     frame = drawn_frame(33, 20)
-    nothing = Augment(flip=0.0, rotation=0.0, rotate_p=1.0, scale=0.0, brightness=0.0, contrast=0.0)
+    nothing = recipe(flip=0.0, rotation=0.0, rotate_p=1.0, scale=0.0, brightness=0.0, contrast=0.0)
     rng = np.random.default_rng(0)
     for _ in range(20):
         drawn = draw_augmentation(nothing, rng)
@@ -122,7 +130,7 @@ def test_nothing_drawn_changes_nothing() -> None:
 
 def test_values_are_drawn_from_torchvisions_distributions() -> None:
     rng, count = np.random.default_rng(3), 4000
-    for augment in (RECIPE, Augment(flip=0.2, rotation=90.0, rotate_p=1.0, scale=0.3, brightness=1.0, contrast=0.4)):
+    for augment in (RECIPE, recipe(flip=0.2, rotation=90.0, rotate_p=1.0, scale=0.3, brightness=1.0, contrast=0.4)):
         drawn = [draw_augmentation(augment, rng) for _ in range(count)]
         torch.manual_seed(5)
         rotation = v2.RandomRotation(augment.rotation)
@@ -144,7 +152,7 @@ def test_values_are_drawn_from_torchvisions_distributions() -> None:
 
 def test_a_frame_that_is_not_rotated_is_left_untouched() -> None:
     frame = drawn_frame(45, 64)
-    turned = Augment(flip=0.0, rotation=5.0, rotate_p=0.3, scale=0.0, brightness=0.0, contrast=0.0)
+    turned = recipe(flip=0.0, rotation=5.0, rotate_p=0.3, scale=0.0, brightness=0.0, contrast=0.0)
     found = [augment_frame(turned, frame.copy(), np.random.default_rng(seed)) for seed in range(600)]
     untouched = sum(np.array_equal(one, frame) for one in found)
     assert binomtest(untouched, 600, 0.7).pvalue > 0.001

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from deepfake_detection.frames.corruptions import CORRUPTIONS, Frame, contrast, h264, scaling
+from deepfake_detection.frames.corruptions import CORRUPTIONS, contrast, h264, scaling
+from deepfake_detection.frames.filters import Frame
 from deepfake_detection.sources.drawn.dataset import film
 
 FACE: Frame = np.round(film(3, 0, 96, 42).filmed * 255).astype(np.uint8)

@@ -13,9 +13,9 @@ from torch.utils.data import DataLoader
 
 from deepfake_detection.frames.augment import augment_frame
 from deepfake_detection.frames.dataset import Frame, FrameDataset, chained_loader, frame_loader
-from deepfake_detection.params.train import Augment
+from tests.support.params import train
 
-AUGMENT = partial(augment_frame, Augment(flip=0.5, rotation=5.0, rotate_p=1.0, scale=0.0, brightness=0.1, contrast=0.1))
+AUGMENT = partial(augment_frame, train().augment)
 
 
 @pytest.fixture(scope="module")

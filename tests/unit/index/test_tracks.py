@@ -19,7 +19,7 @@ from deepfake_detection.common.errors import UserError
 from deepfake_detection.frames.prepare import prepare_frames
 from deepfake_detection.frames.prepared import PIXELS
 from deepfake_detection.index.index import build_index
-from deepfake_detection.index.tracks import FACE_COLUMNS, choose_faces, follow_faces, read_boxes, smooth_track
+from deepfake_detection.index.tracks import FACE_COLUMNS, choose_faces, follow_faces, read_faces, smooth_track
 from deepfake_detection.media.faces import Box, DetectedFace, Landmarks, crop_face, detect_faces, square_around
 from deepfake_detection.media.images import read_rgb
 from deepfake_detection.sources.drawn.dataset import film
@@ -262,10 +262,10 @@ def test_stages_reject_faceless_videos_and_prepare_what_a_direct_call_gives(stag
 
     stages.prepare.main()
     pixels = np.load(Path("data/prepared/trained") / PIXELS)
-    faces = dict(read_boxes(Path("data/faces.csv")))
+    faces = dict(read_faces(Path("data/faces.csv")))
     assert list(faces) == list(index["path"])
     for row, path in enumerate(index["path"]):
-        assert np.array_equal(pixels[row], crop_face(read_rgb(raw / path), faces[path], 0.3, 64))
+        assert np.array_equal(pixels[row], crop_face(read_rgb(raw / path), faces[path].box, 0.3, 64))
         assert not np.array_equal(pixels[row], crop_face(read_rgb(raw / path), None, 0.3, 64))
 
 
@@ -307,9 +307,9 @@ def test_boxes_of_other_frames_are_refused(stages: Any, raw: Path, tmp_path: Pat
 def test_other_file_is_no_table_of_faces(tmp_path: Path, content: str) -> None:
     (tmp_path / "faces.csv").write_text(content)
     with pytest.raises(UserError, match=r"faces\.csv is not a table of faces \(.+\): run the stage that writes it"):
-        list(read_boxes(tmp_path / "faces.csv"))
+        list(read_faces(tmp_path / "faces.csv"))
 
 
 def test_missing_table_of_faces_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"faces\.csv not found: run the stage that writes it"):
-        list(read_boxes(tmp_path / "faces.csv"))
+        list(read_faces(tmp_path / "faces.csv"))
