@@ -1,0 +1,185 @@
+"""The table of a study, with paired differences: ``python -m experiments.table STUDY``.
+
+Each figure is the mean over the seeds, with their standard deviation. A difference is that of a method to the baseline,
+with the 95% interval of a bootstrap over identity groups: the draws are the same for both and for all seeds, and the
+difference of a draw is the mean over the seeds. The p values are corrected for the number of methods (Holm).
+"""
+
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import stdtr
+
+from deepfake_detection.common.errors import UserError
+from deepfake_detection.common.files import write_json
+from deepfake_detection.evaluation.bootstrap import NO_SPREAD, group_draws, resampled_auroc, standard_error, t_quantile
+from deepfake_detection.evaluation.calibration import calibrate
+from deepfake_detection.evaluation.compare import holm
+from deepfake_detection.evaluation.metrics import frame_metrics
+from deepfake_detection.frames.corruptions import CORRUPTIONS
+from deepfake_detection.index.tables import read_index
+from experiments.study import RESULTS, Study, read_study
+from stages import run
+
+Floats = NDArray[np.float64]
+DRAWS = 1000
+
+
+class Results(NamedTuple):
+    """The logits of a method, each with the seeds in the first dimension, and the seconds of a training."""
+
+    val: Floats
+    test: Floats
+    evaluated: Floats
+    corrupted: Floats
+    seconds: Floats
+
+
+def main() -> None:
+    parser = ArgumentParser(description=__doc__)
+    parser.add_argument("study", help="a file of experiments/studies/, without .yaml")
+    name = parser.parse_args().study
+    study, folder = read_study(name), RESULTS / name
+    rows = {part: read_index(folder / f"{part}.csv") for part in ("val", "test", "evaluated", "corrupted")}
+    results = {method: read_results(folder / f"{method}.npz") for method in study.methods}
+    figures = {method: measure(study, rows, found) for method, found in results.items()}
+    seeds = {method: {key: values[:, 0] for key, (_, values) in found.items()} for method, found in figures.items()}
+    for method, found in results.items():
+        seeds[method] |= {"ECE": calibration_errors(rows, found), "seconds to train": found.seconds}
+    table = pd.DataFrame(
+        {
+            method: {key: f"{each.mean():.3f} ± {each.std(ddof=len(each) > 1):.3f}" for key, each in values.items()}
+            for method, values in seeds.items()
+        }
+    )
+    differences = {
+        key: compare({method: found[key] for method, found in figures.items()}, study.baseline)
+        for key in figures[study.baseline]
+    }
+    write_json(
+        folder / "table.json",
+        {
+            "seeds": {method: {key: each.tolist() for key, each in values.items()} for method, values in seeds.items()},
+            "differences": differences,
+        },
+    )
+    print(table.to_string())
+    for key in ("seen", "unseen, mean", "drop, trained families", "drop, held-out families"):
+        print(f"\n{key}: less {study.baseline}")
+        for method, each in differences.get(key, {}).items():
+            ends = (
+                ""
+                if each["interval"] is None
+                else "[{:+.3f}, {:+.3f}], p {:.3f} (Holm)".format(*each["interval"], each["p_holm"])
+            )
+            print(f"{method:24}{each['difference']:+8.3f} {ends}")
+
+
+def read_results(path: Path) -> Results:
+    """Raises UserError when the method has not been run."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return Results(*(file[name].astype(np.float64) for name in Results._fields))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such result; run python -m experiments.run {path.parent.name}") from None
+
+
+class Frames(NamedTuple):
+    """Frames that are scored together, and draws of their groups."""
+
+    rows: pd.DataFrame
+    codes: NDArray[np.int64]  # the group of each frame
+    counts: NDArray[np.int64]  # how often each group is counted: once in the sample, then in each draw
+
+    def aurocs(self, logits: Floats, chosen: NDArray[np.bool_] | None = None) -> Floats:
+        """The AUROC of ``chosen`` frames for each seed, in the sample and in each draw: shape (seeds, 1 + draws)."""
+        kept = np.ones(len(self.rows), bool) if chosen is None else chosen
+        labels = self.rows["label"].to_numpy()[kept]
+        return np.array([resampled_auroc(labels, each[kept], self.codes[kept], self.counts) for each in logits])
+
+
+def with_draws(rows: pd.DataFrame) -> Frames:
+    codes, names = pd.factorize(rows["group"])
+    draws = group_draws(len(names), 0, DRAWS)
+    return Frames(rows, codes.astype(np.int64), np.vstack([np.ones((1, len(names)), np.int64), draws]))
+
+
+def measure(study: Study, rows: dict[str, pd.DataFrame], found: Results) -> dict[str, tuple[int, Floats]]:
+    """Each figure of a method: its number of groups, and its values as of ``Frames.aurocs``."""
+    test, evaluated = rows["test"], rows["evaluated"]
+    own = evaluated["dataset"].isin(test["dataset"]) & evaluated["group"].isin(test["group"])
+    # manipulations of the test side's videos that were not trained on, against the originals of the same videos
+    side = with_draws(pd.concat([test, evaluated[own]], ignore_index=True))
+    logits = np.concatenate([found.test, found.evaluated[:, own]], axis=1)
+    categories = side.rows["category"]
+    seen = categories.isin(test["category"]).to_numpy()
+    original = (side.rows["label"] == 0).to_numpy()
+    groups = side.counts.shape[1]
+    figures: dict[str, tuple[int, Floats]] = {"seen": (groups, side.aurocs(logits, seen))}
+    unseen = sorted(set(categories[~seen]))
+    each = [side.aurocs(logits, original | (categories == name).to_numpy()) for name in unseen]
+    figures |= {f"unseen: {name}": (groups, values) for name, values in zip(unseen, each, strict=True)}
+    if each:
+        figures |= {"unseen, mean": (groups, np.mean(each, axis=0)), "unseen, worst": (groups, np.min(each, axis=0))}
+    for name in sorted(set(evaluated["dataset"]) - set(test["dataset"])):
+        chosen = (evaluated["dataset"] == name).to_numpy()
+        other = with_draws(evaluated[chosen])
+        figures[f"data set: {name}"] = (other.counts.shape[1], other.aurocs(found.evaluated[:, chosen]))
+    return figures | drops(study, rows, found)
+
+
+def drops(study: Study, rows: dict[str, pd.DataFrame], found: Results) -> dict[str, tuple[int, Floats]]:
+    """How far the AUROC falls under corruptions of trained and of held-out families, and under each of them."""
+    sample = with_draws(rows["corrupted"])
+    place = pd.Series(range(len(rows["test"])), index=rows["test"]["path"])[rows["corrupted"]["path"]].to_numpy()
+    clean, groups = sample.aurocs(found.test[:, place]), sample.counts.shape[1]
+    passes = found.corrupted.reshape(len(found.corrupted), -1, len(sample.rows))
+    each = {name: [] for name in CORRUPTIONS}  # type: dict[str, list[Floats]]
+    kinds = [name for name, corruption in CORRUPTIONS.items() for _ in corruption.settings]
+    for number, name in enumerate(kinds):
+        each[name].append(clean - sample.aurocs(passes[:, number]))
+    by_name = {name: np.mean(values, axis=0) for name, values in each.items()}
+    families = {
+        "drop, trained families": [name for name in by_name if name not in study.held_out],
+        "drop, held-out families": study.held_out,
+    }
+    means = {family: np.mean([by_name[name] for name in names], axis=0) for family, names in families.items()}
+    figures = {family: (groups, values) for family, values in means.items()}
+    return figures | {f"drop: {name}": (groups, values) for name, values in by_name.items()}
+
+
+def calibration_errors(rows: dict[str, pd.DataFrame], found: Results) -> Floats:
+    """The ECE of the test frames for each seed, with a calibration on the validation frames."""
+    labels, test = rows["val"]["label"].to_numpy(), rows["test"]["label"].to_numpy()
+    errors = []
+    for val, logits in zip(found.val, found.test, strict=True):
+        calibration = calibrate(val, labels, 0.5, 0.5)
+        errors.append(frame_metrics(test, calibration.probability(logits), calibration.threshold)["ece"])
+    return np.array(errors)
+
+
+def compare(values: dict[str, tuple[int, Floats]], baseline: str) -> dict[str, dict[str, Any]]:
+    """Each method's difference to the baseline in one figure."""
+    groups, base = values[baseline]
+    found: dict[str, dict[str, Any]] = {}
+    for method, (_, each) in values.items():
+        if method != baseline:
+            change = (each - base).mean(axis=0)
+            error = standard_error(change[1:], groups)
+            found[method] = {"difference": float(change[0]), "interval": None, "p": None}
+            if error is not None and error > NO_SPREAD:
+                half = t_quantile(groups) * error
+                found[method]["interval"] = [float(change[0] - half), float(change[0] + half)]
+                found[method]["p"] = float(2 * stdtr(groups - 1, -abs(change[0]) / error))
+    corrected = holm([row["p"] for row in found.values()])
+    for row, p_value in zip(found.values(), corrected, strict=True):
+        row["p_holm"] = p_value
+    return found
+
+
+if __name__ == "__main__":
+    run(main)
