@@ -123,6 +123,7 @@ def corrupted_frames(path: Path, pixels: Frames, rows: pd.DataFrame, seed: int) 
 
 
 def _corrupt(pixels: Frames, seed: int, work: tuple[str, float, int]) -> Frames:
+    torch.set_num_threads(1)  # there is a process for each core already
     name, setting, row = work
     return CORRUPTIONS[name].apply(np.asarray(pixels[row]), setting, derive_seed(seed, row))
 

@@ -12,7 +12,7 @@ from tools.metrics_keys import FILES
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "docs" / "reference"
-PROFILES = ("embedded", "ffpp")
+PROFILES = ("embedded", "small", "ffpp", "ffpp-strong")
 NOTE = "<!-- written by `make docs` from the code; do not edit -->\n\n"
 
 
@@ -28,7 +28,7 @@ def pages() -> dict[str, str]:
 
 
 def parameters() -> str:
-    """A table for each section of params.yaml: key, both profiles' values, type and meaning."""
+    """A table for each section of params.yaml: key, the profiles' values, type and meaning."""
     defaults = [flat(composed(profile)) for profile in PROFILES]
     schema = Params.model_json_schema()
     sections: dict[str, list[str]] = {}
@@ -40,7 +40,7 @@ def parameters() -> str:
     head += "|---|" + "---|" * len(PROFILES) + "---|---|\n"
     tables = [f"## `{section}`\n\n{head}{chr(10).join(rows)}\n" for section, rows in sections.items()]
     intro = (
-        "# Parameters\n\nThe keys of `params.yaml`, with their values in the two profiles of `conf/`. An unknown key, "
+        "# Parameters\n\nThe keys of `params.yaml`, with their values in the profiles of `conf/`. An unknown key, "
         "a wrong type or an impossible value ends a stage with one line that names the key. How to change them: "
         "[Run experiments](../guides/experiments.md).\n\n"
     )

@@ -16,6 +16,7 @@ from scipy import ndimage
 from deepfake_detection.frames.filters import Frame
 
 Mask = NDArray[np.float32]
+Points = NDArray[np.float32]
 
 RATIOS = (0.25, 0.5, 0.75, 1.0, 1.0, 1.0)  # how much of the source the mask lets through, from the paper
 # A face from the front. The unit is the distance of the eyes, and the point between them is the origin. The landmarks
@@ -38,7 +39,7 @@ class Blend(NamedTuple):
     mask: Mask
 
 
-def self_blend(frame: Frame, landmarks: NDArray[np.float32], rng: np.random.Generator) -> Blend:
+def self_blend(frame: Frame, landmarks: Points, rng: np.random.Generator) -> Blend:
     """Blends a frame with a changed copy of itself. ``landmarks`` has shape (5, 2), x and y in pixels, as LANDMARKS."""
     changed = _change(frame, rng)
     source, target = (changed, frame) if rng.random() < 0.5 else (frame, changed)
@@ -50,7 +51,7 @@ def self_blend(frame: Frame, landmarks: NDArray[np.float32], rng: np.random.Gene
     return Blend(np.rint(blended).clip(0, 255).astype(np.uint8), mask)
 
 
-def draw_region(region: str, landmarks: NDArray[np.float32], shape: tuple[int, ...]) -> Mask:
+def draw_region(region: str, landmarks: Points, shape: tuple[int, ...]) -> Mask:
     """A region of REGIONS as a mask of 0 and 1, placed by the affine map that fits ``landmarks`` best."""
     known = np.column_stack([LANDMARKS, np.ones(len(LANDMARKS))])
     affine, *_ = np.linalg.lstsq(known, landmarks.astype(float), rcond=None)
@@ -76,11 +77,11 @@ def _change(frame: Frame, rng: np.random.Generator) -> Frame:
 
 
 def _deform(mask: Mask, rng: np.random.Generator) -> Mask:
-    """Moves the mask's pixels by a smooth random field (elastic deformation), up to an eighth of the frame."""
+    """Moves the mask's pixels by a smooth random field (elastic deformation), up to a sixteenth of the frame."""
     height, width = mask.shape
     shifts = []
     for side in (height, width):
-        coarse = rng.uniform(-1, 1, (4, 4)).astype(np.float32) * side / 8
+        coarse = rng.uniform(-1, 1, (4, 4)).astype(np.float32) * side / 16
         shifts.append(np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)))
     rows, columns = np.mgrid[:height, :width]
     found: Mask = ndimage.map_coordinates(mask, [rows + shifts[0], columns + shifts[1]], order=1, mode="constant")
@@ -89,7 +90,7 @@ def _deform(mask: Mask, rng: np.random.Generator) -> Mask:
 
 def _soften(mask: Mask, rng: np.random.Generator) -> Mask:
     """Blurs the mask twice. In between it is shrunk to where the first blur left it full."""
-    first, second = rng.uniform(0.005, 0.05, 2) * len(mask)
+    first, second = rng.uniform(0.005, 0.03, 2) * len(mask)
     blurred = ndimage.gaussian_filter(mask, first)
     # of a small region, such as the mouth, a wide blur leaves no pixel full
     core = (blurred > min(0.99, 0.8 * blurred.max())).astype(np.float32)

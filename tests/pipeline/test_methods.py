@@ -1,0 +1,73 @@
+"""The small network and the methods that blend, through all stages that they touch."""
+
+import json
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+import yaml
+
+from deepfake_detection import Detector
+from deepfake_detection.common.errors import UserError
+from deepfake_detection.frames.prepared import LANDMARKS, open_landmarks
+from deepfake_detection.media.faces import Landmarks
+from tests.support.params import tree
+
+STAGES = ("inputs", "download", "index", "split", "prepare", "train", "calibrate", "evaluate", "robustness")
+
+
+def run(project: Path, *stages: str, crop: str = "face", **train: Any) -> None:
+    params = tree()
+    params["data"]["embedded"] |= {"identities": 24, "frames": 1, "size": 128}
+    params["index"]["max_rejected"] = 0.5
+    params["split"] |= {"train": 0.52, "val": 0.23, "test": 0.25}
+    params["prepare"] |= {"crop": crop, "image_size": 64}
+    params["model"] |= {"arch": "efficientnet_lite0", "weights": "imagenet"}
+    params["train"] |= {"epochs": 1, "balance": "class"} | train
+    params["train"]["augment"] |= {"jpeg": {"p": 0.5, "low": 20, "high": 95}, "erase": 0.5}
+    (project / "params.yaml").write_text(yaml.safe_dump(params))
+    for name in stages:
+        import_module(f"stages.{name}").main()
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_nested_training_of_lite0_gives_a_detector_of_one_logit(project: Path) -> None:
+    run(project, *STAGES, method="nested", pairs=True)
+    checkpoint = project / "models" / "best_model_efficientnet_lite0.pth"
+    assert torch.load(checkpoint, weights_only=True)["classifier.1.weight"].shape == (1, 1280)
+    sidecar = json.loads(checkpoint.with_suffix(".json").read_text())
+    assert (sidecar["arch"], sidecar["mean"], sidecar["std"]) == (
+        "efficientnet_lite0",
+        [127 / 255] * 3,
+        [128 / 255] * 3,
+    )
+    corruptions = json.loads((project / "metrics" / "robustness.json").read_text())["corruptions"]
+    assert {"webp", "h264"} < set(corruptions)
+    predictions = pd.read_csv(project / "data" / "predictions.csv")
+    row = predictions[(predictions["split"] == "test") & (predictions["label"] == 0)].iloc[0]
+    judged = Detector.load(checkpoint).predict(project / "data" / "raw" / row["path"])
+    assert judged.logit == pytest.approx(row["logit"], abs=1e-3)
+
+    rows = pd.read_csv(project / "data" / "prepared" / "trained" / "index.csv")
+    assert list(Landmarks._fields) == LANDMARKS == list(rows)[-10:]
+    landmarks = open_landmarks(project / "data" / "prepared" / "trained")
+    assert landmarks is not None
+    eyes, mouth = landmarks[:, :2].mean(1), landmarks[:, 3:].mean(1)
+    assert (landmarks > 0).all()
+    assert (landmarks < 64).all()
+    assert (mouth[:, 1] - eyes[:, 1]).min() > 8
+
+
+def test_a_method_that_needs_faces_says_so(project: Path) -> None:
+    run(project, *STAGES[:5], crop="none")
+    assert open_landmarks(project / "data" / "prepared" / "trained") is None
+    with pytest.raises(UserError, match=r"train\.method: self_blended needs the landmarks of faces"):
+        run(project, "train", crop="none", method="self_blended")
