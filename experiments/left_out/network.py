@@ -2,7 +2,6 @@
 
 from argparse import ArgumentParser
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -46,8 +45,11 @@ def main() -> None:
     weights = weights_file(own["arch"], params.model.weights, Path("data/weights"))
     given = {key: own[key] for key in ("epochs", "batch_size", "lr")}
     train = params.train.model_copy(update={**given, "patience": own["epochs"]})
-    found: list[dict[str, Any]] = []
+    result = FOLDER / f"{left_out}.csv"
+    found = pd.read_csv(result).to_dict("records") if result.exists() else []  # a killed run goes on with the next seed
     for seed in own["seeds"]:
+        if any(row["seed"] == seed for row in found):
+            continue
         seed_everything(seed, workers=True, verbose=False)
         model = build_model(own["arch"], params.model.dropout, weights)
         if (fitted := fit(model, FrameBatches(pixels, trained, train, seed), train)) is None:
@@ -58,7 +60,7 @@ def main() -> None:
             kept = (test["category"].isin([category, *params.data.categories.real])).to_numpy()
             auroc = roc_auc_score(test["label"][kept], logits[kept])
             found.append({"left_out": left_out, "seed": seed, "tested_on": category, "auroc": auroc})
-    write_csv(FOLDER / f"{left_out}.csv", pd.DataFrame(found))
+        write_csv(result, pd.DataFrame(found))
 
 
 def frames_of_main_data_set(extra: dict[str, str]) -> tuple[NDArray[np.uint8], pd.DataFrame]:
