@@ -80,8 +80,8 @@ class FrameBatches(pl.LightningDataModule):
         # shuffled here, because a loader's own order depends on how often it was iterated before
         epoch = cast(pl.Trainer, self.trainer).current_epoch
         pairs = pd.Series(range(int(self.train_rows["pair"].max()) + 1))
-        place = pairs.sample(frac=1, random_state=derive_seed(self.seed, epoch)).argsort()
-        return self.train_rows.iloc[self.train_rows["pair"].map(place).to_numpy().argsort(kind="stable")]
+        place = pairs.sample(frac=1, random_state=derive_seed(self.seed, epoch)).to_numpy().argsort()
+        return self.train_rows.iloc[place[self.train_rows["pair"]].argsort(kind="stable")]
 
     def _train_batches(self) -> list[list[int]]:
         accumulate, world_size, rank = self._sharing()

@@ -91,6 +91,14 @@ def test_a_blend_is_served_next_to_its_original_with_its_draw(data: Any) -> None
         assert np.array_equal(plain.frame(blend), expected)
 
 
+def test_without_pairs_or_blends_an_epoch_is_a_plain_shuffle(data: Any) -> None:
+    """The order that the committed run was trained in."""
+    rows = data[1][data[1]["split"] == "train"]
+    expected = rows.sample(frac=1, random_state=derive_seed(7, 0))
+    assert batches(data)._train_order()["path"].tolist() == expected["path"].tolist()
+    assert batches(data)._train_order()["pair"].tolist() == rows.index.get_indexer(expected.index).tolist()
+
+
 def test_the_frames_of_a_pair_share_a_step_and_a_draw(data: Any) -> None:
     apart, paired = (batches(data, pairs=pairs) for pairs in (False, True))
     order = paired._train_order()
