@@ -6,7 +6,7 @@ STAMP := $(VENV)/installed
 MOVED := $(shell grep -qsx "command = .* $$(pwd -P | sed 's/[][\.*^$$]/\\&/g')/$(VENV)" $(VENV)/pyvenv.cfg || echo moved)
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: moved help env repro test lint reproduce torture bench docs lock
+.PHONY: moved help env repro test slow lint reproduce torture bench docs lock
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -31,9 +31,12 @@ repro: env ## Run the whole pipeline, or what of it has changed
 	dvc repro
 
 # OpenVINO once ended a process that had run other tests: its tests have a process of their own
-test: env lint ## Lint, check types and run the tests
-	OMP_NUM_THREADS=1 python -m pytest --numprocesses 2 --dist loadfile -m "not openvino" tests/pipeline tests/unit
+test: env lint ## Lint, check types and run the tests, those that take long apart
+	OMP_NUM_THREADS=1 python -m pytest --numprocesses 2 --dist loadfile -m "not openvino and not slow" tests/pipeline tests/unit
 	python -m pytest -m openvino tests/unit
+
+slow: env ## Run the tests that take longest; CI does it too
+	OMP_NUM_THREADS=1 python -m pytest --numprocesses 2 --dist loadfile -m slow tests/pipeline tests/unit
 
 lint: env ## Lint and check types
 	ruff check

@@ -36,7 +36,7 @@ from deepfake_detection.training.loader import FrameBatches
 from experiments.study import RESULTS, Study, read_study, train_params
 from stages import run
 
-PREPARED, WEIGHTS = Path("data/prepared"), Path("data/weights")
+PREPARED = Path("data/prepared")
 BATCH = 128  # frames whose logits are computed at once
 Frames = NDArray[np.uint8]
 
@@ -69,7 +69,8 @@ def main() -> None:
         "evaluated": FrameDataset(*evaluated),
         "corrupted": FrameDataset(corrupted, pd.DataFrame({"label": np.zeros(len(corrupted))})),
     }
-    fetch_weights(study.arch, study.weights, WEIGHTS)
+    fetch_weights(study.arch, study.weights, folder / "weights")  # not in data/weights, which is an output of DVC
+    weights = weights_file(study.arch, study.weights, folder / "weights")
     for method in chosen:
         found: dict[str, list[NDArray[np.float64]]] = {name: [] for name in served}
         seconds = []
@@ -77,7 +78,7 @@ def main() -> None:
             train = train_params(study, method, params.train, seed)
             batches = FrameBatches(trained[0], trained[1], train, seed, landmarks)
             start = time.perf_counter()
-            network = train_network(study, train, batches, params.model.dropout, seed)
+            network = train_network(study, train, batches, params.model.dropout, weights)
             seconds.append(time.perf_counter() - start)
             for name, frames in served.items():
                 found[name].append(predict_logits(network, frames, BATCH))
@@ -86,13 +87,15 @@ def main() -> None:
             np.savez_compressed(file, allow_pickle=False, seconds=np.array(seconds), **logits)
 
 
-def train_network(study: Study, train: Train, batches: FrameBatches, dropout: float, seed: int) -> torch.nn.Module:
+def train_network(
+    study: Study, train: Train, batches: FrameBatches, dropout: float, weights: Path | None
+) -> torch.nn.Module:
     """Trains one network for the steps of the study and returns its best epoch."""
     steps = math.ceil(len(batches.train_rows) / int(train.batch_size))
     epochs = max(1, round(study.steps / steps))
     limited = train.model_copy(update={"epochs": epochs, "patience": epochs})
-    seed_everything(seed, workers=True, verbose=False)
-    network = build_model(study.arch, dropout, weights_file(study.arch, study.weights, WEIGHTS))
+    seed_everything(train.seed, workers=True, verbose=False)
+    network = build_model(study.arch, dropout, weights)
     if train.method == "nested":
         add_level(network)
     if (fitted := fit(network, batches, limited)) is None:

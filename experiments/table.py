@@ -169,7 +169,7 @@ def compare(values: dict[str, tuple[int, Floats]], baseline: str) -> dict[str, d
     for method, (_, each) in values.items():
         if method != baseline:
             change = (each - base).mean(axis=0)
-            error = standard_error(change[1:], groups)
+            error = standard_error(change[1:], groups) if groups > 1 else None
             found[method] = {"difference": float(change[0]), "interval": None, "p": None}
             if error is not None and error > NO_SPREAD:
                 half = t_quantile(groups) * error

@@ -18,6 +18,8 @@ from tests.support.miniatures import celebdf, deepfakebench, dfdc_preview, facef
 from tests.support.miniatures.drawing import picture
 from tests.support.params import tree
 
+pytestmark = pytest.mark.slow
+
 
 def extra(name: str, folder: Path | str, use: str = "test", layout: str = "auto") -> dict[str, str]:
     return {"name": name, "dir": str(folder), "layout": layout, "use": use}

@@ -2,7 +2,11 @@
 
 import json
 
+import pytest
+
 from tests.pipeline.conftest import Project
+
+pytestmark = pytest.mark.slow
 
 
 def test_two_devices_train_and_write_once(built: Project) -> None:

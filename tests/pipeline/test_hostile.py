@@ -19,6 +19,8 @@ from tests.unit.network.test_model import Bomb
 
 LIMITED = """
 import resource, runpy, sys
+
+pytestmark = pytest.mark.slow
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))
 runpy.run_module(sys.argv[1], run_name="__main__")
 """

@@ -13,6 +13,8 @@ from tests.pipeline.conftest import Project, make_project
 from tests.support.miniatures import folders
 from tests.support.miniatures.drawing import film
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def own(tmp_path: Path) -> Path:

@@ -11,6 +11,8 @@ from moto.server import ThreadedMotoServer
 
 from tests.pipeline.conftest import Project
 
+pytestmark = pytest.mark.slow
+
 BUCKET = "storage"
 
 

@@ -117,6 +117,7 @@ def test_the_command_judges_test_frames_as_evaluate_does(
     assert [row["probability"] for row in found] == pytest.approx(predictions["probability"].to_list(), abs=1e-5)
 
 
+@pytest.mark.slow
 def test_with_crops_of_the_face_the_command_judges_pictures_as_evaluate_does(
     project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -241,6 +242,7 @@ def test_a_parameter_concerns_just_the_stages_that_read_it(
     assert {name for name, changes in status.items() if "params.yaml" in str(changes)} == stages
 
 
+@pytest.mark.slow
 def test_an_experiment_runs_what_it_changes_and_shows_in_the_diff(built: Project) -> None:
     old = json.loads((built.path / "metrics" / "test.json").read_text())["recall"]
     threshold, new = (0.999, 0.0) if old > 0 else (0.001, 1.0)  # calls every frame the other way

@@ -16,6 +16,8 @@ from tests.pipeline.conftest import Project
 from tests.support.commands import command
 from tests.support.exported import checkpoint
 
+pytestmark = pytest.mark.slow
+
 CHECKPOINT = Path("models/best_model_efficientnet_b0.pth")
 
 

@@ -15,6 +15,8 @@ from tests.support.kaggle_server import Kaggle, zipped
 from tests.support.permissions import open_folder, unprivileged
 from tests.support.sequences import SEQUENCES, made_up_conversion
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:

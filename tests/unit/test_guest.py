@@ -51,6 +51,8 @@ import sys, warnings
 from pathlib import Path
 from deepfake_detection.media.images import read_rgb
 from stages import run
+
+pytestmark = pytest.mark.slow
 def stage():
     read_rgb(Path(sys.argv[1]))
     warnings.warn("the stage's own")

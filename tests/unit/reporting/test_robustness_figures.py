@@ -38,7 +38,7 @@ def test_figures_show_the_numbers() -> None:
     shown = [f"{entry['auroc']:.3f}" for c in result["corruptions"].values() for entry in c["severities"]]
     assert texts[::2] == shown
     lines = {line.get_label(): np.asarray(line.get_ydata()) for line in curves.axes[0].lines}
-    assert len(lines) == 8
+    assert len(lines) == 1 + len(CORRUPTIONS)
     jpeg = [entry["auroc"] for entry in result["corruptions"]["jpeg"]["severities"]]
     assert lines["JPEG"].tolist() == jpeg
     for figure in (heatmap, curves):

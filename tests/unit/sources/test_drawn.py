@@ -82,7 +82,7 @@ def trivial_features(path: Path) -> NDArray[np.float64]:
 
 
 @pytest.mark.parametrize("category", MANIPULATIONS)
-@pytest.mark.parametrize("data_set", ["drawn", "shifted"])
+@pytest.mark.parametrize("data_set", ["drawn", pytest.param("shifted", marks=pytest.mark.slow)])
 def test_trivial_features_do_not_tell_fakes_apart(data_set: str, category: str, request: pytest.FixtureRequest) -> None:
     root = request.getfixturevalue(data_set)
     index, _, _ = build_index(root, [ORIGINAL], [category], max_rejected=0, workers=1)
@@ -103,6 +103,7 @@ def test_lists_name_every_frame(drawn: Path) -> None:
     assert set(listed["filename"]) == {path.name for path in (drawn / "FF++C32-Frames" / "FaceSwap").iterdir()}
 
 
+@pytest.mark.slow
 def test_the_shifted_set_has_other_people_pictures_of_another_size_and_other_colours(
     drawn: Path, shifted: Path
 ) -> None:

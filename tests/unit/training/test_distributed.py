@@ -21,6 +21,8 @@ from deepfake_detection.training.fit import fit
 from deepfake_detection.training.loader import FrameBatches
 from tests.support.params import train as train_params
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 FRAMES, EPOCHS = 37, 4
 

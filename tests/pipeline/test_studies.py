@@ -1,0 +1,151 @@
+"""A study: every method gets the same steps and seeds, and the table says what the logits say."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from deepfake_detection.common.errors import UserError
+from deepfake_detection.frames.corruptions import CORRUPTIONS
+from experiments import run, table
+from experiments.study import RESULTS, STUDIES, Study, read_study, train_params
+from tests.pipeline.conftest import ROOT, Project
+from tests.support.params import train
+
+SMALL: dict[str, Any] = {
+    "arch": "efficientnet_lite0",
+    "weights": "imagenet",
+    "steps": 2,
+    "seeds": [1, 2],
+    "train": {"batch_size": 8, "lr": 0.001},
+    "baseline": "recipe",
+    "methods": {"recipe": {"augment": "recipe"}, "sturdy": {"augment": "sturdy"}},
+    "held_out": ["webp", "h264"],
+}
+
+
+@pytest.fixture
+def project(tmp_path: Path, built: Project, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What a study reads of a project that was built."""
+    for name in ("data", "params.yaml", "conf"):
+        (tmp_path / name).symlink_to(built.path / name)
+    (tmp_path / STUDIES).mkdir(parents=True)
+    (tmp_path / STUDIES / "small.yaml").write_text(yaml.safe_dump(SMALL))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_study_trains_all_methods_and_compares_them(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["run", "small"])
+    before = (project / "data" / "weights" / "source.json").read_bytes()
+    run.main()
+    assert (project / "data" / "weights" / "source.json").read_bytes() == before
+    results = project / RESULTS / "small"
+    tables = {name: pd.read_csv(results / f"{name}.csv") for name in ("val", "test", "evaluated", "corrupted")}
+    for method in SMALL["methods"]:
+        found = table.read_results(results / f"{method}.npz")
+        assert found.test.shape == (2, len(tables["test"]))
+        assert found.evaluated.shape == (2, len(tables["evaluated"]))
+        assert found.corrupted.shape == (2, 40 * len(tables["corrupted"]))
+        assert not np.array_equal(found.test[0], found.test[1]), "the seeds differ"
+    run.main()  # nothing is left to train
+    monkeypatch.setattr("sys.argv", ["table", "small"])
+    capsys.readouterr()
+    table.main()
+    printed = capsys.readouterr().out
+    assert "unseen, mean: less recipe" in printed
+    written = json.loads((results / "table.json").read_text())
+    assert len(written["seeds"]["sturdy"]["seen"]) == 2
+    assert set(written["differences"]["seen"]) == {"sturdy"}
+
+
+def test_methods_differ_in_what_they_say_and_nothing_else() -> None:
+    study = Study.model_validate(SMALL)
+    recipe, sturdy = (train_params(study, name, train(), 5) for name in ("recipe", "sturdy"))
+    assert (recipe.seed, recipe.batch_size, recipe.augment.jpeg.p, sturdy.augment.jpeg.p) == (5, 8, 0.0, 0.4)
+    assert recipe.model_copy(update={"augment": sturdy.augment}) == sturdy
+
+
+def test_what_is_wrong_with_a_study_is_one_line(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UserError, match=r"^no study other: there are small$"):
+        read_study("other")
+    (project / STUDIES / "wrong.yaml").write_text(yaml.safe_dump(SMALL | {"steps": 0}))
+    with pytest.raises(UserError, match=r"wrong\.yaml: steps: "):
+        read_study("wrong")
+    (project / STUDIES / "wrong.yaml").write_text(yaml.safe_dump(SMALL | {"baseline": "none"}))
+    with pytest.raises(UserError, match=r"wrong\.yaml: baseline: none is not one of its methods"):
+        read_study("wrong")
+    monkeypatch.setattr("sys.argv", ["run", "small", "--methods", "best"])
+    with pytest.raises(UserError, match="no method best in the study small"):
+        run.main()
+    monkeypatch.setattr("sys.argv", ["table", "small"])
+    (project / RESULTS / "small").mkdir(parents=True)
+    for name in ("val", "test", "evaluated", "corrupted"):
+        (project / RESULTS / "small" / f"{name}.csv").write_bytes(
+            (project / "data" / "prepared" / "trained" / "index.csv").read_bytes()
+        )
+    with pytest.raises(UserError, match=r"recipe\.npz: no such result; run python -m experiments\.run small"):
+        table.main()
+
+
+def test_the_committed_studies_can_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    for path in STUDIES.glob("*.yaml"):
+        study = read_study(path.stem)
+        for method in study.methods:
+            train_params(study, method, train(), study.seeds[0])
+
+
+def test_figures_are_those_of_the_logits() -> None:
+    """Ten groups with an original, a seen and an unseen fake each, and five groups of another data set."""
+    rows = pd.DataFrame(
+        [
+            {"path": f"{category}{group}", "dataset": "own", "category": category, "group": str(group)}
+            for category in ("Original", "Deepfakes", "FaceSwap")
+            for group in range(10)
+        ]
+    )
+    other = rows[rows["category"] != "FaceSwap"].head(15).assign(dataset="other", path=lambda t: "x" + t["path"])
+    rows, other = (each.assign(label=(each["category"] != "Original").astype(int)) for each in (rows, other))
+    test, unseen = (rows[(rows["category"] == "FaceSwap") == is_unseen] for is_unseen in (False, True))
+    tables = {
+        "val": test,
+        "test": test.reset_index(drop=True),
+        "evaluated": pd.concat([unseen, other], ignore_index=True),
+        "corrupted": test.reset_index(drop=True),
+    }
+    right = np.where(test["label"] == 1, 2.0, -2.0)
+    of_unseen = np.where(np.arange(10) < 7, 3.0, -3.0)  # three of ten are below every original
+    of_other = np.where(other["label"] == 1, 1.0, -1.0)
+    passes = np.tile(right, (40, 1))
+    kinds = [name for name in CORRUPTIONS for _ in range(5)]
+    passes[np.array(kinds) == "webp"] *= -1
+    one = table.Results(
+        val=np.tile(right, (2, 1)),
+        test=np.tile(right, (2, 1)),
+        evaluated=np.tile(np.concatenate([of_unseen, of_other]), (2, 1)),
+        corrupted=np.tile(passes.ravel(), (2, 1)),
+        seconds=np.array([1.0, 2.0]),
+    )
+    found = table.measure(Study.model_validate(SMALL), tables, one)
+    values = {name: each[:, 0].tolist() for name, (_, each) in found.items()}
+    assert values["seen"] == [1, 1]
+    assert values["unseen, mean"] == values["unseen: FaceSwap"] == pytest.approx([0.7, 0.7])
+    assert values["data set: other"] == [1, 1]
+    assert values["drop, trained families"] == [0, 0]
+    assert values["drop: webp"] == [1, 1]
+    assert values["drop, held-out families"] == [0.5, 0.5]
+    better = one._replace(evaluated=np.abs(one.evaluated))
+    pair = {"recipe": found["unseen, mean"]}
+    pair |= {"sturdy": table.measure(Study.model_validate(SMALL), tables, better)["unseen, mean"]}
+    row = table.compare(pair, "recipe")["sturdy"]
+    assert row["difference"] == pytest.approx(0.3)
+    assert row["interval"][0] < 0.3 < row["interval"][1]
+    assert row["p"] == row["p_holm"] < 0.2
+    assert table.compare({"recipe": pair["recipe"], "same": pair["recipe"]}, "recipe")["same"]["interval"] is None
