@@ -17,10 +17,10 @@ from tests.support.kaggle_server import Kaggle, zipped
 from tests.unit.media.test_images import one_bit_png
 from tests.unit.network.test_model import Bomb
 
+pytestmark = pytest.mark.slow
+
 LIMITED = """
 import resource, runpy, sys
-
-pytestmark = pytest.mark.slow
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))
 runpy.run_module(sys.argv[1], run_name="__main__")
 """

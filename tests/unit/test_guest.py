@@ -13,6 +13,8 @@ from tests.support.modules import LIBRARY, ROOT
 from tests.support.page_faults import COUNT_FAULTS
 from tests.unit.serving.test_detector import save
 
+pytestmark = pytest.mark.slow
+
 MODULES = [
     ".".join(path.relative_to(LIBRARY.parent).with_suffix("").parts).removesuffix(".__init__")
     for path in sorted(LIBRARY.rglob("*.py"))
@@ -51,8 +53,6 @@ import sys, warnings
 from pathlib import Path
 from deepfake_detection.media.images import read_rgb
 from stages import run
-
-pytestmark = pytest.mark.slow
 def stage():
     read_rgb(Path(sys.argv[1]))
     warnings.warn("the stage's own")
