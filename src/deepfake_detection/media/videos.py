@@ -10,6 +10,7 @@ from typing import Any, cast
 import av
 import numpy as np
 from av.container import InputContainer
+from av.sidedata.sidedata import SideDataContainer
 from numpy.typing import NDArray
 
 from deepfake_detection.common.text import system_words
@@ -57,7 +58,7 @@ class Frame:
 
 
 class _UndecodedError(Exception):
-    """Something did not decode. Which packet is to blame is not known, because several threads decode."""
+    """Something did not decode. To know what is damaged, more has to be decoded than the pictures that are taken."""
 
 
 class Video:
@@ -83,8 +84,7 @@ class Video:
         self._rank[self.track.shown] = np.arange(len(self.track.shown))
         self._samples = [(seconds, packet) for seconds, packet in found if packet is not None]
         self._count, self._sound = len(found), 0
-        # Until something fails to decode, several threads decode. With one, the packet that fails is known.
-        self._one_thread, self._strict, self._sure = False, True, 0
+        self._careful, self._strict, self._sure = False, True, 0  # careful as soon as something fails to decode
 
     @property
     def seconds(self) -> float:
@@ -139,7 +139,7 @@ class Video:
                 yield frame
                 done += 1
         except _UndecodedError:
-            self._one_thread = True
+            self._careful = True
             yield from self._decoded(done)
 
     def _decoded(self, done: int) -> Iterator[av.VideoFrame | None]:
@@ -176,9 +176,8 @@ class Video:
         context = stream.codec_context
         if context.width * context.height > MAX_PIXELS:
             raise UnreadableImageError("too many pixels")
-        stream.thread_type = "NONE" if self._one_thread else "AUTO"
-        if self._one_thread:
-            context.thread_count = 1
+        # with several threads PyAV loses some errors, and may wait for ever: its issue 1861
+        stream.thread_type, context.thread_count = "NONE", 1
         context.copy_opaque = True
         if self._strict:
             context.options = {"err_detect": "explode"}  # else a decoder paints over what it cannot decode
@@ -198,7 +197,7 @@ class Video:
     def _blame(self, packet: int) -> None:
         if self.track.damaged[packet] or packet < self._sure:
             return
-        if not self._one_thread:
+        if not self._careful:
             raise _UndecodedError
         self.track.damaged[packet] = True
 
@@ -209,7 +208,7 @@ class Video:
         packets before is decoded too.
         """
         first = int(self.track.first[packet])
-        return int(self.track.first[max(first - 1, 0)]) if self._one_thread else first, first
+        return int(self.track.first[max(first - 1, 0)]) if self._careful else first, first
 
     def _skip(self, number: int, done: int) -> tuple[int, int]:
         """As _start, for the sample that is next, if it is far; else the packet behind ``number``."""
@@ -250,14 +249,16 @@ def _pixels(frame: av.VideoFrame, aspect: float) -> NDArray[np.uint8]:
         raise UnreadableImageError("too many pixels")
     if 1 / MAX_ASPECT <= aspect <= MAX_ASPECT and max(aspect, 1 / aspect) * width * height <= MAX_PIXELS:
         width, height = (round(width * aspect), height) if aspect > 1 else (width, round(height / aspect))
-    pixels = cast("NDArray[np.uint8]", frame.to_ndarray(format="rgb24", width=width, height=height))
+    pixels = cast("NDArray[np.uint8]", frame.to_ndarray(format="rgb24", width=width, height=height, threads=1))
     return np.ascontiguousarray(_upright(pixels, *_display_matrix(frame)))
 
 
 def _display_matrix(frame: av.VideoFrame) -> tuple[int, int, int, int]:
     """How a frame is to be seen: its pixel (x, y) at (a x + c y, b x + d y)."""
+    # `frame.side_data` would be kept by the frame and keep it, until the garbage collector finds them
+    side_data = cast("Mapping[str, Any]", SideDataContainer(frame))  # type: ignore[call-arg]  # PyAV's stub omits it
     try:
-        matrix = np.frombuffer(cast("Mapping[str, Any]", frame.side_data)["DISPLAYMATRIX"], np.int32)
+        matrix = np.frombuffer(side_data["DISPLAYMATRIX"], np.int32)
     except KeyError:
         return 1, 0, 0, 1
     except ValueError:  # PyAV does not know another kind of what comes with the frame, and then gives the angle alone

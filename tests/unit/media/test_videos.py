@@ -1,5 +1,6 @@
 """The pictures on show at even times are taken from any container; what is no video says so in a few words."""
 
+import gc
 import struct
 from collections.abc import Sequence
 from fractions import Fraction
@@ -85,6 +86,25 @@ class Counting(Video):
         frames = super()._decode(*arguments)
         self.decoded += len(frames)
         return frames
+
+
+def test_one_thread_decodes(tmp_path: Path) -> None:
+    """With several, PyAV loses errors and may hang. FFmpeg starts its threads at the first packet."""
+    video = Video(film(tmp_path / "a.mp4", 240, rate=10), 32)
+    before = len(list(Path("/proc/self/task").iterdir()))
+    assert {len(list(Path("/proc/self/task").iterdir())) for _ in video.frames()} == {before}
+
+
+def test_a_picture_that_is_let_go_is_freed_at_once(tmp_path: Path) -> None:
+    path = film(tmp_path / "a.mp4", 240, rate=10)
+    gc.collect()
+    gc.disable()
+    try:
+        assert len(taken(path, 8)[1]) == 8
+        kept = [each for each in gc.get_objects() if isinstance(each, av.VideoFrame)]
+    finally:
+        gc.enable()
+    assert kept == []
 
 
 # 120 seconds, of which 10 frames are taken: 12 seconds apart
