@@ -124,6 +124,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> tuple[
     with (folder / "finished.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not ran.exists():
+            if project.path.exists():
+                pytest.fail("the first `dvc repro` did not succeed: see the first test that failed")
             make_project(project.path)
             every = project.stages_run("dvc", "repro")
             project.run("git", "add", "--all")
