@@ -2,15 +2,16 @@
 
 The frames are those that the project has prepared. Each method is trained with every seed of the study, for the same
 number of steps. The epoch that is kept is chosen on validation frames of what the network was trained on. Its logits of
-validation, test and corrupted frames go to ``experiments/results/STUDY/METHOD.npz``, for ``experiments.table``.
+validation, test and corrupted frames go to ``experiments/results/STUDY/METHOD/SEED.npz``, for ``experiments.table``.
 
-A killed run goes on with the methods that have no result yet. Methods may run side by side in several processes.
+A killed run goes on with what has no result yet. Methods may run side by side in several processes.
 """
 
 import math
 import time
 from argparse import ArgumentParser
 from functools import partial
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +34,7 @@ from deepfake_detection.params.train import Train
 from deepfake_detection.sources.imagenet import fetch_weights, weights_file
 from deepfake_detection.training.fit import fit
 from deepfake_detection.training.loader import FrameBatches
-from experiments.study import RESULTS, Study, read_study, train_params
+from experiments.study import RESULTS, Study, read_study, result_file, train_params
 from stages import run
 
 PREPARED = Path("data/prepared")
@@ -44,11 +45,11 @@ Frames = NDArray[np.uint8]
 def main() -> None:
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("study", help="a file of experiments/studies/, without .yaml")
-    parser.add_argument("--methods", nargs="*", help="those to train; otherwise all without a result")
+    parser.add_argument("--methods", nargs="*", help="those to train; otherwise all")
     options = parser.parse_args()
     study, params = read_study(options.study), load_params()
     folder = RESULTS / options.study
-    chosen = options.methods or [name for name in study.methods if not (folder / f"{name}.npz").exists()]
+    chosen = options.methods or list(study.methods)
     if unknown := [name for name in chosen if name not in study.methods]:
         raise UserError(f"no method {', '.join(unknown)} in the study {options.study}")
     folder.mkdir(parents=True, exist_ok=True)
@@ -71,19 +72,18 @@ def main() -> None:
     }
     fetch_weights(study.arch, study.weights, folder / "weights")  # not in data/weights, which is an output of DVC
     weights = weights_file(study.arch, study.weights, folder / "weights")
-    for method in chosen:
-        found: dict[str, list[NDArray[np.float64]]] = {name: [] for name in served}
-        seconds = []
-        for seed in study.seeds:
-            train = train_params(study, method, params.train, seed)
-            batches = FrameBatches(trained[0], trained[1], train, seed, landmarks)
-            start = time.perf_counter()
-            network = train_network(study, train, batches, params.model.dropout, weights)
-            seconds.append(time.perf_counter() - start)
-            for name, frames in served.items():
-                found[name].append(predict_logits(network, frames, BATCH))
-        with replacing(folder / f"{method}.npz") as (part,), part.open("wb") as file:
-            logits = {name: np.array(values, np.float32) for name, values in found.items()}
+    for method, seed in product(chosen, study.seeds):
+        result = result_file(options.study, method, seed)
+        if result.exists():
+            continue
+        train = train_params(study, method, params.train, seed)
+        batches = FrameBatches(trained[0], trained[1], train, seed, landmarks)
+        start = time.perf_counter()
+        network = train_network(study, train, batches, params.model.dropout, weights)
+        seconds = time.perf_counter() - start
+        logits = {name: predict_logits(network, frames, BATCH).astype(np.float32) for name, frames in served.items()}
+        result.parent.mkdir(exist_ok=True)
+        with replacing(result) as (part,), part.open("wb") as file:
             np.savez_compressed(file, allow_pickle=False, seconds=np.array(seconds), **logits)
 
 

@@ -42,6 +42,11 @@ def read_study(name: str) -> Study:
     return study
 
 
+def result_file(study: str, method: str, seed: int) -> Path:
+    """The logits of one network, and the seconds of its training."""
+    return RESULTS / study / method / f"{seed}.npz"
+
+
 def train_params(study: Study, method: str, train: Train, seed: int) -> Train:
     """The parameters of one training: those of the project, changed by the study and by the method."""
     changes = dict(study.methods[method])

@@ -6,7 +6,6 @@ difference of a draw is the mean over the seeds. The p values are corrected for 
 """
 
 from argparse import ArgumentParser
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,7 +21,7 @@ from deepfake_detection.evaluation.compare import holm
 from deepfake_detection.evaluation.metrics import frame_metrics
 from deepfake_detection.frames.corruptions import CORRUPTIONS
 from deepfake_detection.index.tables import read_index
-from experiments.study import RESULTS, Study, read_study
+from experiments.study import RESULTS, Study, read_study, result_file
 from stages import run
 
 Floats = NDArray[np.float64]
@@ -45,7 +44,11 @@ def main() -> None:
     name = parser.parse_args().study
     study, folder = read_study(name), RESULTS / name
     rows = {part: read_index(folder / f"{part}.csv") for part in ("val", "test", "evaluated", "corrupted")}
-    results = {method: read_results(folder / f"{method}.npz") for method in study.methods}
+    results = {method: found for method in study.methods if (found := read_results(study, name, method))}
+    if study.baseline not in results:
+        raise UserError(f"{study.baseline}: no result for every seed yet; run python -m experiments.run {name}")
+    if missing := [method for method in study.methods if method not in results]:
+        print(f"no result for every seed yet: {', '.join(missing)}\n")
     figures = {method: measure(study, rows, found) for method, found in results.items()}
     seeds = {method: {key: values[:, 0] for key, (_, values) in found.items()} for method, found in figures.items()}
     for method, found in results.items():
@@ -79,13 +82,16 @@ def main() -> None:
             print(f"{method:24}{each['difference']:+8.3f} {ends}")
 
 
-def read_results(path: Path) -> Results:
-    """Raises UserError when the method has not been run."""
-    try:
+def read_results(study: Study, name: str, method: str) -> Results | None:
+    """The results of all seeds, or None if some are not there yet."""
+    paths = [result_file(name, method, seed) for seed in study.seeds]
+    if not all(path.exists() for path in paths):
+        return None
+    found = []
+    for path in paths:
         with np.load(path, allow_pickle=False) as file:
-            return Results(*(file[name].astype(np.float64) for name in Results._fields))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such result; run python -m experiments.run {path.parent.name}") from None
+            found.append([file[field].astype(np.float64) for field in Results._fields])
+    return Results(*(np.array(values) for values in zip(*found, strict=True)))
 
 
 class Frames(NamedTuple):

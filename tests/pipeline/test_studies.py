@@ -49,12 +49,21 @@ def test_a_study_trains_all_methods_and_compares_them(
     results = project / RESULTS / "small"
     tables = {name: pd.read_csv(results / f"{name}.csv") for name in ("val", "test", "evaluated", "corrupted")}
     for method in SMALL["methods"]:
-        found = table.read_results(results / f"{method}.npz")
+        found = table.read_results(read_study("small"), "small", method)
+        assert found
         assert found.test.shape == (2, len(tables["test"]))
         assert found.evaluated.shape == (2, len(tables["evaluated"]))
         assert found.corrupted.shape == (2, 40 * len(tables["corrupted"]))
         assert not np.array_equal(found.test[0], found.test[1]), "the seeds differ"
-    run.main()  # nothing is left to train
+    kept = (results / "sturdy" / "2.npz").stat()
+    (results / "sturdy" / "1.npz").unlink()
+    monkeypatch.setattr("sys.argv", ["table", "small"])
+    table.main()
+    assert "no result for every seed yet: sturdy\n" in capsys.readouterr().out
+    monkeypatch.setattr("sys.argv", ["run", "small"])
+    run.main()  # the one that is left
+    assert (results / "sturdy" / "1.npz").exists()
+    assert (results / "sturdy" / "2.npz").stat().st_mtime_ns == kept.st_mtime_ns
     monkeypatch.setattr("sys.argv", ["table", "small"])
     capsys.readouterr()
     table.main()
@@ -90,7 +99,7 @@ def test_what_is_wrong_with_a_study_is_one_line(project: Path, monkeypatch: pyte
         (project / RESULTS / "small" / f"{name}.csv").write_bytes(
             (project / "data" / "prepared" / "trained" / "index.csv").read_bytes()
         )
-    with pytest.raises(UserError, match=r"recipe\.npz: no such result; run python -m experiments\.run small"):
+    with pytest.raises(UserError, match=r"^recipe: no result for every seed yet; run python -m experiments\.run small"):
         table.main()
 
 
