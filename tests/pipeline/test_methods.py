@@ -5,15 +5,18 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 import yaml
+from dvc.utils.hydra import compose_and_dump
 
 from deepfake_detection import Detector
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.frames.prepared import LANDMARKS, open_landmarks
 from deepfake_detection.media.faces import Landmarks
+from tests.pipeline.conftest import ROOT
 from tests.support.params import tree
 
 STAGES = ("inputs", "download", "index", "split", "prepare", "train", "calibrate", "evaluate", "robustness")
@@ -64,6 +67,40 @@ def test_nested_training_of_lite0_gives_a_detector_of_one_logit(project: Path) -
     assert (landmarks > 0).all()
     assert (landmarks < 64).all()
     assert (mouth[:, 1] - eyes[:, 1]).min() > 8
+
+
+@pytest.mark.slow
+def test_the_profile_ffpp_strong_runs_end_to_end(project: Path) -> None:
+    """All that the profile chooses, on few and small drawn frames in the official split, by the network for CPUs."""
+    people, lists = 24, project / "lists"
+    lists.mkdir()
+    pairs = np.random.default_rng([42, 0]).permutation(people).reshape(2, -1).T  # as the drawn people are paired
+    for name, part in (("train", pairs[:6]), ("val", pairs[6:9]), ("test", pairs[9:])):
+        (lists / f"{name}.json").write_text(json.dumps([[f"{who:03d}" for who in pair] for pair in part]))
+    smaller = {
+        "data.source": "embedded",
+        "data.embedded": f"{{identities: {people}, frames: 1, size: 128, seed: 42}}",
+        "index.max_rejected": 0.5,
+        "split.official_dir": lists,
+        "prepare.image_size": 64,
+        "model.arch": "efficientnet_lite0",
+        "train.epochs": 2,
+        "train.num_workers": 0,
+        "evaluate.bootstrap_draws": 100,
+        "robustness.max_frames": 8,
+    }
+    changes = ["profile=ffpp-strong", *(f"{key}={value}" for key, value in smaller.items())]
+    compose_and_dump(str(project / "params.yaml"), str(ROOT / "conf"), None, "config", str(project), changes)
+    for name in (*STAGES, "plot", "report"):
+        import_module(f"stages.{name}").main()
+    index = pd.read_csv(project / "data" / "index.csv", dtype=str).set_index("path")
+    splits = pd.read_csv(project / "data" / "splits.csv").set_index("path")["split"]
+    official = {f"{who:03d}": name for name, part in (("val", pairs[6:9]), ("train", pairs[:6])) for who in part.flat}
+    trained = index[index["category"] != "FaceShifter"]
+    assert splits[trained.index].tolist() == [official.get(name, "test") for name in trained["video_id"]]
+    categories = json.loads((project / "metrics" / "test.json").read_text())["categories"]
+    assert {name for name, each in categories.items() if not each["seen"]} == {"FaceShifter"}
+    assert (project / "report" / "report.html").stat().st_size > 100_000
 
 
 def test_a_method_that_needs_faces_says_so(project: Path) -> None:
