@@ -103,8 +103,9 @@ def test_the_profile_ffpp_strong_runs_end_to_end(project: Path) -> None:
     assert (project / "report" / "report.html").stat().st_size > 100_000
 
 
-def test_a_method_that_needs_faces_says_so(project: Path) -> None:
+def test_a_method_that_needs_faces_says_so(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run(project, *STAGES[:5], crop="none")
     assert open_landmarks(project / "data" / "prepared" / "trained") is None
     with pytest.raises(UserError, match=r"train\.method: self_blended needs the landmarks of faces"):
         run(project, "train", crop="none", method="self_blended")
+    assert "train.augment.erase does nothing: the faces are not known" in capsys.readouterr().out

@@ -34,7 +34,7 @@ class FrameBatches(pl.LightningDataModule):
     """The training frames, with new augmentations in each epoch, and the validation frames without augmentation.
 
     ``micro_batch_size`` is how many frames a device takes at once. Several processes share the frames of each step.
-    ``landmarks`` are those of FrameDataset.
+    ``landmarks`` are those of TrainingFrames; without them nothing is erased, and a line says so.
     """
 
     def __init__(
@@ -47,6 +47,8 @@ class FrameBatches(pl.LightningDataModule):
     ) -> None:
         super().__init__()
         self.pixels, self.params, self.seed, self.landmarks = pixels, params, seed, landmarks
+        if landmarks is None and params.augment.erase:
+            print("train.augment.erase does nothing: the faces are not known without prepare.crop=face")
         train, val = (rows[rows["split"] == split] for split in ("train", "val"))
         if params.method != "supervised":
             train, val = with_blends(train, val, params.method, landmarks)
