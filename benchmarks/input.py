@@ -10,7 +10,6 @@ preparing the frames has paid off.
 import collections
 import tempfile
 from collections.abc import Callable, Iterable
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,11 +19,12 @@ from torch.utils.data import DataLoader
 
 from benchmarks import arguments, in_turn, machine, parameters, prepare, seconds
 from benchmarks.recipe import BATCH_SIZE, RecipeFrames, Transform, literal, pil_first, write_frames
-from deepfake_detection.frames.augment import apply_augmentation, augment_frame, draw_augmentation
-from deepfake_detection.frames.dataset import FrameDataset, derive_seed, frame_loader
+from deepfake_detection.frames.augment import apply_augmentation, draw_augmentation
+from deepfake_detection.frames.dataset import derive_seed, frame_loader
 from deepfake_detection.frames.effects import apply_effects
 from deepfake_detection.frames.normalise import Normalise
 from deepfake_detection.frames.prepared import PIXELS
+from deepfake_detection.training.frames import TrainingFrames
 
 AUGMENT = parameters().train.augment
 STURDY = parameters(augment="sturdy").train.augment
@@ -46,7 +46,7 @@ def main() -> None:
         prepared, labels = Path(folder) / "prepared", [0, 1] * (len(paths) // 2)
         preparing = seconds(lambda: prepare(paths, labels, prepared, options.image_size, workers=1))
         rows = pd.DataFrame({"label": labels})
-        frames = FrameDataset(np.load(prepared / PIXELS, mmap_mode="r"), rows, partial(augment_frame, AUGMENT))
+        frames = TrainingFrames(np.load(prepared / PIXELS, mmap_mode="r"), rows, AUGMENT)
 
         def recipe(transform: Transform) -> Callable[[], None]:
             loader = DataLoader(RecipeFrames(paths, transform), BATCH_SIZE)

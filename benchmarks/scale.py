@@ -90,15 +90,15 @@ def draw_video(folder: Path, video: int) -> None:
 def read() -> None:
     """Reads every training frame once, augmented, as an epoch does."""
     # imported here, because these load torch and the other steps are measured without it
-    from deepfake_detection.frames.augment import augment_frame
-    from deepfake_detection.frames.dataset import FrameDataset, frame_loader
+    from deepfake_detection.frames.dataset import frame_loader
     from deepfake_detection.frames.prepared import open_prepared
     from deepfake_detection.params.load import load_params
+    from deepfake_detection.training.frames import TrainingFrames
 
     params = load_params()
     pixels, rows = open_prepared(Path("data/prepared/trained"), Path("data/splits_trained.csv"))
     train = rows[rows["split"] == "train"].sample(frac=1, random_state=params.train.seed)
-    frames = FrameDataset(pixels, train, partial(augment_frame, params.train.augment))
+    frames = TrainingFrames(pixels, train, params.train.augment)
     count = sum(len(labels) for _, labels in frame_loader(frames, 64, 2))
     assert count == len(train), f"{count} of {len(train)} frames were read"  # noqa: S101
 

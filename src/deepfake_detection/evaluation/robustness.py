@@ -36,8 +36,8 @@ class CorruptedFrames(FrameDataset):
     def __init__(
         self, pixels: NDArray[np.uint8], rows: pd.DataFrame, corruption: Corruption, setting: float, seed: int
     ) -> None:
-        super().__init__(pixels, rows, seed=seed)
-        self.corruption, self.setting = corruption, setting
+        super().__init__(pixels, rows)
+        self.corruption, self.setting, self.seed = corruption, setting, seed
 
     def __getitem__(self, item: int) -> tuple[Tensor, ...]:
         row = int(self.rows[item])

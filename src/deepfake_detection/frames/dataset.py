@@ -1,7 +1,7 @@
 """Prepared frames as a PyTorch data set."""
 
 import mmap
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple, TypeAlias
 
@@ -13,8 +13,6 @@ from torch import Tensor
 from torch.utils.data import ConcatDataset, DataLoader, Dataset
 
 Frame: TypeAlias = NDArray[np.uint8]
-Augmentation: TypeAlias = Callable[[Frame, np.random.Generator], Frame]
-"""Maps a frame, uint8 of shape (size, size, 3), to one of the same shape; it may modify its input."""
 
 
 class FrameDataset(Dataset[tuple[Tensor, ...]]):
@@ -24,24 +22,13 @@ class FrameDataset(Dataset[tuple[Tensor, ...]]):
 
     ``pixels`` is uint8 of shape (all frames, size, size, 3). It should be memory-mapped, so that workers share one
     copy however they are started. ``rows`` holds the rows of the index to serve; its pandas index gives their row
-    numbers in ``pixels``. The random numbers of ``augment`` depend only on the seed, the epoch and the frame's
-    position among the frames served, in the order of the index. They do not depend on the worker that draws them,
-    or on frames of other splits and categories.
+    numbers in ``pixels``.
     """
 
-    def __init__(
-        self,
-        pixels: Frame,
-        rows: pd.DataFrame,
-        augment: Augmentation | None = None,
-        seed: int = 0,
-        epoch: int = 0,
-    ) -> None:
+    def __init__(self, pixels: Frame, rows: pd.DataFrame) -> None:
         self.pixels, self.rows = pixels, rows.index.to_numpy()
-        self.numbers = self.rows.argsort().argsort()
         self.labels = rows["label"].to_numpy(np.float32)
         self.weights = rows["weight"].to_numpy(np.float32) if "weight" in rows else None
-        self.augment, self.seed, self.epoch = augment, seed, epoch
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -51,11 +38,8 @@ class FrameDataset(Dataset[tuple[Tensor, ...]]):
         return served if self.weights is None else (*served, torch.tensor(self.weights[item]))
 
     def frame(self, item: int) -> Frame:
-        """The pixels of frame ``item``, augmented."""
+        """The pixels of frame ``item``, which the caller may change."""
         frame: Frame = self.pixels[self.rows[item]].copy()
-        if self.augment:
-            seed = derive_seed(self.seed, self.epoch, int(self.numbers[item]))
-            frame = self.augment(frame, np.random.default_rng(seed))
         return frame
 
     def __getstate__(self) -> dict[str, Any]:

@@ -13,7 +13,10 @@ Points = NDArray[np.float32]
 
 
 class TrainingFrames(FrameDataset):
-    """A FrameDataset that knows the landmarks of the faces.
+    """A FrameDataset that augments its frames and knows the landmarks of the faces.
+
+    The random numbers depend only on the seed, the epoch and the frame's position among the frames served, in the order
+    of the index. They do not depend on the worker that draws them, or on frames of other splits and categories.
 
     Where the column ``blended`` of ``rows`` is true, the frame is served blended with itself, as ``self_blend`` does.
     ``landmarks`` are those of all frames, shape (all frames, 5, 2). Frames with the same number in the column ``pair``
@@ -21,12 +24,17 @@ class TrainingFrames(FrameDataset):
     """
 
     def __init__(
-        self, pixels: Frame, rows: pd.DataFrame, augment: Augment | None, landmarks: Points | None, **draw: int
+        self,
+        pixels: Frame,
+        rows: pd.DataFrame,
+        augment: Augment | None,
+        landmarks: Points | None = None,
+        seed: int = 0,
+        epoch: int = 0,
     ) -> None:
-        super().__init__(pixels, rows, **draw)  # type: ignore[arg-type]
-        self.effects, self.landmarks = augment, landmarks
-        if "pair" in rows:
-            self.numbers = rows["pair"].to_numpy()
+        super().__init__(pixels, rows)
+        self.augment, self.landmarks, self.seed, self.epoch = augment, landmarks, seed, epoch
+        self.numbers = rows["pair"].to_numpy() if "pair" in rows else self.rows.argsort().argsort()
         self.blended = rows["blended"].to_numpy(bool) if "blended" in rows else np.zeros(len(rows), bool)
 
     def frame(self, item: int) -> Frame:
@@ -36,6 +44,6 @@ class TrainingFrames(FrameDataset):
         if self.blended[item] and points is not None:
             # from a seed of its own, so that the augmentation is the one that the original gets
             frame = self_blend(frame, points, np.random.default_rng(derive_seed(*draw, 1))).frame
-        if self.effects:
-            frame = augment_frame(self.effects, frame, np.random.default_rng(derive_seed(*draw)), points)
+        if self.augment:
+            frame = augment_frame(self.augment, frame, np.random.default_rng(derive_seed(*draw)), points)
         return frame

@@ -1,8 +1,7 @@
-"""What a data set serves depends on seed, epoch and frame alone, and its pixels travel to its workers as a file."""
+"""The pixels of a data set travel to its workers as a file, and several data sets share the workers."""
 
 import os
 import pickle
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +10,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from deepfake_detection.frames.augment import augment_frame
 from deepfake_detection.frames.dataset import Frame, FrameDataset, chained_loader, frame_loader
-from tests.support.params import train
-
-AUGMENT = partial(augment_frame, train().augment)
 
 
 @pytest.fixture(scope="module")
@@ -30,23 +25,10 @@ def batches(dataset: FrameDataset, workers: int = 0) -> list[torch.Tensor]:
     return [batch for batch, _ in frame_loader(dataset, 4, workers)]
 
 
-def test_augmentation_depends_on_seed_epoch_and_frame_not_on_the_worker(stored: tuple[Path, pd.DataFrame]) -> None:
-    path, rows = stored
-    pixels = np.load(path)
-    first = batches(FrameDataset(pixels, rows, AUGMENT, seed=1, epoch=0))
-    again = batches(FrameDataset(pixels, rows, AUGMENT, seed=1, epoch=0), workers=2)
-    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
-    plain = FrameDataset(pixels, rows)[3][0]
-    drawn = [FrameDataset(pixels, rows, AUGMENT, seed, epoch)[3][0] for seed, epoch in ((1, 0), (1, 1), (2, 0))]
-    for index, frame in enumerate(drawn):
-        assert not torch.equal(frame, plain)
-        assert not any(torch.equal(frame, other) for other in drawn[:index])
-
-
 def test_a_mapped_data_set_is_pickled_without_its_pixels(stored: tuple[Path, pd.DataFrame]) -> None:
     path, rows = stored
     pixels = np.load(path, mmap_mode="r")
-    frames = FrameDataset(pixels, rows, AUGMENT, seed=1, epoch=2)
+    frames = FrameDataset(pixels, rows)
     packed = pickle.dumps(frames)
     assert len(packed) < 5_000 < pixels.nbytes
     again = pickle.loads(packed)  # noqa: S301, our own
@@ -67,7 +49,7 @@ def test_arrays_in_memory_and_parts_of_a_map_are_pickled_whole(stored: tuple[Pat
 
 def test_spawned_workers_serve_the_same_batches(stored: tuple[Path, pd.DataFrame]) -> None:
     path, rows = stored
-    frames = FrameDataset(np.load(path, mmap_mode="r"), rows, AUGMENT, seed=1)
+    frames = FrameDataset(np.load(path, mmap_mode="r"), rows)
     alone = list(frame_loader(frames, 6))
     spawned = list(DataLoader(frames, 6, num_workers=2, multiprocessing_context="spawn"))
     assert len(alone) == len(spawned) == 3
@@ -76,15 +58,17 @@ def test_spawned_workers_serve_the_same_batches(stored: tuple[Path, pd.DataFrame
         assert torch.equal(labels, other_labels)
 
 
-def name_the_process(frame: Frame, _: np.random.Generator) -> Frame:
-    frame[0, 0] = list(os.getpid().to_bytes(3, "big"))
-    return frame
+class NameTheProcess(FrameDataset):
+    def frame(self, item: int) -> Frame:
+        frame = super().frame(item)
+        frame[0, 0] = list(os.getpid().to_bytes(3, "big"))
+        return frame
 
 
 def test_several_data_sets_are_read_by_the_same_workers_and_share_no_batch(stored: tuple[Path, pd.DataFrame]) -> None:
     path, rows = stored
     pixels = np.load(path)
-    parts = [FrameDataset(pixels, rows.iloc[start:], name_the_process) for start in (0, 6, 11)]  # 16, 10, 5 frames
+    parts = [NameTheProcess(pixels, rows.iloc[start:]) for start in (0, 6, 11)]  # 16, 10, 5 frames
     served = [batch for batch, _ in chained_loader(parts, 4, num_workers=2)]
     assert [len(batch) for batch in served] == [4, 4, 4, 4, 4, 4, 2, 4, 1]
     workers = {tuple(frame[0, 0].tolist()) for batch in served for frame in batch}
@@ -92,14 +76,3 @@ def test_several_data_sets_are_read_by_the_same_workers_and_share_no_batch(store
     own = torch.cat(served)[:, 1:]
     alone = torch.cat([batch for part in parts for batch in batches(part)])[:, 1:]
     assert torch.equal(own, alone)
-
-
-def test_augmentation_is_independent_of_torchs_global_generator(stored: tuple[Path, pd.DataFrame]) -> None:
-    path, rows = stored
-    frames = FrameDataset(np.load(path, mmap_mode="r"), rows, AUGMENT, seed=1)
-    torch.manual_seed(0)
-    first, state = frames[3][0], torch.get_rng_state()
-    torch.manual_seed(1)
-    assert torch.equal(first, frames[3][0])
-    torch.manual_seed(0)
-    assert torch.equal(state, torch.get_rng_state())
