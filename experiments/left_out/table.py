@@ -50,8 +50,15 @@ def heatmap(mean: pd.DataFrame, spread: pd.DataFrame) -> Figure:
     image = axes.imshow(mean, cmap="RdYlGn", vmin=0, vmax=1)
     for (row, column), value in np.ndenumerate(mean.to_numpy()):
         text = f"{value:.2f}\n± {spread.to_numpy()[row, column]:.2f}"
-        look = {"color": "white" if value > 0.9 else "black", "fontweight": "bold" if row == column else "normal"}
-        axes.text(column, row, text, ha="center", va="center", **look)
+        axes.text(
+            column,
+            row,
+            text,
+            ha="center",
+            va="center",
+            color="white" if value > 0.9 else "black",  # on dark green
+            fontweight="bold" if row == column else "normal",
+        )
         if row == column:
             axes.add_patch(Rectangle((column - 0.48, row - 0.48), 0.96, 0.96, fill=False, linewidth=2))
     axes.set_xticks(range(len(mean.columns)), mean.columns, rotation=20, ha="right")
