@@ -31,10 +31,9 @@ from deepfake_detection.network.logits import predict_logits
 from deepfake_detection.network.model import add_level, build_model, drop_level
 from deepfake_detection.params.load import load_params
 from deepfake_detection.params.train import Train
-from deepfake_detection.sources.imagenet import fetch_weights, weights_file
 from deepfake_detection.training.fit import fit
 from deepfake_detection.training.loader import FrameBatches
-from experiments.study import RESULTS, Study, read_study, result_file, train_params
+from experiments.study import RESULTS, Study, pretrained, read_study, result_file, train_params
 from stages import run
 
 PREPARED = Path("data/prepared")
@@ -70,8 +69,7 @@ def main() -> None:
         "evaluated": FrameDataset(*evaluated),
         "corrupted": FrameDataset(corrupted, pd.DataFrame({"label": np.zeros(len(corrupted))})),
     }
-    fetch_weights(study.arch, study.weights, folder / "weights")  # not in data/weights, which is an output of DVC
-    weights = weights_file(study.arch, study.weights, folder / "weights")
+    weights = pretrained(study.arch, study.weights)
     for method, seed in product(chosen, study.seeds):
         result = result_file(options.study, method, seed)
         if result.exists():

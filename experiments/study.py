@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.params.section import Count, Section
 from deepfake_detection.params.train import Train
+from deepfake_detection.sources.imagenet import fetch_weights, weights_file
 
 STUDIES, RESULTS = Path("experiments/studies"), Path("experiments/results")
 
@@ -45,6 +46,13 @@ def read_study(name: str) -> Study:
 def result_file(study: str, method: str, seed: int) -> Path:
     """The logits of one network, and the seconds of its training."""
     return RESULTS / study / method / f"{seed}.npz"
+
+
+def pretrained(arch: str, weights: str) -> Path | None:
+    """The file of the weights to start from, or None. It is not in data/weights, which is an output of DVC."""
+    folder = RESULTS / "weights" / arch
+    fetch_weights(arch, weights, folder)
+    return weights_file(arch, weights, folder)
 
 
 def train_params(study: Study, method: str, train: Train, seed: int) -> Train:

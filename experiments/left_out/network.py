@@ -20,14 +20,12 @@ from deepfake_detection.network.logits import predict_logits
 from deepfake_detection.network.model import build_model
 from deepfake_detection.params.data import uses
 from deepfake_detection.params.load import load_params
-from deepfake_detection.sources.imagenet import fetch_weights, weights_file
 from deepfake_detection.training.fit import fit
 from deepfake_detection.training.loader import FrameBatches
-from experiments.study import RESULTS
+from experiments.study import pretrained
 from stages import run
 
 FOLDER, PREPARED = Path("experiments/left_out"), Path("data/prepared")
-WEIGHTS = RESULTS / "weights"
 
 
 def main() -> None:
@@ -44,8 +42,7 @@ def main() -> None:
     per_video = trained.groupby(["category", "video_id", "source_id"]).cumcount()
     trained = trained[per_video < own["frames"]]
     test = rows[rows["split"] == "test"]
-    fetch_weights(own["arch"], own["weights"], WEIGHTS)  # not in data/weights, which is an output of DVC
-    weights = weights_file(own["arch"], own["weights"], WEIGHTS)
+    weights = pretrained(own["arch"], own["weights"])
     given = {key: own[key] for key in ("epochs", "batch_size", "lr")}
     train = params.train.model_copy(update={**given, "patience": own["epochs"]})
     result = FOLDER / f"{left_out}.csv"

@@ -74,7 +74,7 @@ def test_the_profile_ffpp_strong_runs_end_to_end(project: Path) -> None:
     """All that the profile chooses, on few and small drawn frames in the official split, by the network for CPUs."""
     people, lists = 24, project / "lists"
     lists.mkdir()
-    pairs = np.random.default_rng([42, 0]).permutation(people).reshape(2, -1).T  # as the drawn people are paired
+    pairs = np.random.default_rng([42, 0]).permutation(people).reshape(-1, 2)  # as the drawn people are paired
     for name, part in (("train", pairs[:6]), ("val", pairs[6:9]), ("test", pairs[9:])):
         (lists / f"{name}.json").write_text(json.dumps([[f"{who:03d}" for who in pair] for pair in part]))
     smaller = {
@@ -98,6 +98,8 @@ def test_the_profile_ffpp_strong_runs_end_to_end(project: Path) -> None:
     official = {f"{who:03d}": name for name, part in (("val", pairs[6:9]), ("train", pairs[:6])) for who in part.flat}
     trained = index[index["category"] != "FaceShifter"]
     assert splits[trained.index].tolist() == [official.get(name, "test") for name in trained["video_id"]]
+    # fakes across the lists would be left out, and their pairs would be two groups
+    assert json.loads((project / "metrics" / "split.json").read_text())["groups"] == len(pairs)
     categories = json.loads((project / "metrics" / "test.json").read_text())["categories"]
     assert {name for name, each in categories.items() if not each["seen"]} == {"FaceShifter"}
     assert (project / "report" / "report.html").stat().st_size > 100_000

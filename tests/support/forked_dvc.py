@@ -35,7 +35,7 @@ def run_dvc(words: Sequence[str], folder: Path, environment: Mapping[str, str], 
         server.stdin.write(json.dumps(request) + "\n")
         server.stdin.flush()
         status = json.loads(server.stdout.readline())
-        written = Path(output.name).read_text()
+        written = Path(output.name).read_text(encoding="utf-8", errors="replace")
     if status is None:
         raise RuntimeError(f"dvc {' '.join(words)}: not ended after {timeout} seconds\n{written}")
     return status, written
