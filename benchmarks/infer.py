@@ -65,7 +65,7 @@ def trained_model(arch: str) -> tuple[Network, float]:
     if not path.exists():
         print(f"{path} is not there: random weights, whose decisions and AUROC say nothing")
         return build_model(arch, dropout=0.0).eval(), 0.0
-    model, sidecar = load_checkpoint(path)
+    model, sidecar, _ = load_checkpoint(path)
     threshold = sidecar.threshold
     return model, sidecar.temperature * float(np.log(threshold / (1 - threshold)))
 

@@ -4,10 +4,12 @@ from pathlib import Path
 
 from deepfake_detection.common.files import write_json
 from deepfake_detection.evaluation.calibration import calibrate
+from deepfake_detection.evaluation.familiarity import fit_familiarity
 from deepfake_detection.evaluation.metrics import video_table
 from deepfake_detection.frames.dataset import FrameDataset
 from deepfake_detection.frames.prepared import open_prepared
 from deepfake_detection.network.allocator import keep_freed_memory
+from deepfake_detection.network.familiarity import familiarity_file, save_familiarity
 from deepfake_detection.network.logits import predict_logits
 from deepfake_detection.network.model import build_model, mean_and_std
 from deepfake_detection.network.sidecar import Sidecar, categories_of
@@ -23,11 +25,14 @@ def main() -> None:
     checkpoint = Path(f"models/best_model_{params.model.arch}.pth")
     model = build_model(params.model.arch, dropout=0.0, weights=checkpoint, trained=True)
     pixels, rows = open_prepared(Path("data/prepared/trained"), Path("data/splits_trained.csv"))
-    validation = rows[rows["split"] == "val"]
+    training, validation = (rows[rows["split"] == split] for split in ("train", "val"))
     logits = predict_logits(model, FrameDataset(pixels, validation), BATCH_SIZE)
     videos = video_table(validation.assign(logit=logits))
     rule, prior = params.calibrate.threshold, params.calibrate.prior
     frame = calibrate(logits, validation["label"].to_numpy(), rule, prior)
+    share = params.calibrate.familiarity
+    known = fit_familiarity(FrameDataset(pixels, training), FrameDataset(pixels, validation), share) if share else None
+    save_familiarity(familiarity_file(checkpoint), known)
     mean, std = mean_and_std(params.model.arch)
     sidecar = Sidecar(
         arch=params.model.arch,
@@ -36,10 +41,11 @@ def main() -> None:
         std=list(std),
         crop=params.prepare.crop,
         margin=params.prepare.margin,
-        categories=categories_of(rows[rows["split"] == "train"]),
+        categories=categories_of(training),
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         prior=prior,
         threshold_rule=rule,
+        familiarity=share,
         video=calibrate(videos["logit"].to_numpy(), videos["label"].to_numpy(), rule, prior),
         **frame.model_dump(),
     )

@@ -14,6 +14,7 @@ from deepfake_detection.index.tables import read_missing
 from deepfake_detection.network.allocator import keep_freed_memory
 from deepfake_detection.network.backends import choose_backend
 from deepfake_detection.network.checkpoint import load_checkpoint
+from deepfake_detection.network.familiarity import judging
 from deepfake_detection.network.logits import predict_logits
 from deepfake_detection.params.data import only_evaluated
 from deepfake_detection.params.load import load_params
@@ -25,16 +26,16 @@ METRICS, PREPARED = Path("metrics"), Path("data/prepared")
 def main() -> None:
     params = load_params()
     keep_freed_memory()
-    model, sidecar = load_checkpoint(Path(f"models/best_model_{params.model.arch}.pth"))
+    model, sidecar, familiarity = load_checkpoint(Path(f"models/best_model_{params.model.arch}.pth"))
     trained = open_prepared(PREPARED / "trained", Path("data/splits_trained.csv"))
     evaluated = open_prepared(PREPARED / "evaluated", Path("data/splits.csv"))
     validation = FrameDataset(trained[0], trained[1][trained[1]["split"] == "val"])
     backend = choose_backend(params.evaluate.backend, model, validation, params.evaluate.batch_size)
-    tables = []
+    predict, tables = judging(backend, familiarity), []
     for pixels, rows in (trained, evaluated):
         rows = rows[rows["split"].isin(["val", "test"])]
-        logits = predict_logits(backend, FrameDataset(pixels, rows), params.evaluate.batch_size)
-        tables.append(prediction_table(rows, logits, sidecar))
+        scores = predict_logits(predict, FrameDataset(pixels, rows), params.evaluate.batch_size)
+        tables.append(prediction_table(rows, scores, sidecar))
     table = pd.concat(tables).sort_values("path", ignore_index=True)
     measure = partial(
         evaluation,
@@ -47,11 +48,10 @@ def main() -> None:
     )
     val, test = (measure(table[table["split"] == name]) for name in ("val", "test"))
     headline = tables[0][tables[0]["split"] == "test"]
-    report = class_report(headline["label"].to_numpy(), headline["probability"].to_numpy(), sidecar.threshold)
     write_csv(Path("data/predictions.csv"), table)
     write_json(METRICS / "test.json", test)
     write_json(METRICS / "val.json", val)
-    write_json(METRICS / "classification_report.json", report)
+    write_json(METRICS / "classification_report.json", class_report(headline, sidecar.threshold))
     print(f"95% intervals from {group_count(test['groups'])}")
     print(overview(test).to_string())
 

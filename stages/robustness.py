@@ -14,6 +14,7 @@ from deepfake_detection.frames.prepared import open_prepared
 from deepfake_detection.network.allocator import keep_freed_memory
 from deepfake_detection.network.backends import choose_backend
 from deepfake_detection.network.checkpoint import load_checkpoint
+from deepfake_detection.network.familiarity import judging
 from deepfake_detection.params.load import load_params
 from stages import run
 
@@ -23,13 +24,14 @@ METRICS = Path("metrics")
 def main() -> None:
     params = load_params()
     keep_freed_memory()
-    model, sidecar = load_checkpoint(Path(f"models/best_model_{params.model.arch}.pth"))
+    model, sidecar, familiarity = load_checkpoint(Path(f"models/best_model_{params.model.arch}.pth"))
     pixels, rows = open_prepared(Path("data/prepared/trained"), Path("data/splits_trained.csv"))
     test = rows[rows["split"] == "test"]
     share = min(1, params.robustness.max_frames / len(test))
     validation = FrameDataset(pixels, rows[rows["split"] == "val"])
-    result = evaluate_robustness(
-        choose_backend(params.evaluate.backend, model, validation, params.evaluate.batch_size),
+    backend = choose_backend(params.evaluate.backend, model, validation, params.evaluate.batch_size)
+    result, coverage = evaluate_robustness(
+        judging(backend, familiarity),
         pixels,
         test.groupby("label").sample(frac=share, random_state=params.evaluate.seed).sort_index(),
         params.evaluate.batch_size,
@@ -41,6 +43,7 @@ def main() -> None:
     )
     write_json(METRICS / "robustness.json", result)
     write_csv(METRICS / "robustness" / "robustness.csv", robustness_table(result))
+    write_csv(METRICS / "robustness" / "coverage.csv", coverage)
     print(f"95% intervals from {group_count(result['groups'])}")
     rows_shown = {name: {"test frames": result[name], "95%": ends or ""} for name, ends in result["intervals"].items()}
     print(pd.DataFrame.from_dict(rows_shown, orient="index").to_string())

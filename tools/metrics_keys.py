@@ -67,7 +67,12 @@ BLOCK = {
     "confusion_matrix.<cell>": "`tn`, `fp`, `fn` and `tp`: counts of decisions, positive for a deepfake",
     "undefined.<metric>": "why a metric is null",
 }
+ANSWERED = {
+    "coverage": "share that is like the training frames and gets a verdict, see `calibrate.familiarity`",
+    "answered.<metric>": "accuracy, precision, recall, F1, AUROC, log loss and ECE of these alone, or null",
+}
 INTERVALS = {
+    **ANSWERED,
     "groups": "number of groups behind the intervals",
     "intervals.<metric>": "95% interval [low, high] of a metric over groups, or null",
 }
@@ -78,7 +83,8 @@ _CATEGORIES = {
     f"{CATEGORY}videos": "videos of the manipulation",
     **{f"{CATEGORY}frame.{key}": f"{text}, over its frames and all originals" for key, text in BLOCK.items()},
     **{f"{CATEGORY}video.{key}": f"{text}, over its videos and all originals" for key, text in BLOCK.items()},
-    **{f"{CATEGORY}{key}": f"{text}, for `frame`" for key, text in INTERVALS.items()},
+    **{f"{CATEGORY}frame.{key}": f"{text}, over its frames and all originals" for key, text in ANSWERED.items()},
+    **{f"{CATEGORY}{key}": f"{text}, for `frame`" for key, text in INTERVALS.items() if key not in ANSWERED},
 }
 DATASET = "datasets.<dataset>."
 TEST = {  # of metrics/test.json and metrics/val.json
@@ -127,6 +133,8 @@ ROBUSTNESS = {
     "clean_auroc": "AUROC of these frames without corruption",
     "mean_auroc": "mean AUROC over all corruptions and severities",
     "mean_auroc_drop": "`clean_auroc` minus `mean_auroc`",
+    "clean_coverage": "share of these frames that get a verdict, see `calibrate.familiarity`",
+    "clean_answered_accuracy": "accuracy of these verdicts, or null",
     "groups": INTERVALS["groups"],
     "intervals.<AUROC>": "95% interval [low, high] of one of these three over groups, or null",
     "corruptions.<corruption>.unit": "what the setting measures",
@@ -135,6 +143,8 @@ ROBUSTNESS = {
     "corruptions.<corruption>.severities[].auroc": "AUROC under the corruption",
     "corruptions.<corruption>.severities[].accuracy": "accuracy of calibrated probabilities at the sidecar's threshold",
     "corruptions.<corruption>.severities[].log_loss": "log loss of calibrated probabilities",
+    "corruptions.<corruption>.severities[].coverage": "share of the frames that get a verdict",
+    "corruptions.<corruption>.severities[].answered_accuracy": "accuracy of these verdicts, or null",
 }
 
 # file -> (stage, subject, keys)

@@ -100,9 +100,13 @@ def kind(field: dict[str, Any]) -> str:
         return ", ".join(f"`{value}`" for value in field.get("enum", [field.get("const")]))
     if field["type"] == "array":
         return "list" if "$ref" in field["items"] else "list of names"
-    name = {"integer": "whole number", "number": "number", "boolean": "`true` or `false`", "string": "text"}[
-        field["type"]
-    ]
+    name = {
+        "integer": "whole number",
+        "number": "number",
+        "boolean": "`true` or `false`",
+        "string": "text",
+        "null": "`null`",
+    }[field["type"]]
     limits = {"minimum": "from", "exclusiveMinimum": "above", "maximum": "to", "exclusiveMaximum": "below"}
     return " ".join([name, *(f"{word} {field[limit]:g}" for limit, word in limits.items() if limit in field)])
 

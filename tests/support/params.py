@@ -66,7 +66,7 @@ def tree() -> dict[str, Any]:
                 "erase": 0.0,
             },
         },
-        "calibrate": {"threshold": 0.5, "prior": 0.5},
+        "calibrate": {"threshold": 0.5, "prior": 0.5, "familiarity": 0.99},
         "evaluate": {
             "missing": "exclude",
             "seed": 42,

@@ -50,3 +50,13 @@ def test_what_another_data_set_costs() -> None:
     there, here = (found["categories"]["Deepfakes"]["frame"]["auroc"] for found in (shifted, TEST))
     assert f"an AUROC of {there:.3f} instead of {here:.3f}" in page
     assert f"the ECE is {shifted['frame']['ece']:.2f}," in page
+
+
+def test_how_many_corrupted_frames_get_a_verdict() -> None:
+    page = " ".join((ROOT / "docs" / "concepts" / "unfamiliar-frames.md").read_text().split())
+    steps = [step for each in ROBUSTNESS["corruptions"].values() for step in each["severities"]]
+    coverage = sum(step["coverage"] for step in steps)
+    right = sum(step["coverage"] * (step["answered_accuracy"] or 0) for step in steps) / coverage
+    every = sum(step["accuracy"] for step in steps) / len(steps)
+    assert f"In the committed run {coverage / len(steps):.0%} of the corrupted frames get one" in page
+    assert f"and {right:.0%} of these verdicts are right. If every frame got one, {every:.0%} would be" in page

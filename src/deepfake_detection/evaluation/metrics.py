@@ -26,8 +26,11 @@ from sklearn.metrics import (
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.evaluation.bootstrap import DRAWS, METRICS, group_intervals
 from deepfake_detection.evaluation.reliability import expected_calibration_error
+from deepfake_detection.evaluation.selective import is_familiar
 from deepfake_detection.index.tables import CLASS_NAMES, MISSING_COLUMNS
 from deepfake_detection.network.sidecar import Calibration, Sidecar
+
+ANSWERED = ("accuracy", "precision", "recall", "f1", "auroc", "log_loss", "ece")  # given for the familiar frames too
 
 
 def frame_metrics(labels: NDArray[np.int64], probabilities: NDArray[np.float64], threshold: float) -> dict[str, Any]:
@@ -84,20 +87,33 @@ def _equal_error_rate(fpr: NDArray[np.float64], tpr: NDArray[np.float64]) -> flo
 
 
 def video_table(table: pd.DataFrame) -> pd.DataFrame:
-    """One row per video: dataset, category, video_id, source_id, label, group, and the mean logit of its frames."""
+    """One row per video: dataset, category, video_id, source_id, label, group, and the mean logit of its frames.
+
+    If ``table`` has ``unfamiliarity``, that is the median of the frames, so that half of them decide.
+    """
     keys = ["dataset", "category", "video_id", "source_id"]
     # dropna=False, because originals have no source_id, and pandas may read an empty one as NaN.
     videos = table.groupby(keys, as_index=False, dropna=False, sort=True)
-    return videos.agg(label=("label", "first"), group=("group", "first"), logit=("logit", "mean"))
+    taken = {"label": ("label", "first"), "group": ("group", "first"), "logit": ("logit", "mean")}
+    if "unfamiliarity" in table:
+        taken["unfamiliarity"] = ("unfamiliarity", "median")
+    return videos.agg(**taken)
 
 
 def _block(table: pd.DataFrame, calibration: Calibration, threshold: float, seed: int, draws: int) -> dict[str, Any]:
-    """The metrics of calibrated probabilities, with their intervals."""
+    """The metrics of calibrated probabilities, with their intervals, and those of the familiar frames alone."""
     labels, probabilities = table["label"].to_numpy(), calibration.probability(table["logit"].to_numpy(float))
     groups = table["group"].to_numpy(object)
     intervals = group_intervals(labels, probabilities, groups, threshold, seed, draws)
     found = frame_metrics(labels, probabilities, threshold)
-    return found | {"groups": int(table["group"].nunique()), "intervals": intervals}
+    judged = is_familiar(table).to_numpy()
+    answered = frame_metrics(labels[judged], probabilities[judged], threshold)
+    return found | {
+        "groups": int(table["group"].nunique()),
+        "intervals": intervals,
+        "coverage": float(judged.mean()) if len(judged) else None,
+        "answered": {name: answered[name] for name in ANSWERED},
+    }
 
 
 def category_metrics(
@@ -222,6 +238,9 @@ def evaluation(
     thresholds; ``raw`` has what sigmoid(logit) gives instead. A video has the mean logit of its frames, and a
     calibration of its own. For intervals see ``bootstrap.group_intervals``, for ``missing`` see ``_dataset_metrics``.
 
+    ``coverage`` is the share of frames, or videos, that are familiar and so get a verdict, ``answered`` the metrics of
+    these. All other metrics count every frame.
+
     Raises UserError for logits that are not finite, which would make every number here meaningless.
     """
     wrong = int((~np.isfinite(table["logit"].to_numpy(float))).sum())
@@ -262,17 +281,18 @@ def overview(test: dict[str, Any]) -> pd.DataFrame:
     means = ("macro_auroc_seen", "macro_auroc_unseen", "worst_category_auroc", "macro_auroc_datasets")
     rows = {name: (test[name], "") for name in means}
     rows |= {name: (test[name], ends or "") for name, ends in test["intervals"].items()}
+    rows |= {"coverage": (test["coverage"], ""), "accuracy of the answered": (test["answered"]["accuracy"], "")}
     for name, found in test["datasets"].items():
         for level in ("frame", "video"):
             rows[f"{name}: AUROC by {level}"] = (found[level]["auroc"], found[level]["intervals"]["auroc"] or "")
     return pd.DataFrame.from_dict(rows, orient="index", columns=["test", "95%"])
 
 
-def class_report(labels: NDArray[np.int64], probabilities: NDArray[np.float64], threshold: float) -> dict[str, Any]:
-    """scikit-learn's classification report: precision, recall, F1 and support of each class."""
+def class_report(table: pd.DataFrame, threshold: float) -> dict[str, Any]:
+    """scikit-learn's classification report of a ``prediction_table``: precision, recall, F1, support of each class."""
     report: dict[str, Any] = classification_report(
-        labels,
-        probabilities >= threshold,
+        table["label"],
+        table["probability"] >= threshold,
         labels=[0, 1],
         target_names=list(CLASS_NAMES),
         output_dict=True,
@@ -281,13 +301,17 @@ def class_report(labels: NDArray[np.int64], probabilities: NDArray[np.float64], 
     return report
 
 
-def prediction_table(rows: pd.DataFrame, logits: NDArray[np.float64], calibration: Calibration) -> pd.DataFrame:
+def prediction_table(rows: pd.DataFrame, scores: NDArray[np.float64], calibration: Calibration) -> pd.DataFrame:
     """One row per frame of data/predictions.csv: what ``rows`` says of it, its logit, and its probabilities.
 
-    ``rows`` are those of an index with ``split``. ``probability`` is the calibrated one.
+    ``rows`` are those of an index with ``split``. ``scores`` are what ``network.familiarity.judging`` gives.
+    ``probability`` is the calibrated one. ``unfamiliarity`` is above 1 if the frame is unlike the training frames, and
+    0 if every frame is judged.
     """
+    logits, unfamiliarity = (scores, 0.0) if scores.ndim == 1 else scores.T
     table = rows[["path", "dataset", "category", "video_id", "source_id", "group", "label", "split"]].copy()
     table["logit"] = logits
     table["raw_probability"] = Calibration().probability(logits)
     table["probability"] = calibration.probability(logits)
+    table["unfamiliarity"] = unfamiliarity
     return table

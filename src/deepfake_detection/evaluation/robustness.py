@@ -21,6 +21,8 @@ from deepfake_detection.evaluation.bootstrap import (
     standard_error,
     t_quantile,
 )
+from deepfake_detection.evaluation.metrics import prediction_table
+from deepfake_detection.evaluation.selective import is_familiar, selective_curve
 from deepfake_detection.frames.corruptions import CORRUPTIONS, Corruption
 from deepfake_detection.frames.dataset import FrameDataset, derive_seed
 from deepfake_detection.network.logits import Predictor, predict_each
@@ -54,16 +56,20 @@ def evaluate_robustness(
     seed: int,
     num_workers: int = 0,
     draws: int = DRAWS,
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], pd.DataFrame]:
     """Evaluates ``rows`` clean and under every corruption of CORRUPTIONS at its five severities.
+
+    Returns the metrics, and two tables of ``selective.selective_curve`` one below the other: those of ``clean`` frames
+    and of the ``corrupted`` ones of all kinds together, as ``frames`` says.
 
     ``pixels`` and ``rows`` are as for FrameDataset, ``model`` as for predict_logits; ``rows`` also has the identity
     ``group`` of each frame. ``auroc``, ``accuracy`` and ``log_loss`` are over frames. Accuracy and log loss are of
-    calibrated probabilities, at the threshold of ``calibration``. ``mean_auroc`` is the plain mean over all corruptions
-    and severities; ``mean_auroc_drop`` is how far it is below ``clean_auroc``. ``intervals`` has the 95% interval of
-    these three, by a bootstrap with ``draws`` draws of whole groups. The same draws serve all corruptions. AUROCs and
-    intervals are None if there is only one class. The result does not depend on ``num_workers``. Raises UserError when
-    there are no rows.
+    calibrated probabilities, at the threshold of ``calibration``. ``coverage`` is the share of frames that are
+    familiar to the network, ``answered_accuracy`` the accuracy over these, None if there are none. ``mean_auroc``
+    is the plain mean over all corruptions and severities; ``mean_auroc_drop`` is how far it is below
+    ``clean_auroc``. ``intervals`` has the 95% interval of these three, by a bootstrap with ``draws`` draws of whole
+    groups. The same draws serve all corruptions. AUROCs and intervals are None if there is only one class. The
+    result does not depend on ``num_workers``. Raises UserError when there are no rows.
     """
     if rows.empty:
         raise UserError("no frame to corrupt: the test split has none of data.categories; see split.test")
@@ -76,35 +82,46 @@ def evaluate_robustness(
     for corruption in CORRUPTIONS.values():
         passes += [CorruptedFrames(pixels, rows, corruption, setting, seed) for setting in corruption.settings]
 
-    def scores() -> dict[str, float | None]:
-        found = next(logits)
-        drawn.append(resampled_auroc(labels, found, codes, counts))
-        return _corruption_metrics(labels, found, calibration)
+    judged: list[pd.DataFrame] = []
+
+    def measured() -> dict[str, float | None]:
+        table = prediction_table(rows, next(scores), calibration)
+        drawn.append(resampled_auroc(labels, table["logit"].to_numpy(), codes, counts))
+        judged.append(table[["label", "probability", "unfamiliarity"]])
+        return _corruption_metrics(table, calibration)
 
     result: dict[str, Any] = {}
     with progress(total=len(passes) * len(rows), unit="frame") as bar:
         # one loader for all passes, because starting its workers for each of them would take longer than the passes
-        logits = predict_each(model, passes, batch_size, num_workers, bar)
+        scores = predict_each(model, passes, batch_size, num_workers, bar)
         bar.set_description("clean")
-        clean = scores()["auroc"]
+        clean_metrics = measured()
+        clean = clean_metrics["auroc"]
         for name, corruption in CORRUPTIONS.items():
             severities = []
             for severity, setting in enumerate(corruption.settings, start=1):
                 bar.set_description(f"{name} {severity}")
-                severities.append({"severity": severity, "setting": setting, **scores()})
+                severities.append({"severity": severity, "setting": setting, **measured()})
             result[name] = {"unit": corruption.unit, "severities": severities}
     aurocs = [entry["auroc"] for corruption in result.values() for entry in corruption["severities"]]
     mean = None if clean is None else float(np.mean(aurocs))
     drop = None if clean is None or mean is None else clean - mean
-    return {
+    curves = [
+        selective_curve(part, calibration.threshold).assign(frames=kind)
+        for kind, part in (("clean", judged[0]), ("corrupted", pd.concat(judged[1:])))
+    ]
+    found = {
         "frames": len(rows),
         "groups": len(names),
         "clean_auroc": clean,
         "mean_auroc": mean,
         "mean_auroc_drop": drop,
         "intervals": _intervals(np.array(drawn), len(names), len(rows)),
+        "clean_coverage": clean_metrics["coverage"],
+        "clean_answered_accuracy": clean_metrics["answered_accuracy"],
         "corruptions": result,
     }
+    return found, pd.concat(curves, ignore_index=True)
 
 
 def _intervals(drawn: Floats, groups: int, frames: int) -> dict[str, list[float] | None]:
@@ -124,7 +141,7 @@ def _intervals(drawn: Floats, groups: int, frames: int) -> dict[str, list[float]
 
 
 def robustness_table(result: dict[str, Any]) -> pd.DataFrame:
-    """One row per corruption and severity: corruption, severity, setting, auroc, accuracy, log_loss."""
+    """One row per corruption and severity: corruption, severity, setting, and its metrics."""
     return pd.DataFrame(
         {"corruption": name, **entry}
         for name, corruption in result["corruptions"].items()
@@ -132,14 +149,15 @@ def robustness_table(result: dict[str, Any]) -> pd.DataFrame:
     )
 
 
-def _corruption_metrics(
-    labels: NDArray[np.int64], logits: NDArray[np.float64], calibration: Calibration
-) -> dict[str, float | None]:
-    probabilities = calibration.probability(logits)
+def _corruption_metrics(table: pd.DataFrame, calibration: Calibration) -> dict[str, float | None]:
+    labels, probabilities = table["label"].to_numpy(), table["probability"].to_numpy()
+    called, familiar = probabilities >= calibration.threshold, is_familiar(table).to_numpy()
     both = len(np.unique(labels)) == 2
     return {
         # from logits, because probabilities near 0 or 1 round to ties
-        "auroc": float(roc_auc_score(labels, logits)) if both else None,
-        "accuracy": float(accuracy_score(labels, probabilities >= calibration.threshold)),
+        "auroc": float(roc_auc_score(labels, table["logit"])) if both else None,
+        "accuracy": float(accuracy_score(labels, called)),
         "log_loss": float(log_loss(labels, probabilities, labels=[0, 1])),
+        "coverage": float(familiar.mean()),
+        "answered_accuracy": float(accuracy_score(labels[familiar], called[familiar])) if familiar.any() else None,
     }

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 Logits = TypeVar("Logits", bound=Any)  # a number, or an array of them
 Positive = Annotated[float, Field(gt=0)]
+FAMILIARITY = ".familiarity.safetensors"  # the end of the name of a third file, see network.familiarity
 THREE = Field(min_length=3, max_length=3)
 RESIZE = {
     "none": "squeezed to the input size, antialiased bilinear",
@@ -86,6 +87,8 @@ class Sidecar(Calibration):
     parameters: Count
     prior: Annotated[float, Field(gt=0, lt=1)] = 0.5
     threshold_rule: float | str = 0.5
+    # the share of the validation frames that are familiar, see network.familiarity; None if every frame is judged
+    familiarity: Annotated[float, Field(gt=0, lt=1)] | None = None
     # sidecars of earlier versions have none, and judged videos as frames
     video: Calibration = Field(default_factory=lambda values: Calibration(**_part(values)))
 

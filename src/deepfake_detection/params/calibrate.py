@@ -22,3 +22,10 @@ class Calibrate(Section):
         float,
         Field(gt=0, lt=1, description="Share of fakes for which probabilities are stated."),
     ]
+    familiarity: Annotated[
+        Annotated[float, Field(gt=0, lt=1)] | None,
+        Field(
+            description="Share of the validation frames that count as familiar. A frame that is less like the training "
+            "frames than these gets the verdict unfamiliar. null: every frame is judged."
+        ),
+    ]

@@ -109,6 +109,31 @@ def reliability_figure(labels: NDArray[np.int64], raw: NDArray[np.float64], cali
     return figure
 
 
+def coverage_figure(curves: pd.DataFrame) -> Figure:
+    """Accuracy over the most familiar frames against their share, with a point where the frames become unfamiliar.
+
+    ``curves`` are those of ``selective.selective_curve``, one below the other, named by the column ``frames``.
+    """
+    figure = Figure(figsize=(5.6, 3.9), layout="constrained")
+    axes = figure.subplots()
+    for name, curve in curves.groupby("frames", sort=False):
+        (line,) = axes.plot(curve["coverage"], curve["accuracy"], linewidth=1.6, label=str(name))
+        judged = curve[curve["unfamiliarity"] <= 1]
+        if len(judged):
+            last = judged.iloc[-1]
+            axes.plot(last["coverage"], last["accuracy"], "o", color=line.get_color(), markersize=7)
+    if curves.empty:
+        axes.text(0.5, 0.5, "every frame is judged", ha="center", transform=axes.transAxes)
+    axes.set(xlim=(0, 1.01), ylim=(min(0.4, curves["accuracy"].min()) if len(curves) else 0.4, 1.01))
+    axes.set_xlabel("Coverage: share of frames judged, the most familiar first")
+    axes.set_ylabel("Accuracy")
+    axes.set_title("Accuracy against coverage (point: the limit)")
+    axes.grid(alpha=0.25)
+    if len(curves):
+        figure.legend(loc="outside lower center", ncols=3, frameon=False)
+    return figure
+
+
 def distances_figure(table: pd.DataFrame, max_distance: int) -> Figure:
     """Frames by the distance to the nearest frame of another split, one line for each split.
 

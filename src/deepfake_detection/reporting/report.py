@@ -56,14 +56,16 @@ PLOTS = {
     "roc": ("ROC", "Receiver operating characteristic of the test frames; its area is in the table of metrics"),
     "precision_recall": ("Precision and recall", "Precision-recall curve of the test frames"),
     "reliability": ("Reliability", "Stated probability against observed share of deepfakes, before and after scaling"),
+    "coverage": ("Coverage", "Accuracy of the most familiar frames against their share, by kind of frames"),
     "leak_distances": ("Distances", "Frames of each split by the distance to the nearest frame of another split"),
     "leak_audit": ("Closest pairs", "Contact sheet of the closest pairs of frames that stand in two splits"),
 }
 ROBUSTNESS_PLOTS = {
     "heatmap": ("Heat map", "AUROC by corruption and severity; the numbers are in the table below"),
+    "verdicts": ("Verdicts", "Share of corrupted frames that get a verdict, and how many of these are right"),
     "curves": ("Curves", "AUROC against severity, a line a corruption; the numbers are in the table below"),
 }
-_NAMES = {"jpeg": "JPEG", "h264": "H.264", "jpeg_quality": "JPEG quality"}
+_NAMES = {"jpeg": "JPEG", "webp": "WebP", "h264": "H.264", "jpeg_quality": "JPEG quality"}
 _RULES = {"youden": "the largest TPR minus FPR on validation"}
 _SOURCES = {
     "embedded": "faces drawn by this project's own code; no real person is in them",
@@ -145,6 +147,7 @@ def build_context(
             "bias": number(test["bias"]),
             "prior": f"{test['prior']:.0%}",
         },
+        "familiarity": _familiarity(sidecar, test),
         "groups": group_count(test["groups"]),
         "metrics": _metric_tables(blocks),
         "matrices": {name: blocks[name]["confusion_matrix"] for name in ("Frames", "Videos")},
@@ -190,6 +193,27 @@ def _model(sidecar: Sidecar, train: dict[str, Any]) -> dict[str, Any]:
         "epochs": train["epochs_run"],
         "early_stopped": train["early_stopped"],
     }
+
+
+def _familiarity(sidecar: Sidecar, test: dict[str, Any]) -> dict[str, Any] | None:
+    """Which frames get a verdict, the test frames and each data set; None if all do."""
+    if sidecar.familiarity is None:
+        return None
+    blocks = {"test frames": test} | {name: found["frame"] for name, found in test["datasets"].items()}
+    rows = []
+    for name, block in blocks.items():
+        answered = block["answered"]
+        rows.append(
+            {
+                "name": name,
+                "coverage": number(block["coverage"]),
+                "accuracy": number(block["accuracy"]),
+                "answered_accuracy": number(answered["accuracy"]),
+                "auroc": number(block["auroc"]),
+                "answered_auroc": number(answered["auroc"]),
+            }
+        )
+    return {"share": f"{sidecar.familiarity:.0%}", "rows": rows}
 
 
 def _source_text(origin: dict[str, Any]) -> str:

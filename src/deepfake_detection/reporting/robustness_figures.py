@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-TITLES = {"jpeg": "JPEG", "h264": "H.264"}
+TITLES = {"jpeg": "JPEG", "webp": "WebP", "h264": "H.264"}
 UNITS = {"quality": "q {:g}", "factor": r"$\times${:g}", "CRF": "CRF {:g}"}  # every other unit is a sigma
 # Okabe and Ito's palette, which colour-blind readers can tell apart
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
@@ -36,6 +36,29 @@ def robustness_heatmap(result: dict[str, Any]) -> Figure:
     axes.set_xlabel("Severity")
     axes.set_title(f"AUROC of corrupted test frames (clean: {_number(result['clean_auroc'])})")
     figure.colorbar(image, ax=axes, label="AUROC", shrink=0.9)
+    return figure
+
+
+def verdicts_heatmap(result: dict[str, Any]) -> Figure:
+    """The share of frames that get a verdict, for each corruption and severity, and the accuracy of these verdicts."""
+    corruptions = result["corruptions"]
+    coverage = np.array([[entry["coverage"] for entry in each["severities"]] for each in corruptions.values()])
+    figure = Figure(figsize=(6.4, 4.6), layout="constrained")
+    axes = figure.subplots()
+    image = axes.imshow(coverage, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    for row, corruption in enumerate(corruptions.values()):
+        for column, entry in enumerate(corruption["severities"]):
+            colour = "white" if coverage[row, column] > 0.7 else "black"
+            right = entry["answered_accuracy"]
+            text = "no verdict" if right is None else f"{right:.0%} right"
+            axes.text(column, row - 0.12, f"{coverage[row, column]:.0%}", ha="center", va="center", color=colour)
+            axes.text(column, row + 0.26, text, ha="center", va="center", color=colour, fontsize=7)
+    axes.set_xticks(range(coverage.shape[1]), [str(1 + column) for column in range(coverage.shape[1])])
+    axes.set_yticks(range(len(corruptions)), [_title(name) for name in corruptions])
+    axes.tick_params(length=0)
+    axes.set_xlabel("Severity")
+    axes.set_title(f"Corrupted test frames that get a verdict (clean: {result['clean_coverage']:.0%})")
+    figure.colorbar(image, ax=axes, label="Coverage", shrink=0.9)
     return figure
 
 

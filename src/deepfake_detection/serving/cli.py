@@ -23,6 +23,7 @@ from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.files import expanded, replacing, write_figure
 from deepfake_detection.common.text import clock, percent, printable
 from deepfake_detection.media.videos import is_video
+from deepfake_detection.network.sidecar import FAMILIARITY
 from deepfake_detection.serving.files import VIDEO, find_files, left_out
 
 if TYPE_CHECKING:  # torch takes seconds to load, and --help does not need it
@@ -130,7 +131,8 @@ def predict(
         raise typer.Exit(1)
     if output:
         may_write([output], force, "--output")
-        refuse_inputs(output, [*map(Path, files), checkpoint, checkpoint.with_suffix(".json")])
+        beside = [checkpoint.with_suffix(ending) for ending in (".json", FAMILIARITY)]
+        refuse_inputs(output, [*map(Path, files), checkpoint, *beside])
     with redirect_stdout(sys.stderr):  # a backend's own messages are not results
         detector = load_detector(checkpoint, backend, device, threshold)
     write = print_json if as_json else print_csv if as_csv else print_line
@@ -192,7 +194,8 @@ def shown(name: object, out: TextIO) -> str:
 
 
 def print_csv(found: "Prediction", first: bool, out: TextIO) -> None:
-    row: dict[str, Any] = {name: getattr(found, name) for name in ("path", "verdict", "probability", "logit", "reason")}
+    columns = ("path", "verdict", "probability", "logit", "reason", "unfamiliarity")
+    row: dict[str, Any] = {name: getattr(found, name) for name in columns}
     row["path"] = shown(found.path, out)
     writer = csv.DictWriter(out, list(row), lineterminator="\n")
     if first:
@@ -202,14 +205,14 @@ def print_csv(found: "Prediction", first: bool, out: TextIO) -> None:
 
 def print_line(found: "Prediction", first: bool, out: TextIO) -> None:
     if first:
-        print(f"{'verdict':10}{'fake':>7}  path", file=out)
+        print(f"{'verdict':11}{'fake':>7}  path", file=out)
     probability = "" if found.probability is None else percent(found.probability)
     rest = f": {found.reason}" if found.reason else ""
     if moments := getattr(found, "moments", ()):
         times = ", ".join(f"{clock(each.seconds)} {percent(each.face.probability, 0)}" for each in moments[:3])
         fakes = sum(each.face.verdict == "fake" for each in moments)
         rest += f"  ({fakes} of {len(moments)} frames fake, most suspicious at {times})"
-    print(f"{found.verdict:10}{probability:>7}  {printable(found.path)}{rest}", file=out)
+    print(f"{found.verdict:11}{probability:>7}  {printable(found.path)}{rest}", file=out)
 
 
 @app.command()
@@ -293,12 +296,12 @@ def export(
         parity = exported(checkpoint, form, written, pictures)
     kind = form + f", opset {OPSET}" * (form == "onnx") + ", 8 bits" * bool(int8)
     print(f"format: {kind}, in {time.perf_counter() - start:.0f} s")
-    for path in paths:
+    for path in filter(Path.exists, paths):  # a checkpoint without familiarity has one file less
         print(f"{shown(path, sys.stdout)}: {path.stat().st_size / 1e6:.1f} MB")
     frames = f"{parity.frames} {'other' if int8 else 'drawn'} faces"
     print(
         f"largest difference from torch on {frames}: probability {parity.probability:.1e}, "
-        f"logit {parity.logit:.1e}; other decisions: {parity.decisions}"
+        f"logit {parity.logit:.1e}, unfamiliarity {parity.unfamiliarity:.1e}; other verdicts: {parity.decisions}"
     )
 
 

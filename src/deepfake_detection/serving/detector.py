@@ -27,6 +27,7 @@ from deepfake_detection.media.images import Picture as ReadPicture
 from deepfake_detection.media.images import UnreadableImageError, opened_picture, read_picture
 from deepfake_detection.media.videos import Video, is_video
 from deepfake_detection.network.checkpoint import load_checkpoint
+from deepfake_detection.network.familiarity import Familiarity
 from deepfake_detection.network.logits import find_device, on_device
 from deepfake_detection.network.model import Network
 from deepfake_detection.network.sidecar import Calibration, Sidecar
@@ -45,33 +46,41 @@ MAX_UNSEEN = 1 / 3  # of a video may be damaged or missing; if it is more, there
 MIN_SIDE = 32  # pixels; a picture or face with a shorter side below this shows too little
 
 
+Verdict: TypeAlias = Literal["original", "fake", "unfamiliar", "none", "undecided"]
+GRAVITY = {"original": 0, "unfamiliar": 1, "fake": 2}
+
+
 @dataclass(frozen=True)
 class Face:
     """The network's result for one face, or for the whole picture if ``box`` is None.
 
     ``probability`` is the calibrated probability of a deepfake, see sidecar.Calibration. ``verdict`` is "fake"
-    if it is at or above the checkpoint's threshold.
+    if it is at or above the checkpoint's threshold. It is "unfamiliar", and the numbers mean little, if
+    ``unfamiliarity`` is above 1, see network.familiarity. That is None if the checkpoint has no familiarity.
     """
 
     box: Box | None
     logit: float
     probability: float
-    verdict: Literal["original", "fake"]
+    verdict: Literal["original", "fake", "unfamiliar"]
+    unfamiliarity: float | None = None
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """The network's result for a picture. ``logit`` and ``probability`` are those of its most suspicious face.
+    """The network's result for a picture. The numbers are those of the face that decides.
 
-    Without a judgement, ``verdict`` is "none", both numbers are None, and ``reason`` says why. ``failed`` is true if
+    That is the most suspicious one of the faces with the gravest verdict: "fake", then "unfamiliar", then "original".
+    Without a judgement, ``verdict`` is "none", the numbers are None, and ``reason`` says why. ``failed`` is true if
     the file could not be read, and false if it was read but shows nothing to judge. A video of which too much is
     damaged or missing is "undecided" and has the numbers.
     """
 
     path: str
-    verdict: Literal["original", "fake", "none", "undecided"]
+    verdict: Verdict
     probability: float | None = None
     logit: float | None = None
+    unfamiliarity: float | None = None
     faces: tuple[Face, ...] = ()
     reason: str = ""
     failed: bool = False
@@ -93,6 +102,8 @@ class Moment:
 class VideoPrediction(Prediction):
     """The network's result for a video. ``logit`` is the mean of its frames' logits, as in the evaluation.
 
+    ``unfamiliarity`` is the median of its frames.
+
     ``moments`` are the frames that were judged, the most suspicious first. ``seconds`` is the length of the video, of
     which ``unseen_seconds`` are damaged or missing; ``reason`` says so too. Damaged frames are judged only if more than
     MAX_UNSEEN is damaged or missing: then ``verdict`` is "undecided", and the numbers are of all that can be shown.
@@ -109,12 +120,19 @@ class Detector:
     ``network`` is in evaluation mode. ``sidecar`` is the checked content of the JSON file beside the checkpoint.
     ``backend`` says what computes the logits: ``torch`` is the network itself. backend_for explains the others.
     ``device`` is torch's name of where that is, such as ``cpu`` or ``cuda:1``; without it the accelerator is taken, if
-    there is one. Only ``torch`` can be told a device that it would not take by itself. Raises UserError if the machine
-    has no such device.
+    there is one. Only ``torch`` can be told a device that it would not take by itself. Without ``familiarity`` no
+    picture is unfamiliar. Raises UserError if the machine has no such device.
     """
 
-    def __init__(self, network: Network, sidecar: Sidecar, backend: str = "torch", device: str | None = None) -> None:
-        self.network, self.sidecar = network, sidecar
+    def __init__(
+        self,
+        network: Network,
+        sidecar: Sidecar,
+        backend: str = "torch",
+        device: str | None = None,
+        familiarity: Familiarity | None = None,
+    ) -> None:
+        self.network, self.sidecar, self._familiarity = network, sidecar, familiarity
         self.size: int = sidecar.size
         self.device = find_device(device)
         if device and backend != "torch":
@@ -142,8 +160,10 @@ class Detector:
         ``device`` is not on this machine, or if the checkpoint does not have the rule.
         """
         find_device(device)  # before the seconds that loading takes
-        network, sidecar = load_checkpoint(Path(checkpoint))
-        return cls(network, sidecar if threshold is None else sidecar.at_threshold(threshold), backend, device)
+        network, sidecar, familiarity = load_checkpoint(Path(checkpoint))
+        if threshold is not None:
+            sidecar = sidecar.at_threshold(threshold)
+        return cls(network, sidecar, backend, device, familiarity)
 
     # Both fit a str, and an array whose type does not say its dimensions. A type checker then takes the first.
     @overload
@@ -194,9 +214,9 @@ class Detector:
             read = _read_ahead(pool, self._read, pictures, 3 * batch_size)
             while batch := list(islice(read, batch_size)):
                 crops = [crop for found in batch if isinstance(found, _Read) for crop in found.crops]
-                logits = iter(self.logits(crops, batch_size))
+                scores = iter(self._scores(crops, batch_size))
                 for found in batch:
-                    yield found if isinstance(found, Prediction) else self._to_prediction(found, logits)
+                    yield found if isinstance(found, Prediction) else self._to_prediction(found, scores)
 
     def crops(
         self, pictures: Picture | Iterable[Picture], refused: Callable[[Prediction], object] = bool
@@ -228,15 +248,18 @@ class Detector:
             return VideoPrediction(str(path), "none", reason=str(error), failed=True)
         decided = video.unseen_share <= MAX_UNSEEN
         judged = [(seconds, damaged, crop) for seconds, damaged, crop in shown if not (decided and damaged)]
-        logits = self.logits([crop for _, _, crop in judged], batch_size)
+        scores = self._scores([crop for _, _, crop in judged], batch_size)
         moments = [
-            Moment(seconds, self._to_face(boxes.get(seconds), logit), damaged)
-            for (seconds, damaged, _), logit in zip(judged, logits, strict=True)
+            Moment(seconds, self._to_face(boxes.get(seconds), *score), damaged)
+            for (seconds, damaged, _), score in zip(judged, scores, strict=True)
         ]
         moments.sort(key=lambda moment: -moment.face.logit)
-        logit = sum(logits) / len(logits)
-        probability, verdict = _judged(logit, self.sidecar.video)
-        return _of_video(path, video, verdict if decided else "undecided", probability, logit, tuple(moments))
+        logit = sum(logit for logit, _ in scores) / len(scores)
+        unfamiliarity = None if self._familiarity is None else float(np.median([known for _, known in scores]))
+        probability, verdict = _judged(logit, unfamiliarity, self.sidecar.video)
+        return _of_video(
+            path, video, verdict if decided else "undecided", probability, logit, unfamiliarity, tuple(moments)
+        )
 
     def logits(self, crops: list[Pixels], batch_size: int = BATCH) -> list[float]:
         """The logits of crops that have the network's input size, each uint8 of shape (size, size, 3)."""
@@ -246,6 +269,17 @@ class Detector:
             with self._lock:  # one batch already uses all processors
                 found += self._predict(batch).tolist()
         return found
+
+    def _scores(self, crops: list[Pixels], batch_size: int) -> list[tuple[float, float | None]]:
+        """The logit of each crop, and how unlike the training frames it is, as in Face."""
+        logits = self.logits(crops, batch_size)
+        if self._familiarity is None:
+            return [(logit, None) for logit in logits]
+        known: list[float] = []
+        with torch.inference_mode():
+            for start in range(0, len(crops), batch_size):
+                known += self._familiarity(torch.from_numpy(np.stack(crops[start : start + batch_size]))).tolist()
+        return list(zip(logits, known, strict=True))
 
     @contextmanager
     def exclusive(self) -> Iterator[Network]:
@@ -274,35 +308,47 @@ class Detector:
     def _crop(self, pixels: Pixels, box: Box | None) -> Pixels:
         return crop_face(pixels, box, self.sidecar.margin, self.size)
 
-    def _to_prediction(self, read: "_Read", logits: Iterator[float]) -> Prediction:
-        faces = tuple(self._to_face(box, next(logits)) for box in read.boxes)
-        worst = max(faces, key=lambda face: face.logit)
-        return Prediction(read.path, worst.verdict, worst.probability, worst.logit, faces)
+    def _to_prediction(self, read: "_Read", scores: Iterator[tuple[float, float | None]]) -> Prediction:
+        faces = tuple(self._to_face(box, *next(scores)) for box in read.boxes)
+        worst = max(faces, key=lambda face: (GRAVITY[face.verdict], face.logit))
+        reason = _unfamiliar(worst.verdict, worst.unfamiliarity)
+        return Prediction(read.path, worst.verdict, worst.probability, worst.logit, worst.unfamiliarity, faces, reason)
 
-    def _to_face(self, box: Box | None, logit: float) -> Face:
-        return Face(box, logit, *_judged(logit, self.sidecar))
+    def _to_face(self, box: Box | None, logit: float, unfamiliarity: float | None) -> Face:
+        return Face(box, logit, *_judged(logit, unfamiliarity, self.sidecar), unfamiliarity)
 
 
-def _judged(logit: float, calibration: Calibration) -> tuple[float, Literal["original", "fake"]]:
+def _judged(
+    logit: float, unfamiliarity: float | None, calibration: Calibration
+) -> tuple[float, Literal["original", "fake", "unfamiliar"]]:
     """The calibrated probability, and the verdict at the threshold."""
     probability = float(calibration.probability(logit))
+    if unfamiliarity is not None and unfamiliarity > 1:
+        return probability, "unfamiliar"
     return probability, "fake" if probability >= calibration.threshold else "original"
+
+
+def _unfamiliar(verdict: Verdict, unfamiliarity: float | None) -> str:
+    """Why a verdict is "unfamiliar", or nothing for another."""
+    return f"unlike the training frames, {unfamiliarity:.1f} times the limit" if verdict == "unfamiliar" else ""
 
 
 def _of_video(
     path: str | os.PathLike[str],
     video: Video,
-    verdict: Literal["original", "fake", "none", "undecided"],
+    verdict: Verdict,
     probability: float | None = None,
     logit: float | None = None,
+    unfamiliarity: float | None = None,
     moments: tuple[Moment, ...] = (),
     reason: str = "",
 ) -> VideoPrediction:
     """The prediction, which also says how much of the video was not seen."""
     seconds, unseen = video.seconds, video.unseen_seconds
     part = f"{clock(max(unseen, 0.1))} of {clock(seconds)} damaged or missing" if unseen else ""
-    said = ", ".join(filter(None, [reason, part]))
-    return VideoPrediction(str(path), verdict, probability, logit, (), said, False, moments, seconds, unseen)
+    said = ", ".join(filter(None, [reason or _unfamiliar(verdict, unfamiliarity), part]))
+    numbers = probability, logit, unfamiliarity
+    return VideoPrediction(str(path), verdict, *numbers, (), said, False, moments, seconds, unseen)
 
 
 @dataclass(frozen=True)

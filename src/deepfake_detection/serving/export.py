@@ -22,23 +22,23 @@ from deepfake_detection.common.files import replacing
 from deepfake_detection.common.progress import progress
 from deepfake_detection.common.text import printable
 from deepfake_detection.media.faces import crop_face
-from deepfake_detection.network.checkpoint import load_checkpoint
-from deepfake_detection.network.model import Network
+from deepfake_detection.network.checkpoint import Checkpoint, load_checkpoint
+from deepfake_detection.network.familiarity import familiarity_file, save_familiarity
 from deepfake_detection.network.openvino import CALIBRATION_FRAMES, import_openvino, quantised
-from deepfake_detection.network.sidecar import Calibration, Sidecar
+from deepfake_detection.network.sidecar import FAMILIARITY, Sidecar
 from deepfake_detection.serving.detector import Detector, Prediction
 from deepfake_detection.sources.drawn.dataset import film
 from deepfake_detection.sources.drawn.manipulations import deepfakes
 
 Pixels: TypeAlias = NDArray[np.uint8]
 Numbers: TypeAlias = NDArray[np.float64]
-Runner: TypeAlias = Callable[[Pixels], tuple[NDArray[Any], NDArray[Any]]]
-"""Maps frames, uint8 of shape (batch, size, size, 3), to their probabilities and logits, each of shape (batch,)."""
+Runner: TypeAlias = Callable[[Pixels], Sequence[NDArray[Any]]]
+"""Maps frames, uint8 of shape (batch, size, size, 3), to OUTPUTS, each of shape (batch,)."""
 
-FILES = {"onnx": (".onnx",), "openvino": (".xml", ".bin"), "safetensors": (".safetensors", ".json")}
+FILES = {"onnx": (".onnx",), "openvino": (".xml", ".bin"), "safetensors": (".safetensors", ".json", FAMILIARITY)}
 OPSET = 18  # the oldest that torch writes, so that any runtime of recent years can read it
-INPUT, OUTPUTS = "frames", ("probability", "logit")
-TOLERANCE = 1e-3  # probabilities must differ from torch's by less than this
+INPUT, OUTPUTS = "frames", ("probability", "logit", "unfamiliarity")  # the last only with a familiarity
+TOLERANCE = 1e-3  # probabilities must differ from torch's by less than this, and unfamiliarity by this share
 BATCHES = (1, 3, 4)  # the first batch sizes of the comparison; several, to show that none is fixed
 DRAWN = 32  # drawn frames in the comparison
 MIN_FACES = 20  # needed for 8 bits; half of them calibrate
@@ -46,11 +46,15 @@ MIN_FACES = 20  # needed for 8 bits; half of them calibrate
 
 @dataclass(frozen=True)
 class Parity:
-    """How far the written network is from torch: the largest differences, and the number of different decisions."""
+    """How far the written network is from torch: the largest differences, and the number of different verdicts.
+
+    That of ``unfamiliarity`` is a share of its value where that is above 1. It is 0 without a familiarity.
+    """
 
     frames: int
     probability: float
     logit: float
+    unfamiliarity: float
     decisions: int
 
 
@@ -66,8 +70,9 @@ def export(checkpoint: Path, form: str, out: Path, int8: Sequence[str] = ()) -> 
     """Writes the files of ``files_of``, whole or not at all, if they give torch's probabilities when read again.
 
     ONNX and OpenVINO take ``frames``: uint8 RGB of shape (batch, size, size, 3), any batch size, not normalised. They
-    give ``probability``, which is sigmoid(logit / temperature + bias), and ``logit``, each float32 of shape (batch,).
-    safetensors holds only the weights, for ``Detector.load``. The sidecar is in the file's metadata. ONNX
+    give ``probability``, which is sigmoid(logit / temperature + bias), ``logit``, and if the checkpoint has a
+    familiarity, ``unfamiliarity``, each float32 of shape (batch,). safetensors holds only the weights, for
+    ``Detector.load``, and the familiarity in a file of its own. The sidecar is in the file's metadata. ONNX
     (metadata_props) and OpenVINO (rt_info, under "deepfake_detection") hold it by key, and a value that is not text
     as JSON. safetensors holds all of it as one JSON text. The files contain no paths or names from this machine.
 
@@ -75,60 +80,76 @@ def export(checkpoint: Path, form: str, out: Path, int8: Sequence[str] = ()) -> 
     Up to CALIBRATION_FRAMES of their faces calibrate it, and as many others are compared with torch.
 
     Raises UserError if the checkpoint or the extra is missing, if a file would replace one of the checkpoint's, if
-    there are too few pictures, or if a probability of a drawn face differs from torch's by TOLERANCE or more. In
-    8 bits, the caller must judge the differences.
+    there are too few pictures, or if a number for a drawn face differs from torch's by TOLERANCE or more. In 8 bits,
+    the caller must judge the differences.
     """
     if int8 and form != "openvino":
         raise UserError(f"--int8 goes with --format openvino, not with {form}")
     paths = files_of(form, out)
+    own = (checkpoint, checkpoint.with_suffix(".json"), familiarity_file(checkpoint))
     for path in paths:
-        if any(path.exists() and path.samefile(own) for own in (checkpoint, checkpoint.with_suffix(".json"))):
+        if any(path.exists() and each.exists() and path.samefile(each) for each in own):
             raise UserError(f"{path} belongs to the checkpoint: name another file with --out")
     write, read = FORMATS[form]
-    network, sidecar = load_checkpoint(checkpoint)
-    size, tolerance = sidecar.size, TOLERANCE
+    loaded = load_checkpoint(checkpoint)
+    sidecar, tolerance = loaded.sidecar, TOLERANCE
+    if form == "safetensors" and loaded.familiarity is None:
+        paths.remove(familiarity_file(out))
+    size = sidecar.size
     if int8:
-        seen = _sample_crops(Detector(network, sidecar, device="cpu"), int8)
+        seen = _sample_crops(Detector(loaded.network, sidecar, device="cpu"), int8)
         write, compared, tolerance = partial(_write_openvino, calibration=seen[::2]), seen[1::2], 1.0
     else:
         compared = list(_drawn_frames(size, DRAWN))
     with replacing(*paths) as parts:
         _print_progress(f"{form}: converting {sidecar.arch} at {size} pixels; B7 takes about a minute")
-        write(network, sidecar, parts[0])
-        parity = compare(read(parts[0]), network, sidecar, compared)
-        if not parity.probability < tolerance:  # NaN is refused too
-            raise UserError(
-                f"{out}: not written: its probabilities differ from torch's by up to {parity.probability:.1e}, "
-                f"{tolerance:.0e} or more; take another --format"
-            )
+        write(loaded, parts[0])
+        parity = compare(read(parts[0]), loaded, compared)
+        for name, difference in (("probabilities", parity.probability), ("unfamiliarity", parity.unfamiliarity)):
+            if not difference < tolerance:  # NaN is refused too
+                differs = "differ" if name == "probabilities" else "differs"
+                raise UserError(
+                    f"{out}: not written: its {name} {differs} from torch's by up to {difference:.1e}, "
+                    f"{tolerance:.0e} or more; take another --format"
+                )
     return parity
 
 
-def compare(run: Runner, network: Network, sidecar: Sidecar, frames: Sequence[Pixels]) -> Parity:
-    """Compares what ``run`` gives for ``frames`` with ``network`` in torch on the CPU."""
-    found: list[tuple[Numbers, Numbers]] = []
-    exact: list[Numbers] = []
+def compare(run: Runner, checkpoint: Checkpoint, frames: Sequence[Pixels]) -> Parity:
+    """Compares what ``run`` gives for ``frames`` with what the checkpoint gives in torch on the CPU."""
+    found: list[Sequence[Numbers]] = []
+    exact: list[Sequence[Numbers]] = []
     waiting, sizes = iter(frames), chain(BATCHES, repeat(8))
+    model = ExportedModel(checkpoint).eval()
     with progress(title="comparing with torch", total=len(frames), unit="frame") as bar:
         while taken := list(islice(waiting, next(sizes))):
             batch, size = np.stack(taken), len(taken)
-            probability, logit = run(batch)
-            if probability.shape != (size,) or logit.shape != (size,):
-                raise ValueError(f"{size} frames gave {probability.shape} probabilities and {logit.shape} logits")
-            found.append((probability.astype(float), logit.astype(float)))
+            outputs = run(batch)
+            if any(output.shape != (size,) for output in outputs):
+                raise ValueError(f"{size} frames gave {', '.join(str(output.shape) for output in outputs)}")
+            found.append([output.astype(float) for output in outputs])
             with torch.inference_mode():
-                exact.append(network(torch.from_numpy(batch)).double().numpy())
+                exact.append([output.double().numpy() for output in model(torch.from_numpy(batch))])
             bar.update(size)
-    probabilities, logits = (np.concatenate(part) for part in zip(*found, strict=True))
-    torch_logits = np.concatenate(exact)
-    torch_probabilities = sidecar.probability(torch_logits)
-    threshold = sidecar.threshold
+    ours, theirs = ([np.concatenate(part) for part in zip(*each, strict=True)] for each in (found, exact))
+    probability, logit, unfamiliarity = (
+        [np.abs(first - second) for first, second in zip(ours, theirs, strict=True)] + [np.zeros(1)]
+    )[:3]
+    if checkpoint.familiarity is not None:
+        unfamiliarity = unfamiliarity / np.maximum(theirs[2], 1)
     return Parity(
-        len(logits),
-        float(np.abs(probabilities - torch_probabilities).max()),
-        float(np.abs(logits - torch_logits).max()),
-        int(((probabilities >= threshold) != (torch_probabilities >= threshold)).sum()),
+        len(frames),
+        float(probability.max()),
+        float(logit.max()),
+        float(unfamiliarity.max()),
+        int((_verdicts(ours, checkpoint.sidecar) != _verdicts(theirs, checkpoint.sidecar)).sum()),
     )
+
+
+def _verdicts(outputs: Sequence[Numbers], sidecar: Sidecar) -> NDArray[np.int64]:
+    """0 for an original, 1 for a fake, 2 for an unfamiliar frame."""
+    called: NDArray[np.int64] = np.where(outputs[0] >= sidecar.threshold, 1, 0)
+    return np.where(outputs[2] > 1, 2, called) if len(outputs) > 2 else called
 
 
 def metadata(sidecar: Sidecar) -> dict[str, str]:
@@ -136,57 +157,69 @@ def metadata(sidecar: Sidecar) -> dict[str, str]:
     return {key: value if isinstance(value, str) else json.dumps(value) for key, value in sidecar.model_dump().items()}
 
 
-class CalibratedModel(nn.Module):
-    """The network with its calibration. It takes frames like ``Network``, and returns probabilities and logits."""
+class ExportedModel(nn.Module):
+    """A checkpoint as one module. It takes frames like ``Network``, and returns OUTPUTS."""
 
-    def __init__(self, network: Network, calibration: Calibration) -> None:
+    def __init__(self, checkpoint: Checkpoint) -> None:
         super().__init__()
-        self.network, self.temperature, self.bias = network, calibration.temperature, calibration.bias
+        self.network, self.familiarity = checkpoint.network, checkpoint.familiarity
+        self.temperature, self.bias = checkpoint.sidecar.temperature, checkpoint.sidecar.bias
 
-    def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, frames: Tensor) -> tuple[Tensor, ...]:
         logit = self.network(frames)
-        return torch.sigmoid(logit / self.temperature + self.bias), logit
+        judged = torch.sigmoid(logit / self.temperature + self.bias), logit
+        return judged if self.familiarity is None else (*judged, self.familiarity(frames))
 
 
-def _traced(network: Network, sidecar: Sidecar) -> torch.export.ExportedProgram:
-    example = torch.zeros(2, *sidecar.input_size, 3, dtype=torch.uint8)
-    calibrated = CalibratedModel(copy.deepcopy(network), sidecar).eval()
-    return torch.export.export(calibrated, (example,), dynamic_shapes=({0: torch.export.Dim("batch", min=1)},))
+def _traced(model: nn.Module, size: int) -> torch.export.ExportedProgram:
+    example = torch.zeros(2, size, size, 3, dtype=torch.uint8)
+    batch = ({0: torch.export.Dim("batch", min=1)},)
+    return torch.export.export(copy.deepcopy(model).eval(), (example,), dynamic_shapes=batch)
 
 
-def _write_onnx(network: Network, sidecar: Sidecar, path: Path) -> None:
+def _outputs(checkpoint: Checkpoint) -> tuple[str, ...]:
+    return OUTPUTS if checkpoint.familiarity is not None else OUTPUTS[:2]
+
+
+def _write_onnx(checkpoint: Checkpoint, path: Path) -> None:
     onnx, _ = _import_onnx()
     program = torch.onnx.export(
-        _traced(network, sidecar),
+        _traced(ExportedModel(checkpoint), checkpoint.sidecar.size),
         dynamo=True,
         opset_version=OPSET,
         input_names=[INPUT],
-        output_names=OUTPUTS,
+        output_names=_outputs(checkpoint),
         dynamic_shapes=({0: "batch"},),
         verbose=False,
     )
     model = cast(torch.onnx.ONNXProgram, program).model_proto
     for part in (model.graph, *model.graph.node, *model.graph.value_info, *model.graph.initializer):
         part.ClearField("metadata_props")  # it names lines of code with this machine's paths
-    onnx.helper.set_model_props(model, metadata(sidecar))
+    onnx.helper.set_model_props(model, metadata(checkpoint.sidecar))
     path.write_bytes(model.SerializeToString())
 
 
 def _read_onnx(path: Path) -> Runner:
     _, runtime = _import_onnx()
     session = runtime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    return lambda batch: tuple(session.run(list(OUTPUTS), {INPUT: batch}))
+    return lambda batch: cast(list[NDArray[Any]], session.run(None, {INPUT: batch}))
 
 
-def _write_openvino(network: Network, sidecar: Sidecar, path: Path, calibration: Sequence[Pixels] = ()) -> None:
-    openvino = import_openvino()
-    model = openvino.convert_model(_traced(network, sidecar))
-    model.reshape(openvino.PartialShape([-1, *sidecar.input_size, 3]))  # the conversion loses this shape
+def _write_openvino(checkpoint: Checkpoint, path: Path, calibration: Sequence[Pixels] = ()) -> None:
+    openvino, size = import_openvino(), checkpoint.sidecar.size
+    model = openvino.convert_model(_traced(ExportedModel(checkpoint._replace(familiarity=None)), size))
+    model.reshape(openvino.PartialShape([-1, size, size, 3]))  # the conversion loses this shape
     if calibration:
         model = quantised(model, calibration)
-    for port, name in zip((*model.inputs, *model.outputs), (INPUT, *OUTPUTS), strict=True):
+    if checkpoint.familiarity is not None:  # after the quantisation, which must not round it
+        other = openvino.convert_model(_traced(checkpoint.familiarity, size))
+        other.reshape(openvino.PartialShape([-1, size, size, 3]))
+        for target in other.get_parameters()[0].output(0).get_target_inputs():
+            target.replace_source_output(model.get_parameters()[0].output(0))
+        model.add_results(other.get_results())
+    for port, name in zip((*model.inputs, *model.outputs), (INPUT, *_outputs(checkpoint)), strict=True):
         port.get_tensor().set_names({name})
-    for key, value in metadata(sidecar).items():
+    for key, value in metadata(checkpoint.sidecar).items():
         model.set_rt_info(value, ["deepfake_detection", key])
     try:
         openvino.save_model(model, path, compress_to_fp16=False)
@@ -196,33 +229,30 @@ def _write_openvino(network: Network, sidecar: Sidecar, path: Path, calibration:
 
 def _read_openvino(path: Path) -> Runner:
     model = import_openvino().Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-
-    def run(batch: Pixels) -> tuple[NDArray[Any], NDArray[Any]]:
-        found = model(batch)
-        return found[OUTPUTS[0]], found[OUTPUTS[1]]
-
-    return run
+    return lambda batch: list(model(batch).to_tuple())
 
 
-def _write_safetensors(network: Network, sidecar: Sidecar, path: Path) -> None:
-    state = {name: value.contiguous() for name, value in network.efficientnet.state_dict().items()}
+def _write_safetensors(checkpoint: Checkpoint, path: Path) -> None:
+    state = {name: value.contiguous() for name, value in checkpoint.network.efficientnet.state_dict().items()}
+    sidecar = checkpoint.sidecar.model_dump()
     # All under one key, because safetensors writes several keys in an order that changes from run to run.
-    path.write_bytes(save(state, {"deepfake_detection": json.dumps(sidecar.model_dump())}))
-    path.with_suffix(".json").write_text(json.dumps(sidecar.model_dump(), indent=2) + "\n")
+    path.write_bytes(save(state, {"deepfake_detection": json.dumps(sidecar)}))
+    path.with_suffix(".json").write_text(json.dumps(sidecar, indent=2) + "\n")
+    if checkpoint.familiarity is not None:
+        save_familiarity(familiarity_file(path), checkpoint.familiarity)
 
 
 def _read_safetensors(path: Path) -> Runner:
-    network, sidecar = load_checkpoint(path)
+    model = ExportedModel(load_checkpoint(path)).eval()
 
-    def run(batch: Pixels) -> tuple[NDArray[Any], NDArray[Any]]:
+    def run(batch: Pixels) -> Sequence[NDArray[Any]]:
         with torch.inference_mode():
-            logit = network(torch.from_numpy(batch)).numpy()
-        return sidecar.probability(logit), logit
+            return [output.numpy() for output in model(torch.from_numpy(batch))]
 
     return run
 
 
-FORMATS: dict[str, tuple[Callable[[Network, Sidecar, Path], None], Callable[[Path], Runner]]] = {
+FORMATS: dict[str, tuple[Callable[[Checkpoint, Path], None], Callable[[Path], Runner]]] = {
     "onnx": (_write_onnx, _read_onnx),
     "openvino": (_write_openvino, _read_openvino),
     "safetensors": (_write_safetensors, _read_safetensors),

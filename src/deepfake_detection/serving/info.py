@@ -6,7 +6,7 @@ from typing import Any
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.text import printable
-from deepfake_detection.network.sidecar import read_sidecar
+from deepfake_detection.network.sidecar import FAMILIARITY, read_sidecar
 
 
 def described(checkpoint: Path) -> dict[str, Any]:
@@ -48,6 +48,9 @@ def table(found: dict[str, Any]) -> str:
             f"is {found['video']['threshold']:.4g} or more",
         ),
     ]
+    if (share := found["familiarity"]) is not None:
+        known = f"unlike {share:.0%} of the validation frames: {Path(found['path']).with_suffix(FAMILIARITY).name}"
+        rows.append(("unfamiliar", known))
     for rule, threshold in found["thresholds"].items():
         rows.append(("" if rows[-1][0] in ("", "thresholds") else "thresholds", f"{rule:10} {threshold:.4g}"))
     return "\n".join(f"{name:12}{printable(text)}" for name, text in rows)

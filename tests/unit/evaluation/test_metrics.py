@@ -58,7 +58,7 @@ def test_one_class_has_no_auroc_and_no_nan(label: int) -> None:
 
 
 def test_report_has_a_row_a_class() -> None:
-    report = class_report(LABELS, PROBABILITIES, 0.5)
+    report = class_report(pd.DataFrame({"label": LABELS, "probability": PROBABILITIES}), 0.5)
     assert report["Deepfake"]["precision"] == pytest.approx(3 / 5)
     assert report["Original"]["recall"] == pytest.approx(2 / 4)
     assert report["Deepfake"]["support"] == 4
@@ -281,9 +281,29 @@ def test_prediction_table_is_what_evaluation_reads() -> None:
     found = prediction_table(rows, table["logit"].to_numpy(), SIDECAR)
     assert list(found) == [
         *["path", "dataset", "category", "video_id", "source_id", "group", "label", "split", "logit"],
-        *["raw_probability", "probability"],
+        *["raw_probability", "probability", "unfamiliarity"],
     ]
     logits = table["logit"].to_numpy()
     assert found["raw_probability"].to_numpy() == pytest.approx(1 / (1 + np.exp(-logits)), abs=EXACT)
     assert found["probability"].to_numpy() == pytest.approx(1 / (1 + np.exp(-(logits / 2 - 0.3))), abs=EXACT)
     assert evaluation(found, SIDECAR, 1, 10) == evaluation(table, SIDECAR, 1, 10)
+
+
+def test_unfamiliar_frames_and_videos_count_only_in_the_metrics_of_all() -> None:
+    table = _table()
+    rng = np.random.default_rng(0)
+    scores = np.column_stack([table["logit"], rng.uniform(0, 2, len(table))])
+    found = prediction_table(table.drop(columns="logit").assign(path="a.jpg", split="test"), scores, SIDECAR)
+    result, plain = evaluation(found, SIDECAR, 1, 10), evaluation(table, SIDECAR, 1, 10)
+    assert (plain["coverage"], plain["video"]["coverage"]) == (1, 1)
+    assert plain["answered"]["auroc"] == plain["auroc"] == result["auroc"]
+    headline = found[(found["label"] == 0) | found["category"].isin(SIDECAR.categories.fake)]
+    judged = headline[headline["unfamiliarity"] <= 1]
+    assert 0.3 < len(judged) / len(headline) == result["coverage"] < 0.7
+    alone = frame_metrics(judged["label"].to_numpy(), judged["probability"].to_numpy(), SIDECAR.threshold)
+    assert result["answered"] == {name: alone[name] for name in result["answered"]}
+    assert result["answered"]["accuracy"] != result["accuracy"]
+    videos = video_table(headline)
+    medians = headline.groupby(["category", "video_id", "source_id"], dropna=False)["unfamiliarity"].median()
+    assert result["video"]["coverage"] == (medians <= 1).mean() == (videos["unfamiliarity"] <= 1).mean()
+    json.dumps(result, allow_nan=False)

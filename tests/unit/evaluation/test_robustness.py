@@ -39,6 +39,13 @@ class Sharpness(nn.Module):
         return logits[:, None]
 
 
+def index_rows(labels: list[int], groups: list[int]) -> pd.DataFrame:
+    """Rows of an index, as far as the stage needs them."""
+    same = {"dataset": "embedded", "category": "", "video_id": "", "source_id": "", "split": "test"}
+    paths = [f"{number}.png" for number in range(len(labels))]
+    return pd.DataFrame({"path": paths, "label": labels, "group": groups, **same})
+
+
 def detector() -> Network:
     return Network(Sharpness())
 
@@ -49,7 +56,7 @@ def frames() -> Frames:
     faces = np.stack([np.round(film(who, 0, 40, 42).filmed * 255).astype(np.uint8) for who in range(12)])
     for row in range(1, 12, 2):
         faces[row] = CORRUPTIONS["gaussian_blur"].apply(faces[row], 0.4 + 0.1 * row, 0)
-    rows = pd.DataFrame({"label": [0, 1] * 6, "group": [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]})
+    rows = index_rows([0, 1] * 6, [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5])
     return faces, rows.iloc[2:]
 
 
@@ -57,18 +64,20 @@ def frames() -> Frames:
 def result(frames: Frames) -> dict[str, Any]:
     return evaluate_robustness(
         detector(), *frames, batch_size=4, calibration=Calibration(temperature=2.0, threshold=0.4), seed=5
-    )
+    )[0]
 
 
 def test_every_corruption_is_there_at_five_severities(result: dict[str, Any]) -> None:
-    assert list(result) == ["frames", "groups", *SUMMARY, "intervals", "corruptions"]
+    assert list(result) == [
+        *["frames", "groups", *SUMMARY, "intervals", "clean_coverage", "clean_answered_accuracy", "corruptions"]
+    ]
     assert list(result["corruptions"]) == list(CORRUPTIONS)
     for name, corruption in result["corruptions"].items():
         assert corruption["unit"] == CORRUPTIONS[name].unit
         assert [entry["severity"] for entry in corruption["severities"]] == [1, 2, 3, 4, 5]
         assert tuple(entry["setting"] for entry in corruption["severities"]) == CORRUPTIONS[name].settings
         assert {tuple(entry) for entry in corruption["severities"]} == {
-            ("severity", "setting", "auroc", "accuracy", "log_loss")
+            ("severity", "setting", "auroc", "accuracy", "log_loss", "coverage", "answered_accuracy")
         }
     assert json.loads(json.dumps(result, allow_nan=False))["mean_auroc"] == result["mean_auroc"]
 
@@ -97,7 +106,7 @@ def test_numbers_are_those_of_frames_corrupted_by_hand(frames: Frames, result: d
 
 def test_intervals_are_of_whole_groups_drawn_alike_for_all_corruptions(frames: Frames) -> None:
     def found(rows: pd.DataFrame) -> dict[str, Any]:
-        return evaluate_robustness(detector(), frames[0], rows, 4, Calibration(), seed=5, draws=40)
+        return evaluate_robustness(detector(), frames[0], rows, 4, Calibration(), seed=5, draws=40)[0]
 
     rows = frames[1]
     intervals = found(rows)["intervals"]
@@ -145,8 +154,10 @@ def test_noise_depends_on_seed_and_row_not_on_the_other_rows(frames: Frames) -> 
 
 
 def test_result_does_not_depend_on_workers_or_batches(frames: Frames) -> None:
-    alone = evaluate_robustness(detector(), *frames, batch_size=3, calibration=Calibration(), seed=5)
-    shared = evaluate_robustness(detector(), *frames, batch_size=10, calibration=Calibration(), seed=5, num_workers=2)
+    alone = evaluate_robustness(detector(), *frames, batch_size=3, calibration=Calibration(), seed=5)[0]
+    shared = evaluate_robustness(detector(), *frames, batch_size=10, calibration=Calibration(), seed=5, num_workers=2)[
+        0
+    ]
     assert robustness_table(alone).drop(columns="corruption").to_numpy() == pytest.approx(
         robustness_table(shared).drop(columns="corruption").to_numpy(), abs=1e-6
     )
@@ -155,7 +166,7 @@ def test_result_does_not_depend_on_workers_or_batches(frames: Frames) -> None:
 def test_one_class_has_no_auroc_and_no_nan(frames: Frames) -> None:
     pixels, rows = frames
     fakes = rows[rows["label"] == 1]
-    result = evaluate_robustness(detector(), pixels, fakes, batch_size=4, calibration=Calibration(), seed=5)
+    result, _ = evaluate_robustness(detector(), pixels, fakes, batch_size=4, calibration=Calibration(), seed=5)
     assert [result[name] for name in SUMMARY] == [None] * 3
     assert result["intervals"] == dict.fromkeys(SUMMARY)
     assert robustness_table(result)["auroc"].isna().all()
@@ -170,7 +181,29 @@ def test_no_frames_is_the_users_mistake(frames: Frames) -> None:
 
 def test_table_has_a_row_a_corruption_and_severity(result: dict[str, Any]) -> None:
     table = robustness_table(result)
-    assert list(table) == ["corruption", "severity", "setting", "auroc", "accuracy", "log_loss"]
+    columns = ["corruption", "severity", "setting", "auroc", "accuracy", "log_loss", "coverage", "answered_accuracy"]
+    assert list(table) == columns
     assert table.groupby("corruption").size().to_dict() == dict.fromkeys(CORRUPTIONS, 5)
     entry = result["corruptions"]["h264"]["severities"][4]
     assert table.iloc[-1].to_dict() == {"corruption": "h264"} | entry
+
+
+def test_frames_that_are_unfamiliar_under_a_corruption_get_no_verdict(frames: Frames) -> None:
+    def judge(batch: Tensor) -> Tensor:
+        """Sharpness, and an unfamiliarity that grows with the mean of the frame."""
+        logits = predict_logits(detector(), FrameDataset(batch.numpy(), pd.DataFrame({"label": [0] * len(batch)})), 99)
+        return torch.stack([torch.from_numpy(logits), batch.double().mean((1, 2, 3)) / 180], dim=1)
+
+    pixels, rows = frames
+    result, curves = evaluate_robustness(judge, *frames, batch_size=4, calibration=Calibration(), seed=5)
+    found = result["corruptions"]["brightness"]["severities"]
+    assert result["clean_coverage"] == 1.0 == found[0]["coverage"]
+    assert found[-1]["coverage"] < 0.5
+    means = [CORRUPTIONS["brightness"].apply(pixels[row], 2.0, 0).mean() for row in rows.index]
+    assert found[-1]["coverage"] == np.mean(np.array(means) <= 180)
+    assert set(curves["frames"]) == {"clean", "corrupted"}
+    corrupted = curves[curves["frames"] == "corrupted"]
+    accuracies = [entry["accuracy"] for each in result["corruptions"].values() for entry in each["severities"]]
+    assert corrupted["coverage"].iloc[-1] == 1
+    assert corrupted["accuracy"].iloc[-1] == pytest.approx(np.mean(accuracies))
+    assert corrupted["unfamiliarity"].is_monotonic_increasing

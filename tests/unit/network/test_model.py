@@ -56,7 +56,7 @@ def test_checkpoint_round_trip(tmp_path: Path) -> None:
     state, own = torch.load(path, weights_only=True), model.efficientnet.state_dict()
     assert state.keys() == own.keys()  # torchvision's names, which other programs know
     assert all(torch.equal(state[name], value) for name, value in own.items())
-    loaded, found = load_checkpoint(path)
+    loaded, found, _ = load_checkpoint(path)
     frames = torch.randint(0, 256, (2, 64, 64, 3), dtype=torch.uint8)
     assert torch.equal(loaded(frames), model.eval()(frames))
     assert found == written

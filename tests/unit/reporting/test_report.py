@@ -27,7 +27,10 @@ from tests.support.browser import CHROMIUM, QUIET
 from tests.support.checkpoints import sidecar
 
 HOSTILE = "<script>alert(1)</script>"
-SECTIONS = ["summary", "model", "data", "split", "metrics", "categories", "datasets", "robustness", "errors", "limits"]
+SECTIONS = [
+    *["summary", "model", "data", "split", "metrics", "coverage", "categories", "datasets", "robustness"],
+    *["errors", "limits"],
+]
 VOID = {"meta", "img", "br"}
 
 
@@ -50,6 +53,7 @@ def flat(auroc: float | None) -> dict[str, Any]:
         intervals["auroc"] = [auroc - 0.011, auroc + 0.006]
     block |= {"auroc": auroc, "confusion_matrix": {"tn": 88, "fp": 2, "fn": 4, "tp": 86}}
     undefined = {} if auroc is not None else {"auroc": "only one class"}
+    block |= {"coverage": 0.875, "answered": {"accuracy": 0.912, "auroc": auroc}}
     return block | {"intervals": intervals, "groups": 15, "undefined": undefined}
 
 
@@ -102,6 +106,7 @@ def inputs(tmp_path: Path) -> dict[str, Any]:
         Image.new("RGB", (600, 400), "white").save(picture)
     severities = [
         {"severity": s, "setting": 100 - 17 * s, "auroc": 0.99 - 0.07 * s, "accuracy": 0.9, "log_loss": 0.3}
+        | {"coverage": 1 - 0.1 * s, "answered_accuracy": 0.95}
         for s in range(1, 6)
     ]
     pair = {"distance": 3, "paths": [f"FF++C32-Frames/Original/{HOSTILE}.jpg", rows[1][0]], "splits": ["train", "test"]}
@@ -143,6 +148,7 @@ def inputs(tmp_path: Path) -> dict[str, Any]:
             output="one logit",
             threshold=0.42,
             temperature=1.37,
+            familiarity=0.99,
         ).model_copy(
             # a sidecar that is read from a file cannot hold such a name
             update={"categories": Categories.model_construct(real=["Original"], fake=[names[2]])}
@@ -209,7 +215,18 @@ def test_page_has_every_section_under_one_title(inputs: dict[str, Any]) -> None:
     assert [len(page.all(tag)) for tag in ("h1", "header", "nav", "main", "footer")] == [1, 1, 1, 1, 1]
     assert all(len(attrs["alt"]) > 10 for attrs in page.all("img"))
     assert {attrs["href"][1:] for attrs in page.all("a")} == set(SECTIONS)
-    assert len(page.all("img")) == len(PLOTS) + 2 + 11  # one of the 12 worst errors is not there
+    assert len(page.all("img")) == len(PLOTS) + len(ROBUSTNESS_PLOTS) + 11  # one of the 12 worst errors is not there
+
+
+def test_unfamiliar_frames_have_a_table_or_a_sentence(inputs: dict[str, Any]) -> None:
+    context = build_context(**inputs)
+    text = Page(render_html(context)).text
+    assert "less like the training frames than 99% of the validation frames gets no verdict" in text
+    assert "Celeb-DF 0.875 0.900 0.912 0.630 0.630" in text
+    assert "| test frames | 0.875 | 0.900 | 0.912 | 0.992 | 0.992 |" in render_card(context)
+    every = inputs["sidecar"].model_copy(update={"familiarity": None})
+    text = Page(render_html(build_context(**inputs | {"sidecar": every}))).text
+    assert "Every frame gets a verdict" in text
 
 
 def test_page_says_the_numbers(inputs: dict[str, Any]) -> None:
@@ -375,7 +392,7 @@ def test_card_has_the_nine_parts_of_the_paper_and_whole_tables(inputs: dict[str,
         "Caveats and recommendations",
     ]
     tables = re.findall(r"(?:^\|.*\n)+", card, re.MULTILINE)
-    assert len(tables) == 10
+    assert len(tables) == 11
     for table in tables:
         assert len({len(re.findall(r"(?<!\\)\|", row)) for row in table.splitlines()}) == 1
     assert "\n\n\n" not in card

@@ -4,7 +4,6 @@ import io
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 from PIL import Image
 from torch import Tensor
@@ -12,8 +11,9 @@ from torch import Tensor
 from deepfake_detection.evaluation.robustness import evaluate_robustness
 from deepfake_detection.frames.corruptions import CORRUPTIONS
 from deepfake_detection.network.sidecar import Calibration
-from deepfake_detection.reporting.robustness_figures import robustness_curves, robustness_heatmap
+from deepfake_detection.reporting.robustness_figures import robustness_curves, robustness_heatmap, verdicts_heatmap
 from deepfake_detection.sources.drawn.dataset import film
+from tests.unit.evaluation.test_robustness import index_rows
 
 
 def sharpness(frames: Tensor) -> Tensor:
@@ -27,8 +27,8 @@ def evaluated(labels: list[int]) -> dict[str, Any]:
     for row in range(1, 10, 2):
         faces[row] = CORRUPTIONS["gaussian_blur"].apply(faces[row], 0.6 + 0.1 * row, 0)
     return evaluate_robustness(
-        sharpness, faces, pd.DataFrame({"label": labels, "group": range(10)}), 4, calibration=Calibration(), seed=5
-    )
+        sharpness, faces, index_rows(labels, list(range(10))), 4, calibration=Calibration(), seed=5
+    )[0]
 
 
 def test_figures_show_the_numbers() -> None:
@@ -41,7 +41,14 @@ def test_figures_show_the_numbers() -> None:
     assert len(lines) == 1 + len(CORRUPTIONS)
     jpeg = [entry["auroc"] for entry in result["corruptions"]["jpeg"]["severities"]]
     assert lines["JPEG"].tolist() == jpeg
-    for figure in (heatmap, curves):
+    verdicts = verdicts_heatmap(result)
+    texts = [text.get_text() for text in verdicts.axes[0].texts]
+    right = [
+        f"{entry['answered_accuracy']:.0%} right" for c in result["corruptions"].values() for entry in c["severities"]
+    ]
+    assert texts[::2] == ["100%"] * len(right)
+    assert texts[1::2] == right
+    for figure in (heatmap, curves, verdicts):
         picture = io.BytesIO()
         figure.savefig(picture, dpi=100)
         assert np.asarray(Image.open(picture)).std() > 10
@@ -51,5 +58,5 @@ def test_figures_show_the_numbers() -> None:
 def test_one_class_is_drawn_without_numbers(label: int) -> None:
     result = evaluated([label] * 10)
     assert result["clean_auroc"] is None
-    for figure in (robustness_heatmap(result), robustness_curves(result)):
+    for figure in (robustness_heatmap(result), robustness_curves(result), verdicts_heatmap(result)):
         figure.savefig(io.BytesIO())

@@ -200,7 +200,7 @@ def test_csv_and_the_table_say_the_same(folder: Path, run: Run) -> None:
     as_csv = run("predict", picture, "--checkpoint", folder / "best.pth", "--csv")
     assert as_csv.status == 0, as_csv.err
     (row,) = csv.DictReader(io.StringIO(as_csv.out))
-    assert list(row) == ["path", "verdict", "probability", "logit", "reason"]
+    assert list(row) == ["path", "verdict", "probability", "logit", "reason", "unfamiliarity"]
     table = run("predict", picture, folder / "c.mp4", "--checkpoint", folder / "best.pth").out.splitlines()
     assert table[1].split() == [row["verdict"], percent(float(row["probability"])), str(picture)]
     assert re.search(r"\(\d+ of 30 frames fake, most suspicious at 0:0", table[2])

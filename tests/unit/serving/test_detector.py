@@ -1,6 +1,9 @@
 """Pictures and videos are judged as the pipeline judges: the same pixels and logits, or a reason why not."""
 
 import io
+import json
+import re
+import sys
 import threading
 from pathlib import Path
 from typing import Any, cast
@@ -12,12 +15,18 @@ import torch
 from PIL import Image
 
 from deepfake_detection import Detector, Prediction, UserError, VideoPrediction
+from deepfake_detection.evaluation.familiarity import fit_familiarity
 from deepfake_detection.frames.dataset import FrameDataset
 from deepfake_detection.media.faces import Box, detect_faces
 from deepfake_detection.media.images import UnreadableImageError, read_picture
+from deepfake_detection.network.checkpoint import load_checkpoint
+from deepfake_detection.network.familiarity import Familiarity, familiarity_file, save_familiarity
 from deepfake_detection.network.logits import predict_logits
 from deepfake_detection.network.model import build_model
-from deepfake_detection.serving.web.view import judge
+from deepfake_detection.reporting.html import template_environment
+from deepfake_detection.serving.detector import GRAVITY, Face
+from deepfake_detection.serving.web.server import PACKAGE
+from deepfake_detection.serving.web.view import UNFAMILIAR_HEADLINE, _picture, judge
 from deepfake_detection.sources.drawn.dataset import film
 from tests.support.checkpoints import save_checkpoint, sidecar
 from tests.support.commands import command
@@ -374,3 +383,91 @@ def test_what_is_refused_is_refused_alike_by_every_way_in(
     with Image.open(tmp_path / "a.gif") as opened:
         assert detector.predict(opened).reason == detector.predict(tmp_path / "a.gif").reason
         assert detector.predict(opened.copy()).verdict != "none"
+
+
+class FarFromGrey(Familiarity):
+    """Unfamiliar are frames whose mean is far from mid grey, in units of 64 levels."""
+
+    def __init__(self) -> None:
+        super().__init__(torch.zeros(1), torch.zeros(1, 1))
+
+    def forward(self, frames: torch.Tensor) -> torch.Tensor:
+        return (frames.float().mean((1, 2, 3)) - 128).abs() / 64
+
+
+def knowing(checkpoint: Path) -> Detector:
+    network, described, _ = load_checkpoint(checkpoint)
+    return Detector(network, described, familiarity=FarFromGrey())
+
+
+def test_a_picture_unlike_the_training_frames_gets_no_verdict(checkpoint: Path, tmp_path: Path) -> None:
+    detector = knowing(checkpoint)
+    grey, white = (Image.new("RGB", (80, 80), (level,) * 3) for level in (150, 255))
+    known, unknown = detector.predict([grey, white])
+    assert known.verdict in ("original", "fake")
+    assert known.unfamiliarity == pytest.approx(22 / 64)
+    assert known.reason == ""
+    assert (unknown.verdict, unknown.failed) == ("unfamiliar", False)
+    assert unknown.reason == "unlike the training frames, 2.0 times the limit"
+    assert (unknown.logit, unknown.faces[0].verdict) == (unknown.faces[0].logit, "unfamiliar")
+    plain = Detector.load(checkpoint).predict([white])[0]  # the score is there, and the same
+    assert plain.probability == pytest.approx(unknown.probability, abs=1e-3)
+    assert plain.unfamiliarity is None
+    assert plain.verdict in ("original", "fake")
+
+
+def test_of_several_faces_a_familiar_fake_counts_before_an_unfamiliar_face() -> None:
+    def decided(*verdicts: str) -> str:
+        faces = [Face(None, logit, 0.5, cast(Any, verdict), 1.5) for logit, verdict in enumerate(verdicts)]
+        return max(faces, key=lambda face: (GRAVITY[face.verdict], face.logit)).verdict
+
+    assert decided("fake", "unfamiliar", "original") == "fake"
+    assert decided("unfamiliar", "original") == "unfamiliar"
+
+
+def test_a_video_is_unfamiliar_if_half_of_its_frames_are(checkpoint: Path, tmp_path: Path) -> None:
+    found = knowing(checkpoint).video(write_video(tmp_path / "a.mp4", 100), 10)  # from black to white
+    assert found.unfamiliarity == pytest.approx(1, abs=0.2)
+    unfamiliar = [moment.face.verdict == "unfamiliar" for moment in found.moments]
+    assert 0 < sum(unfamiliar) < 10
+    assert (found.verdict == "unfamiliar") == (cast(float, found.unfamiliarity) > 1)
+    numbers = [cast(float, moment.face.unfamiliarity) for moment in found.moments]
+    assert found.unfamiliarity == pytest.approx(float(np.median(numbers)))
+
+
+def test_the_command_says_unfamiliar_and_keeps_the_score(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = tmp_path / "own.pth"
+    own.write_bytes(checkpoint.read_bytes())
+    described = load_checkpoint(checkpoint).sidecar.model_copy(update={"familiarity": 0.99})
+    own.with_suffix(".json").write_text(described.model_dump_json())
+    Image.new("RGB", (80, 80)).save(tmp_path / "black.png")
+    asked = ("predict", tmp_path / "black.png", "--checkpoint", own)
+    assert f"error: {familiarity_file(own)}: not there" in str(command(*asked))
+    rows = pd.DataFrame({"label": np.zeros(8)})
+    noise = FrameDataset(np.random.default_rng(0).integers(0, 256, (8, 64, 64, 3)).astype(np.uint8), rows)
+    save_familiarity(familiarity_file(own), fit_familiarity(noise, noise, 0.99))
+    assert not command(*asked)
+    assert re.search(r"^unfamiliar +\S+%  .*black.png: unlike the training frames, ", capsys.readouterr().out, re.M)
+    assert not command(*asked, "--json")
+    row = json.loads(capsys.readouterr().out)
+    assert (row["verdict"], row["faces"][0]["verdict"], row["unfamiliarity"] > 1) == ("unfamiliar", "unfamiliar", True)
+    assert 0 <= row["probability"] <= 1
+    assert not command(*asked, "--csv")
+    header, line = capsys.readouterr().out.splitlines()
+    assert header == "path,verdict,probability,logit,reason,unfamiliarity"
+    assert line.endswith(f",{row['unfamiliarity']}")
+
+
+def test_the_page_gives_no_verdict_on_an_unfamiliar_picture(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "captum.attr", None)
+    detector = knowing(checkpoint)
+    found = _picture(detector, np.full((80, 80, 3), 255, np.uint8))
+    assert (found["headline"], found["side"], found["level"]) == (UNFAMILIAR_HEADLINE, "unfamiliar", "uncertain")
+    about = {"sidecar": detector.sidecar, "threshold": "50%", "prior": "50%", "max_mb": 1, "max_bytes": 10**6}
+    page = template_environment(PACKAGE, autoescape=True).get_template("page.html.jinja")
+    text = page.render(about, result=found, name="a.png", error="", checkpoint="b0.pth", max_seconds=60)
+    assert UNFAMILIAR_HEADLINE in text
+    assert "The picture is unlike the training frames, 2.0 times the limit" in text
+    assert not re.search("Clear, for|Leaning|of 100 such|in that range", text)

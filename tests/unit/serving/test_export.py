@@ -7,13 +7,18 @@ from pathlib import Path
 import numpy as np
 import onnx
 import onnxruntime
+import pandas as pd
 import pytest
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 from safetensors import safe_open
 
 from deepfake_detection.common.errors import UserError
+from deepfake_detection.evaluation.familiarity import fit_familiarity
+from deepfake_detection.frames.dataset import FrameDataset
 from deepfake_detection.network.checkpoint import load_checkpoint
+from deepfake_detection.network.familiarity import familiarity_file, save_familiarity
 from deepfake_detection.serving.detector import Detector
 from deepfake_detection.serving.export import TOLERANCE, compare, export, metadata
 from tests.support import exported
@@ -80,7 +85,7 @@ def test_safetensors_is_a_checkpoint(
     assert not command(*asked)
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(": ")[0] for line in lines[1:3]] == [str(path), str(path.with_suffix(".json"))]
-    assert lines[3].endswith("other decisions: 0")
+    assert lines[3].endswith("unfamiliarity 0.0e+00; other verdicts: 0")
     detector = Detector.load(path)
     assert detector.logits(list(frames)) == Detector.load(checkpoint).logits(list(frames))
     assert detector.sidecar == load_checkpoint(checkpoint)[1]
@@ -94,17 +99,43 @@ def test_safetensors_is_a_checkpoint(
     assert path.read_bytes() == before
 
 
+def test_familiarity_is_a_third_output_and_a_third_file(
+    checkpoint: Path, tmp_path: Path, frames: NDArray[np.uint8], capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = tmp_path / "own.pth"
+    own.write_bytes(checkpoint.read_bytes())
+    described = load_checkpoint(checkpoint).sidecar.model_copy(update={"familiarity": 0.99})
+    own.with_suffix(".json").write_text(described.model_dump_json())
+    assert f"{familiarity_file(own)}: not there" in str(command("export", "--format", "onnx", "--checkpoint", own))
+    rows = pd.DataFrame({"label": np.zeros(len(frames))})
+    known = fit_familiarity(FrameDataset(frames, rows), FrameDataset(frames, rows), 0.5)
+    save_familiarity(familiarity_file(own), known)
+    detector = Detector.load(own)
+    assert detector.sidecar.familiarity == 0.99
+
+    exact = known(torch.from_numpy(frames)).numpy()
+    assert exact.min() < 1 < exact.max()
+    for form in ("onnx", "safetensors"):
+        assert not command("export", "--format", form, "--checkpoint", own, "--out", tmp_path / f"new.{form}")
+    assert familiarity_file(tmp_path / "new.safetensors").read_bytes() == familiarity_file(own).read_bytes()
+    assert str(familiarity_file(tmp_path / "new.safetensors")) in capsys.readouterr().out
+    session = onnxruntime.InferenceSession(tmp_path / "new.onnx")
+    for count in (1, 7):
+        found = session.run(["unfamiliarity"], {"frames": frames[:count]})[0]
+        assert found == pytest.approx(exact[:count], rel=1e-3)
+
+
 def test_a_difference_from_torch_is_found_and_nothing_is_written(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    network, sidecar = load_checkpoint(checkpoint)
-    detector = Detector(network, sidecar)
+    loaded = load_checkpoint(checkpoint)
+    detector = Detector(loaded.network, loaded.sidecar)
 
     def off(batch: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         logits = np.array(detector.logits(list(batch)))
         return 1 / (1 + np.exp(-logits / 1.7)) + 2 * TOLERANCE, logits - 100
 
-    parity = compare(off, network, sidecar, list(np.zeros((21, SIZE, SIZE, 3), np.uint8)))
+    parity = compare(off, loaded, list(np.zeros((21, SIZE, SIZE, 3), np.uint8)))
     assert parity.frames == 21
     assert parity.probability == pytest.approx(2 * TOLERANCE, abs=1e-5)
     assert parity.logit == pytest.approx(100, abs=1e-3)
@@ -115,7 +146,7 @@ def test_a_difference_from_torch_is_found_and_nothing_is_written(
 
 
 def test_decisions_that_differ_are_counted(checkpoint: Path) -> None:
-    model = (*load_checkpoint(checkpoint), list(np.zeros((12, SIZE, SIZE, 3), np.uint8)))
+    model = (load_checkpoint(checkpoint), list(np.zeros((12, SIZE, SIZE, 3), np.uint8)))
     sizes = []
 
     def always(batch: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -84,12 +84,13 @@ def test_in_8_bits_pictures_calibrate_it_and_others_tell_how_many_decisions_diff
     compiled = import_openvino().Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     parity = compare(
         lambda batch: (compiled(batch)["probability"], compiled(batch)["logit"]),
-        *load_checkpoint(checkpoint),
+        load_checkpoint(checkpoint),
         list(frames[1::2]),
     )
     assert 1e-6 < parity.probability < 0.1
     assert said.endswith(
-        f"probability {parity.probability:.1e}, logit {parity.logit:.1e}; other decisions: {parity.decisions}\n"
+        f"probability {parity.probability:.1e}, logit {parity.logit:.1e}, unfamiliarity 0.0e+00; "
+        f"other verdicts: {parity.decisions}\n"
     )
 
     assert "error: --int8: 0 faces in 1 pictures; name 20 or more" in str(

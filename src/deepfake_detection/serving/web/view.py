@@ -43,7 +43,10 @@ HEADLINES = {
     ("original", "clear"): "No sign of the deepfakes it knows",
 }
 MIXED_HEADLINE = "Mixed: some frames look like a deepfake"
+UNFAMILIAR_HEADLINE = "Unfamiliar: not like what this network was trained on"
 UNDECIDED_HEADLINE = "Undecided: too little of it could be seen"
+
+UNFAMILIAR = {"headline": UNFAMILIAR_HEADLINE, "level": "uncertain", "side": "unfamiliar"}
 
 
 def load(checkpoint: Path, device: str | None = None, threshold: float | str | None = None) -> None:
@@ -132,13 +135,18 @@ def _picture(detector: "Detector", pixels: Pixels) -> dict[str, Any]:
         "kind": "picture",
         "mixed": False,
         "reason": found.reason,
-        "faces": [rounded_percent(face.probability, detector.sidecar.threshold) for face in faces[:FACES_SHOWN]],
+        "faces": [_face_label(face, detector.sidecar.threshold) for face in faces[:FACES_SHOWN]],
         "more_faces": max(0, len(faces) - FACES_SHOWN),
         "whole": found.verdict != "none" and faces[0].box is None,
         "shown": shown,
         "heat": [uri for uri in crops if uri],
         **_score_values(found.probability, detector.sidecar),
+        **(UNFAMILIAR if found.verdict == "unfamiliar" else {}),
     }
+
+
+def _face_label(face: "Face", threshold: float) -> str:
+    return rounded_percent(face.probability, threshold) + ", unfamiliar" * (face.verdict == "unfamiliar")
 
 
 def _video(detector: "Detector", path: Path) -> dict[str, Any]:
@@ -170,6 +178,7 @@ def _video(detector: "Detector", path: Path) -> dict[str, Any]:
         "heat": [uri for moment in worst if (uri := heat.get(moment.seconds))],
         **_score_values(found.probability, detector.sidecar.video),
         **({"headline": MIXED_HEADLINE, "level": "uncertain"} if mixed else {}),
+        **(UNFAMILIAR if found.verdict == "unfamiliar" else {}),
         **({"headline": UNDECIDED_HEADLINE, "level": "uncertain", "side": "none"} if undecided else {}),
     }
 
