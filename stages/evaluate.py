@@ -29,11 +29,11 @@ def main() -> None:
     model, sidecar, familiarity = load_checkpoint(Path(f"models/best_model_{params.model.arch}.pth"))
     trained = open_prepared(PREPARED / "trained", Path("data/splits_trained.csv"))
     evaluated = open_prepared(PREPARED / "evaluated", Path("data/splits.csv"))
-    validation = FrameDataset(trained[0], trained[1][trained[1]["split"] == "val"])
+    validation = FrameDataset(trained[0], trained[1].query("split == 'val'"))
     backend = choose_backend(params.evaluate.backend, model, validation, params.evaluate.batch_size)
     predict, tables = judging(backend, familiarity), []
     for pixels, rows in (trained, evaluated):
-        rows = rows[rows["split"].isin(["val", "test"])]
+        rows = rows.query("split in ['val', 'test']")
         scores = predict_logits(predict, FrameDataset(pixels, rows), params.evaluate.batch_size)
         tables.append(prediction_table(rows, scores, sidecar))
     table = pd.concat(tables).sort_values("path", ignore_index=True)
@@ -47,13 +47,13 @@ def main() -> None:
         as_chance=params.evaluate.missing == "as_chance",
     )
     val, test = (measure(table[table["split"] == name]) for name in ("val", "test"))
-    headline = tables[0][tables[0]["split"] == "test"]
-    write_csv(Path("data/predictions.csv"), table)
+    write_csv(Path("data/predictions.csv"), table.drop(columns="unfamiliarity"))
+    write_csv(Path("data/unfamiliarity.csv"), table[["path", "unfamiliarity"]])
     write_json(METRICS / "test.json", test)
     write_json(METRICS / "val.json", val)
+    headline = tables[0].query("split == 'test'")
     write_json(METRICS / "classification_report.json", class_report(headline, sidecar.threshold))
-    print(f"95% intervals from {group_count(test['groups'])}")
-    print(overview(test).to_string())
+    print(f"95% intervals from {group_count(test['groups'])}\n{overview(test).to_string()}")
 
 
 if __name__ == "__main__":

@@ -22,10 +22,11 @@ METRICS, PLOTS, ROBUSTNESS = Path("metrics"), Path("metrics/plots"), Path("metri
 def main() -> None:
     params = load_params()
     table = read_predictions(Path("data/predictions.csv")).query("split == 'test'")
+    table = table.merge(pd.read_csv("data/unfamiliarity.csv"), on="path")
     trained = roles(table, params.data.categories.unseen, uses(params.data.source, params.data.extra)) == TRAINED
     elsewhere = table[table["dataset"].isin(set(only_evaluated(params.data.source, params.data.extra)))]
     table = table[trained]
-    labels, probabilities = table["label"].to_numpy(), table["probability"].to_numpy()
+    labels, probabilities, raw = (table[name].to_numpy() for name in ("label", "probability", "raw_probability"))
     test = json.loads((METRICS / "test.json").read_text())
     predicted = (probabilities >= (threshold := test["threshold"])).astype(int)
     best_epoch, curves = json.loads((METRICS / "train.json").read_text())["best_epoch"], read_curves(METRICS / "train")
@@ -40,7 +41,6 @@ def main() -> None:
     write_figure(PLOTS / "confusion_matrix.png", figures.confusion_figure(labels, predicted))
     write_figure(PLOTS / "roc.png", figures.roc_figure(labels, probabilities))
     write_figure(PLOTS / "precision_recall.png", figures.precision_recall_figure(labels, probabilities))
-    raw = table["raw_probability"].to_numpy()
     write_figure(PLOTS / "reliability.png", figures.reliability_figure(labels, raw, probabilities))
     write_figure(PLOTS / "learning_curves.png", figures.curves_figure(curves, best_epoch))
     write_figure(PLOTS / "leak_distances.png", figures.distances_figure(distances, max_distance))

@@ -54,6 +54,9 @@ def test_outputs_are_as_agreed(built: Project) -> None:
         *["path", "dataset", "category", "video_id", "source_id", "group", "label", "split", "logit"],
         *["raw_probability", "probability"],
     ]
+    unfamiliarity = pd.read_csv(data / "unfamiliarity.csv")
+    assert unfamiliarity["path"].tolist() == predictions["path"].tolist()
+    assert (unfamiliarity["unfamiliarity"] > 0).all()
     assert set(predictions["path"]) == set(splits.loc[splits["split"].isin(["val", "test"]), "path"])
     assert (
         dict(zip(splits["path"], splits["split"], strict=True)).items()
@@ -275,5 +278,5 @@ def test_dvc_draws_the_plots(built: Project) -> None:
     page = (built.path / "plots-page" / "index.html").read_text()
     for title in ("confusion matrix", "ROC curve", "auroc"):
         assert title in page
-    assert len(list((built.path / "plots-page").rglob("*.png"))) == 8
+    assert len(list((built.path / "plots-page").rglob("*.png"))) == 10
     built.run("dvc", "plots", "diff", "HEAD", "--out", "plots-diff")

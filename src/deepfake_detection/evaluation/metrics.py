@@ -302,7 +302,7 @@ def class_report(table: pd.DataFrame, threshold: float) -> dict[str, Any]:
 
 
 def prediction_table(rows: pd.DataFrame, scores: NDArray[np.float64], calibration: Calibration) -> pd.DataFrame:
-    """One row per frame of data/predictions.csv: what ``rows`` says of it, its logit, and its probabilities.
+    """One row per frame: what ``rows`` says of it, its logit, its probabilities, and how unfamiliar it is.
 
     ``rows`` are those of an index with ``split``. ``scores`` are what ``network.familiarity.judging`` gives.
     ``probability`` is the calibrated one. ``unfamiliarity`` is above 1 if the frame is unlike the training frames, and

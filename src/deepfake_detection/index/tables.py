@@ -44,7 +44,6 @@ PREDICTION_COLUMNS: dict[str, type[str] | type[int] | type[float]] = {
     "logit": float,
     "raw_probability": float,
     "probability": float,
-    "unfamiliarity": float,  # above 1 there is no verdict, see network.familiarity; 0 if every frame is judged
 }
 # paths that are absolute, lead upwards or name another drive, on Windows and elsewhere
 _ESCAPING_PATH = re.compile(r"[/\\]|[A-Za-z]:|(?:.*[/\\])?\.\.(?:[/\\]|$)|.*\0", re.DOTALL)

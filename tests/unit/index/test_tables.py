@@ -36,7 +36,7 @@ OUTSIDE = ["/etc/passwd", "../../etc/passwd", "a/../../b.jpg", "..", r"..\b.jpg"
 
 @pytest.mark.parametrize("outside", OUTSIDE)
 def test_a_table_whose_path_leads_out_of_the_data_is_refused(index: Path, outside: str) -> None:
-    table = read_index(index).assign(split="test", logit=0.5, raw_probability=0.5, probability=0.5, unfamiliarity=0)
+    table = read_index(index).assign(split="test", logit=0.5, raw_probability=0.5, probability=0.5)
     table.loc[39, "path"] = outside
     table.to_csv(index, index=False)
     for read in (read_index, read_paths, read_splits, read_predictions):
