@@ -69,7 +69,7 @@ def main() -> None:
             raise UserError(f"{folder}: no pictures")
         step = max(1, len(files) // PICTURES)
         sets[Path(folder).name] = np.stack(list(detector.crops(files[::step][:PICTURES])))
-    layers, seconds = {}, {}
+    layers = {}
     with progress(title="looking at frames", total=sum(map(len, sets.values())), unit="frame") as bar:
         for name, frames in sets.items():
             layers[name] = layers_of(network, frames)
@@ -82,14 +82,14 @@ def main() -> None:
         score = fit(sets["train"], layers["train"])
         start = time.perf_counter()
         score(sets["test"], layers["test"])
-        seconds[measure] = (time.perf_counter() - start) / len(sets["test"]) * 1000
+        seconds = (time.perf_counter() - start) / len(sets["test"]) * 1000
         distances = {name: score(sets[name], layers[name]) for name in sets}
         limit = np.quantile(distances["test"], 1 - FALSE_FLAGS)
         rows[measure] = {name: (found > limit).mean() for name, found in distances.items() if name not in FITTED}
         rows[measure]["test, limit of validation"] = (distances["test"] > np.quantile(distances["val"], 0.99)).mean()
         order = np.argsort(np.concatenate([distances[name] for name in corrupted]), kind="stable")
         rows[measure]["accuracy on corrupted"] = (np.cumsum(right[order]) / np.arange(1, len(order) + 1)).mean()
-        rows[measure]["s for 1,000 frames"] = seconds[measure]
+        rows[measure]["s for 1,000 frames"] = seconds
     print(pd.DataFrame(rows).round(3).to_string())
 
 

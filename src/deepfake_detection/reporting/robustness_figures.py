@@ -15,50 +15,52 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 def robustness_heatmap(result: dict[str, Any]) -> Figure:
     """AUROC for each corruption (rows) and severity (columns), with the setting below each number."""
-    corruptions = result["corruptions"]
     aurocs = _aurocs(result)
     lowest = min(0.5, np.nanmin(aurocs)) if np.isfinite(aurocs).any() else 0.5
-    figure = Figure(figsize=(6.4, 4.6), layout="constrained")
-    axes = figure.subplots()
-    image = axes.imshow(aurocs, cmap="Blues", vmin=lowest, vmax=1, aspect="auto")
-    for row, corruption in enumerate(corruptions.values()):
+    cells = []
+    for corruption in result["corruptions"].values():
         unit = UNITS.get(corruption["unit"], r"$\sigma$ {:g}")
-        for column, entry in enumerate(corruption["severities"]):
-            auroc = aurocs[row, column]
-            colour = "white" if (auroc - lowest) / (1 - lowest) > 0.7 else "black"
-            text = "-" if np.isnan(auroc) else f"{auroc:.3f}"
-            setting = unit.format(entry["setting"])
-            axes.text(column, row - 0.12, text, ha="center", va="center", color=colour, fontsize=11)
-            axes.text(column, row + 0.26, setting, ha="center", va="center", color=colour, fontsize=7)
-    axes.set_xticks(range(aurocs.shape[1]), [str(1 + column) for column in range(aurocs.shape[1])])
-    axes.set_yticks(range(len(corruptions)), [_title(name) for name in corruptions])
-    axes.tick_params(length=0)
-    axes.set_xlabel("Severity")
-    axes.set_title(f"AUROC of corrupted test frames (clean: {_number(result['clean_auroc'])})")
-    figure.colorbar(image, ax=axes, label="AUROC", shrink=0.9)
-    return figure
+        for entry in corruption["severities"]:
+            auroc = entry["auroc"]
+            cells.append(("-" if auroc is None else f"{auroc:.3f}", unit.format(entry["setting"])))
+    title = f"AUROC of corrupted test frames (clean: {_number(result['clean_auroc'])})"
+    return _heatmap(result, aurocs, cells, lowest, title, "AUROC")
 
 
 def verdicts_heatmap(result: dict[str, Any]) -> Figure:
     """The share of frames that get a verdict, for each corruption and severity, and the accuracy of these verdicts."""
-    corruptions = result["corruptions"]
-    coverage = np.array([[entry["coverage"] for entry in each["severities"]] for each in corruptions.values()])
+    coverage = np.array([[step["coverage"] for step in each["severities"]] for each in result["corruptions"].values()])
+    cells = []
+    for corruption in result["corruptions"].values():
+        for entry in corruption["severities"]:
+            right = entry["answered_accuracy"]
+            cells.append((f"{entry['coverage']:.0%}", "no verdict" if right is None else f"{right:.0%} right"))
+    title = f"Corrupted test frames that get a verdict (clean: {result['clean_coverage']:.0%})"
+    return _heatmap(result, coverage, cells, 0.0, title, "Coverage")
+
+
+def _heatmap(
+    result: dict[str, Any],
+    values: NDArray[np.float64],
+    cells: list[tuple[str, str]],  # what each says, and in small below it, row by row
+    lowest: float,
+    title: str,
+    name: str,
+) -> Figure:
+    """``values`` by corruption (rows) and severity (columns), in colours from ``lowest`` to 1."""
     figure = Figure(figsize=(6.4, 4.6), layout="constrained")
     axes = figure.subplots()
-    image = axes.imshow(coverage, cmap="Blues", vmin=0, vmax=1, aspect="auto")
-    for row, corruption in enumerate(corruptions.values()):
-        for column, entry in enumerate(corruption["severities"]):
-            colour = "white" if coverage[row, column] > 0.7 else "black"
-            right = entry["answered_accuracy"]
-            text = "no verdict" if right is None else f"{right:.0%} right"
-            axes.text(column, row - 0.12, f"{coverage[row, column]:.0%}", ha="center", va="center", color=colour)
-            axes.text(column, row + 0.26, text, ha="center", va="center", color=colour, fontsize=7)
-    axes.set_xticks(range(coverage.shape[1]), [str(1 + column) for column in range(coverage.shape[1])])
-    axes.set_yticks(range(len(corruptions)), [_title(name) for name in corruptions])
+    image = axes.imshow(values, cmap="Blues", vmin=lowest, vmax=1, aspect="auto")
+    for ((row, column), value), (text, below) in zip(np.ndenumerate(values), cells, strict=True):
+        colour = "white" if (value - lowest) / (1 - lowest) > 0.7 else "black"
+        axes.text(column, row - 0.12, text, ha="center", va="center", color=colour, fontsize=11)
+        axes.text(column, row + 0.26, below, ha="center", va="center", color=colour, fontsize=7)
+    axes.set_xticks(range(values.shape[1]), [str(1 + column) for column in range(values.shape[1])])
+    axes.set_yticks(range(len(values)), [_title(corruption) for corruption in result["corruptions"]])
     axes.tick_params(length=0)
     axes.set_xlabel("Severity")
-    axes.set_title(f"Corrupted test frames that get a verdict (clean: {result['clean_coverage']:.0%})")
-    figure.colorbar(image, ax=axes, label="Coverage", shrink=0.9)
+    axes.set_title(title)
+    figure.colorbar(image, ax=axes, label=name, shrink=0.9)
     return figure
 
 

@@ -24,7 +24,7 @@ from deepfake_detection.network.familiarity import Familiarity, familiarity_file
 from deepfake_detection.network.logits import predict_logits
 from deepfake_detection.network.model import build_model
 from deepfake_detection.reporting.html import template_environment
-from deepfake_detection.serving.detector import GRAVITY, Face
+from deepfake_detection.serving.detector import _Read
 from deepfake_detection.serving.web.server import PACKAGE
 from deepfake_detection.serving.web.view import UNFAMILIAR_HEADLINE, _picture, judge
 from deepfake_detection.sources.drawn.dataset import film
@@ -416,13 +416,17 @@ def test_a_picture_unlike_the_training_frames_gets_no_verdict(checkpoint: Path, 
     assert plain.verdict in ("original", "fake")
 
 
-def test_of_several_faces_a_familiar_fake_counts_before_an_unfamiliar_face() -> None:
-    def decided(*verdicts: str) -> str:
-        faces = [Face(None, logit, 0.5, cast(Any, verdict), 1.5) for logit, verdict in enumerate(verdicts)]
-        return max(faces, key=lambda face: (GRAVITY[face.verdict], face.logit)).verdict
+def test_of_several_faces_a_familiar_fake_counts_before_an_unfamiliar_face(checkpoint: Path) -> None:
+    detector = knowing(checkpoint)
 
-    assert decided("fake", "unfamiliar", "original") == "fake"
-    assert decided("unfamiliar", "original") == "unfamiliar"
+    def decided(*scores: tuple[float, float]) -> Prediction:
+        """What is said of a picture whose faces have these logits and unfamiliarities."""
+        return detector._to_prediction(_Read("a.png", [None] * len(scores), []), iter(scores))
+
+    fake, unknown, original = (9.0, 0.5), (20.0, 1.5), (-9.0, 0.5)
+    assert (decided(unknown, fake, original).verdict, decided(unknown, fake, original).logit) == ("fake", 9.0)
+    assert (decided(original, unknown).verdict, decided(original, unknown).unfamiliarity) == ("unfamiliar", 1.5)
+    assert decided(original, (-5.0, 0.9)).logit == -5.0
 
 
 def test_a_video_is_unfamiliar_if_half_of_its_frames_are(checkpoint: Path, tmp_path: Path) -> None:
