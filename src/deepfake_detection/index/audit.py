@@ -59,7 +59,7 @@ def read_hashes(splits: Path, hashes: Path) -> HashedFrames:
         with one_line_errors(hashes, "a table of hashes"):
             codes.append(np.array([int(text, 16) for text in hashed.loc[used, "phash"]], dtype=np.uint64))
     names = np.concatenate(paths)
-    order = np.argsort(names)  # this sorts the pairs by path
+    order = np.argsort(names, kind="stable")  # this sorts the pairs by path; on the kind, see decode
     return HashedFrames(names[order], np.concatenate(sides)[order], np.concatenate(codes)[order])
 
 

@@ -71,7 +71,7 @@ def open_frames(listed: Listing, faces: bool, workers: int | None) -> tuple[pd.D
     for row in np.flatnonzero(first_copies != np.arange(len(files))).tolist():
         if first_copies[row] >= 0:
             problems[row] = f"{DUPLICATE}{listed.below}{files[first_copies[row]]}"
-    order = np.argsort(files)
+    order = np.argsort(files, kind="stable")  # NumPy 2.4 breaks off in its quicksort of some strings
     order = order[first_copies[order] == order]
     sizes = np.concatenate([of_real.sizes, of_fake.sizes])[order]
     table = pd.DataFrame({"file": files[order], "width": sizes[:, 0], "height": sizes[:, 1]})
