@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 # The longer side of the picture, in pixels, when it is searched. YuNet was trained on faces of 10 to 300 pixels. Its
 # time grows with the area: this size takes 20 ms for a 1280x720 frame instead of 67 ms.
 SEARCH_SIZE = 640
+# The shortest side of what is searched, in pixels. A picture of up to 32 pixels fills one row of YuNet's coarsest grid,
+# and OpenCV then reads memory that holds anything: it found faces in grey strips, now and then.
+MIN_SEARCHED = 33
 
 Frame = NDArray[np.uint8]
 _DETECTORS = local()  # one for each thread, because OpenCV's detector stores the size of the current picture
@@ -71,11 +74,11 @@ def detect_faces(pixels: Frame) -> list[DetectedFace]:
     small = (max(1, round(width * scale)), max(1, round(height * scale)))
     # with reducing_gap, Pillow first shrinks by a whole factor, which takes a quarter of the time
     searched = Image.fromarray(pixels).resize(small, Image.Resampling.BILINEAR, reducing_gap=1.0)
-    bgr = np.ascontiguousarray(np.asarray(searched)[..., ::-1])
+    bgr = np.zeros((max(MIN_SEARCHED, small[1]), max(MIN_SEARCHED, small[0]), 3), np.uint8)
+    bgr[: small[1], : small[0]] = np.asarray(searched)[..., ::-1]
     # x, y, width, height, then x and y of the person's right eye, left eye, nose tip, right and left corner of the
     # mouth, then the score: https://docs.opencv.org/4.x/d0/dd4/tutorial_dnn_face.html
     rows = _detector().detect(bgr, details=True).astype(float)
-    rows = rows[np.isfinite(rows).all(axis=1)]  # pictures of one pixel's height or width give some that are not
     rows[:, 2:4] += rows[:, :2]
     corners = np.rint(rows[:, :4] / scale).clip(0, (width, height) * 2).astype(int).tolist()
     points = (rows[:, 4:14] / scale).round(1).tolist()
