@@ -6,16 +6,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from deepfake_detection.common.errors import UserError
     from deepfake_detection.media.faces import Box
-    from deepfake_detection.serving.detector import Detector, Face, Prediction, VideoPrediction
+    from deepfake_detection.serving.detector import Detector
+    from deepfake_detection.serving.results import Face, Person, Prediction, VideoPrediction
 
     __version__: str
 
-__all__ = ["Box", "Detector", "Face", "Prediction", "UserError", "VideoPrediction", "__version__"]
+__all__ = ["Box", "Detector", "Face", "Person", "Prediction", "UserError", "VideoPrediction", "__version__"]
 
 _MODULES = {
     "Box": "media.faces",
     "UserError": "common.errors",
-    **dict.fromkeys(("Detector", "Face", "Prediction", "VideoPrediction"), "serving.detector"),
+    "Detector": "serving.detector",
+    **dict.fromkeys(("Face", "Person", "Prediction", "VideoPrediction"), "serving.results"),
 }
 
 

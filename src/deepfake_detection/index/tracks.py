@@ -75,7 +75,7 @@ def follow_faces(frames: Sequence[int], faces: Sequence[list[DetectedFace]]) -> 
             (track, face)
             for track in tracks
             for face in faces[at]
-            if _overlap(face.box, next(iter(track.values())).box) >= MIN_IOU
+            if overlap(face.box, next(iter(track.values())).box) >= MIN_IOU
         )
         track, face = next(joins, (None, faces[at][0]))
         if track is None:
@@ -109,7 +109,7 @@ def smooth_track(track: Sequence[DetectedFace]) -> list[DetectedFace]:
     most_left, most_top = max(box.right for box in boxes) - width, max(box.bottom for box in boxes) - height
     smooth = []
     for at, (own, landmarks) in enumerate(track):
-        still = [box for box in boxes[max(0, at - 1) : at + 2] if _overlap(own, box) >= STILL_IOU]
+        still = [box for box in boxes[max(0, at - 1) : at + 2] if overlap(own, box) >= STILL_IOU]
         left = round(mean(box.left + box.right for box in still) / 2 - width / 2)
         top = round(mean(box.top + box.bottom for box in still) / 2 - height / 2)
         left, top = min(max(left, least_left), most_left), min(max(top, least_top), most_top)
@@ -129,7 +129,7 @@ def read_faces(path: Path) -> Iterator[tuple[str, DetectedFace]]:
                 yield name, DetectedFace(Box(*numbers[: len(Box._fields)]), Landmarks(*numbers[len(Box._fields) :]))
 
 
-def _overlap(one: Box, other: Box) -> float:
+def overlap(one: Box, other: Box) -> float:
     """The intersection over union of two boxes."""
     width = min(one.right, other.right) - max(one.left, other.left)
     height = min(one.bottom, other.bottom) - max(one.top, other.top)

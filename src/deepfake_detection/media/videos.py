@@ -21,6 +21,8 @@ from deepfake_detection.media.packets import Track, breaks_off, list_packets, re
 # only plain files: no playlist that names other files, and no network address, is opened
 OPTIONS = {"protocol_whitelist": "file", "format_whitelist": "mov,mp4,avi,matroska,webm,mpeg,mpegts"}
 MIN_SKIP_SECONDS = 4.0  # shorter stretches between sampled times are decoded too, which shows what is damaged there
+# Frames that are taken without another wish: one a second, but in a video of any length at least and at most so many.
+LEAST_FRAMES, MOST_FRAMES = 32, 128
 MAX_ASPECT = 4.0  # of a pixel; more is a mistake in the header
 
 
@@ -64,6 +66,8 @@ class _UndecodedError(Exception):
 class Video:
     """The pictures that are on show at up to ``count`` evenly spaced times of a video.
 
+    Without a ``count``, one is taken for each second, but at least LEAST_FRAMES and at most MOST_FRAMES.
+
     The video is divided into ``count`` equal intervals, and the picture on show in the middle of each is taken. So a
     picture that is held for half of the video is half of those taken. Its time is when it came on show, or the start of
     the interval if that is later. A video of fewer pictures, which are on show for equal times, gives each once. The
@@ -72,13 +76,14 @@ class Video:
     Raises UnreadableImageError, in a few words, for a file that is not a video or has no pictures.
     """
 
-    def __init__(self, path: Path, count: int) -> None:
+    def __init__(self, path: Path, count: int | None = None) -> None:
         self.path = path
         try:
             with open_video(path) as container:
                 self.track = list_packets(container, path)
         except (av.FFmpegError, ValueError, OSError) as error:
             raise UnreadableImageError(_reason(path, error)) from error
+        count = count or min(max(LEAST_FRAMES, round(self.track.seconds)), MOST_FRAMES)
         found = _sampled(self.track, count)
         self._rank = np.zeros(len(self.track.times), np.int64)  # of each packet's picture in the order of their showing
         self._rank[self.track.shown] = np.arange(len(self.track.shown))

@@ -8,7 +8,7 @@ import re
 import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import asdict
 from io import TextIOWrapper
@@ -27,7 +27,8 @@ from deepfake_detection.network.sidecar import FAMILIARITY
 from deepfake_detection.serving.files import VIDEO, find_files, left_out
 
 if TYPE_CHECKING:  # torch takes seconds to load, and --help does not need it
-    from deepfake_detection.serving.detector import Detector, Prediction
+    from deepfake_detection.serving.detector import Detector
+    from deepfake_detection.serving.results import Moment, Person, Prediction
 
 CHECKPOINT = Path("models/best_model_efficientnet_b7.pth")
 
@@ -73,6 +74,11 @@ Device = Annotated[
     str | None, typer.Option(help="Where to compute: cpu, cuda, cuda:1. Without it a GPU, if there is one.")
 ]
 
+Frames = Annotated[
+    int | None,
+    typer.Option(min=1, help="Frames taken of each video; without it one a second, at least 32, at most 128."),
+]
+
 
 def print_version(wanted: bool) -> None:
     if wanted:
@@ -106,7 +112,7 @@ def predict(
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV with a header.")] = False,
     output: Annotated[Path | None, typer.Option(help="Write to this file, whole or not at all.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the file of --output if it is there.")] = False,
-    frames: Annotated[int, typer.Option(min=1, help="Frames taken of each video.")] = 32,
+    frames: Frames = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Pictures that the network takes at once.")] = 16,
     backend: Annotated[
         Backend, typer.Option(help="What computes; auto takes the fastest that does not round.")
@@ -208,11 +214,22 @@ def print_line(found: "Prediction", first: bool, out: TextIO) -> None:
         print(f"{'verdict':11}{'fake':>7}  path", file=out)
     probability = "" if found.probability is None else percent(found.probability)
     rest = f": {found.reason}" if found.reason else ""
-    if moments := getattr(found, "moments", ()):
-        times = ", ".join(f"{clock(each.seconds)} {percent(each.face.probability, 0)}" for each in moments[:3])
-        fakes = sum(each.face.verdict == "fake" for each in moments)
-        rest += f"  ({fakes} of {len(moments)} frames fake, most suspicious at {times})"
+    if people := getattr(found, "people", ()):
+        rest += f"  ({said_of(people[0], len(people), found.moments)})"  # type: ignore[attr-defined]
     print(f"{found.verdict:11}{probability:>7}  {printable(found.path)}{rest}", file=out)
+
+
+def said_of(person: "Person", people: int, moments: "Sequence[Moment]") -> str:
+    """A few words on the person who decides on a video."""
+    own = [each for each in moments if each.person == person.number]
+    fakes = sum(each.face.verdict == "fake" for each in own)
+    times = ", ".join(f"{clock(each.seconds)} {percent(each.face.probability, 0)}" for each in own[:3])
+    said = [f"{fakes} of {len(own)} frames fake", f"most suspicious at {times}"]
+    if person.stretch and person.stretch.decides:
+        said.insert(0, f"fake from {clock(person.stretch.start)} to {clock(person.stretch.end)}")
+    if people > 1:
+        said.insert(0, f"the most suspicious of {people} people")
+    return ", ".join(said)
 
 
 @app.command()
@@ -239,9 +256,7 @@ def explain(
     path: Annotated[Path, typer.Argument(help="A picture or a video.")],
     out: Annotated[Path | None, typer.Option(help="PNG to write; STEM-explained.png if not given.")] = None,
     checkpoint: Checkpoint = CHECKPOINT,
-    frames: Annotated[
-        int, typer.Option(min=1, help="Frames taken of a video, of which the worst four are shown.")
-    ] = 32,
+    frames: Frames = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
     device: Device = None,
     threshold: Threshold = None,

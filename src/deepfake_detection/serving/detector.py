@@ -3,14 +3,14 @@
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from io import IOBase
-from itertools import groupby, islice
+from itertools import groupby, islice, pairwise
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, TypeVar, cast, overload
+from typing import Any, NamedTuple, TypeAlias, TypeVar, cast, overload
 
 import numpy as np
 import pandas as pd
@@ -21,16 +21,30 @@ from PIL import Image
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.parallel import cpu_count
 from deepfake_detection.common.text import clock
-from deepfake_detection.index.tracks import NO_FACE, follow_faces, smooth_track
+from deepfake_detection.index.tracks import NO_FACE, smooth_track
 from deepfake_detection.media.faces import Box, DetectedFace, crop_face, detect_faces
 from deepfake_detection.media.images import Picture as ReadPicture
 from deepfake_detection.media.images import UnreadableImageError, opened_picture, read_picture
-from deepfake_detection.media.videos import Video, is_video
+from deepfake_detection.media.kept import KeptFrames
+from deepfake_detection.media.videos import Frame, Video, is_video
 from deepfake_detection.network.checkpoint import load_checkpoint
 from deepfake_detection.network.familiarity import Familiarity
 from deepfake_detection.network.logits import find_device, on_device
 from deepfake_detection.network.model import Network
-from deepfake_detection.network.sidecar import Calibration, Sidecar
+from deepfake_detection.network.sidecar import Sidecar
+from deepfake_detection.serving.people import Look, Sighting, follow_people, look_of, shot_of
+from deepfake_detection.serving.results import (
+    GRAVITY,
+    Face,
+    Moment,
+    Person,
+    Prediction,
+    Score,
+    Verdict,
+    VideoPrediction,
+    judged,
+    judged_people,
+)
 
 Pixels = NDArray[np.uint8]
 OnePixels: TypeAlias = np.ndarray[tuple[int, int, int], np.dtype[np.uint8]]
@@ -40,78 +54,9 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 BATCH = 16  # frames in one pass of the network
-FRAMES = 32  # taken of a video
 WANTED = "give a path, a PIL image, or an array of uint8 of shape (height, width, 3)"
 MAX_UNSEEN = 1 / 3  # of a video may be damaged or missing; if it is more, there is no verdict
 MIN_SIDE = 32  # pixels; a picture or face with a shorter side below this shows too little
-
-
-Verdict: TypeAlias = Literal["original", "fake", "unfamiliar", "none", "undecided"]
-GRAVITY = {"original": 0, "unfamiliar": 1, "fake": 2}
-
-
-@dataclass(frozen=True)
-class Face:
-    """The network's result for one face, or for the whole picture if ``box`` is None.
-
-    ``probability`` is the calibrated probability of a deepfake, see sidecar.Calibration. ``verdict`` is "fake"
-    if it is at or above the checkpoint's threshold. It is "unfamiliar", and the numbers mean little, if
-    ``unfamiliarity`` is above 1, see network.familiarity. That is None if the checkpoint has no familiarity.
-    """
-
-    box: Box | None
-    logit: float
-    probability: float
-    verdict: Literal["original", "fake", "unfamiliar"]
-    unfamiliarity: float | None = None
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """The network's result for a picture. The numbers are those of the face that decides.
-
-    That is the most suspicious one of the faces with the gravest verdict: "fake", then "unfamiliar", then "original".
-    Without a judgement, ``verdict`` is "none", the numbers are None, and ``reason`` says why. ``failed`` is true if
-    the file could not be read, and false if it was read but shows nothing to judge. A video of which too much is
-    damaged or missing is "undecided" and has the numbers.
-    """
-
-    path: str
-    verdict: Verdict
-    probability: float | None = None
-    logit: float | None = None
-    unfamiliarity: float | None = None
-    faces: tuple[Face, ...] = ()
-    reason: str = ""
-    failed: bool = False
-
-
-@dataclass(frozen=True)
-class Moment:
-    """One frame of a video: its time in seconds from the start, and its face.
-
-    ``damaged`` is true if the frame, or one that it builds on, is damaged, so that the picture may be wrong.
-    """
-
-    seconds: float
-    face: Face
-    damaged: bool = False
-
-
-@dataclass(frozen=True)
-class VideoPrediction(Prediction):
-    """The network's result for a video. ``logit`` is the mean of its frames' logits, as in the evaluation.
-
-    ``unfamiliarity`` is the median of its frames.
-
-    ``moments`` are the frames that were judged, the most suspicious first. ``seconds`` is the length of the video, of
-    which ``unseen_seconds`` are damaged or missing; ``reason`` says so too. Damaged frames are judged only if more than
-    MAX_UNSEEN is damaged or missing: then ``verdict`` is "undecided", and the numbers are of all that can be shown.
-    """
-
-    moments: tuple[Moment, ...] = ()
-    seconds: float = 0.0
-    unseen_seconds: float = 0.0
 
 
 class Detector:
@@ -168,14 +113,17 @@ class Detector:
     # Both fit a str, and an array whose type does not say its dimensions. A type checker then takes the first.
     @overload
     def predict(  # type: ignore[overload-overlap]
-        self, pictures: str | os.PathLike[str] | Image.Image | OnePixels, batch_size: int = ..., frames: int = ...
+        self,
+        pictures: str | os.PathLike[str] | Image.Image | OnePixels,
+        batch_size: int = ...,
+        frames: int | None = ...,
     ) -> Prediction: ...
     @overload
     def predict(
-        self, pictures: ManyPixels | Iterable[Picture], batch_size: int = ..., frames: int = ...
+        self, pictures: ManyPixels | Iterable[Picture], batch_size: int = ..., frames: int | None = ...
     ) -> list[Prediction]: ...
     def predict(
-        self, pictures: Picture | Iterable[Picture], batch_size: int = BATCH, frames: int = FRAMES
+        self, pictures: Picture | Iterable[Picture], batch_size: int = BATCH, frames: int | None = None
     ) -> Prediction | list[Prediction]:
         """The prediction of one picture or video, or a list of predictions, in the same order, of several.
 
@@ -185,23 +133,23 @@ class Detector:
         return found[0] if _is_one(pictures) else found
 
     def stream(
-        self, pictures: Picture | Iterable[Picture], batch_size: int = BATCH, frames: int = FRAMES
+        self, pictures: Picture | Iterable[Picture], batch_size: int = BATCH, frames: int | None = None
     ) -> Iterator[Prediction]:
         """Yields one prediction per picture or video, in the same order, as VideoPrediction for a video.
 
         A picture is a file's path, a PIL image or uint8 RGB of shape (height, width, 3). The EXIF orientation of a file
-        or a PIL image is applied. A video's path is judged by up to ``frames`` of its frames. Several are
+        or a PIL image is applied. A video's path is judged by up to ``frames`` of its frames, see Video. Several are
         any iterable of these, for example a list, a generator, a column of a pandas table, or uint8 RGB of shape
         (pictures, height, width, 3). Few are read ahead, so memory use is constant.
 
         One that cannot be judged, or is none of these, gets a prediction that says why. It never stops the others.
         Raises UserError, before the first prediction, for what is neither a picture nor an iterable of pictures.
         """
-        if batch_size < 1 or frames < 1:
+        if batch_size < 1 or (frames is not None and frames < 1):
             raise UserError(f"batch_size {batch_size}, frames {frames}: both must be 1 or more")
         return self._stream(_several(pictures), batch_size, frames)
 
-    def _stream(self, pictures: Iterable[Picture], batch_size: int, frames: int) -> Iterator[Prediction]:
+    def _stream(self, pictures: Iterable[Picture], batch_size: int, frames: int | None) -> Iterator[Prediction]:
         for videos, group in groupby(pictures, key=_is_video):
             if videos:
                 for path in group:
@@ -229,37 +177,69 @@ class Detector:
                 else:
                     yield from found.crops
 
-    def video(self, path: str | os.PathLike[str], frames: int = FRAMES, batch_size: int = BATCH) -> VideoPrediction:
-        """The prediction from up to ``frames`` evenly spaced frames. Only one full frame is in memory at a time."""
+    def video(
+        self,
+        path: str | os.PathLike[str],
+        frames: int | None = None,
+        batch_size: int = BATCH,
+        kept: KeptFrames | None = None,
+    ) -> VideoPrediction:
+        """The prediction from up to ``frames`` evenly spaced frames, or without it as many as Video takes.
+
+        The video is decoded once. ``kept`` gets the frames, by the seconds of the moments.
+        """
         try:
             video = Video(Path(path), frames)
-            boxes: dict[float, Box | None] = {}
-            if self.sidecar.crop == "face":
-                faces = {frame.seconds: _large_enough(detect_faces(frame.pixels)) for frame in video.frames()}
-                followed = follow_faces(range(len(faces)), list(faces.values()))
-                boxes = dict(zip(faces, (face and face.box for face in followed), strict=True))
-                if followed[0] is None:
-                    return _of_video(path, video, "none", reason=NO_FACE)
-            shown = [
-                (frame.seconds, frame.damaged, self._crop(frame.pixels, boxes.get(frame.seconds)))
-                for frame in video.frames()
-            ]
+            with nullcontext(kept) if kept is not None else KeptFrames() as store:
+                shown = [self._look_at(frame, store, keep=kept is not None) for frame in video.frames()]
+                decided = video.unseen_share <= MAX_UNSEEN
+                sound = [frame for frame in shown if not (decided and frame.damaged)]
+                tracks = self._boxes(sound)
+                faces = [(at, track) for at in range(len(sound)) for track, boxes in enumerate(tracks) if at in boxes]
+                crops = (self._crop_of(sound[at], tracks[track][at], store) for at, track in faces)
+                scores = dict(zip(faces, self._scores(crops, batch_size), strict=True))
         except UnreadableImageError as error:
             return VideoPrediction(str(path), "none", reason=str(error), failed=True)
-        decided = video.unseen_share <= MAX_UNSEEN
-        judged = [(seconds, damaged, crop) for seconds, damaged, crop in shown if not (decided and damaged)]
-        scores = self._scores([crop for _, _, crop in judged], batch_size)
+        if not tracks:
+            return _of_video(path, video, reason=NO_FACE)
+        times = _spans([frame.seconds for frame in shown], video.seconds)
+        timed = [[(*times[sound[at].seconds], scores[at, track]) for at in boxes] for track, boxes in enumerate(tracks)]
+        order, people = judged_people(timed, self.sidecar.video)
         moments = [
-            Moment(seconds, self._to_face(boxes.get(seconds), *score), damaged)
-            for (seconds, damaged, _), score in zip(judged, scores, strict=True)
+            Moment(
+                sound[at].seconds,
+                self._to_face(tracks[track][at], scores[at, track], len(tracks)),
+                sound[at].damaged,
+                order.index(track) + 1,
+            )
+            for at, track in faces
         ]
         moments.sort(key=lambda moment: -moment.face.logit)
-        logit = sum(logit for logit, _ in scores) / len(scores)
-        unfamiliarity = None if self._familiarity is None else float(np.median([known for _, known in scores]))
-        probability, verdict = _judged(logit, unfamiliarity, self.sidecar.video)
-        return _of_video(
-            path, video, verdict if decided else "undecided", probability, logit, unfamiliarity, tuple(moments)
-        )
+        return _of_video(path, video, people, tuple(moments), decided)
+
+    def _look_at(self, frame: Frame, store: KeptFrames, keep: bool) -> "_Shown":
+        """What is needed of a frame later: its crop, if the whole of it is judged, or else its faces."""
+        faces = self.sidecar.crop == "face"
+        if keep or faces:
+            store.add(frame.seconds, frame.pixels)
+        if not faces:
+            return _Shown(frame.seconds, frame.damaged, [], shot_of(frame.pixels), self._crop(frame.pixels, None))
+        found = _large_enough(detect_faces(frame.pixels))
+        seen = [Sighting(face, look_of(frame.pixels, face.box)) for face in found]
+        return _Shown(frame.seconds, frame.damaged, seen, shot_of(frame.pixels), None)
+
+    def _boxes(self, frames: list["_Shown"]) -> list[dict[int, Box | None]]:
+        """The people of a video: the box for each frame's place. The whole frames are one person, without boxes."""
+        if self.sidecar.crop == "none":
+            return [dict.fromkeys(range(len(frames)))]
+        tracks = follow_people([frame.seen for frame in frames], [frame.look for frame in frames])
+        return [
+            {at: face.box for at, face in zip(track, smooth_track(list(track.values())), strict=True)}
+            for track in tracks
+        ]
+
+    def _crop_of(self, frame: "_Shown", box: Box | None, store: KeptFrames) -> Pixels:
+        return self._crop(store[frame.seconds], box) if frame.crop is None else frame.crop
 
     def logits(self, crops: list[Pixels], batch_size: int = BATCH) -> list[float]:
         """The logits of crops that have the network's input size, each uint8 of shape (size, size, 3)."""
@@ -270,16 +250,16 @@ class Detector:
                 found += self._predict(batch).tolist()
         return found
 
-    def _scores(self, crops: list[Pixels], batch_size: int) -> list[tuple[float, float | None]]:
-        """The logit of each crop, and how unlike the training frames it is, as in Face."""
-        logits = self.logits(crops, batch_size)
-        if self._familiarity is None:
-            return [(logit, None) for logit in logits]
-        known: list[float] = []
-        with torch.inference_mode():
-            for start in range(0, len(crops), batch_size):
-                known += self._familiarity(torch.from_numpy(np.stack(crops[start : start + batch_size]))).tolist()
-        return list(zip(logits, known, strict=True))
+    def _scores(self, crops: Iterable[Pixels], batch_size: int) -> list[Score]:
+        """The score of each crop. Only one batch of crops is in memory, if ``crops`` makes them one by one."""
+        waiting, found = iter(crops), list[Score]()
+        while batch := list(islice(waiting, batch_size)):
+            known: list[float | None] = [None] * len(batch)
+            if self._familiarity is not None:
+                with torch.inference_mode():
+                    known = self._familiarity(torch.from_numpy(np.stack(batch))).tolist()
+            found += map(Score, self.logits(batch, batch_size), known)
+        return found
 
     @contextmanager
     def exclusive(self) -> Iterator[Network]:
@@ -308,24 +288,14 @@ class Detector:
     def _crop(self, pixels: Pixels, box: Box | None) -> Pixels:
         return crop_face(pixels, box, self.sidecar.margin, self.size)
 
-    def _to_prediction(self, read: "_Read", scores: Iterator[tuple[float, float | None]]) -> Prediction:
-        faces = tuple(self._to_face(box, *next(scores)) for box in read.boxes)
+    def _to_prediction(self, read: "_Read", scores: Iterator[Score]) -> Prediction:
+        faces = tuple(self._to_face(box, next(scores), len(read.boxes)) for box in read.boxes)
         worst = max(faces, key=lambda face: (GRAVITY[face.verdict], face.logit))
         reason = _unfamiliar(worst.verdict, worst.unfamiliarity)
         return Prediction(read.path, worst.verdict, worst.probability, worst.logit, worst.unfamiliarity, faces, reason)
 
-    def _to_face(self, box: Box | None, logit: float, unfamiliarity: float | None) -> Face:
-        return Face(box, logit, *_judged(logit, unfamiliarity, self.sidecar), unfamiliarity)
-
-
-def _judged(
-    logit: float, unfamiliarity: float | None, calibration: Calibration
-) -> tuple[float, Literal["original", "fake", "unfamiliar"]]:
-    """The calibrated probability, and the verdict at the threshold."""
-    probability = float(calibration.probability(logit))
-    if unfamiliarity is not None and unfamiliarity > 1:
-        return probability, "unfamiliar"
-    return probability, "fake" if probability >= calibration.threshold else "original"
+    def _to_face(self, box: Box | None, score: Score, looks: int) -> Face:
+        return Face(box, score.logit, *judged(score, self.sidecar, looks), score.unfamiliarity)
 
 
 def _unfamiliar(verdict: Verdict, unfamiliarity: float | None) -> str:
@@ -336,19 +306,38 @@ def _unfamiliar(verdict: Verdict, unfamiliarity: float | None) -> str:
 def _of_video(
     path: str | os.PathLike[str],
     video: Video,
-    verdict: Verdict,
-    probability: float | None = None,
-    logit: float | None = None,
-    unfamiliarity: float | None = None,
+    people: Sequence[Person] = (),
     moments: tuple[Moment, ...] = (),
+    decided: bool = True,
     reason: str = "",
 ) -> VideoPrediction:
     """The prediction, which also says how much of the video was not seen."""
     seconds, unseen = video.seconds, video.unseen_seconds
     part = f"{clock(max(unseen, 0.1))} of {clock(seconds)} damaged or missing" if unseen else ""
-    said = ", ".join(filter(None, [reason or _unfamiliar(verdict, unfamiliarity), part]))
-    numbers = probability, logit, unfamiliarity
-    return VideoPrediction(str(path), verdict, *numbers, (), said, False, moments, seconds, unseen)
+    if not people:
+        said = ", ".join(filter(None, [reason, part]))
+        return VideoPrediction(str(path), "none", reason=said, seconds=seconds, unseen_seconds=unseen)
+    worst = people[0]
+    verdict: Verdict = worst.verdict if decided else "undecided"
+    said = ", ".join(filter(None, [_unfamiliar(verdict, worst.unfamiliarity), part]))
+    numbers = worst.probability, worst.logit, worst.unfamiliarity
+    return VideoPrediction(str(path), verdict, *numbers, (), said, False, moments, seconds, unseen, tuple(people))
+
+
+def _spans(seconds: list[float], length: float) -> dict[float, tuple[float, float]]:
+    """From when to when a sampled frame stands for the video: halfway to the one before and to the one behind."""
+    edges = [0.0, *((one + other) / 2 for one, other in pairwise(seconds)), length]
+    return dict(zip(seconds, pairwise(edges), strict=True))
+
+
+class _Shown(NamedTuple):
+    """One sampled frame of a video, without its pixels: its faces, or the crop if the whole of it is judged."""
+
+    seconds: float
+    damaged: bool
+    seen: list[Sighting]
+    look: Look
+    crop: Pixels | None
 
 
 @dataclass(frozen=True)

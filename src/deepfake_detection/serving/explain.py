@@ -1,9 +1,8 @@
-"""Shows where in a picture the network finds evidence for a fake, with heat maps from Grad-CAM.
+"""Shows where in a picture the network finds evidence for a fake, with heat maps from HiResCAM.
 
-Selvaraju et al. 2017, "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization".
-An EfficientNet averages its last stage over all places and ends in one linear layer. For such a network Grad-CAM is
-exact, not an approximation. It equals the class activation map of Zhou et al. 2016, "Learning Deep Features for
-Discriminative Localization": its mean over all places is the logit minus the bias of the last layer.
+Draelos and Carin 2020, "Use HiResCAM instead of Grad-CAM for faithful explanations of convolutional neural networks".
+The map is of an early stage, where a place is PLACE pixels wide. Grad-CAM on the last stage, which is usual, lay beside
+the altered pixels on the drawn data: docs/concepts/heat-maps.md compares the two and others.
 """
 
 from collections.abc import Sequence
@@ -20,14 +19,16 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 from PIL import Image
-from torch import nn
+from torch import Tensor, nn
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.text import clock, percent
 from deepfake_detection.media.faces import Box, crop_face, square_around
 from deepfake_detection.media.images import UnreadableImageError, read_picture
-from deepfake_detection.media.videos import Video, is_video
-from deepfake_detection.serving.detector import Detector, Face, Prediction, VideoPrediction
+from deepfake_detection.media.kept import KeptFrames
+from deepfake_detection.media.videos import is_video
+from deepfake_detection.serving.detector import Detector
+from deepfake_detection.serving.results import Face, Prediction, VideoPrediction
 
 if TYPE_CHECKING:
     from torchvision.models import EfficientNet
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 Pixels: TypeAlias = NDArray[np.uint8]
 Evidence: TypeAlias = NDArray[np.float32]
 
+PLACE = 8  # pixels of the network's input, the width of a place of the map
 SHOWN = 4  # faces of a picture, or frames of a video
 COLOURS = matplotlib.colormaps["plasma"]  # perceptually uniform, from blue through red to yellow
 OPACITY = 0.6  # opacity of the colours over the picture
@@ -44,9 +46,9 @@ MIN_TOP = 1.0
 LARGEST = 512  # pixels, the longer side of a shown picture
 
 WORDS = (
-    "Colours: what a place says for a fake (Grad-CAM), by the colours on the right. "
+    "Colours: what a place says for a fake (HiResCAM), by the colours on the right. "
     "Blue: nothing there speaks for one.\n"
-    "The network tells {rows} x {columns} places apart, and each also sees what is around it: take the map as a hint."
+    "The map has {rows} x {columns} places, and each also sees what is around it: take it as a hint."
 )
 
 
@@ -65,34 +67,46 @@ def heat_map(detector: Detector, pixels: Pixels, box: Box | None) -> Pixels:
 def evidence(detector: Detector, crop: Pixels) -> Evidence:
     """The evidence for a fake at each place, shape (rows, columns). It is 0 for none, or for evidence of an original.
 
-    The unit is that of the calibrated logit, logit / temperature. If all places of a picture were like this one, the
-    picture would have this logit, apart from the biases of the calibration and of the network's last layer. ``crop`` is
-    uint8 RGB of shape (size, size, 3) with the detector's size. There is one place for every 32 pixels of a side. No
-    hook or gradient stays in the network. Raises UserError if the extra ``explain`` is missing.
+    A place's evidence is what the logit would lose without the features there, to first order: the product of the
+    features and the logit's gradient. The unit is that of the calibrated logit, logit / temperature, for a picture all
+    of whose places are like this one. On the last stage of an EfficientNet, less the evidence for an original, the mean
+    over the places would be the logit, but for its bias; on an earlier stage it is not. ``crop`` is uint8 RGB of shape
+    (size, size, 3) with the detector's size. No hook or gradient stays in the network. Raises UserError if the extra
+    ``explain`` is missing.
     """
     try:
-        from captum.attr import LayerGradCam
+        from captum.attr import InputXGradient
     except ImportError:
         raise UserError("captum is not installed; run make env, or pip install captum") from None
     with detector.exclusive() as network:
         efficientnet = cast("EfficientNet", network.efficientnet)
-        last = efficientnet.features[-1]
         device = next(network.parameters()).device
-        with torch.no_grad():  # saves memory: only the last stage needs gradients
-            frames = torch.from_numpy(np.array(crop)[None]).to(device)
-            before = efficientnet.features[:-1](network.normalise(frames))
-        rest = nn.Sequential(last, efficientnet.avgpool, nn.Flatten(), efficientnet.classifier)
-        places = LayerGradCam(rest, last).attribute(before.requires_grad_(), relu_attributions=True)[0, 0]
-    # The network averages over the places, so Grad-CAM's weights are divided by their number. This undoes it.
+        with torch.no_grad():
+            frames = network.normalise(torch.from_numpy(np.array(crop)[None]).to(device))
+            before, behind = _divided(efficientnet.features, frames)
+        rest = nn.Sequential(behind, efficientnet.avgpool, nn.Flatten(), efficientnet.classifier)
+        places = InputXGradient(rest).attribute(before.requires_grad_()).sum(1)[0].relu()
     scaled: Evidence = (places * places.numel() / detector.sidecar.temperature).detach().cpu().numpy()
     return scaled
 
 
-def explain(detector: Detector, path: Path, frames: int = 32) -> Figure:
+def _divided(stages: nn.Sequential, frames: Tensor) -> tuple[Tensor, nn.Sequential]:
+    """What comes out of the last stage with places of up to PLACE pixels, and the stages behind it."""
+    before = frames
+    for number, stage in enumerate(stages):
+        after = stage(before)
+        if after.shape[-1] * PLACE < frames.shape[-1]:
+            return before, stages[number:]
+        before = after
+    return before, stages[:0]
+
+
+def explain(detector: Detector, path: Path, frames: int | None = None) -> Figure:
     """Judges the picture or video at ``path`` and draws the explanation.
 
     For a picture, the figure shows it with its faces boxed, and for up to SHOWN faces what the network saw and its
-    heat map. For a video, it shows the same for the SHOWN most suspicious of ``frames`` frames, with their times. All
+    heat map. For a video, it shows the same for the SHOWN most suspicious frames of the person who decides, with their
+    times; ``frames`` is as for Detector.video. All
     maps in a figure share one colour scale. Raises UserError if the file cannot be read or shows nothing to judge.
     """
     try:
@@ -119,23 +133,25 @@ def explain(detector: Detector, path: Path, frames: int = 32) -> Figure:
     return figure
 
 
-def _video(detector: Detector, path: Path, frames: int) -> Figure:
-    prediction = detector.video(path, frames)
-    _require_verdict(path, prediction)
-    moments = sorted(prediction.moments[:SHOWN], key=lambda moment: moment.seconds)
-    wanted = {moment.seconds for moment in moments}
-    # The video is read a second time, because keeping all its frames to show a few would take gigabytes.
-    found = {frame.seconds: frame.pixels for frame in Video(path, frames).frames() if frame.seconds in wanted}
-    shown = [(found[moment.seconds], moment.face) for moment in moments]
+def _video(detector: Detector, path: Path, frames: int | None) -> Figure:
+    with KeptFrames() as kept:
+        prediction = detector.video(path, frames, kept=kept)
+        _require_verdict(path, prediction)
+        own = [moment for moment in prediction.moments if moment.person == 1]
+        moments = sorted(own[:SHOWN], key=lambda moment: moment.seconds)
+        shown = [(kept[moment.seconds], moment.face) for moment in moments]
     figure = Figure(figsize=(1.2 + 1.7 * len(shown), 5.6), layout="constrained")
     axes = np.asarray(figure.subplots(3, len(shown), squeeze=False))
     for whole, moment, (pixels, face) in zip(axes[0], moments, shown, strict=True):
         _draw_picture(whole, pixels, [face])
         whole.set_title(f"at {clock(moment.seconds)}: {percent(face.probability)}", fontsize=7)
     _draw_maps(detector, figure, shown, list(zip(axes[1], axes[2], strict=True)))
-    number = len(prediction.moments)
-    how = f"by the mean logit of {number} frame{'s' * (number > 1)}"
-    _add_title(figure, detector, prediction, ", ".join(filter(None, [how, prediction.reason])))
+    how = f"by the mean logit of {len(own)} frame{'s' * (len(own) > 1)}"
+    stretch = prediction.people[0].stretch
+    if stretch and stretch.decides:
+        how = f"by the frames from {clock(stretch.start)} to {clock(stretch.end)}"
+    who = f"the most suspicious of {len(prediction.people)} people" if len(prediction.people) > 1 else ""
+    _add_title(figure, detector, prediction, ", ".join(filter(None, [who, how, prediction.reason])))
     return figure
 
 

@@ -26,7 +26,8 @@ from deepfake_detection.network.checkpoint import Checkpoint, load_checkpoint
 from deepfake_detection.network.familiarity import familiarity_file, save_familiarity
 from deepfake_detection.network.openvino import CALIBRATION_FRAMES, import_openvino, quantised
 from deepfake_detection.network.sidecar import FAMILIARITY, Sidecar
-from deepfake_detection.serving.detector import Detector, Prediction
+from deepfake_detection.serving.detector import Detector
+from deepfake_detection.serving.results import Prediction
 from deepfake_detection.sources.drawn.dataset import film
 from deepfake_detection.sources.drawn.manipulations import deepfakes
 

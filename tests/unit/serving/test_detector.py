@@ -25,6 +25,7 @@ from deepfake_detection.network.logits import predict_logits
 from deepfake_detection.network.model import build_model
 from deepfake_detection.reporting.html import template_environment
 from deepfake_detection.serving.detector import _Read
+from deepfake_detection.serving.results import Score
 from deepfake_detection.serving.web.server import PACKAGE
 from deepfake_detection.serving.web.view import UNFAMILIAR_HEADLINE, _picture, judge
 from deepfake_detection.sources.drawn.dataset import film
@@ -90,6 +91,8 @@ def test_each_face_is_judged_and_the_most_suspicious_counts(of_faces: Path, face
     assert found.logit == max(judged.logit for judged in found.faces)
     assert found.faces[0].logit != found.faces[1].logit
     assert all(judged.verdict == ("fake" if judged.probability >= 0.5 else "original") for judged in found.faces)
+    odds = [judged.probability / (1 - judged.probability) for judged in found.faces]
+    assert odds == pytest.approx([np.exp(judged.logit / 2) / 2 for judged in found.faces], rel=1e-4)  # of two faces
 
 
 def test_what_cannot_be_judged_says_why_and_stops_nothing(tmp_path: Path, of_faces: Path, face: Any) -> None:
@@ -421,7 +424,9 @@ def test_of_several_faces_a_familiar_fake_counts_before_an_unfamiliar_face(check
 
     def decided(*scores: tuple[float, float]) -> Prediction:
         """What is said of a picture whose faces have these logits and unfamiliarities."""
-        return detector._to_prediction(_Read("a.png", [None] * len(scores), []), iter(scores))
+
+        scored = (Score(*score) for score in scores)
+        return detector._to_prediction(_Read("a.png", [None] * len(scores), []), scores=scored)
 
     fake, unknown, original = (9.0, 0.5), (20.0, 1.5), (-9.0, 0.5)
     assert (decided(unknown, fake, original).verdict, decided(unknown, fake, original).logit) == ("fake", 9.0)

@@ -89,7 +89,7 @@ def test_public_names_are_there(installed: Path) -> None:
     code = f"import deepfake_detection as d; print(d.__version__, {names})"
     assert run(installed, installed / "python", "-c", code).stdout.split() == [
         "0.1.0",
-        *("Box", "Detector", "Face", "Prediction", "UserError", "VideoPrediction"),
+        *("Box", "Detector", "Face", "Person", "Prediction", "UserError", "VideoPrediction"),
     ]
 
 

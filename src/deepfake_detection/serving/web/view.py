@@ -16,20 +16,22 @@ from PIL import Image
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.text import clock
 from deepfake_detection.media.images import UnreadableImageError, read_picture
-from deepfake_detection.media.videos import Video, is_video
+from deepfake_detection.media.kept import KeptFrames
+from deepfake_detection.media.videos import is_video
 from deepfake_detection.network.sidecar import Calibration
 from deepfake_detection.params.thresholds import fpr_limit
 from deepfake_detection.reporting.html import data_uri
 
 if TYPE_CHECKING:  # the server process holds no network and starts without torch
     from deepfake_detection.media.faces import Box
-    from deepfake_detection.serving.detector import Detector, Face
+    from deepfake_detection.serving.detector import Detector
+    from deepfake_detection.serving.results import Face, Person
 
 Pixels = NDArray[np.uint8]
 
-FRAMES = 32  # taken from a video, as in ``deepfake-detect predict``
-MOMENTS_SHOWN = 4
+MOMENTS_SHOWN = 4  # frames of the person who decides; of every other person one is shown
 FACES_SHOWN = 20
+PEOPLE_SHOWN = 5  # of a video
 WIDE, NARROW = 1000, 560  # longer side in pixels of a picture shown alone, and of one among several
 
 # Distances in log-odds, from the threshold and from even odds. 1 means odds of 2.7 to 1, and 3 means 20 to 1.
@@ -150,36 +152,54 @@ def _face_label(face: "Face", threshold: float) -> str:
 
 
 def _video(detector: "Detector", path: Path) -> dict[str, Any]:
-    found = detector.video(path, FRAMES)
-    if found.failed:
-        raise UnreadableImageError(found.reason)
-    above = sum(moment.face.verdict == "fake" for moment in found.moments)
-    mixed = found.verdict == "original" and above >= MIXED * len(found.moments)
-    worst = found.moments[:MOMENTS_SHOWN]
-    wanted = {moment.seconds: moment.face for moment in worst}
-    views, heat = {}, {}
-    for frame in Video(path, FRAMES).frames() if wanted else ():
-        if face := wanted.get(frame.seconds):
-            views[frame.seconds] = _annotated_picture(frame.pixels, [face], NARROW, detector.sidecar.threshold) | {
-                "time": clock(frame.seconds)
-            }
-            heat[frame.seconds] = _heat_map_uri(detector, frame.pixels, face.box)
+    with KeptFrames() as kept:
+        found = detector.video(path, kept=kept)
+        if found.failed:
+            raise UnreadableImageError(found.reason)
+        own = [moment for moment in found.moments if moment.person == 1]
+        # of every other person the most suspicious frame, which is the first
+        others = {moment.person: moment for moment in reversed(found.moments) if moment.person > 1}
+        shown = own[:MOMENTS_SHOWN] + [others[number] for number in sorted(others)[: PEOPLE_SHOWN - 1]]
+        views = [
+            _annotated_picture(kept[moment.seconds], [moment.face], NARROW, detector.sidecar.threshold)
+            | {"time": clock(moment.seconds), "person": moment.person}
+            for moment in shown
+        ]
+        heat = [_heat_map_uri(detector, kept[moment.seconds], moment.face.box) for moment in shown[: len(own)]]
+    above = sum(moment.face.verdict == "fake" for moment in own)
+    mixed = found.verdict == "original" and above >= MIXED * len(own)
     undecided = found.verdict == "undecided"
+    stretch = found.people[0].stretch if found.people else None
     return {
         "kind": "video",
         "reason": found.reason,
         "faces": [],
         "more_faces": 0,
-        "frames": len(found.moments),
+        "frames": len(own),
         "above": above,
         "mixed": mixed,
-        "whole": found.verdict != "none" and found.moments[0].face.box is None,
-        "shown": [views[moment.seconds] for moment in worst if moment.seconds in views],
-        "heat": [uri for moment in worst if (uri := heat.get(moment.seconds))],
+        "whole": bool(own) and own[0].face.box is None,
+        "people": [_person(person, detector.sidecar.video.threshold) for person in found.people[:PEOPLE_SHOWN]],
+        "more_people": max(0, len(found.people) - PEOPLE_SHOWN),
+        "stretch": f"{clock(stretch.start)} to {clock(stretch.end)}" if stretch and stretch.decides else "",
+        "shown": views,
+        "heat": [uri for uri in heat if uri],
         **_score_values(found.probability, detector.sidecar.video),
         **({"headline": MIXED_HEADLINE, "level": "uncertain"} if mixed else {}),
         **(UNFAMILIAR if found.verdict == "unfamiliar" else {}),
         **({"headline": UNDECIDED_HEADLINE, "level": "uncertain", "side": "none"} if undecided else {}),
+    }
+
+
+def _person(person: "Person", threshold: float) -> dict[str, Any]:
+    stretch = person.stretch
+    return {
+        "verdict": person.verdict,
+        "percent": rounded_percent(person.probability, threshold),
+        "frames": person.frames,
+        "first": clock(person.first),
+        "last": clock(person.last),
+        "stretch": f"{clock(stretch.start)} to {clock(stretch.end)}" if stretch else "",
     }
 
 

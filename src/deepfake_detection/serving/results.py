@@ -1,0 +1,195 @@
+"""What a detector says of pictures, videos, and the people in them."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple, TypeAlias
+
+import numpy as np
+
+from deepfake_detection.media.faces import Box
+from deepfake_detection.network.sidecar import Calibration
+
+FaceVerdict: TypeAlias = Literal["original", "fake", "unfamiliar"]
+Verdict: TypeAlias = Literal["original", "fake", "unfamiliar", "none", "undecided"]
+
+GRAVITY = {"original": 0, "unfamiliar": 1, "fake": 2}
+# Frames in the window that is searched for a stretch. A swap of three seconds has three of one frame a second.
+WINDOW = 3
+
+
+class Score(NamedTuple):
+    """What the network says of one crop: its logit, and how unlike the training frames it is (None: not measured)."""
+
+    logit: float
+    unfamiliarity: float | None
+
+
+@dataclass(frozen=True)
+class Face:
+    """The network's result for one face, or for the whole picture if ``box`` is None.
+
+    ``probability`` is the calibrated probability of a deepfake, see ``judged``. ``verdict`` is "fake" if it is at or
+    above the checkpoint's threshold. It is "unfamiliar", and the numbers mean little, if ``unfamiliarity`` is above 1,
+    see network.familiarity. That is None if the checkpoint has no familiarity.
+    """
+
+    box: Box | None
+    logit: float
+    probability: float
+    verdict: FaceVerdict
+    unfamiliarity: float | None = None
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The network's result for a picture. The numbers are those of the face that decides.
+
+    That is the most suspicious one of the faces with the gravest verdict: "fake", then "unfamiliar", then "original".
+    Without a judgement, ``verdict`` is "none", the numbers are None, and ``reason`` says why. ``failed`` is true if
+    the file could not be read, and false if it was read but shows nothing to judge. A video of which too much is
+    damaged or missing is "undecided" and has the numbers.
+    """
+
+    path: str
+    verdict: Verdict
+    probability: float | None = None
+    logit: float | None = None
+    unfamiliarity: float | None = None
+    faces: tuple[Face, ...] = ()
+    reason: str = ""
+    failed: bool = False
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One face in one frame of a video. ``seconds`` is the frame's time from the start.
+
+    ``damaged`` is true if the frame, or one that it builds on, is damaged, so that the picture may be wrong. ``person``
+    is the number of the Person whose face it is.
+    """
+
+    seconds: float
+    face: Face
+    damaged: bool = False
+    person: int = 1
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """The most suspicious stretch of a person's frames, from ``start`` to ``end`` in seconds.
+
+    ``logit`` is the highest mean of WINDOW consecutive frames, and ``probability`` is calibrated for the number of such
+    windows in the video. The stretch is that window and the frames on both sides of it that look more like a fake than
+    an original; it has ``frames`` frames. ``decides`` is true if it reaches the threshold and the person as a whole
+    does not.
+    """
+
+    start: float
+    end: float
+    frames: int
+    logit: float
+    probability: float
+    decides: bool = False
+
+
+@dataclass(frozen=True)
+class Person:
+    """The network's result for one person of a video: ``frames`` frames between the times ``first`` and ``last``.
+
+    ``logit`` is the mean of the frames' logits and ``unfamiliarity`` their median. ``probability`` is that of the mean,
+    or of the stretch if that decides. ``stretch`` is None if there are not more than WINDOW frames.
+    """
+
+    number: int
+    verdict: FaceVerdict
+    probability: float
+    logit: float
+    unfamiliarity: float | None
+    frames: int
+    first: float
+    last: float
+    stretch: Stretch | None = None
+
+
+@dataclass(frozen=True)
+class VideoPrediction(Prediction):
+    """The network's result for a video. The numbers are those of the person who decides, ``people[0]``.
+
+    ``people`` are sorted like the faces of a picture: the gravest verdict first, then the most suspicious. A video that
+    is judged by its whole frames has one. ``moments`` are the faces that were judged, the most suspicious first.
+    ``seconds`` is the length of the video, of which ``unseen_seconds`` are damaged or missing; ``reason`` says so too.
+    Damaged frames are judged only if more than detector.MAX_UNSEEN is damaged or missing: then ``verdict`` is
+    "undecided", and the numbers are of all that can be shown.
+    """
+
+    moments: tuple[Moment, ...] = ()
+    seconds: float = 0.0
+    unseen_seconds: float = 0.0
+    people: tuple[Person, ...] = ()
+
+
+def judged(score: Score, calibration: Calibration, looks: int = 1) -> tuple[float, FaceVerdict]:
+    """The calibrated probability, and the verdict at the threshold.
+
+    The score is one of ``looks``, for example of the faces of one picture, and the highest of them counts. The odds are
+    therefore divided by ``looks``. This is Bonferroni's correction for e-values (Vovk and Wang 2021, "E-values:
+    Calibration, combination and applications"): the calibrated odds of an original reach x times the odds of the prior
+    with a probability of at most 1/x, so the highest of n reaches n x with a probability of at most 1/x.
+    """
+    probability = float(calibration.probability(score.logit - calibration.temperature * math.log(looks)))
+    if score.unfamiliarity is not None and score.unfamiliarity > 1:
+        return probability, "unfamiliar"
+    return probability, "fake" if probability >= calibration.threshold else "original"
+
+
+def judged_people(
+    tracks: Sequence[Sequence[tuple[float, float, Score]]], calibration: Calibration
+) -> tuple[list[int], list[Person]]:
+    """The people of a video, the one who decides first, and the place of each in ``tracks``.
+
+    A track has the frames of one person in the order of time: from when to when each stands for the video, in seconds,
+    and its score. ``calibration`` is that of videos.
+    """
+    windows = sum(max(0, len(track) - WINDOW + 1) for track in tracks)
+    found = [_person(track, calibration, len(tracks), windows) for track in tracks]
+    order = sorted(range(len(found)), key=lambda at: _place(found[at]), reverse=True)
+    return order, [replace(found[at], number=number) for number, at in enumerate(order, 1)]
+
+
+def _place(person: Person) -> tuple[int, float, float]:
+    return GRAVITY[person.verdict], person.probability, person.logit
+
+
+def _person(track: Sequence[tuple[float, float, Score]], calibration: Calibration, people: int, windows: int) -> Person:
+    logits = [score.logit for _, _, score in track]
+    mean = Score(sum(logits) / len(logits), _median(track))
+    probability, verdict = judged(mean, calibration, people)
+    stretch = _stretch(track, calibration, windows, judge=verdict == "original") if len(track) > WINDOW else None
+    if stretch and stretch.decides:
+        probability, verdict = stretch.probability, "fake"
+    times = track[0][0], track[-1][1]
+    return Person(0, verdict, probability, mean.logit, mean.unfamiliarity, len(track), *times, stretch)
+
+
+def _stretch(
+    track: Sequence[tuple[float, float, Score]], calibration: Calibration, windows: int, judge: bool
+) -> Stretch:
+    logits = np.array([score.logit for _, _, score in track])
+    means = np.convolve(logits, np.full(WINDOW, 1 / WINDOW), "valid")
+    first = int(means.argmax())
+    last = first + WINDOW - 1
+    score = Score(float(means[first]), _median(track[first : last + 1]))
+    probability, verdict = judged(score, calibration, windows)
+    suspicious = calibration.probability(logits) > 0.5
+    while first and suspicious[first - 1]:
+        first -= 1
+    while last < len(track) - 1 and suspicious[last + 1]:
+        last += 1
+    decides = judge and verdict == "fake"
+    return Stretch(track[first][0], track[last][1], last - first + 1, score.logit, probability, decides)
+
+
+def _median(track: Sequence[tuple[float, float, Score]]) -> float | None:
+    known = [score.unfamiliarity for _, _, score in track if score.unfamiliarity is not None]
+    return float(np.median(known)) if known else None
