@@ -42,7 +42,7 @@ COLOURS = matplotlib.colormaps["plasma"]  # perceptually uniform, from blue thro
 OPACITY = 0.6  # opacity of the colours over the picture
 MIN_GREY = 0.35  # brightness of the picture's black, so that a dark face does not darken the colours
 # The brightest colour means at least this much evidence, so that maps do not exaggerate unimportant differences.
-MIN_TOP = 1.0
+MIN_TOP = 0.1
 LARGEST = 512  # pixels, the longer side of a shown picture
 
 WORDS = (
@@ -65,14 +65,27 @@ def heat_map(detector: Detector, pixels: Pixels, box: Box | None) -> Pixels:
 
 
 def evidence(detector: Detector, crop: Pixels) -> Evidence:
-    """The evidence for a fake at each place, shape (rows, columns). It is 0 for none, or for evidence of an original.
+    """The evidence for a fake at each place, shape (rows, columns), 0 or more.
 
-    A place's evidence is what the logit would lose without the features there, to first order: the product of the
-    features and the logit's gradient. The unit is that of the calibrated logit, logit / temperature, for a picture all
-    of whose places are like this one. On the last stage of an EfficientNet, less the evidence for an original, the mean
-    over the places would be the logit, but for its bias; on an earlier stage it is not. ``crop`` is uint8 RGB of shape
-    (size, size, 3) with the detector's size. No hook or gradient stays in the network. Raises UserError if the extra
-    ``explain`` is missing.
+    All of it together is -log(1 - p), the log loss of the verdict "original" at the calibrated probability p: nearly 0
+    for a crop that looks original, and nearly the log odds for one that looks fake. The places share it in proportion
+    to their positive ``contributions``, and it is 0 if there are none. The unit is that of 1% of the picture, so the
+    numbers are alike for maps of any size. ``crop`` is uint8 RGB of shape (size, size, 3) with the detector's size.
+    Raises UserError if the extra ``explain`` is missing.
+    """
+    places, logit = contributions(detector, crop)
+    positive = places.clip(0)
+    surprise = np.logaddexp(0, logit / detector.sidecar.temperature + detector.sidecar.bias)
+    shared: Evidence = (positive / max(float(positive.mean()), 1e-9) * surprise / 100).astype(np.float32)
+    return shared
+
+
+def contributions(detector: Detector, crop: Pixels) -> tuple[Evidence, float]:
+    """What each place adds to the logit, to first order, and the logit: HiResCAM, of shape (rows, columns).
+
+    It is the features' product with the logit's gradient, summed over the channels. On the last stage of an
+    EfficientNet the sum over the places is exactly the logit less its bias. No hook or gradient stays in the network.
+    Raises UserError if the extra ``explain`` is missing.
     """
     try:
         from captum.attr import InputXGradient
@@ -84,10 +97,10 @@ def evidence(detector: Detector, crop: Pixels) -> Evidence:
         with torch.no_grad():
             frames = network.normalise(torch.from_numpy(np.array(crop)[None]).to(device))
             before, behind = _divided(efficientnet.features, frames)
-        rest = nn.Sequential(behind, efficientnet.avgpool, nn.Flatten(), efficientnet.classifier)
-        places = InputXGradient(rest).attribute(before.requires_grad_()).sum(1)[0].relu()
-    scaled: Evidence = (places * places.numel() / detector.sidecar.temperature).detach().cpu().numpy()
-    return scaled
+            rest = nn.Sequential(behind, efficientnet.avgpool, nn.Flatten(), efficientnet.classifier)
+            logit = rest(before).item()
+        places = InputXGradient(rest).attribute(before.requires_grad_()).sum(1)[0]
+    return places.detach().cpu().numpy(), logit
 
 
 def _divided(stages: nn.Sequential, frames: Tensor) -> tuple[Tensor, nn.Sequential]:
@@ -222,13 +235,14 @@ def _draw_maps(
         left.imshow(crop)
         left.set_title("what the network saw", fontsize=7)
         right.imshow(_overlay(_network_view(pixels, face.box, detector.sidecar.margin), each, top))
-        right.set_title("what speaks for a fake" if each.max() > 0 else "nothing speaks for a fake", fontsize=7)
+        nothing = each.max() <= MIN_TOP / 5  # all blue to the eye
+        right.set_title("nothing speaks for a fake" if nothing else "what speaks for a fake", fontsize=7)
         for axes in (left, right):
             axes.set_axis_off()
     bar = ScalarMappable(Normalize(0, top), COLOURS)
     scale = figure.colorbar(bar, ax=figure.axes, shrink=0.8, aspect=30)  # of all axes, to keep the rows aligned
     scale.ax.tick_params(labelsize=6)
-    scale.set_label("evidence for a fake (logit)", fontsize=6)
+    scale.set_label("evidence for a fake in 1% of the picture (nats)", fontsize=6)
     rows, columns = found[0].shape
     figure.supxlabel(WORDS.format(rows=rows, columns=columns), fontsize=6, x=0.01, ha="left")
 

@@ -1,4 +1,4 @@
-"""Heat maps: they add up to the logit, follow the weights, and lie where the picture decides."""
+"""Heat maps: they add up to what the network says, follow the weights, and lie where the picture decides."""
 
 import copy
 import sys
@@ -22,7 +22,7 @@ from deepfake_detection.common.text import percent
 from deepfake_detection.media.faces import Box
 from deepfake_detection.network.model import Network, build_model
 from deepfake_detection.serving.detector import Detector
-from deepfake_detection.serving.explain import evidence, explain, heat_map
+from deepfake_detection.serving.explain import contributions, evidence, explain, heat_map
 from deepfake_detection.sources.drawn.dataset import film
 from tests.support.checkpoints import SIZE, save_checkpoint, sidecar
 from tests.support.commands import command
@@ -103,25 +103,34 @@ def test_the_map_is_of_the_weights(detector: Detector) -> None:
     assert np.corrcoef(last.ravel(), evidence(detector, frame).ravel())[0, 1] < 0.9
 
 
-def test_the_map_for_a_fake_less_that_for_an_original_adds_up_to_the_logit(detector: Detector) -> None:
-    """In this network, where the last stage has places of 8 pixels."""
+def test_on_the_last_stage_the_contributions_add_up_to_the_logit(detector: Detector) -> None:
+    """In this network the last stage has places of 8 pixels."""
     head = head_of(detector)
     frames, _ = pictures(6, 3)
-    logits = detector.logits(list(frames))
-    fake = [evidence(detector, frame) for frame in frames]
+    found = [contributions(detector, frame) for frame in frames]
+    assert [logit for _, logit in found] == pytest.approx(detector.logits(list(frames)), abs=1e-4)
+    sums = np.array([float(places.sum()) for places, _ in found])
+    assert sums + head.bias.item() == pytest.approx([logit for _, logit in found], abs=1e-4)
     with torch.no_grad():
         head.weight.neg_()
-    original = [evidence(detector, frame) for frame in frames]
-    sums = [float((one - other).mean()) for one, other in zip(fake, original, strict=True)]
-    assert np.array(sums) + head.bias.item() == pytest.approx(np.array(logits), abs=1e-4)
-    assert all((one * other == 0).all() for one, other in zip(fake, original, strict=True))
+    for (places, _), frame in zip(found, frames, strict=True):
+        assert contributions(detector, frame)[0] == pytest.approx(-places, abs=1e-5)
 
 
-def test_evidence_is_calibrated_as_the_logit_is(detector: Detector) -> None:
-    frame = pictures(2, 4)[0][1]
-    raw = evidence(detector, frame)
-    detector.sidecar = sidecar(temperature=2.0)
-    assert evidence(detector, frame) == pytest.approx(raw / 2)
+@pytest.mark.parametrize("calibration", [{}, {"temperature": 2.0, "bias": -0.5}])
+def test_the_places_share_the_surprise(detector: Detector, calibration: dict[str, float]) -> None:
+    detector.sidecar = sidecar(**calibration)
+    frames, _ = pictures(8, 4)
+    shared = 0
+    for frame, logit in zip(frames, detector.logits(list(frames)), strict=True):
+        probability = float(detector.sidecar.probability(np.float64(logit)))
+        places, _ = contributions(detector, frame)
+        found = evidence(detector, frame)
+        assert ((found > 0) == (places > 0)).all()
+        if (places > 0).any():
+            shared += 1
+            assert float(found.mean()) * 100 == pytest.approx(-np.log1p(-probability), rel=1e-3)
+    assert shared >= 4  # an original of this network may have no place that speaks for a fake
 
 
 def test_an_efficientnet_b0_has_a_place_for_each_8_pixels() -> None:
