@@ -1,5 +1,6 @@
 """Each person of a video is followed and judged on their own, and the number of looks is corrected for."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,10 +18,12 @@ from deepfake_detection.media.kept import KeptFrames
 from deepfake_detection.media.videos import Video
 from deepfake_detection.network.model import Network
 from deepfake_detection.network.sidecar import Calibration
+from deepfake_detection.reporting.html import template_environment
 from deepfake_detection.serving.explain import explain
 from deepfake_detection.serving.people import Sighting, follow_people, look_of
 from deepfake_detection.serving.results import WINDOW, Score, judged, judged_people
 from deepfake_detection.serving.web import view
+from deepfake_detection.serving.web.server import PACKAGE
 from experiments.people.films import Part, draw, write_film
 from tests.support.checkpoints import sidecar
 from tests.unit.media.test_videos import film as grey_film
@@ -251,6 +254,25 @@ def test_a_video_is_decoded_once(tmp_path: Path, detector: Detector, monkeypatch
         Counting.decoded = 0
         assert ask(path)
         assert Counting.decoded == 20
+
+
+@pytest.mark.usefixtures("marked_swaps")
+def test_the_page_lists_the_people_and_says_that_a_stretch_decides(
+    tmp_path: Path, detector: Detector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(view, "_heat_map_uri", lambda *_: None)
+    parts = [Part(14, 10, 30, 200), Part(20, 260, 30, 200, swapped=(32, 40))]
+    found = view._video(detector, film(tmp_path / "a.mp4", parts, 40))
+    about = {"sidecar": detector.sidecar, "threshold": "50%", "prior": "50%", "max_mb": 1, "max_bytes": 10**6}
+    page = template_environment(PACKAGE, autoescape=True).get_template("page.html.jinja")
+    text = " ".join(page.render(about, result=found, name="a", error="", checkpoint="", max_seconds=60).split())
+    assert "<strong>One stretch decides</strong>: 0:31.9 to 0:40.0." in text
+    assert "The most suspicious of 2 people counts." in text
+    people = re.findall(r"<li><strong>(\w+), [^<]+</strong>, in (\d+) frames from 0:00.0 to 0:40.0", text)
+    assert [verdict for verdict, _ in people] == ["fake", "original"]
+    assert all(int(frames) > 35 for _, frames in people)
+    assert "of 100 such videos" not in text  # the calibration is of whole videos
+    assert [view["person"] for view in found["shown"]] == [1, 1, 1, 1, 2]
 
 
 def test_kept_frames_come_back_from_memory_and_from_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:

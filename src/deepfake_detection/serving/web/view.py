@@ -157,15 +157,16 @@ def _video(detector: "Detector", path: Path) -> dict[str, Any]:
         if found.failed:
             raise UnreadableImageError(found.reason)
         own = [moment for moment in found.moments if moment.person == 1]
+        worst = own[:MOMENTS_SHOWN]
         # of every other person the most suspicious frame, which is the first
         others = {moment.person: moment for moment in reversed(found.moments) if moment.person > 1}
-        shown = own[:MOMENTS_SHOWN] + [others[number] for number in sorted(others)[: PEOPLE_SHOWN - 1]]
+        shown = worst + [others[number] for number in sorted(others)[: PEOPLE_SHOWN - 1]]
         views = [
             _annotated_picture(kept[moment.seconds], [moment.face], NARROW, detector.sidecar.threshold)
             | {"time": clock(moment.seconds), "person": moment.person}
             for moment in shown
         ]
-        heat = [_heat_map_uri(detector, kept[moment.seconds], moment.face.box) for moment in shown[: len(own)]]
+        heat = [_heat_map_uri(detector, kept[moment.seconds], moment.face.box) for moment in worst]
     above = sum(moment.face.verdict == "fake" for moment in own)
     mixed = found.verdict == "original" and above >= MIXED * len(own)
     undecided = found.verdict == "undecided"
