@@ -90,7 +90,8 @@ def frames_per_second(predict: Predictor, frames: FrameDataset, batch_size: int,
 
 def folded(model: Network) -> Network:
     """A copy in evaluation mode and channels_last, with each batch norm folded into the convolution before it."""
-    return Network(fuse(model.efficientnet.eval())).eval().to(memory_format=torch.channels_last)
+    fused = Network(fuse(model.efficientnet.eval()), model.normalise)
+    return fused.eval().to(memory_format=torch.channels_last)
 
 
 def _torch_folded(model: Network, _: FrameDataset) -> Predictor:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.frames.dataset import FrameDataset
+from deepfake_detection.frames.normalise import Normalise
 from deepfake_detection.network.backends import BACKENDS, ROUNDING, candidates, choose_backend, folded
 from deepfake_detection.network.logits import predict_logits
 from deepfake_detection.network.model import Network
@@ -70,6 +71,12 @@ def test_folding_keeps_the_logits_and_the_given_model(model: Network, frames: Fr
     assert predict_logits(fast, frames, 5) == pytest.approx(eager(model, frames), abs=1e-5)
     assert before.keys() == model.state_dict().keys()
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_folding_keeps_how_the_input_is_normalised(model: Network, frames: FrameDataset) -> None:
+    other = Network(model.efficientnet, Normalise((0.485, 0.456, 0.406), (0.2, 0.2, 0.2))).eval()
+    assert predict_logits(folded(other), frames, 5) == pytest.approx(eager(other, frames), abs=1e-5)
+    assert np.abs(eager(other, frames) - eager(model, frames)).max() > 1e-3
 
 
 def test_openvino_gives_an_efficientnet_s_logits(model: Network, frames: FrameDataset) -> None:
