@@ -1,7 +1,7 @@
 """Judges films of several people: ``python -m experiments.people.measure CHECKPOINT``.
 
 It prints how often videos of 1, 3 and 10 genuine faces are called fake, with and without the correction for the number
-of people and of windows, and what is said of films in which one person is swapped.
+of people and of windows, how often a short swap is found, and what is said of films in which one person is swapped.
 """
 
 from argparse import ArgumentParser
@@ -26,6 +26,7 @@ from stages import run
 FIRST = 1000  # the number of the first genuine person; those below are trained on
 FACES = {1: 200, 3: 120, 10: 90}  # people in a video, and videos
 SECONDS, SIZE = 8, 160
+SWAPPED, LENGTH = 40, 40  # films in which one person is swapped for the last tenth, and their seconds
 MADE = {
     "one large genuine face, one small swapped": (
         24,
@@ -51,6 +52,7 @@ def main() -> None:
     detector = load_detector(parser.parse_args().checkpoint, threshold="fpr@0.01")
     with TemporaryDirectory() as name:
         print(made_films(detector, Path(name)).to_string(index=False), flush=True)
+        print(swaps_found(detector, Path(name)).round(3).to_string(index=False), flush=True)
         print(false_alarms(detector, Path(name)).round(3).to_string(index=False))
 
 
@@ -94,6 +96,22 @@ def false_alarms(detector: Detector, folder: Path) -> pd.DataFrame:
             | {"unfamiliar": np.mean([each.verdict == "unfamiliar" for each in found])}
         )
     return pd.DataFrame(rows)
+
+
+def swaps_found(detector: Detector, folder: Path) -> pd.DataFrame:
+    """The share of people swapped for the last tenth of a film who are called fake, by the rules of false alarms."""
+    people = [Part(3000 + 2 * each, 400, 100, SIZE, swapped=(LENGTH - LENGTH // 10, LENGTH)) for each in range(SWAPPED)]
+    list(map_in_processes(partial(_write_part, folder), people, SWAPPED, None, "drawing films", "film"))
+    found = [detector.video(folder / f"{part.who}.mp4") for part in tqdm(people, disable=None)]
+    stretches = [each.people[0].stretch for each in found if each.people]
+    start = LENGTH - LENGTH // 10
+    right = [bool(each and each.end > start and each.start >= start - 1) for each in stretches]
+    row = {name: np.mean([rule(each, detector.sidecar.video) for each in found]) for name, rule in RULES.items()}
+    return pd.DataFrame([{"films": SWAPPED} | row | {"stretch in the right place": np.mean(right)}])
+
+
+def _write_part(folder: Path, part: Part) -> None:
+    write_film(folder / f"{part.who}.mp4", [part], LENGTH)
 
 
 def _write_grid(folder: Path, video: tuple[int, int]) -> None:

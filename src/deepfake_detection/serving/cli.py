@@ -8,6 +8,7 @@ import re
 import sys
 import time
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import asdict
@@ -16,15 +17,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TextIO
 
 import typer
-from tqdm import tqdm
 from typer.core import TyperGroup
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.files import expanded, replacing, write_figure
+from deepfake_detection.common.progress import progress
 from deepfake_detection.common.text import clock, percent, printable
 from deepfake_detection.media.videos import is_video
 from deepfake_detection.network.sidecar import FAMILIARITY
 from deepfake_detection.serving.files import VIDEO, find_files, left_out
+from deepfake_detection.serving.jobs import in_shard, job_of, left_to_do, outcome, resumed, summary
 
 if TYPE_CHECKING:  # torch takes seconds to load, and --help does not need it
     from deepfake_detection.serving.detector import Detector
@@ -119,6 +121,10 @@ def predict(
     ] = "torch",
     device: Device = None,
     threshold: Threshold = None,
+    shard: Annotated[str | None, typer.Option(help="Take one share of the files only: 2/4 is the second of 4.")] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="With --json and --output: go on where a killed run stopped.")
+    ] = False,
 ) -> None:
     """Judge pictures and videos.
 
@@ -127,6 +133,8 @@ def predict(
     """
     if as_json and as_csv:
         raise UserError("--json and --csv: choose one of them")
+    if resume and not (as_json and output):
+        raise UserError("--resume goes on with a file of JSON lines: give --json and --output too")
     listed = find_files(paths)
     files = listed.files
     for problem in listed.problems:
@@ -135,21 +143,32 @@ def predict(
         print(left_out(listed), file=sys.stderr)
     if not files:
         raise typer.Exit(1)
+    files = in_shard(files, shard) if shard else files
+    beside = [checkpoint.with_suffix(ending) for ending in (".json", FAMILIARITY)]
+    if resume and output and output.exists() and not force:
+        print(f"{output} is there already and whole: nothing is left to do", file=sys.stderr)
+        return
     if output:
         may_write([output], force, "--output")
-        beside = [checkpoint.with_suffix(ending) for ending in (".json", FAMILIARITY)]
         refuse_inputs(output, [*map(Path, files), checkpoint, *beside])
     with redirect_stdout(sys.stderr):  # a backend's own messages are not results
         detector = load_detector(checkpoint, backend, device, threshold)
     write = print_json if as_json else print_csv if as_csv else print_line
-    failed = 0
-    # The bar goes to stderr, so that stdout can be piped. It is shown only on a terminal.
-    with results(output) as out, tqdm(total=len(files), unit="file", disable=None) as bar:
-        for number, found in enumerate(detector.stream(files, batch_size, frames)):
-            failed += found.failed
-            with bar.external_write_mode():
-                write(found, first=not number, out=out)
-            bar.update()
+    job = job_of(checkpoint, beside, threshold=threshold, frames=frames, shard=shard) if resume else None
+    with results(output, job) as (out, done, outcomes):
+        left = left_to_do(files, done)
+        # The bar goes to stderr, so that stdout can be piped. On what is no terminal it is a line a minute.
+        with progress(total=len(left), unit="file", leave=False) as bar:
+            for number, found in enumerate(detector.stream(left, batch_size, frames)):
+                outcomes[outcome(found.verdict, found.failed)] += 1
+                with bar.external_write_mode():
+                    write(found, first=not number, out=out)
+                if resume:
+                    out.flush()  # a kill loses no line
+                bar.update()
+    failed = outcomes["unreadable"]
+    if len(files) > 1:
+        print(summary(outcomes), file=sys.stderr)
     if failed:
         print(f"{failed} of {len(files)} files could not be read", file=sys.stderr)
     if failed or listed.problems:
@@ -177,13 +196,19 @@ def load_detector(
 
 
 @contextmanager
-def results(path: Path | None) -> Iterator[TextIO]:
-    """Where results are printed: to standard output, or to a file that is there only when all of them are in it."""
+def results(path: Path | None, job: dict[str, Any] | None) -> Iterator[tuple[TextIO, Counter[str], Counter[str]]]:
+    """Where results are printed: to standard output, or to a file that is there only when all of them are in it.
+
+    Also gives what is there already from a killed run of the same ``job``, as ``resumed`` does; without a job nothing.
+    """
     if path is None:
-        yield sys.stdout
-        return
-    with replacing(path) as (part,), part.open("w", encoding="utf-8", errors=AS_STORED, newline="") as out:
-        yield out
+        yield sys.stdout, Counter(), Counter()
+    elif job is None:
+        with replacing(path) as (part,), part.open("w", encoding="utf-8", errors=AS_STORED, newline="") as out:
+            yield out, Counter(), Counter()
+    else:
+        with resumed(path, job) as there:
+            yield there
 
 
 def print_json(found: "Prediction", first: bool, out: TextIO) -> None:

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import traceback
+from collections import Counter
 from collections.abc import Callable
 from hashlib import sha256
 from importlib.metadata import version
@@ -71,8 +72,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_json_has_a_line_for_each_file_and_a_bad_one_stops_nothing(folder: Path, run: Run) -> None:
     done = run("predict", folder, "--checkpoint", folder / "best.pth", "--json", "--frames", 4)
     assert done.status == 1, done.err
-    assert done.err.splitlines() == ["left out: 1 .json, 1 .pth, 1 .txt", "1 of 4 files could not be read"]
     rows = [json.loads(line) for line in done.out.splitlines()]
+    verdicts = Counter(row["verdict"] for row in rows)
+    judged = [f"{verdicts[name]} {name}" for name in ("original", "fake") if verdicts[name]]
+    assert done.err.splitlines() == [
+        "left out: 1 .json, 1 .pth, 1 .txt",
+        f"4 files: {', '.join(judged)}, 1 unreadable",
+        "1 of 4 files could not be read",
+    ]
     assert [Path(row["path"]).name for row in rows] == ["a.png", "b.JPG", "c.mp4", "text.jpg"]
     assert [row["failed"] for row in rows] == [False, False, False, True]
     assert rows[3]["reason"] == "a text file, neither a picture nor a video"
@@ -85,7 +92,8 @@ def test_what_was_not_seen_of_a_video_is_said(folder: Path, tmp_path: Path, run:
     most = zeroed(textured(tmp_path / "most.avi", 100), 1.0)
     command = ("predict", part, most, "--checkpoint", folder / "best.pth", "--frames", 10)
     done = run(*command)
-    assert (done.status, done.err) == (0, "")
+    assert done.status == 0
+    assert re.fullmatch("2 files: 1 (original|fake), 1 undecided\n", done.err)
     of_part, of_most = done.out.splitlines()[1:]
     assert f"  {part}: 0:01.0 of 0:10.0 damaged or missing  (" in of_part
     assert re.search(r"^(original|fake) +[<>\d.]+%  .+  \(\d of 9 frames fake, most suspicious at", of_part)

@@ -1,0 +1,136 @@
+"""Long lists: shares are the same everywhere, and a killed run goes on without losing or repeating a line."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from contextlib import suppress
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from deepfake_detection.common.errors import UserError
+from deepfake_detection.serving.jobs import UNFINISHED, in_shard, left_to_do, resumed, summary
+from tests.support.commands import command
+from tests.unit.serving.test_detector import save
+
+JOB = {"checkpoint": "abc"}
+
+
+def test_shares_are_disjoint_and_whole_and_depend_on_nothing_else() -> None:
+    files = [f"folder/{number}.jpg" for number in range(1000)]
+    shares = [in_shard(files, f"{part}/4") for part in range(1, 5)]
+    assert sorted(chain.from_iterable(shares)) == sorted(files)
+    assert all(200 < len(share) < 300 for share in shares)
+    fewer = files[::3]
+    assert in_shard(fewer, "2/4") == [file for file in fewer if file in set(shares[1])]
+    assert in_shard(files, "1/1") == files
+
+
+@pytest.mark.parametrize("shard", ["0/4", "5/4", "4", "1/0", "a/b", "-1/4", "1/4/2"])
+def test_what_is_no_share_is_one_line(shard: str) -> None:
+    with pytest.raises(UserError, match="give a number and how many there are, such as 2/4"):
+        in_shard([], shard)
+
+
+def test_a_file_is_done_as_often_as_it_is_named() -> None:
+    assert left_to_do(["a", "b", "a", "c"], Counter(a=1, c=2)) == ["b", "a"]
+
+
+def test_outcomes_are_counted_in_one_line() -> None:
+    assert summary(Counter(fake=2, unreadable=1, original=1200)) == "1203 files: 1200 original, 2 fake, 1 unreadable"
+    assert summary(Counter({"not judged": 1})) == "1 file: 1 not judged"
+
+
+def line(name: str, verdict: str = "fake") -> str:
+    return json.dumps({"path": name, "verdict": verdict, "failed": verdict == "none"}) + "\n"
+
+
+def test_lines_are_kept_whole_through_kills(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "out.jsonl"
+    part = path.with_name(path.name + UNFINISHED)
+
+    def killed(*lines: str) -> tuple[Counter[str], Counter[str]]:
+        with suppress(KeyboardInterrupt), resumed(path, JOB) as (out, done, outcomes):
+            out.writelines(lines)
+            raise KeyboardInterrupt
+        return done, outcomes
+
+    assert killed(line("a"), line("b", "none"), line("c")[:7]) == ({}, {})
+    assert not path.exists()
+    assert killed(line("c", "original")) == (Counter("ab"), Counter(fake=1, unreadable=1))
+    with resumed(path, JOB) as (out, done, outcomes):
+        assert done == Counter("abc")
+        assert outcomes == Counter(fake=1, unreadable=1, original=1)
+        out.write(line("d"))
+    assert path.read_text() == line("a") + line("b", "none") + line("c", "original") + line("d")
+    assert not part.exists()
+
+
+def test_a_header_that_was_cut_off_begins_anew_and_another_job_s_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "out.jsonl"
+    part = path.with_name(path.name + UNFINISHED)
+    part.write_text('{"check')
+    with resumed(path, JOB) as (out, done, _):
+        assert not done
+        out.write(line("a"))
+    assert path.read_text() == line("a")
+    part.write_text('{"checkpoint": "other"}\n' + line("a"))
+    before = part.read_bytes()
+    with pytest.raises(UserError, match="of another checkpoint or with other options"), resumed(path, JOB):
+        pass
+    assert part.read_bytes() == before
+
+
+def test_killed_and_resumed_shares_give_the_lines_of_one_run(tmp_path: Path) -> None:
+    checkpoint, pictures = save(tmp_path / "b0.pth"), tmp_path / "pictures"
+    pictures.mkdir()
+    rng = np.random.default_rng(0)
+    for number in range(120):
+        Image.fromarray(rng.integers(0, 256, (400, 400, 3), np.uint8)).save(pictures / f"{number}.png")
+    (pictures / "broken.jpg").write_bytes(b"\xff\xd8\xff")
+    asked = ["predict", str(pictures), "--checkpoint", str(checkpoint), "--json", "--batch-size", "1"]
+    assert command(*asked, "--output", tmp_path / "one.jsonl") == 1  # a file cannot be read
+    for part in ("1", "2"):
+        out = tmp_path / f"{part}.jsonl"
+        share = [*asked, "--shard", f"{part}/2", "--output", str(out), "--resume"]
+        run = [sys.executable, "-m", "deepfake_detection.serving.cli", *share]
+        unfinished = out.with_name(out.name + UNFINISHED)
+        process = subprocess.Popen(run, stderr=subprocess.DEVNULL)
+        end = time.monotonic() + 60
+        while not (unfinished.exists() and unfinished.read_bytes().count(b"\n") > 5) and process.poll() is None:
+            assert time.monotonic() < end
+            time.sleep(0.005)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert not out.exists()
+        kept = unfinished.read_bytes().splitlines(keepends=True)[1:]
+        command(*share)
+        assert out.read_bytes().splitlines(keepends=True)[: len(kept) - 1] == kept[:-1]
+        assert not unfinished.exists()
+    merged = [json.loads(row) for part in ("1", "2") for row in (tmp_path / f"{part}.jsonl").read_text().splitlines()]
+    whole = [json.loads(row) for row in (tmp_path / "one.jsonl").read_text().splitlines()]
+    assert len(merged) == len(whole) == 121
+    merged, whole = (sorted(rows, key=lambda row: row["path"]) for rows in (merged, whole))
+    assert [(row["path"], row["verdict"]) for row in merged] == [(row["path"], row["verdict"]) for row in whole]
+    logits = [[row["logit"] for row in rows if not row["failed"]] for rows in (merged, whole)]
+    assert logits[0] == pytest.approx(logits[1], rel=1e-3)
+    # a finished share has nothing left to do, and another checkpoint does not go on with it
+    assert not command(*share)
+    save(checkpoint, margin=0.2)
+    unfinished.write_text('{"checkpoint": "another"}\n')
+    out.unlink()
+    assert "of another checkpoint" in str(command(*share))
+
+
+def test_resume_needs_lines_and_a_file(tmp_path: Path) -> None:
+    Image.new("RGB", (64, 64)).save(tmp_path / "a.png")
+    for options in (["--resume"], ["--resume", "--json"], ["--resume", "--output", tmp_path / "a.csv", "--csv"]):
+        assert command("predict", tmp_path, *options) == (
+            "error: --resume goes on with a file of JSON lines: give --json and --output too"
+        )
