@@ -136,6 +136,7 @@ def _picture(detector: "Detector", pixels: Pixels) -> dict[str, Any]:
     return {
         "kind": "picture",
         "mixed": False,
+        "stretch": "",
         "reason": found.reason,
         "faces": [_face_label(face, detector.sidecar.threshold) for face in faces[:FACES_SHOWN]],
         "more_faces": max(0, len(faces) - FACES_SHOWN),
