@@ -1,5 +1,6 @@
 """What a study compares: the methods, seeds and data of a file in ``experiments/studies/``."""
 
+from fcntl import LOCK_EX, flock
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,10 @@ def result_file(study: str, method: str, seed: int) -> Path:
 def pretrained(arch: str, weights: str) -> Path | None:
     """The file of the weights to start from, or None. It is not in data/weights, which is an output of DVC."""
     folder = RESULTS / "weights" / arch
-    fetch_weights(arch, weights, folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with folder.with_suffix(".lock").open("w") as lock:
+        flock(lock, LOCK_EX)  # trainings run side by side, and one would remove what another reads
+        fetch_weights(arch, weights, folder)
     return weights_file(arch, weights, folder)
 
 

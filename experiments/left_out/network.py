@@ -25,6 +25,8 @@ from deepfake_detection.training.loader import FrameBatches
 from experiments.study import pretrained
 from stages import run
 
+# keys of params.yaml's train that the study may have of its own
+TRAIN = ("epochs", "batch_size", "lr", "optimizer", "weight_decay", "schedule", "warmup_epochs")
 FOLDER, PREPARED = Path("experiments/left_out"), Path("data/prepared")
 
 
@@ -43,8 +45,9 @@ def main() -> None:
     trained = trained[per_video < own["frames"]]
     test = rows[rows["split"] == "test"]
     weights = pretrained(own["arch"], own["weights"])
-    given = {key: own[key] for key in ("epochs", "batch_size", "lr")}
-    train = params.train.model_copy(update={**given, "patience": own["epochs"]})
+    given = {key: own[key] for key in TRAIN if key in own}
+    augment = params.train.augment.model_copy(update=own.get("augment", {}))
+    train = params.train.model_copy(update={**given, "augment": augment, "patience": own["epochs"]})
     result = FOLDER / f"{left_out}.csv"
     found = pd.read_csv(result).to_dict("records") if result.exists() else []  # a killed run goes on with the next seed
     for seed in own["seeds"]:

@@ -1,6 +1,8 @@
 """A study: every method gets the same steps and seeds, and the table says what the logits say."""
 
 import json
+import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ import yaml
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.frames.corruptions import CORRUPTIONS
 from experiments import run, table
-from experiments.study import RESULTS, STUDIES, Study, read_study, train_params
+from experiments.study import RESULTS, STUDIES, Study, pretrained, read_study, train_params
 from tests.pipeline.conftest import ROOT, Project
 from tests.support.params import train
 
@@ -158,3 +160,11 @@ def test_figures_are_those_of_the_logits() -> None:
     assert row["interval"][0] < 0.3 < row["interval"][1]
     assert row["p"] == row["p_holm"] < 0.2
     assert table.compare({"recipe": pair["recipe"], "same": pair["recipe"]}, "recipe")["same"]["interval"] is None
+
+
+def test_trainings_side_by_side_may_fetch_their_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(20):
+            assert list(pool.map(lambda _: pretrained("efficientnet_b0", "none"), range(8))) == [None] * 8
+            shutil.rmtree("experiments")
