@@ -22,19 +22,24 @@ from deepfake_detection.params.data import uses
 from deepfake_detection.params.load import load_params
 from deepfake_detection.training.fit import fit
 from deepfake_detection.training.loader import FrameBatches
-from experiments.study import pretrained
+from experiments.study import RESULTS, pretrained
 from stages import run
 
 # keys of params.yaml's train that the study may have of its own
-TRAIN = ("epochs", "batch_size", "lr", "optimizer", "weight_decay", "schedule", "warmup_epochs")
-FOLDER, PREPARED = Path("experiments/left_out"), Path("data/prepared")
+TRAIN = ("epochs", "batch_size", "lr", "optimizer", "weight_decay", "schedule", "warmup_epochs", "monitor")
+FOLDER, PREPARED, DEFAULT = Path("experiments/left_out"), Path("data/prepared"), "efficientnet_lite0"
 
 
 def main() -> None:
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("manipulation", help="the one to leave out")
-    left_out = parser.parse_args().manipulation
-    params, own = load_params(), yaml.safe_load((FOLDER / "params.yaml").read_text())
+    parser.add_argument("--network", default=DEFAULT, help=f"a file of {FOLDER}, without .yaml (default: {DEFAULT})")
+    options = parser.parse_args()
+    left_out, described = options.manipulation, FOLDER / f"{options.network}.yaml"
+    if not described.exists():
+        known = ", ".join(sorted(path.stem for path in FOLDER.glob("*.yaml")))
+        raise UserError(f"--network {options.network}: not there; choose from {known}")
+    params, own = load_params(), yaml.safe_load(described.read_text())
     keep_freed_memory()
     pixels, rows = frames_of_main_data_set(uses(params.data.source, params.data.extra))
     fakes = set(params.data.categories.fake + params.data.categories.unseen)
@@ -48,7 +53,7 @@ def main() -> None:
     given = {key: own[key] for key in TRAIN if key in own}
     augment = params.train.augment.model_copy(update=own.get("augment", {}))
     train = params.train.model_copy(update={**given, "augment": augment, "patience": own["epochs"]})
-    result = FOLDER / f"{left_out}.csv"
+    result = RESULTS / "left_out" / options.network / f"{left_out}.csv"
     found = pd.read_csv(result).to_dict("records") if result.exists() else []  # a killed run goes on with the next seed
     for seed in own["seeds"]:
         if any(row["seed"] == seed for row in found):

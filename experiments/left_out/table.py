@@ -1,6 +1,6 @@
 """The matrix of the study, as a table and a heat map: ``python -m experiments.left_out.table``."""
 
-from pathlib import Path
+from argparse import ArgumentParser
 
 import numpy as np
 import pandas as pd
@@ -9,14 +9,17 @@ from matplotlib.patches import Rectangle
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.files import write_figure, write_json
+from experiments.left_out.network import DEFAULT
+from experiments.study import RESULTS
 from stages import run
-
-FOLDER = Path("experiments/left_out")
 
 
 def main() -> None:
-    if not (files := sorted(FOLDER.glob("*.csv"))):
-        raise UserError(f"{FOLDER}: no results; run python -m experiments.left_out.network for each manipulation first")
+    parser = ArgumentParser(description=__doc__)
+    parser.add_argument("--network", default=DEFAULT, help=f"as of experiments.left_out.network (default: {DEFAULT})")
+    folder = RESULTS / "left_out" / parser.parse_args().network
+    if not (files := sorted(folder.glob("*.csv"))):
+        raise UserError(f"{folder}: no results; run python -m experiments.left_out.network for each manipulation first")
     runs = pd.concat([pd.read_csv(path) for path in files])
     mean, spread = (
         runs.pivot_table(values="auroc", index="left_out", columns="tested_on", aggfunc=how)
@@ -25,7 +28,7 @@ def main() -> None:
     unseen = runs[runs["left_out"] == runs["tested_on"]].groupby("seed")["auroc"].mean()
     seen = runs[runs["left_out"] != runs["tested_on"]].groupby("seed")["auroc"].mean()
     write_json(
-        FOLDER / "matrix.json",
+        folder / "matrix.json",
         {
             "seeds": sorted(runs["seed"].unique().tolist()),
             "left_out": {"mean": float(unseen.mean()), "spread": spread_of(unseen)},
@@ -34,7 +37,7 @@ def main() -> None:
             "spread": spread.to_dict(orient="index"),
         },
     )
-    write_figure(FOLDER / "heatmap.png", heatmap(mean, spread))
+    write_figure(folder / "heatmap.png", heatmap(mean, spread))
     print(mean.round(3).to_string())
 
 
