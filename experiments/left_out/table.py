@@ -37,7 +37,7 @@ def main() -> None:
             "spread": spread.to_dict(orient="index"),
         },
     )
-    write_figure(folder / "heatmap.png", heatmap(mean, spread))
+    write_figure(folder / "heatmap.png", heatmap(mean, spread if runs["seed"].nunique() > 1 else None))
     print(mean.round(3).to_string())
 
 
@@ -46,13 +46,16 @@ def spread_of(seeds: pd.Series) -> float:
     return float(seeds.std()) if len(seeds) > 1 else 0.0
 
 
-def heatmap(mean: pd.DataFrame, spread: pd.DataFrame) -> Figure:
-    """AUROC by the manipulation left out (rows) and tested on (columns). The diagonal is what was never seen."""
+def heatmap(mean: pd.DataFrame, spread: pd.DataFrame | None) -> Figure:
+    """AUROC by the manipulation left out (rows) and tested on (columns). The diagonal is what was never seen.
+
+    One seed has no ``spread``.
+    """
     figure = Figure(figsize=(7.2, 5.2), layout="constrained")
     axes = figure.subplots()
     image = axes.imshow(mean, cmap="RdYlGn", vmin=0, vmax=1)
     for (row, column), value in np.ndenumerate(mean.to_numpy()):
-        text = f"{value:.2f}\n± {spread.to_numpy()[row, column]:.2f}"
+        text = f"{value:.2f}" if spread is None else f"{value:.2f}\n± {spread.to_numpy()[row, column]:.2f}"
         axes.text(
             column,
             row,
@@ -66,7 +69,8 @@ def heatmap(mean: pd.DataFrame, spread: pd.DataFrame) -> Figure:
             axes.add_patch(Rectangle((column - 0.48, row - 0.48), 0.96, 0.96, fill=False, linewidth=2))
     axes.set_xticks(range(len(mean.columns)), mean.columns, rotation=20, ha="right")
     axes.set_yticks(range(len(mean)), mean.index)
-    axes.set(xlabel="tested on", ylabel="left out of training", title="AUROC of test frames, mean and spread of seeds")
+    title = "AUROC of test frames, " + ("one seed" if spread is None else "mean and spread of seeds")
+    axes.set(xlabel="tested on", ylabel="left out of training", title=title)
     figure.colorbar(image, ax=axes, label="AUROC")
     return figure
 
