@@ -19,11 +19,11 @@ from deepfake_detection.common.text import clock, percent
 from deepfake_detection.network.sidecar import Calibration
 from deepfake_detection.serving.cli import load_detector
 from deepfake_detection.serving.detector import Detector
-from deepfake_detection.serving.results import VideoPrediction
+from deepfake_detection.serving.results import WINDOW, VideoPrediction
 from experiments.people.films import SEED, Part, write_film
 from stages import run
 
-FIRST = 1000  # the number of the first genuine person; those below are trained on
+FIRST, POOL = 1000, 400  # the number of the first genuine person, and how many; those below are trained on
 FACES = {1: 200, 3: 120, 10: 90}  # people in a video, and videos
 SECONDS, SIZE = 8, 160
 SWAPPED, LENGTH = 40, 40  # films in which one person is swapped for the last tenth, and their seconds
@@ -116,7 +116,7 @@ def _write_part(folder: Path, part: Part) -> None:
 
 def _write_grid(folder: Path, video: tuple[int, int]) -> None:
     faces, number = video
-    who = np.random.default_rng([SEED, *video]).choice(400, faces, replace=False)
+    who = np.random.default_rng([SEED, *video]).choice(POOL, faces, replace=False)
     parts = [Part(FIRST + int(each), 60 + 240 * (at % 5), 60 + 320 * (at // 5), SIZE) for at, each in enumerate(who)]
     write_film(folder / f"{faces}-{number}.mp4", parts, SECONDS)
 
@@ -127,7 +127,7 @@ def _highest(found: VideoPrediction, calibration: Calibration, looks: int) -> bo
 
 
 def _windows(found: VideoPrediction, calibration: Calibration, corrected: bool) -> bool:
-    windows = sum(max(0, each.frames - 2) for each in found.people) if corrected else 1
+    windows = sum(max(0, each.frames - WINDOW + 1) for each in found.people) if corrected else 1
     logits = [each.stretch.logit for each in found.people if each.stretch]
     odds = [calibration.probability(each - calibration.temperature * np.log(max(1, windows))) for each in logits]
     return bool(max(odds, default=0) >= calibration.threshold)
