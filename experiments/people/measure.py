@@ -12,14 +12,14 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from deepfake_detection.common.parallel import map_in_processes
+from deepfake_detection.common.progress import progress
 from deepfake_detection.common.text import clock, percent
 from deepfake_detection.network.sidecar import Calibration
 from deepfake_detection.serving.cli import load_detector
 from deepfake_detection.serving.detector import Detector
-from deepfake_detection.serving.results import WINDOW, VideoPrediction
+from deepfake_detection.serving.results import WINDOW, Score, VideoPrediction, judged
 from experiments.people.films import SEED, Part, write_film
 from stages import run
 
@@ -58,7 +58,7 @@ def main() -> None:
 
 def made_films(detector: Detector, folder: Path) -> pd.DataFrame:
     rows = []
-    for name, (seconds, parts) in tqdm(MADE.items(), unit="film", disable=None):
+    for name, (seconds, parts) in progress(MADE.items(), "judging films", unit="film"):
         write_film(folder / "made.mp4", parts, seconds)
         found = detector.video(folder / "made.mp4")
         for person in found.people:
@@ -86,7 +86,10 @@ def false_alarms(detector: Detector, folder: Path) -> pd.DataFrame:
     list(map_in_processes(write, videos, len(videos), None, "drawing films", "film"))
     rows = []
     for faces, count in FACES.items():
-        found = [detector.video(folder / f"{faces}-{number}.mp4") for number in tqdm(range(count), disable=None)]
+        found = [
+            detector.video(folder / f"{faces}-{number}.mp4")
+            for number in progress(range(count), "judging films", unit="film")
+        ]
         people = [len(each.people) for each in found]
         rules = {name: [rule(each, detector.sidecar.video) for each in found] for name, rule in RULES.items()}
         rows.append(
@@ -102,7 +105,7 @@ def swaps_found(detector: Detector, folder: Path) -> pd.DataFrame:
     """The share of people swapped for the last tenth of a film who are called fake, by the rules of false alarms."""
     people = [Part(3000 + 2 * each, 400, 100, SIZE, swapped=(LENGTH - LENGTH // 10, LENGTH)) for each in range(SWAPPED)]
     list(map_in_processes(partial(_write_part, folder), people, SWAPPED, None, "drawing films", "film"))
-    found = [detector.video(folder / f"{part.who}.mp4") for part in tqdm(people, disable=None)]
+    found = [detector.video(folder / f"{part.who}.mp4") for part in progress(people, "judging films", unit="film")]
     stretches = [each.people[0].stretch for each in found if each.people]
     start = LENGTH - LENGTH // 10
     right = [bool(each and each.end > start and each.start >= start - 1) for each in stretches]
@@ -121,24 +124,27 @@ def _write_grid(folder: Path, video: tuple[int, int]) -> None:
     write_film(folder / f"{faces}-{number}.mp4", parts, SECONDS)
 
 
-def _highest(found: VideoPrediction, calibration: Calibration, looks: int) -> bool:
-    odds = [calibration.probability(each.logit - calibration.temperature * np.log(looks)) for each in found.people]
-    return bool(max(odds, default=0) >= calibration.threshold)
+def _any_fake(logits: list[float], calibration: Calibration, looks: int) -> bool:
+    return any(judged(Score(logit, None), calibration, max(1, looks))[1] == "fake" for logit in logits)
+
+
+def _whole(found: VideoPrediction, calibration: Calibration, corrected: bool) -> bool:
+    return _any_fake([each.logit for each in found.people], calibration, len(found.people) if corrected else 1)
 
 
 def _windows(found: VideoPrediction, calibration: Calibration, corrected: bool) -> bool:
-    windows = sum(max(0, each.frames - WINDOW + 1) for each in found.people) if corrected else 1
+    windows = sum(max(0, each.frames - WINDOW + 1) for each in found.people)
     logits = [each.stretch.logit for each in found.people if each.stretch]
-    odds = [calibration.probability(each - calibration.temperature * np.log(max(1, windows))) for each in logits]
-    return bool(max(odds, default=0) >= calibration.threshold)
+    return _any_fake(logits, calibration, windows if corrected else 1)
 
 
 RULES: dict[str, Callable[[VideoPrediction, Calibration], bool]] = {
-    "whole": lambda found, calibration: _highest(found, calibration, 1),
-    "whole, corrected": lambda found, calibration: _highest(found, calibration, max(1, len(found.people))),
-    "windows": lambda found, calibration: _windows(found, calibration, False),
-    "windows, corrected": lambda found, calibration: _windows(found, calibration, True),
+    "whole": partial(_whole, corrected=False),
+    "whole, corrected": partial(_whole, corrected=True),
+    "windows": partial(_windows, corrected=False),
+    "windows, corrected": partial(_windows, corrected=True),
 }
+
 
 if __name__ == "__main__":
     run(main)

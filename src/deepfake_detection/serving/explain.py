@@ -119,8 +119,8 @@ def explain(detector: Detector, path: Path, frames: int | None = None) -> Figure
 
     For a picture, the figure shows it with its faces boxed, and for up to SHOWN faces what the network saw and its
     heat map. For a video, it shows the same for the SHOWN most suspicious frames of the person who decides, with their
-    times; ``frames`` is as for Detector.video. All
-    maps in a figure share one colour scale. Raises UserError if the file cannot be read or shows nothing to judge.
+    times; ``frames`` is as for Detector.video. All maps in a figure share one colour scale. Raises UserError if the
+    file cannot be read or shows nothing to judge.
     """
     try:
         if is_video(path):

@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
 import pytest
 import torch
@@ -26,6 +25,7 @@ from deepfake_detection.serving.web import view
 from deepfake_detection.serving.web.server import PACKAGE
 from experiments.people.films import Part, draw, write_film
 from tests.support.checkpoints import sidecar
+from tests.unit.media.test_videos import Counting
 from tests.unit.media.test_videos import film as grey_film
 
 ODDS = Calibration()  # the logit is the calibrated log odds
@@ -233,27 +233,22 @@ def test_a_picture_with_many_faces_is_corrected_too(detector: Detector) -> None:
         assert face.probability == pytest.approx(expit(face.logit - np.log(5)))
 
 
-class Counting(Video):
-    """A video that counts the frames it decodes."""
-
-    decoded = 0
-
-    def _decode(self, *arguments: Any) -> Sequence[av.VideoFrame]:
-        frames = super()._decode(*arguments)
-        Counting.decoded += len(frames)
-        return frames
-
-
 @pytest.mark.usefixtures("marked_swaps")
 def test_a_video_is_decoded_once(tmp_path: Path, detector: Detector, monkeypatch: pytest.MonkeyPatch) -> None:
     path = film(tmp_path / "a.mp4", [Part(4, 10, 10, 200, swapped=(0, 4))], 4)
-    monkeypatch.setattr("deepfake_detection.serving.detector.Video", Counting)
+    opened: list[Counting] = []
+
+    def counting(*given: Any) -> Counting:
+        opened.append(Counting(*given))
+        return opened[-1]
+
+    monkeypatch.setattr("deepfake_detection.serving.detector.Video", counting)
     monkeypatch.setattr(view, "_heat_map_uri", lambda *_: None)  # of a network that is no EfficientNet
     monkeypatch.setattr("deepfake_detection.serving.explain._draw_maps", lambda *_: None)
     for ask in (detector.video, lambda path: view._video(detector, path), lambda path: explain(detector, path)):
-        Counting.decoded = 0
+        opened.clear()
         assert ask(path)
-        assert Counting.decoded == 20
+        assert [video.decoded for video in opened] == [20]
 
 
 @pytest.mark.usefixtures("marked_swaps")
