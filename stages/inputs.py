@@ -20,6 +20,7 @@ def main() -> None:
 
 def link(params: Params) -> dict[str, str]:
     """Makes the links, and returns the paths by parameter: "" for one that is not used."""
+    teacher = params.train.teacher
     source, official = params.data.source, params.split.strategy == "official"
     own = Path(params.data.local_dir) if source == "local" else None
     kaggle = own is not None and params.data.layout in ("auto", "kaggle") and (own / FRAMES).is_dir()
@@ -29,6 +30,8 @@ def link(params: Params) -> dict[str, str]:
         f"{WHOLE}/data.local_dir": str(own.parent if own.is_file() else own) if own and not kaggle else "",
         **{f"{WHOLE}/data.extra.{number}": path for number, path in enumerate(_extra(params))},
         "model.weights": "" if params.model.weights in ("none", "imagenet") else params.model.weights,
+        "train.teacher": "" if teacher == "none" else teacher,
+        "train.teacher.json": "" if teacher == "none" else str(Path(teacher).with_suffix(".json")),
         # the recordings in it are read with any strategy, but drawn frames need none
         "split.official_dir": params.split.official_dir if official or source != "embedded" else "",
     }

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from deepfake_detection.frames.prepare import prepare_frames
-from deepfake_detection.index.roles import ROLES, roles
+from deepfake_detection.index.roles import NONE, ROLES, roles
 from deepfake_detection.index.tables import read_index
 from deepfake_detection.params.data import uses
 from deepfake_detection.params.load import load_params
@@ -18,7 +18,9 @@ def main() -> None:
     size, margin = params.prepare.image_size, params.prepare.margin
     table = read_index(INDEX, ["dataset", "category"])
     role = roles(table, params.data.categories.unseen, uses(params.data.source, params.data.extra))
-    for name in ROLES:  # apart, so that what is only evaluated never makes training run again
+    # Apart, so that what is only evaluated never makes training run again. NONE has no frame: it is what training reads
+    # in place of the frames to adapt to, so that these do not make it run again either if it does not use them.
+    for name in (*ROLES, NONE):
         wanted = (role == name).tolist()
         prepare_frames(INDEX, Path("data/raw"), PREPARED / name, size, faces=faces, margin=margin, wanted=wanted)
 

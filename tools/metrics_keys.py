@@ -148,12 +148,39 @@ ROBUSTNESS = {
 }
 
 # file -> (stage, subject, keys)
+PRETRAIN = {
+    "method": "`pretrain.method`.",
+    "loss": "Mean loss of the last epoch: minus the cosine of two views of a video, so -1 is the least.",
+    "spread": "How different frames are for the backbone: 1 is as different as can be, near 0 it has collapsed.",
+    "videos": "Videos that were trained on.",
+    "steps": "Steps of the optimiser.",
+}
+ADAPT = {
+    "method": "`adapt.method`.",
+    "transductive": "Always true: the scores depend on the frames that the network was adapted to.",
+    "adapted_to": "Frames without labels whose statistics were taken.",
+    "data_sets.<name>.frames": "Frames scored.",
+    "data_sets.<name>.groups": "Identity groups of these.",
+    "data_sets.<name>.videos_left_out": "Videos not scored, because one of their frames was adapted to.",
+    "data_sets.<name>.metrics.<metric>.first": "The metric before.",
+    "data_sets.<name>.metrics.<metric>.second": "The metric after.",
+    "data_sets.<name>.metrics.<metric>.difference": "After minus before.",
+    "data_sets.<name>.metrics.<metric>.interval": "Its paired 95% interval over identity groups.",
+    "data_sets.<name>.metrics.<metric>.p": "Its two-sided p value.",
+    "data_sets.<name>.metrics.<metric>.p_holm": "The same, because one method is compared.",
+}
+
 FILES = {
     "index.json": ("index", "Which frames can be used and which cannot.", INDEX),
     "split.json": (
         "split",
         "How the frames are split, and what leaks between splits.",
         SPLIT | {f"leak_audit.{key}": text for key, text in LEAK_AUDIT.items()},
+    ),
+    "pretrain.json": (
+        "pretrain",
+        "The training of the backbone without labels. Without `pretrain.method` there is only `method`.",
+        PRETRAIN,
     ),
     "train.json": ("train", "The epoch that was kept.", TRAIN),
     "test.json": (
@@ -168,5 +195,11 @@ FILES = {
         TEST,
     ),
     "classification_report.json": ("evaluate", "The test frames, by class.", CLASSIFICATION_REPORT),
+    "adapt.json": (
+        "adapt",
+        "The data sets to test on, before and after the batch-norm statistics of frames without labels. Without "
+        "`adapt.method` there is only `method`.",
+        ADAPT,
+    ),
     "robustness.json": ("robustness", "The test frames under eight corruptions.", ROBUSTNESS),
 }

@@ -17,13 +17,25 @@ from deepfake_detection.common.errors import UserError
 from deepfake_detection.frames.prepared import LANDMARKS, open_landmarks
 from deepfake_detection.media.faces import Landmarks
 from tests.pipeline.conftest import ROOT
+from tests.pipeline.test_metrics_keys import keys, pattern
 from tests.support.params import tree
+from tools.metrics_keys import ADAPT, PRETRAIN
 
 STAGES = ("inputs", "download", "index", "split", "prepare", "train", "calibrate", "evaluate", "robustness")
 
 
-def run(project: Path, *stages: str, crop: str = "face", **train: Any) -> None:
+def run(
+    project: Path,
+    *stages: str,
+    crop: str = "face",
+    extra: list[dict[str, str]] | None = None,
+    sections: dict[str, dict[str, Any]] | None = None,
+    **train: Any,
+) -> None:
     params = tree()
+    params["data"]["extra"] = extra or []
+    for section, changes in (sections or {}).items():
+        params[section] |= changes
     params["data"]["embedded"] |= {"identities": 24, "frames": 1, "size": 128}
     params["index"]["max_rejected"] = 0.5
     params["split"] |= {"train": 0.52, "val": 0.23, "test": 0.25}
@@ -111,3 +123,46 @@ def test_a_method_that_needs_faces_says_so(project: Path, capsys: pytest.Capture
     with pytest.raises(UserError, match=r"train\.method: self_blended needs the landmarks of faces"):
         run(project, "train", crop="none", method="self_blended")
     assert "train.augment.erase does nothing: the faces are not known" in capsys.readouterr().out
+
+
+def shifted(use: str) -> dict[str, str]:
+    return {"name": f"shifted_{use}", "dir": "", "layout": "embedded_shifted", "use": use}
+
+
+def test_pretraining_adaptation_and_a_teacher_in_one_run(project: Path, tmp_path: Path) -> None:
+    extra = [shifted("adapt"), {"name": "other", "dir": "", "layout": "embedded", "use": "test"}]
+    run(project, *STAGES[:5], crop="none", extra=extra)
+    on: dict[str, dict[str, Any]] = {
+        "pretrain": {"method": "simsiam", "epochs": 1, "batch_size": 8, "unlabelled": "adapt"}
+    }
+    run(project, "pretrain", crop="none", extra=extra, sections=on)
+    pretrained = project / "data" / "pretrained.pth"
+    assert not any(name.startswith("classifier.") for name in torch.load(pretrained, weights_only=True))
+    run(project, "train", "calibrate", crop="none", extra=extra, sections=on, adapt="coral", unlabelled="adapt")
+    checkpoint = project / "models" / "best_model_efficientnet_lite0.pth"
+    first = torch.load(checkpoint, weights_only=True)
+    (teacher := tmp_path / "teacher.pth").write_bytes(checkpoint.read_bytes())
+    teacher.with_suffix(".json").write_bytes(checkpoint.with_suffix(".json").read_bytes())
+    run(project, "inputs", "train", crop="none", extra=extra, teacher=str(teacher), unlabelled="adapt")
+    assert (project / "data" / "inputs" / "train.teacher.json").read_bytes() == teacher.with_suffix(
+        ".json"
+    ).read_bytes()
+    second = torch.load(checkpoint, weights_only=True)
+    assert first.keys() == second.keys()
+    assert not torch.equal(first["classifier.1.weight"], second["classifier.1.weight"])
+    run(project, "adapt", crop="none", extra=extra, sections={"adapt": {"method": "adabn"}})
+    for name, described in (("pretrain", PRETRAIN), ("adapt", ADAPT)):
+        written = json.loads((project / "metrics" / f"{name}.json").read_text())
+        found, patterns = set(keys(written)), {key: pattern(key) for key in described}
+        assert all(any(each.fullmatch(key) for key in found) for each in patterns.values()), name
+        assert all(any(each.fullmatch(key) for each in patterns.values()) for key in found), name
+    assert written["transductive"] is True
+    assert written["data_sets"].keys() == {"other"}
+    assert written["data_sets"]["other"]["videos_left_out"] == 0
+
+    with pytest.raises(UserError, match=r"^train\.teacher: .* was trained with prepare\.crop: none"):
+        run(project, "train", teacher=str(teacher))
+    with pytest.raises(UserError, match=r"^train\.unlabelled: there are no frames without labels"):
+        run(project, *STAGES[:5], "train", crop="none", teacher=str(teacher), unlabelled="adapt")
+    with pytest.raises(UserError, match=r"^adapt\.method: there are no frames to adapt to"):
+        run(project, "adapt", crop="none", sections={"adapt": {"method": "adabn"}})

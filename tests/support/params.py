@@ -24,6 +24,7 @@ def tree() -> dict[str, Any]:
         "split": {"strategy": "group", "seed": 42, "official_dir": "", "train": 0.7, "val": 0.15, "test": 0.15},
         "prepare": {"image_size": 32, "crop": "none", "margin": 0.3},
         "model": {"arch": "efficientnet_b0", "weights": "none", "dropout": 0.2},
+        "pretrain": {"method": "none", "unlabelled": "none", "epochs": 2, "batch_size": 4, "lr": 0.05, "seed": 42},
         "train": {
             "seed": 42,
             "method": "supervised",
@@ -42,6 +43,12 @@ def tree() -> dict[str, Any]:
             "ema": 0.0,
             "monitor": "val_loss",
             "patience": 3,
+            "teacher": "none",
+            "teacher_weight": 0.5,
+            "teacher_temperature": 2.0,
+            "unlabelled": "none",
+            "adapt": "none",
+            "adapt_weight": 1.0,
             "precision": "32-true",
             "compile": "none",
             "checkpoint_activations": False,
@@ -66,6 +73,7 @@ def tree() -> dict[str, Any]:
                 "erase": 0.0,
             },
         },
+        "adapt": {"method": "none"},
         "calibrate": {"threshold": 0.5, "prior": 0.5, "familiarity": 0.99},
         "evaluate": {
             "missing": "exclude",

@@ -25,13 +25,24 @@ def open_prepared(folder: Path, splits_csv: Path) -> tuple[NDArray[np.uint8], pd
     splits = read_splits(splits_csv).set_index("path")["split"]
     if not splits.index.is_unique or not rows["path"].isin(splits.index).all():
         raise UserError(f"{splits_csv} and {folder} do not list the same frames; run `dvc repro`")
+    return open_pixels(folder, len(rows)), rows.assign(split=splits.reindex(rows["path"]).to_numpy())
+
+
+def open_pixels(folder: Path, frames: int) -> NDArray[np.uint8]:
+    """The memory-mapped pixels of so many frames. Raises UserError when they are missing or damaged."""
     try:
         pixels = np.load(folder / PIXELS, mmap_mode="r")
     except (ValueError, EOFError):  # a truncated file, or Python objects, which are never unpickled
         raise UserError(f"{folder / PIXELS}: not an array of pixels; run `dvc repro prepare`") from None
-    if pixels.dtype != np.uint8 or pixels.ndim != 4 or len(pixels) != len(rows) or pixels.shape[3] != 3:
-        raise UserError(f"{folder / PIXELS}: not the pixels of {len(rows)} frames; run `dvc repro prepare`")
-    return pixels, rows.assign(split=splits.reindex(rows["path"]).to_numpy())
+    if pixels.dtype != np.uint8 or pixels.ndim != 4 or len(pixels) != frames or pixels.shape[3] != 3:
+        raise UserError(f"{folder / PIXELS}: not the pixels of {frames} frames; run `dvc repro prepare`")
+    found: NDArray[np.uint8] = pixels
+    return found
+
+
+def open_unlabelled(folder: Path) -> tuple[NDArray[np.uint8], NDArray[np.float32] | None]:
+    """The pixels and the landmarks of frames without labels. Raises UserError as ``open_prepared`` does."""
+    return open_pixels(folder, len(read_index(folder / ROWS, ["path"]))), open_landmarks(folder)
 
 
 def open_landmarks(folder: Path) -> NDArray[np.float32] | None:

@@ -6,6 +6,7 @@ import pandas as pd
 
 TRAINED, EVALUATED, ADAPT = "trained", "evaluated", "adapt"
 ROLES = (TRAINED, EVALUATED, ADAPT)
+NONE = "none"  # what no frame is there for
 _OF_USE = {"train": TRAINED, "test": EVALUATED, "adapt": ADAPT}
 
 

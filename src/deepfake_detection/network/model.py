@@ -32,6 +32,22 @@ class Network(nn.Module):
         logits: Tensor = self.efficientnet(self.normalise(frames)).squeeze(1).float()
         return logits
 
+    def features(self, frames: Tensor) -> Tensor:
+        """What the head computes the logits from, of shape (batch, features): the last layer, averaged over places."""
+        network = cast(EfficientNet, self.efficientnet)
+        features: Tensor = network.avgpool(network.features(self.normalise(frames))).flatten(1)
+        return features
+
+    def logits(self, features: Tensor) -> Tensor:
+        """The logits of ``features``, as ``forward`` gives them."""
+        logits: Tensor = cast(EfficientNet, self.efficientnet).classifier(features).squeeze(1).float()
+        return logits
+
+    @property
+    def width(self) -> int:
+        """The number of features."""
+        return cast(nn.Linear, cast(nn.Sequential, self.efficientnet.classifier)[-1]).in_features
+
 
 def build_model(arch: str, dropout: float, weights: Path | None = None, trained: bool = False) -> Network:
     """Builds a network of ``arch``, efficientnet_b0 to b7 or efficientnet_lite0, that starts from ``weights``.

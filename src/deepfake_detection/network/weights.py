@@ -34,6 +34,12 @@ def save_weights(path: Path, efficientnet: nn.Module) -> None:
         save_tensors({name: value.cpu().contiguous() for name, value in state.items()}, part)
 
 
+def save_backbone(path: Path, efficientnet: nn.Module) -> None:
+    """Writes as ``save_weights`` does, but without the head, so that training starts with a new one."""
+    state = {name: value for name, value in efficientnet.state_dict().items() if not name.startswith("classifier.")}
+    save_tensors({name: value.cpu().contiguous() for name, value in state.items()}, path)
+
+
 def save_tensors(state: dict[str, Any], path: Path) -> None:
     """Like torch.save, but a failed write raises the OSError that says what went wrong."""
     try:

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from deepfake_detection.params.section import Count, Fraction, Section, Seed
+from deepfake_detection.params.section import Count, Fraction, Section, Seed, UserPath
 
 
 class Effect(Section):
@@ -171,6 +171,39 @@ class Train(Section):
             "data are trained as with `none`."
         ),
     ]
+    teacher: Annotated[
+        UserPath,
+        Field(
+            min_length=1,
+            description="The path of a checkpoint, with its JSON file beside it, from whose logits the network learns "
+            "too, or `none`. It sees the same augmented frames, so it must be trained on the same crop. See "
+            "docs/methods/distillation.md.",
+        ),
+    ]
+    teacher_weight: Annotated[
+        Fraction,
+        Field(description="Share of the loss that compares with the teacher; the rest compares with the labels."),
+    ]
+    teacher_temperature: Annotated[
+        float,
+        Field(gt=0, description="Both logits are divided by it before they are compared."),
+    ]
+    unlabelled: Annotated[
+        Literal["none", "adapt"],
+        Field(
+            description="`adapt`: each step also takes as many frames without labels, of the data sets in `data.extra` "
+            "with `use: adapt`. A `teacher` and `adapt` learn from them."
+        ),
+    ]
+    adapt: Annotated[
+        Literal["none", "coral", "dann"],
+        Field(
+            description="Makes the features of frames with and without labels alike: `coral` compares their "
+            "covariances, `dann` trains a second network to tell them apart, and this one to prevent it. Both need "
+            "`unlabelled: adapt`. See docs/methods/adaptation.md."
+        ),
+    ]
+    adapt_weight: Annotated[float, Field(ge=0, description="Weight of the loss of `adapt`.")]
     precision: Annotated[
         Literal["auto", "32-true", "16-mixed", "bf16-mixed"],
         Field(description="`auto`: bf16 where the device is fast at it, else fp16 on a GPU, else `32-true`."),
@@ -198,4 +231,10 @@ class Train(Section):
             raise ValueError(f"warmup_epochs must be below epochs, {self.epochs}, not {self.warmup_epochs:g}")
         if self.checkpoint_activations and self.compile != "none":
             raise ValueError("checkpoint_activations needs compile: none; a compiled network recomputes as it sees fit")
+        if self.adapt != "none" and self.unlabelled == "none":
+            raise ValueError(f"adapt: {self.adapt} needs frames without labels: set train.unlabelled=adapt")
+        if self.adapt != "none" and self.compile != "none":
+            raise ValueError(f"adapt: {self.adapt} needs compile: none, because it looks into the network")
+        if self.unlabelled != "none" and self.adapt == "none" and self.teacher == "none":
+            raise ValueError("unlabelled: nothing learns from these frames: set train.teacher or train.adapt")
         return self

@@ -11,9 +11,10 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from io import TextIOWrapper
 from pathlib import Path
+from random import Random
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TextIO
 
 import typer
@@ -32,6 +33,7 @@ if TYPE_CHECKING:  # torch takes seconds to load, and --help does not need it
     from deepfake_detection.serving.detector import Detector
     from deepfake_detection.serving.results import Moment, Person, Prediction
 
+FEW, ENOUGH = 8, 64  # files and frames; batch-norm statistics of less are hardly those of a kind of picture
 CHECKPOINT = Path("models/best_model_efficientnet_b7.pth")
 
 
@@ -125,14 +127,21 @@ def predict(
     resume: Annotated[
         bool, typer.Option("--resume", help="With --json and --output: go on where a killed run stopped.")
     ] = False,
+    adapt: Annotated[
+        Path | None,
+        typer.Option(help="First compute the batch-norm statistics of what is in this folder: other files."),
+    ] = None,
 ) -> None:
     """Judge pictures and videos.
 
     For a file that cannot be read, a line says why. The other files are still judged, and the exit status is 1. So it
     is when a folder or pattern gives no file. What else is left out of a folder is counted.
+    With --adapt a score depends on the files in that folder, and says nothing without them.
     """
     if as_json and as_csv:
         raise UserError("--json and --csv: choose one of them")
+    if adapt and backend != "torch":
+        raise UserError(f"--adapt changes the network, which --backend {backend} does not follow: take torch")
     if resume and not (as_json and output):
         raise UserError("--resume goes on with a file of JSON lines: give --json and --output too")
     listed = find_files(paths)
@@ -153,14 +162,21 @@ def predict(
         refuse_inputs(output, [*map(Path, files), checkpoint, *beside])
     with redirect_stdout(sys.stderr):  # a backend's own messages are not results
         detector = load_detector(checkpoint, backend, device, threshold)
+    if adapt:
+        detector = adapted(detector, adapt, files)
     write = print_json if as_json else print_csv if as_csv else print_line
-    job = job_of(checkpoint, beside, threshold=threshold, frames=frames, shard=shard) if resume else None
+    job = (
+        job_of(checkpoint, beside, threshold=threshold, frames=frames, shard=shard, adapt=adapt and str(adapt))
+        if resume
+        else None
+    )
     with results(output, job) as (out, done, outcomes):
         left = left_to_do(files, done)
         # The bar goes to stderr, so that stdout can be piped. On what is no terminal it is a line a minute.
         with progress(total=len(left), unit="file", leave=False) as bar:
             for number, found in enumerate(detector.stream(left, batch_size, frames)):
                 outcomes[outcome(found.verdict, found.failed)] += 1
+                found = replace(found, transductive=True) if adapt else found
                 with bar.external_write_mode():
                     write(found, first=not number, out=out)
                 if resume:
@@ -173,6 +189,34 @@ def predict(
         print(f"{failed} of {len(files)} files could not be read", file=sys.stderr)
     if failed or listed.problems:
         raise typer.Exit(1)
+
+
+def adapted(detector: "Detector", folder: Path, judged: list[str]) -> "Detector":
+    """The detector with the batch-norm statistics of what is in ``folder``, with words on how to read its scores.
+
+    Raises UserError if there is nothing to adapt to, or if a file to judge is in the folder too.
+    """
+    listed = find_files([str(folder)])
+    if listed.problems:
+        raise UserError(f"--adapt: {listed.problems[0]}")
+    there = {Path(file).resolve() for file in listed.files}
+    if both := [file for file in judged if Path(file).resolve() in there]:
+        raise UserError(
+            f"--adapt: {printable(both[0])} is to be judged and lies in {folder} too: judge files that are not there"
+        )
+    refused: list[Prediction] = []
+    shuffled = Random(0).sample(listed.files, len(listed.files))  # noqa: S311, so that each batch is a mixture
+    with progress(shuffled, title="adapting", unit="file", leave=False) as files:
+        changed, frames = detector.adapted_to(files, refused.append)
+    kept = len(shuffled) - len(refused)
+    print(
+        f"adapted to {frames} frames of {kept} files in {folder}. The scores are transductive: they depend on these "
+        "files. If they are originals alone, or fakes alone, scores move to the other side.",
+        file=sys.stderr,
+    )
+    if kept < FEW or frames < ENOUGH:
+        print(f"warning: that is little to adapt to: {FEW} files and {ENOUGH} frames are the least", file=sys.stderr)
+    return changed
 
 
 def as_rule(threshold: str | None) -> float | str | None:
@@ -228,6 +272,8 @@ def print_csv(found: "Prediction", first: bool, out: TextIO) -> None:
     columns = ("path", "verdict", "probability", "logit", "reason", "unfamiliarity")
     row: dict[str, Any] = {name: getattr(found, name) for name in columns}
     row["path"] = shown(found.path, out)
+    if found.transductive:
+        row["transductive"] = True
     writer = csv.DictWriter(out, list(row), lineterminator="\n")
     if first:
         writer.writeheader()

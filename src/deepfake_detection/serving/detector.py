@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from io import IOBase
-from itertools import groupby, islice, pairwise
+from itertools import chain, groupby, islice, pairwise
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias, TypeVar, cast, overload
 
@@ -27,6 +27,7 @@ from deepfake_detection.media.images import Picture as ReadPicture
 from deepfake_detection.media.images import UnreadableImageError, opened_picture, read_picture
 from deepfake_detection.media.kept import KeptFrames
 from deepfake_detection.media.videos import Frame, Video, is_video
+from deepfake_detection.network.adabn import with_statistics_of
 from deepfake_detection.network.checkpoint import load_checkpoint
 from deepfake_detection.network.familiarity import Familiarity
 from deepfake_detection.network.logits import find_device, on_device
@@ -55,6 +56,7 @@ Result = TypeVar("Result")
 
 BATCH = 16  # frames in one pass of the network
 WANTED = "give a path, a PIL image, or an array of uint8 of shape (height, width, 3)"
+FRAMES_TO_ADAPT = 8  # of a video, whose frames are much alike
 MAX_UNSEEN = 1 / 3  # of a video may be damaged or missing; if it is more, there is no verdict
 MIN_SIDE = 32  # pixels; a picture or face with a shorter side below this shows too little
 
@@ -176,6 +178,43 @@ class Detector:
                     refused(found)
                 else:
                     yield from found.crops
+
+    def adapted_to(
+        self, files: Iterable[str], refused: Callable[[Prediction], object] = bool
+    ) -> tuple["Detector", int]:
+        """A detector whose batch-norm statistics are those of pictures and videos, and the number of frames in them.
+
+        See ``network.adabn``. Each batch should be a mixture, so ``files`` should be in random order. Up to
+        FRAMES_TO_ADAPT frames of a video count. Calibration, threshold and familiarity
+        stay, and so does the backend torch. ``refused`` is as for ``crops``. Raises UserError if there is no frame.
+        """
+        crops = chain.from_iterable(self._crops_of(file, refused) for file in files)
+        frames = 0
+
+        def batches() -> Iterator[torch.Tensor]:
+            nonlocal frames
+            while batch := list(islice(crops, BATCH)):
+                if len(batch) == BATCH or not frames:  # a short last one would count as much as the others
+                    frames += len(batch)
+                    yield torch.from_numpy(np.stack(batch))
+
+        with self.exclusive() as network:
+            adapted = with_statistics_of(network, batches())
+        return Detector(adapted, self.sidecar, device=str(self.device), familiarity=self._familiarity), frames
+
+    def _crops_of(self, file: str, refused: Callable[[Prediction], object]) -> Iterator[Pixels]:
+        if not is_video(file):
+            yield from self.crops([file], refused)
+            return
+        try:
+            for frame in Video(Path(file), FRAMES_TO_ADAPT).frames():
+                if self.sidecar.crop == "none":
+                    yield self._crop(frame.pixels, None)
+                else:
+                    faces = _large_enough(detect_faces(frame.pixels))
+                    yield from (self._crop(frame.pixels, smooth_track([face])[0].box) for face in faces)
+        except UnreadableImageError as error:
+            refused(VideoPrediction(file, "none", reason=str(error), failed=True))
 
     def video(
         self,
@@ -321,7 +360,16 @@ def _of_video(
     verdict: Verdict = worst.verdict if decided else "undecided"
     said = ", ".join(filter(None, [_unfamiliar(verdict, worst.unfamiliarity), part]))
     numbers = worst.probability, worst.logit, worst.unfamiliarity
-    return VideoPrediction(str(path), verdict, *numbers, (), said, False, moments, seconds, unseen, tuple(people))
+    return VideoPrediction(
+        str(path),
+        verdict,
+        *numbers,
+        reason=said,
+        moments=moments,
+        seconds=seconds,
+        unseen_seconds=unseen,
+        people=tuple(people),
+    )
 
 
 def _spans(seconds: list[float], length: float) -> dict[float, tuple[float, float]]:

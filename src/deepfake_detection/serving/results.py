@@ -48,7 +48,8 @@ class Prediction:
     That is the most suspicious one of the faces with the gravest verdict: "fake", then "unfamiliar", then "original".
     Without a judgement, ``verdict`` is "none", the numbers are None, and ``reason`` says why. ``failed`` is true if
     the file could not be read, and false if it was read but shows nothing to judge. A video of which too much is
-    damaged or missing is "undecided" and has the numbers.
+    damaged or missing is "undecided" and has the numbers. ``transductive`` is true if the network was first adapted to
+    other files, on which the numbers then depend.
     """
 
     path: str
@@ -59,6 +60,7 @@ class Prediction:
     faces: tuple[Face, ...] = ()
     reason: str = ""
     failed: bool = False
+    transductive: bool = False
 
 
 @dataclass(frozen=True)

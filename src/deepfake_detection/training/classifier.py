@@ -19,6 +19,8 @@ from deepfake_detection.common.errors import UserError
 from deepfake_detection.frames.dataset import derive_seed
 from deepfake_detection.network.model import Network
 from deepfake_detection.params.train import Train
+from deepfake_detection.training.adaptation import Discriminator, coral
+from deepfake_detection.training.distillation import Teacher, distance
 from deepfake_detection.training.loader import Batch, FrameBatches
 
 EpochLog: TypeAlias = Callable[[dict[str, float]], None]
@@ -27,11 +29,24 @@ OPTIMIZERS: dict[str, type[torch.optim.Adam]] = {"adam": torch.optim.Adam, "adam
 
 
 class FrameClassifier(pl.LightningModule):
-    """BCEWithLogitsLoss on one logit, with Adam or AdamW. Loss, accuracy and AUROC of an epoch are over its frames."""
+    """BCEWithLogitsLoss on one logit, with Adam or AdamW. Loss, accuracy and AUROC of an epoch are over its frames.
 
-    def __init__(self, model: Network, params: Train, seed: int, on_epoch: EpochLog | None = None) -> None:
+    With ``params.unlabelled`` the second half of a training batch has no labels. Only a ``teacher`` and
+    ``params.adapt`` learn from it.
+    """
+
+    def __init__(
+        self,
+        model: Network,
+        params: Train,
+        seed: int,
+        on_epoch: EpochLog | None = None,
+        teacher: Teacher | None = None,
+    ) -> None:
         super().__init__()
-        self.model, self.params, self.seed, self.on_epoch = model, params, seed, on_epoch
+        self.model, self.params, self.seed, self.on_epoch, self.teacher = model, params, seed, on_epoch, teacher
+        self.discriminator = Discriminator(model.width) if params.adapt == "dann" else None
+        self.total_steps = 0  # of the run
         # both options spare looks at the values, for which a GPU's step would be waited for
         kinds = {"accuracy": BinaryAccuracy(validate_args=False), "auroc": BinaryAUROC(validate_args=False)}
         metrics = MetricCollection(kinds, compute_groups=False)  # type: ignore[arg-type]
@@ -46,17 +61,26 @@ class FrameClassifier(pl.LightningModule):
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
         # Lightning averages over micro-batches and processes; this weight makes the result the mean over frames
-        weight = len(batch[1]) / cast(FrameBatches, self.trainer.datamodule).mean_micro_batch(index)  # type: ignore[attr-defined]
+        labelled = self._labelled(len(batch[1]))
+        weight = labelled / cast(FrameBatches, self.trainer.datamodule).mean_micro_batch(index)  # type: ignore[attr-defined]
         return self._step(batch, index, self.train_loss, self.train_metrics) * weight
 
     def validation_step(self, batch: Batch, index: int) -> None:
         self._step(batch, index, self.val_loss, self.val_metrics)
 
     def _step(self, batch: Batch, index: int, mean_loss: "FrameMean", metrics: MetricCollection) -> Tensor:
-        frames, labels, *weights = batch
-        logits: Tensor = self.model(frames)
-        weight = weights[0] if weights else None
-        loss = self._loss(logits, labels, weight)
+        frames, *rest = batch
+        features = self.model.features(frames) if self.training and self.params.adapt != "none" else None
+        every: Tensor = self.model(frames) if features is None else self.model.logits(features)
+        labelled = self._labelled(len(frames))
+        logits, labels, *weights = (part[:labelled] for part in (every, *rest))
+        loss = self._loss(logits, labels, weights[0] if weights else None)
+        if self.teacher and self.training:
+            share, temperature = self.params.teacher_weight, self.params.teacher_temperature
+            taught = distance(every.reshape(len(frames), -1)[:, 0], self.teacher(frames), temperature)
+            loss = (1 - share) * loss + share * taught
+        if features is not None:
+            loss = loss + self.params.adapt_weight * self._unlikeness(features[:labelled], features[labelled:])
         self._require_finite()  # checks the previous step, because a GPU is still computing this one
         rate = self.trainer.optimizers[0].param_groups[0]["lr"]
         describe = partial(self._describe_step, self.training, index, self.global_step, rate)
@@ -66,6 +90,17 @@ class FrameClassifier(pl.LightningModule):
         name = "train_loss" if self.training else "val_loss"
         self.log(name, mean_loss, on_step=False, on_epoch=True)
         self.log_dict(metrics, on_step=False, on_epoch=True)
+        return loss
+
+    def _labelled(self, frames: int) -> int:
+        """How many frames of a batch of ``frames`` have labels; they come first."""
+        return frames // 2 if self.training and self.params.unlabelled != "none" else frames
+
+    def _unlikeness(self, source: Tensor, target: Tensor) -> Tensor:
+        """How well the features of frames with labels and without can be told apart, as ``params.adapt`` sees it."""
+        if self.discriminator is None:
+            return coral(source, target)
+        loss: Tensor = self.discriminator(source, target, self.global_step / self.total_steps)
         return loss
 
     def _loss(self, logits: Tensor, labels: Tensor, weight: Tensor | None) -> Tensor:
@@ -138,7 +173,8 @@ class FrameClassifier(pl.LightningModule):
         optimizer = kind(self.parameters(), self.params.lr, weight_decay=self.params.weight_decay, fused=fused)
         # not Lightning's estimate, which would load an epoch's frames before the number of the epoch is known
         steps = cast(FrameBatches, self.trainer.datamodule).steps()  # type: ignore[attr-defined]
-        schedule = lr_schedule(optimizer, self.params, steps * self.params.epochs)
+        self.total_steps = steps * self.params.epochs
+        schedule = lr_schedule(optimizer, self.params, self.total_steps)
         return [optimizer], [{"scheduler": schedule, "interval": "step"}] if schedule else []
 
 

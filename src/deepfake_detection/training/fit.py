@@ -24,6 +24,7 @@ from deepfake_detection.network.allocator import keep_freed_memory
 from deepfake_detection.network.model import Network
 from deepfake_detection.params.train import Train
 from deepfake_detection.training.classifier import EpochLog, FrameClassifier
+from deepfake_detection.training.distillation import Teacher
 from deepfake_detection.training.distributed import SyncBatchNormOnCpu, check_launcher
 from deepfake_detection.training.loader import BATCH_ON_CPU, FrameBatches
 from deepfake_detection.training.memory import find_batch_size, peak_memory, recompute_activations
@@ -57,12 +58,14 @@ def fit(
     params: Train,
     on_epoch: EpochLog | None = None,
     state: Path | None = None,
+    teacher: Teacher | None = None,
 ) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
     """Trains to the best validation loss or AUROC on the accelerator, deterministically if ``params`` says so.
 
     ``on_epoch`` is called after each epoch with its train_ and val_ loss, accuracy and auroc. If ``state`` is given, a
     checkpoint is saved in that folder after each epoch and when SIGTERM ends the run. The next call of the same run
     resumes from it. On a CPU the result is then the same to the byte as if nothing had stopped the run.
+    With a ``teacher`` the network also learns from its logits.
     The best epoch is the one with the best ``params.monitor``. Returns its state_dict and a summary: the best epoch
     (from 0) with its losses, accuracies and AUROCs, the number of epochs run, and whether training stopped early. With
     batch_size auto the summary also has the size found. When several processes train, the first returns this and the
@@ -127,7 +130,7 @@ def fit(
         check_launcher(trainer.world_size)
         if params.checkpoint_activations:
             recompute_activations(model)
-        classifier = FrameClassifier(model, params, batches.seed, on_epoch)
+        classifier = FrameClassifier(model, params, batches.seed, on_epoch, teacher)
         batch_size = choose_batch_size(classifier, batches, trainer.world_size, shared)
         if params.compile != "none":
             model.compile(mode=params.compile)

@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any, TypeAlias, cast
+from itertools import islice
+from typing import Any, NamedTuple, TypeAlias, cast
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ import pytorch_lightning as pl
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import ConcatDataset, DataLoader
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.frames.dataset import derive_seed
@@ -30,11 +31,20 @@ LEVELS: dict[str, list[list[str]]] = {
 BATCH_ON_CPU = 16  # for batch_size: auto, because a CPU's memory sets no clear limit
 
 
+class Unlabelled(NamedTuple):
+    """Frames without labels, uint8 of shape (frames, size, size, 3), and their landmarks, as those with labels."""
+
+    pixels: NDArray[np.uint8]
+    landmarks: NDArray[np.float32] | None = None
+
+
 class FrameBatches(pl.LightningDataModule):
     """The training frames, with new augmentations in each epoch, and the validation frames without augmentation.
 
     ``micro_batch_size`` is how many frames a device takes at once. Several processes share the frames of each step.
-    ``landmarks`` are those of TrainingFrames; without them nothing is erased, and a line says so.
+    ``landmarks`` are those of TrainingFrames; without them nothing is erased, and a line says so. With
+    ``params.unlabelled`` each training batch ends in as many frames of ``unlabelled``, whose label is -1. They are
+    augmented as the others are. Raises UserError when there are none.
     """
 
     def __init__(
@@ -44,8 +54,14 @@ class FrameBatches(pl.LightningDataModule):
         params: Train,
         seed: int,
         landmarks: NDArray[np.float32] | None = None,
+        unlabelled: Unlabelled | None = None,
     ) -> None:
         super().__init__()
+        if params.unlabelled != "none" and (unlabelled is None or not len(unlabelled.pixels)):
+            raise UserError(
+                "train.unlabelled: there are no frames without labels: name a data set with use: adapt in data.extra"
+            )
+        self.unlabelled = unlabelled if params.unlabelled != "none" else None
         self.pixels, self.params, self.seed, self.landmarks = pixels, params, seed, landmarks
         if landmarks is None and params.augment.erase:
             print("train.augment.erase does nothing: the faces are not known without prepare.crop=face")
@@ -101,7 +117,32 @@ class FrameBatches(pl.LightningDataModule):
         frames = TrainingFrames(
             self.pixels, self._train_order(), self.params.augment, self.landmarks, seed=self.seed, epoch=epoch
         )
-        return ResumableLoader(frames, self._train_batches(), **self._reading())
+        if self.unlabelled is None:
+            return ResumableLoader(frames, self._train_batches(), **self._reading())
+        others = self._without_labels(self.unlabelled, epoch)
+        both: ConcatDataset[tuple[Tensor, ...]] = ConcatDataset([frames, others])
+        return ResumableLoader(both, self._with_unlabelled(len(frames), len(others), epoch), **self._reading())
+
+    def _without_labels(self, unlabelled: Unlabelled, epoch: int) -> TrainingFrames:
+        rows = pd.DataFrame({"label": np.full(len(unlabelled.pixels), -1)})
+        if "weight" in self.train_rows:  # of the loss with the labels, in which they have no part
+            rows["weight"] = 0.0
+        draw = derive_seed(self.seed, 1)  # not the augmentations of the frames with labels
+        return TrainingFrames(
+            unlabelled.pixels, rows, self.params.augment, unlabelled.landmarks, seed=draw, epoch=epoch
+        )
+
+    def _with_unlabelled(self, labelled: int, unlabelled: int, epoch: int) -> list[list[int]]:
+        """The batches of an epoch, each with as many frames without labels, which are numbered from ``labelled`` on.
+
+        All of them are taken before one is taken again. With several processes each takes its share.
+        """
+        _, world_size, rank = self._sharing()
+        batches = self._train_batches()
+        shuffled = np.random.default_rng(derive_seed(self.seed, epoch, 1)).permutation(unlabelled)
+        share = np.resize(shuffled, world_size * sum(map(len, batches)))[rank::world_size]
+        others = iter((labelled + share).tolist())
+        return [[*batch, *islice(others, len(batch))] for batch in batches]
 
     def val_dataloader(self) -> DataLoader[Batch]:
         frames = TrainingFrames(self.pixels, self.val_rows, None, self.landmarks, seed=self.seed)

@@ -13,7 +13,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from deepfake_detection.network.model import Network
 from deepfake_detection.training.fit import fit
-from deepfake_detection.training.loader import FrameBatches
+from deepfake_detection.training.loader import FrameBatches, Unlabelled
 from tests.support.params import train as train_params
 
 SMALL = {"epochs": 2, "batch_size": 8, "lr": 1e-3}
@@ -31,14 +31,14 @@ def tiny(norm: bool = True) -> Network:
     return Network(layers(norm)).to(memory_format=torch.channels_last)
 
 
-def make_batches(train: int = 22, **changes: Any) -> FrameBatches:
+def make_batches(train: int = 22, others: Unlabelled | None = None, **changes: Any) -> FrameBatches:
     """``train`` training frames and 5 validation frames of 32 px; the fakes are darker."""
     pixels = np.random.default_rng(0).integers(0, 255, (train + 5, 32, 32, 3), dtype=np.uint8)
     labels = np.arange(train + 5) % 2
     pixels[labels == 1] //= 2
     rows = pd.DataFrame({"label": labels, "split": ["train"] * train + ["val"] * 5})
     rows["path"] = [f"frame{number}.jpg" for number in range(train + 5)]
-    return FrameBatches(pixels, rows, train_params(**(SMALL | changes)), seed=7)
+    return FrameBatches(pixels, rows, train_params(**(SMALL | changes)), 7, None, others)
 
 
 def train(model: Network, **changes: Any) -> tuple[dict[str, Tensor], dict[str, Any]]:
