@@ -23,21 +23,35 @@ from pytorch_lightning import seed_everything
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.files import replacing, write_csv
 from deepfake_detection.common.parallel import map_in_processes
+from deepfake_detection.evaluation.adaptation import shuffled_batches
 from deepfake_detection.frames.corruptions import CORRUPTIONS
 from deepfake_detection.frames.dataset import FrameDataset, derive_seed
-from deepfake_detection.frames.prepared import open_landmarks, open_prepared
+from deepfake_detection.frames.prepared import open_landmarks, open_prepared, open_unlabelled
+from deepfake_detection.network.adabn import with_statistics_of
 from deepfake_detection.network.allocator import keep_freed_memory
 from deepfake_detection.network.logits import predict_logits
-from deepfake_detection.network.model import add_level, build_model, drop_level
-from deepfake_detection.params.load import load_params
-from deepfake_detection.params.train import Train
+from deepfake_detection.network.model import Network, add_level, build_model, drop_level
+from deepfake_detection.network.weights import save_weights
+from deepfake_detection.params.load import Params, load_params
+from deepfake_detection.training.distillation import load_teacher
 from deepfake_detection.training.fit import fit
-from deepfake_detection.training.loader import FrameBatches
-from experiments.study import RESULTS, Study, pretrained, read_study, result_file, train_params
+from deepfake_detection.training.loader import FrameBatches, Unlabelled
+from deepfake_detection.training.pretrain import Source, pretrain
+from experiments.study import (
+    RESULTS,
+    Method,
+    Study,
+    method_of,
+    network_file,
+    pretrained,
+    read_study,
+    result_file,
+)
 from stages import run
 
 PREPARED = Path("data/prepared")
 BATCH = 128  # frames whose logits are computed at once
+SAME_VIDEOS = "degraded"  # how the name of a data set begins that experiments.degraded has made of the main one
 Frames = NDArray[np.uint8]
 
 
@@ -54,54 +68,100 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     keep_freed_memory()
     trained = open_prepared(PREPARED / "trained", Path("data/splits_trained.csv"))
-    evaluated = open_prepared(PREPARED / "evaluated", Path("data/splits.csv"))
-    landmarks = open_landmarks(PREPARED / "trained")
+    pixels, evaluated = open_prepared(PREPARED / "evaluated", Path("data/splits.csv"))
+    test_groups = trained[1].loc[
+        trained[1]["split"] == "test", "group"
+    ]  # the manipulations of other videos tell nothing
+    evaluated = evaluated[~evaluated["dataset"].isin(trained[1]["dataset"]) | evaluated["group"].isin(test_groups)]
+    unlabelled, target = Unlabelled(*open_unlabelled(PREPARED / "adapt")), evaluated[:0]
+    if study.target:
+        evaluated, target = halves(evaluated, study.target, trained[1])
+        unlabelled = Unlabelled(pixels[target.index])
     val, test = (trained[1][trained[1]["split"] == split] for split in ("val", "test"))
     share = min(1.0, params.robustness.max_frames / len(test))
     sample = test.groupby("label").sample(frac=share, random_state=params.evaluate.seed).sort_index()
-    tables = {"val": val, "test": test, "evaluated": evaluated[1], "corrupted": sample}
+    tables = {"val": val, "test": test, "evaluated": evaluated, "corrupted": sample}
     for name, rows in tables.items():
         write_csv(folder / f"{name}.csv", rows)
     corrupted = corrupted_frames(folder / "corrupted.npy", trained[0], sample, params.evaluate.seed)
     served = {
         "val": FrameDataset(trained[0], val),
         "test": FrameDataset(trained[0], test),
-        "evaluated": FrameDataset(*evaluated),
+        "evaluated": FrameDataset(pixels, evaluated),
         "corrupted": FrameDataset(corrupted, pd.DataFrame({"label": np.zeros(len(corrupted))})),
     }
-    weights = pretrained(study.arch, study.weights)
-    for method, seed in product(chosen, study.seeds):
-        result = result_file(options.study, method, seed)
+    landmarks = open_landmarks(PREPARED / "trained")
+    for name, seed in product(chosen, study.seeds):
+        result = result_file(options.study, name, seed)
         if result.exists():
             continue
-        train = train_params(study, method, params.train, seed)
-        batches = FrameBatches(trained[0], trained[1], train, seed, landmarks)
+        method = method_of(study, name, params, seed)
         start = time.perf_counter()
-        network = train_network(study, train, batches, params.model.dropout, weights)
+        if method.of:
+            source = network_file(options.study, method.of, seed)
+            network = build_model(method.arch, params.model.dropout, source, trained=True).eval()
+            shown = pixels[chosen_frames(target, method.statistics or "all").index]
+            network = with_statistics_of(network, shuffled_batches(shown, BATCH, seed))
+        else:
+            batches = FrameBatches(trained[0], trained[1], method.train, seed, landmarks, unlabelled)
+            network = train_network(study, method, batches, params)
         seconds = time.perf_counter() - start
         logits = {name: predict_logits(network, frames, BATCH).astype(np.float32) for name, frames in served.items()}
         result.parent.mkdir(exist_ok=True)
+        save_weights(network_file(options.study, name, seed), network.efficientnet)
         with replacing(result) as (part,), part.open("wb") as file:
             np.savez_compressed(file, allow_pickle=False, seconds=np.array(seconds), **logits)
 
 
-def train_network(
-    study: Study, train: Train, batches: FrameBatches, dropout: float, weights: Path | None
-) -> torch.nn.Module:
+def train_network(study: Study, method: Method, batches: FrameBatches, params: Params) -> Network:
     """Trains one network for the steps of the study and returns its best epoch."""
+    train = method.train
     steps = math.ceil(len(batches.train_rows) / int(train.batch_size))
     epochs = max(1, round(study.steps / steps))
     limited = train.model_copy(update={"epochs": epochs, "patience": epochs})
     seed_everything(train.seed, workers=True, verbose=False)
-    network = build_model(study.arch, dropout, weights)
+    network = build_model(method.arch, params.model.dropout, pretrained(method.arch, method.weights))
+    if method.pretrain:
+        rows = batches.train_rows.drop(columns="pair")
+        print(pretrain(network, [Source(batches.pixels, rows)], train.augment, method.pretrain), flush=True)
     if train.method == "nested":
         add_level(network)
-    if (fitted := fit(network, batches, limited)) is None:
+    teacher = load_teacher(train.teacher, params.prepare.crop, params.prepare.margin)
+    if (fitted := fit(network, batches, limited, teacher=teacher)) is None:
         raise UserError("a study trains each network in one process: set train.devices=1")
     network.load_state_dict(fitted[0])
     if train.method == "nested":
         drop_level(network)
     return network.eval()
+
+
+def halves(evaluated: pd.DataFrame, target: str, trained: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The rows to score, and those of the data set ``target`` that are adapted to, half of its groups.
+
+    If the target shows the very videos that were trained on, changed, the groups to score are those of the test side:
+    otherwise people would be scored that the network was trained on.
+    """
+    rows = evaluated[evaluated["dataset"] == target]
+    if rows.empty:
+        raise UserError(f"target: there is no data set {target} with use: test in data.extra")
+    groups = sorted(rows["group"].unique())
+    known = set(trained.loc[trained["split"] != "test", "video_id"]) if target.startswith(SAME_VIDEOS) else set()
+    half = set(np.random.default_rng(0).permutation(groups)[: len(groups) // 2])
+    adapted = rows[rows["video_id"].isin(known)] if known else rows[rows["group"].isin(half)]
+    return evaluated.drop(adapted.index), adapted
+
+
+def chosen_frames(target: pd.DataFrame, which: str) -> pd.DataFrame:
+    """All rows of the target, or those of one class, or of the first video."""
+    first = target.iloc[0]
+    chosen = {
+        "all": target["label"] >= 0,
+        "originals": target["label"] == 0,
+        "fakes": target["label"] == 1,
+        "one video": (target["category"] == first["category"]) & (target["video_id"] == first["video_id"]),
+    }
+    rows: pd.DataFrame = target.loc[chosen[which]]
+    return rows
 
 
 def corrupted_frames(path: Path, pixels: Frames, rows: pd.DataFrame, seed: int) -> Frames:

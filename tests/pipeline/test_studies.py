@@ -13,11 +13,13 @@ import yaml
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.frames.corruptions import CORRUPTIONS
+from deepfake_detection.params.load import Params
 from experiments import run, table
-from experiments.study import RESULTS, STUDIES, Study, pretrained, read_study, train_params
+from experiments.study import RESULTS, STUDIES, Study, method_of, pretrained, read_study
 from tests.pipeline.conftest import ROOT, Project
-from tests.support.params import train
+from tests.support.params import tree
 
+PARAMS = Params.model_validate(tree())
 SMALL: dict[str, Any] = {
     "arch": "efficientnet_lite0",
     "weights": "imagenet",
@@ -78,7 +80,7 @@ def test_a_study_trains_all_methods_and_compares_them(
 
 def test_methods_differ_in_what_they_say_and_nothing_else() -> None:
     study = Study.model_validate(SMALL)
-    recipe, sturdy = (train_params(study, name, train(), 5) for name in ("recipe", "sturdy"))
+    recipe, sturdy = (method_of(study, name, PARAMS, 5).train for name in ("recipe", "sturdy"))
     assert (recipe.seed, recipe.batch_size, recipe.augment.jpeg.p, sturdy.augment.jpeg.p) == (5, 8, 0.0, 0.4)
     assert recipe.model_copy(update={"augment": sturdy.augment}) == sturdy
 
@@ -110,7 +112,7 @@ def test_the_committed_studies_can_be_read(monkeypatch: pytest.MonkeyPatch) -> N
     for path in STUDIES.glob("*.yaml"):
         study = read_study(path.stem)
         for method in study.methods:
-            train_params(study, method, train(), study.seeds[0])
+            method_of(study, method, PARAMS, study.seeds[0])
 
 
 def test_figures_are_those_of_the_logits() -> None:
