@@ -11,7 +11,7 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import asdict, replace
+from dataclasses import replace
 from io import TextIOWrapper
 from pathlib import Path
 from random import Random
@@ -256,11 +256,9 @@ def results(path: Path | None, job: dict[str, Any] | None) -> Iterator[tuple[Tex
 
 
 def print_json(found: "Prediction", first: bool, out: TextIO) -> None:
-    fields = asdict(found)
-    for face in [*fields["faces"], *(moment["face"] for moment in fields.get("moments", ()))]:
-        if face["box"]:
-            face["box"] = face["box"]._asdict()  # JSON would make a list of a named tuple
-    print(json.dumps(fields), file=out)
+    from deepfake_detection.serving.results import fields_of
+
+    print(json.dumps(fields_of(found)), file=out)
 
 
 def shown(name: object, out: TextIO) -> str:
@@ -312,14 +310,18 @@ def serve(
     max_seconds: Annotated[float, typer.Option(min=0.1, help="A judgement that takes longer is stopped.")] = 60.0,
     device: Device = None,
     threshold: Threshold = None,
+    token_file: Annotated[
+        Path | None, typer.Option(help="Answer only who sends the token in this file, as Authorization: Bearer TOKEN.")
+    ] = None,
 ) -> None:
-    """Judge pictures and videos on a web page, which works offline and keeps nothing."""
+    """Judge pictures and videos on a web page, and for programs at /api/v1/predict. Works offline and keeps nothing."""
     try:
         from deepfake_detection.serving.web import server
     except ModuleNotFoundError as error:
         missing = f"{error.name} is not installed; run make env, or pip install starlette uvicorn python-multipart"
         raise UserError(f"serve: {missing}") from None
-    server.serve(checkpoint, host, port, max_mb * 10**6, max_seconds, device, as_rule(threshold))
+    token = server.read_token(token_file) if token_file else None
+    server.serve(checkpoint, host, port, max_mb * 10**6, max_seconds, device, as_rule(threshold), token)
 
 
 @app.command()

@@ -2,8 +2,8 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple, TypeAlias
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -129,6 +129,15 @@ class VideoPrediction(Prediction):
     seconds: float = 0.0
     unseen_seconds: float = 0.0
     people: tuple[Person, ...] = ()
+
+
+def fields_of(found: Prediction) -> dict[str, Any]:
+    """What ``predict --json`` prints of a prediction, and what the API answers: plain values by their names."""
+    fields = asdict(found)
+    for face in [*fields["faces"], *(moment["face"] for moment in fields.get("moments", ()))]:
+        if face["box"]:
+            face["box"] = face["box"]._asdict()  # JSON would make a list of a named tuple
+    return fields
 
 
 def judged(score: Score, calibration: Calibration, looks: int = 1) -> tuple[float, FaceVerdict]:

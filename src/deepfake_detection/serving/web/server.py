@@ -1,12 +1,13 @@
-"""The server of ``deepfake-detect serve``: one page that judges an uploaded picture or video and keeps nothing."""
+"""The server of ``deepfake-detect serve``: a page and an API that judge an uploaded file and keep nothing."""
 
+import hmac
 import os
-import shutil
 import signal
 import socket
 import sys
 import tempfile
 from collections.abc import Callable
+from importlib.metadata import version
 from importlib.resources import files
 from ipaddress import ip_address
 from pathlib import Path
@@ -15,13 +16,13 @@ from urllib.parse import urlsplit
 
 import anyio
 import uvicorn
-from anyio import BrokenWorkerProcess, to_process, to_thread
+from anyio import BrokenWorkerProcess, to_process
 from starlette.applications import Starlette
-from starlette.datastructures import Headers, MutableHeaders, UploadFile
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -30,13 +31,14 @@ from deepfake_detection.common.text import printable
 from deepfake_detection.media.images import UnreadableImageError
 from deepfake_detection.network.sidecar import Sidecar, read_sidecar
 from deepfake_detection.reporting.html import template_environment
+from deepfake_detection.serving.web import api
+from deepfake_detection.serving.web.uploads import RefusedError, receive_upload, shortened
 from deepfake_detection.serving.web.view import judge, load, rounded_percent
 
 PACKAGE = "deepfake_detection.serving.web"
 WAITING = 4  # uploads that may wait while another is judged
-UPLOAD_SECONDS = 120.0
 LINGER_SECONDS = 10.0
-OVERHEAD = 2**16  # bytes of a form besides its file
+LEAST_TOKEN = 16
 
 HEADERS = {
     # Style, script and form target must be of this origin. Pictures are inside the page, as data: URIs.
@@ -57,8 +59,11 @@ REASONS = {
 }
 
 
-class _TooLargeError(Exception):
-    pass
+def early(response: Response) -> "_EarlyResponse":
+    """The same response, for sending while the upload is still arriving."""
+    sent = _EarlyResponse(response.body, response.status_code, media_type=response.media_type)
+    sent.headers.update(response.headers)
+    return sent
 
 
 class _EarlyResponse(HTMLResponse):
@@ -77,11 +82,13 @@ class _EarlyResponse(HTMLResponse):
         await send({"type": "http.response.body", "body": b""})
 
 
-class _OriginGuard:
-    """Refuses requests to a name that is not this server's (DNS rebinding), and forms from other sites."""
+class _Guard:
+    """Refuses requests to a name that is not this server's (DNS rebinding), forms from other sites, and, if there is a
+    ``token``, requests without it. Only whether the server is alive may be asked without.
+    """
 
-    def __init__(self, app: ASGIApp, host: str) -> None:
-        self.app, self.host = app, host
+    def __init__(self, app: ASGIApp, host: str, token: str | None) -> None:
+        self.app, self.host, self.token = app, host, token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
@@ -93,10 +100,19 @@ class _OriginGuard:
 
         answer: ASGIApp = self.app
         if not host_allowed(headers.get("host", ""), self.host):
-            answer = _EarlyResponse("This address is not one of this server's names.", 421, media_type="text/plain")
+            answer = self.refusal(scope, 421, "This address is not one of this server's names.")
         elif scope["method"] not in ("GET", "HEAD") and not _own_origin(headers):
-            answer = _EarlyResponse("A form of another site cannot be sent here.", 403, media_type="text/plain")
+            answer = self.refusal(scope, 403, "A form of another site cannot be sent here.")
+        elif self.token is not None and scope["path"] != api.HEALTH and not _has_token(headers, self.token):
+            refused = self.refusal(scope, 401, "Send the server's token, as Authorization: Bearer TOKEN.")
+            refused.headers["www-authenticate"] = "Bearer"
+            answer = refused
         await answer(scope, receive, send_with_headers)
+
+    def refusal(self, scope: Scope, status: int, words: str) -> Response:
+        if scope["path"].startswith((api.PREFIX, api.HEALTH)):
+            return early(api.problem(status, words))
+        return _EarlyResponse(words, status, media_type="text/plain")
 
 
 def host_allowed(header: str, bound: str) -> bool:
@@ -124,8 +140,11 @@ def create_app(
     max_seconds: float,
     device: str | None = None,
     threshold: float | str | None = None,
+    token: str | None = None,
 ) -> Starlette:
-    """The page on ``/`` and the two files that it needs, for the checkpoint with this sidecar, judged on ``device``.
+    """The page on ``/``, the two files that it needs, and the API, for the checkpoint with this sidecar.
+
+    Files are judged on ``device``. With a ``token``, only who sends it gets an answer.
 
     A file of more than ``max_bytes`` is refused while it arrives. A judgement that takes longer than
     ``max_seconds`` is stopped. One file is judged at a time, WAITING more may wait, and others are refused.
@@ -141,59 +160,63 @@ def create_app(
     about |= {"prior": rounded_percent(sidecar.prior)}
     judging, active = anyio.Lock(), set[object]()
 
-    def page(status: int = 200, error: str = "", early: bool = False, **shown: Any) -> Response:
-        kind = _EarlyResponse if early else HTMLResponse
-        return kind(template.render(about, error=error, **({"result": None, "name": ""} | shown)), status)
+    def page(status: int = 200, error: str = "", **shown: Any) -> Response:
+        return HTMLResponse(template.render(about, error=error, **({"result": None, "name": ""} | shown)), status)
 
     async def form(_: Request) -> Response:
         return page()
 
     async def post(request: Request) -> Response:
-        if len(active) > WAITING:
-            busy = page(503, "Too many files are waiting to be judged. Try again in a minute.", early=True)
-            busy.headers["retry-after"] = "60"
-            return busy
-        active.add(request)
+        return await judged_upload(
+            request,
+            judge,
+            lambda found, name: page(result=found, name=name),
+            lambda refused: page(refused.status, refused.words, name=refused.name),
+        )
+
+    async def post_for_program(request: Request) -> Response:
+        return await judged_upload(
+            request,
+            api.predict,
+            lambda found, name: JSONResponse(found | {"path": name}),
+            lambda refused: api.problem(refused.status, refused.words),
+        )
+
+    async def judged_upload(
+        request: Request,
+        judge: Callable[..., dict[str, Any]],
+        answer: Callable[[dict[str, Any], str], Response],
+        refuse: Callable[[RefusedError], Response],
+    ) -> Response:
+        """What ``answer`` makes of what ``judge`` finds, or ``refuse`` of the reason why there is no result."""
         try:
-            return await receive_upload(request)
+            if len(active) > WAITING:
+                words = "Too many files are waiting to be judged. Try again in a minute."
+                raise RefusedError(503, words, early=True)
+            active.add(request)
+            try:
+                with tempfile.TemporaryDirectory(prefix="deepfake-detect-") as folder:
+                    path = Path(folder) / "upload"
+                    name = await receive_upload(request, path, max_bytes, raw=judge is api.predict)
+                    return answer(*await judge_while_connected(request, path, shortened(name), judge))
+            finally:
+                active.remove(request)
+        except RefusedError as refused:
+            response = refuse(refused)
+            if refused.status == 503:
+                response.headers["retry-after"] = "60"
+            return early(response) if refused.early else response
         except ClientDisconnect:
             return Response()
         except anyio.get_cancelled_exc_class():  # only uvicorn cancels, and nothing is awaited after this
-            return page(503, "The server is being ended.")
-        finally:
-            active.remove(request)
+            return refuse(RefusedError(503, "The server is being ended."))
 
-    async def receive_upload(request: Request) -> Response:
-        too_large = f"The file is larger than {about['max_mb']} MB, which is this server's limit (--max-mb)."
-        announced = request.headers.get("content-length", "0")
-        if announced.isdecimal() and int(announced) > max_bytes + OVERHEAD:
-            return page(413, too_large, early=True)
-        counted = Request(request.scope, _limited(request.receive, max_bytes + OVERHEAD))
-        try:
-            with anyio.fail_after(UPLOAD_SECONDS):
-                sent = await counted.form(max_files=1, max_fields=1, max_part_size=OVERHEAD)
-        except _TooLargeError:
-            return page(413, too_large, early=True)
-        except TimeoutError:
-            return page(408, "The file did not arrive in two minutes.", early=True)
-        except HTTPException:
-            return page(400, "What was sent is not this page's form with one file.", early=True)
-        try:
-            upload = sent.get("file")
-            if not isinstance(upload, UploadFile) or not (upload.filename or upload.size):
-                return page(400, "No file was chosen. Choose a picture or a video first.")
-            if (upload.size or 0) > max_bytes:
-                return page(413, too_large)
-            with tempfile.TemporaryDirectory(prefix="deepfake-detect-") as folder:
-                path = Path(folder) / "upload"
-                await to_thread.run_sync(_copy, upload, path)
-                return await judge_while_connected(request, path, _shortened(upload.filename or ""))
-        finally:
-            await sent.close()
-
-    async def judge_while_connected(request: Request, path: Path, name: str) -> Response:
-        """The answer of ``judged``, which is stopped if the client disconnects."""
-        answer = Response()
+    async def judge_while_connected(
+        request: Request, path: Path, name: str, judge: Callable[..., dict[str, Any]]
+    ) -> tuple[dict[str, Any], str]:
+        """What ``judge`` finds, and the name. It is stopped if the client disconnects."""
+        found: dict[str, Any] | None = None
+        refused: RefusedError | None = None
         async with anyio.create_task_group() as group:
 
             async def stop_when_gone() -> None:
@@ -202,27 +225,45 @@ def create_app(
                 group.cancel_scope.cancel()
 
             group.start_soon(stop_when_gone)
-            answer = await judged(path, name)
+            try:
+                found = await judged(path, name, judge)
+            except RefusedError as error:  # the group would wrap it
+                refused = error
             group.cancel_scope.cancel()
-        return answer
+        if refused:
+            raise refused
+        if found is None:
+            raise ClientDisconnect
+        return found, name
 
-    async def judged(path: Path, name: str) -> Response:
+    async def judged(path: Path, name: str, judge: Callable[..., dict[str, Any]]) -> dict[str, Any]:
         async with judging:
             try:
                 await to_process.run_sync(load, checkpoint, device, threshold)  # loads again if the process was killed
                 with anyio.fail_after(max_seconds):
-                    found = await to_process.run_sync(judge, checkpoint, path, device, threshold, cancellable=True)
+                    return await to_process.run_sync(judge, checkpoint, path, device, threshold, cancellable=True)
             except UnreadableImageError as error:
-                return page(422, _sentence(str(error)), name=name)
+                raise RefusedError(422, _sentence(str(error)), name) from None
             except UserError as error:
-                return page(500, f"The checkpoint cannot be used: {error}")
+                raise RefusedError(500, f"The checkpoint cannot be used: {error}") from None
             except TimeoutError:
                 words = f"It took longer than {max_seconds:g} seconds and was stopped. Try a shorter or smaller file."
-                return page(422, words, name=name)
+                raise RefusedError(422, words, name) from None
             except BrokenWorkerProcess:
-                return page(422, "The program that reads it broke off, perhaps for lack of memory.", name=name)
-        return page(result=found, name=name)
+                words = "The program that reads it broke off, perhaps for lack of memory."
+                raise RefusedError(422, words, name) from None
 
+    def failed(request: Request, error: Exception) -> Response:
+        """An address or method that is not there."""
+        assert isinstance(error, HTTPException)  # noqa: S101  it is registered for nothing else
+        if request.url.path.startswith((api.PREFIX, api.HEALTH)):
+            response = api.problem(error.status_code, error.detail)
+        else:
+            response = PlainTextResponse(error.detail, error.status_code)
+        response.headers.update(error.headers or {})
+        return response
+
+    described = api.openapi(version("deepfake-detection"), max_bytes // 10**6, token is not None)
     assets = {name: files(PACKAGE).joinpath("templates", name).read_bytes() for name in STATIC}
 
     def asset(name: str) -> Callable[[Request], Response]:
@@ -230,7 +271,13 @@ def create_app(
 
     routes = [Route("/", form, methods=["GET"]), Route("/", post, methods=["POST"])]
     routes += [Route(f"/{name}", asset(name)) for name in STATIC]
-    return Starlette(routes=routes, middleware=[Middleware(_OriginGuard, host=host)])
+    routes += [
+        Route(api.PREDICT, post_for_program, methods=["POST"]),
+        Route(api.OPENAPI, lambda _: JSONResponse(described), methods=["GET"]),
+        Route(api.HEALTH, lambda _: JSONResponse({"status": "ok"}), methods=["GET"]),
+    ]
+    guard = Middleware(_Guard, host=host, token=token)
+    return Starlette(routes=routes, middleware=[guard], exception_handlers={HTTPException: failed})
 
 
 STATIC = {"page.css": "text/css", "page.js": "text/javascript"}
@@ -244,6 +291,7 @@ def serve(
     max_seconds: float,
     device: str | None = None,
     threshold: float | str | None = None,
+    token: str | None = None,
 ) -> None:
     """Serves until SIGINT or SIGTERM.
 
@@ -262,7 +310,7 @@ def serve(
     async def run() -> None:
         print(f"loading {checkpoint}", file=sys.stderr)
         await to_process.run_sync(load, checkpoint, device, threshold)
-        app = create_app(checkpoint, sidecar, host, max_bytes, max_seconds, device, threshold)
+        app = create_app(checkpoint, sidecar, host, max_bytes, max_seconds, device, threshold, token)
         config = uvicorn.Config(
             app,
             access_log=False,
@@ -309,6 +357,25 @@ def _address(name: str) -> Any:
         return None
 
 
+def read_token(file: Path) -> str:
+    """The token in a file, without the line's end. Raises UserError if it is too short to keep anybody out."""
+    try:
+        token = file.read_text(encoding="ascii").strip()
+    except UnicodeDecodeError:
+        raise UserError(f"--token-file {file}: not plain text") from None
+    if len(token) < LEAST_TOKEN or not token.isprintable() or " " in token:
+        raise UserError(
+            f"--token-file {file}: a token is one word of {LEAST_TOKEN} letters or more; try `openssl rand -hex 32`"
+        )
+    return token
+
+
+def _has_token(headers: Headers, token: str) -> bool:
+    scheme, _, sent = headers.get("authorization", "").partition(" ")
+    same = hmac.compare_digest(sent.strip().encode(), token.encode())  # takes as long whatever is wrong
+    return scheme.lower() == "bearer" and same
+
+
 def _own_origin(headers: Headers) -> bool:
     """Browsers say which page sent a form. Other programs do not, but no web page can control them."""
     if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
@@ -317,34 +384,9 @@ def _own_origin(headers: Headers) -> bool:
     return origin is None or urlsplit(origin).netloc == headers.get("host")
 
 
-def _limited(receive: Receive, most: int) -> Receive:
-    left = most
-
-    async def counted() -> Message:
-        nonlocal left
-        message = await receive()
-        left -= len(message.get("body", b""))
-        if left < 0:
-            raise _TooLargeError
-        return message
-
-    return counted
-
-
-def _copy(upload: UploadFile, path: Path) -> None:
-    with path.open("wb") as file:
-        shutil.copyfileobj(upload.file, file)
-
-
 def _sentence(reason: str) -> str:
     """Why a file cannot be read, in a whole sentence."""
     if reason.startswith("too many "):
         return f"It has {reason}."
     start = "It is" if reason.startswith(("a ", "an ", "neither ")) else "The file cannot be read:"
     return REASONS.get(reason, f"{start} {reason}.")
-
-
-def _shortened(name: str) -> str:
-    """A file's name, at most one line long, without characters that change the text direction or break the line."""
-    plain = printable(name)
-    return plain if len(plain) <= 80 else f"{plain[:50]} ... {plain[-20:]}"

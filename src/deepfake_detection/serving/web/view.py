@@ -53,7 +53,7 @@ UNFAMILIAR = {"headline": UNFAMILIAR_HEADLINE, "level": "uncertain", "side": "un
 
 def load(checkpoint: Path, device: str | None = None, threshold: float | str | None = None) -> None:
     """Loads the network of ``checkpoint``, unless this process already has. Raises UserError like Detector.load."""
-    _detector(checkpoint, device, threshold)
+    detector_of(checkpoint, device, threshold)
 
 
 def judge(
@@ -63,7 +63,7 @@ def judge(
 
     Raises UnreadableImageError, in a few words, if the file is neither or is damaged.
     """
-    detector = _detector(checkpoint, device, threshold)
+    detector = detector_of(checkpoint, device, threshold)
     return _video(detector, path) if is_video(path) else _picture(detector, read_picture(path).pixels)
 
 
@@ -117,7 +117,7 @@ def false_alarms(probability: float, calibration: Calibration) -> list[str]:
 
 
 @cache
-def _detector(checkpoint: Path, device: str | None, threshold: float | str | None) -> "Detector":
+def detector_of(checkpoint: Path, device: str | None, threshold: float | str | None) -> "Detector":
     """The detector of this process, which is the page's own: it may keep freed memory and set a filter."""
     from deepfake_detection.network.allocator import keep_freed_memory
     from deepfake_detection.serving.detector import Detector

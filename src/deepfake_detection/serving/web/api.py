@@ -1,0 +1,127 @@
+"""What a program gets from ``deepfake-detect serve``: results as JSON, errors as problems, and a description of both.
+
+Errors are those of RFC 9457, Problem Details for HTTP APIs.
+"""
+
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, create_model
+from starlette.responses import JSONResponse, Response
+
+from deepfake_detection.media.faces import Box
+from deepfake_detection.serving.results import Prediction, VideoPrediction, fields_of
+
+PREFIX = "/api/"
+PREDICT, OPENAPI, HEALTH = "/api/v1/predict", "/api/v1/openapi.json", "/healthz"
+PROBLEM = "application/problem+json"
+STATUSES = {
+    400: "No file was sent, or it is not in the field named file.",
+    401: "The token is missing or wrong.",
+    403: "The request comes from a page of another site.",
+    408: "The file did not arrive in time.",
+    413: "The file is larger than the limit.",
+    421: "The host is not one of this server's names.",
+    422: "The file cannot be read, or judging it took too long or too much memory.",
+    500: "The checkpoint cannot be used.",
+    503: "Too many files are waiting. Retry-After says when to try again.",
+}
+
+
+def problem(status: int, detail: str) -> Response:
+    """An error as a problem: its status, what that means in general, and what was wrong here."""
+    content = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
+    return JSONResponse(content, status, media_type=PROBLEM)
+
+
+def predict(checkpoint: Path, path: Path, device: str | None, threshold: float | str | None) -> dict[str, Any]:
+    """The fields of the prediction for a file, without its path. Runs in the process that holds the network.
+
+    Raises UnreadableImageError as ``view.judge`` does.
+    """
+    from deepfake_detection.media.images import UnreadableImageError
+    from deepfake_detection.serving.web.view import detector_of
+
+    found = detector_of(checkpoint, device, threshold).predict(path)
+    if found.failed:
+        raise UnreadableImageError(found.reason)
+    return fields_of(found) | {"path": ""}
+
+
+def openapi(version: str, max_mb: int, token: bool) -> dict[str, Any]:
+    """The description of the API in OpenAPI 3.1, with the schemas of the types that the answers are made of."""
+    schema = TypeAdapter(Prediction | VideoPrediction).json_schema(
+        mode="serialization", ref_template="#/components/schemas/{model}"
+    )
+    schemas = schema.pop("$defs")
+    # fields_of makes an object of the named tuple
+    schemas["Box"] = create_model(
+        "Box", **{name: (kind, ...) for name, kind in Box.__annotations__.items()}
+    ).model_json_schema()  # type: ignore[call-overload]
+    text, number = {"type": "string"}, {"type": "integer"}
+    schemas["Problem"] = {
+        "type": "object",
+        "properties": {"type": text, "title": text, "status": number, "detail": text},
+        "required": ["type", "title", "status", "detail"],
+    }
+    problems = {
+        str(status): {
+            "description": words,
+            "content": {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        }
+        for status, words in STATUSES.items()
+    }
+    binary = {"type": "string", "format": "binary", "minLength": 1}
+    form = {"type": "object", "properties": {"file": binary}, "required": ["file"]}
+    always = {status: problems[status] for status in ("401", "403", "421")}
+
+    def answers(description: str, schema: dict[str, Any]) -> dict[str, Any]:
+        return {"200": {"description": description, "content": {"application/json": {"schema": schema}}}}
+
+    described: dict[str, Any] = {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "deepfake-detect",
+            "version": version,
+            "description": f"Judges a picture or a video of at most {max_mb} MB. Nothing is kept.",
+        },
+        "paths": {
+            PREDICT: {
+                "post": {
+                    "operationId": "predict",
+                    "summary": "Judge a picture or a video",
+                    "description": "Send it as the body, or as the field named file of a form.",
+                    "requestBody": {
+                        "required": True,
+                        "content": {
+                            "multipart/form-data": {"schema": form},
+                            "application/octet-stream": {"schema": binary},
+                        },
+                    },
+                    "responses": answers("What the network says of it.", schema) | problems,
+                }
+            },
+            HEALTH: {
+                "get": {
+                    "operationId": "health",
+                    "summary": "Whether the server answers",
+                    "security": [],
+                    "responses": answers("It does.", {"type": "object", "properties": {"status": {"const": "ok"}}})
+                    | {status: problems[status] for status in ("421",)},
+                }
+            },
+            OPENAPI: {
+                "get": {
+                    "operationId": "openapi",
+                    "summary": "This description",
+                    "responses": answers("In OpenAPI 3.1.", {"type": "object"}) | always,
+                }
+            },
+        },
+        "components": {"schemas": schemas},
+    }
+    if token:
+        described["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+        described["security"] = [{"token": []}]
+    return described

@@ -1,0 +1,104 @@
+"""Receives an uploaded file, within limits, and says in one sentence why it is refused."""
+
+import shutil
+from pathlib import Path
+
+import anyio
+from anyio import to_thread
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.types import Message, Receive
+
+from deepfake_detection.common.text import printable
+
+UPLOAD_SECONDS = 120.0
+OVERHEAD = 2**16  # bytes of a form besides its file
+FORM = "multipart/form-data"
+
+
+class RefusedError(Exception):
+    """Why an upload gets no result: an HTTP status, a sentence, and the name of the file if that is known.
+
+    ``early`` is true if the upload may still be arriving.
+    """
+
+    def __init__(self, status: int, words: str, name: str = "", early: bool = False) -> None:
+        super().__init__(words)
+        self.status, self.words, self.name, self.early = status, words, name, early
+
+
+class _TooLargeError(Exception):
+    pass
+
+
+async def receive_upload(request: Request, path: Path, max_bytes: int, raw: bool) -> str:
+    """Writes the file that comes in a form, or if ``raw`` may be as the body itself, to ``path``. Returns its name.
+
+    Raises RefusedError if it is too large, too slow, or not there. It is never in memory as a whole.
+    """
+    too_large = f"The file is larger than {max_bytes // 10**6} MB, which is this server's limit (--max-mb)."
+    announced = request.headers.get("content-length", "0")
+    if announced.isdecimal() and int(announced) > max_bytes + OVERHEAD:
+        raise RefusedError(413, too_large, early=True)
+    form = request.headers.get("content-type", "").partition(";")[0].strip().lower() == FORM
+    counted = Request(request.scope, _limited(request.receive, max_bytes + OVERHEAD))
+    try:
+        with anyio.fail_after(UPLOAD_SECONDS):
+            name = await (_from_form(counted, path) if form or not raw else _from_body(counted, path))
+    except _TooLargeError:
+        raise RefusedError(413, too_large, early=True) from None
+    except TimeoutError:
+        raise RefusedError(408, "The file did not arrive in two minutes.", early=True) from None
+    except HTTPException:
+        words = "What was sent is not a form with one file, in the field named file."
+        raise RefusedError(400, words, early=True) from None
+    if path.stat().st_size > max_bytes:
+        raise RefusedError(413, too_large)
+    return name
+
+
+async def _from_form(request: Request, path: Path) -> str:
+    sent = await request.form(max_files=1, max_fields=1, max_part_size=OVERHEAD)
+    try:
+        upload = sent.get("file")
+        if not isinstance(upload, UploadFile) or not (upload.filename or upload.size):
+            raise RefusedError(400, "No file was chosen. Choose a picture or a video first.")
+        await to_thread.run_sync(_copy, upload, path)
+        return upload.filename or ""
+    finally:
+        await sent.close()
+
+
+async def _from_body(request: Request, path: Path) -> str:
+    async with await anyio.open_file(path, "wb") as file:
+        async for part in request.stream():
+            await file.write(part)
+    if not path.stat().st_size:
+        raise RefusedError(400, "Nothing was sent. Send a picture or a video as the body, or in a form.")
+    return ""
+
+
+def _limited(receive: Receive, most: int) -> Receive:
+    left = most
+
+    async def counted() -> Message:
+        nonlocal left
+        message = await receive()
+        left -= len(message.get("body", b""))
+        if left < 0:
+            raise _TooLargeError
+        return message
+
+    return counted
+
+
+def _copy(upload: UploadFile, path: Path) -> None:
+    with path.open("wb") as file:
+        shutil.copyfileobj(upload.file, file)
+
+
+def shortened(name: str) -> str:
+    """A file's name, at most one line long, without characters that change the text direction or break the line."""
+    plain = printable(name)
+    return plain if len(plain) <= 80 else f"{plain[:50]} ... {plain[-20:]}"

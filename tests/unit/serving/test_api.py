@@ -1,0 +1,142 @@
+"""The API as a program meets it: a real server, real requests, errors as problems, and a description that holds."""
+
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from deepfake_detection.common.errors import UserError
+from deepfake_detection.serving.detector import Detector
+from deepfake_detection.serving.results import fields_of
+from deepfake_detection.serving.web.server import read_token
+from tests.unit.media.test_images import encode
+from tests.unit.media.test_videos import film as write_video
+from tests.unit.serving.test_server import Running, serving
+from tests.unit.serving.test_server import checkpoint as checkpoint
+from tests.unit.serving.test_server import face as face
+
+TOKEN = "a-token-of-many-letters"  # noqa: S105  of a server of the tests
+PREDICT = "api/v1/predict"
+
+
+@pytest.fixture(scope="module")
+def server(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with serving(checkpoint, tmp_path_factory.mktemp("server") / "tmp", "--max-mb", 1) as running:
+        yield running
+
+
+def is_problem(found: requests.Response, status: int, words: str) -> bool:
+    assert found.headers["content-type"] == "application/problem+json"
+    content = found.json()
+    assert content.keys() == {"type", "title", "status", "detail"}
+    assert (found.status_code, content["status"]) == (status, status)
+    assert words in content["detail"], content
+    return True
+
+
+def test_a_file_gets_what_predict_prints_as_a_form_and_as_the_body(
+    server: Running, face: bytes, checkpoint: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "a.png").write_bytes(face)
+    (tmp_path / "film.mp4").parent.mkdir(exist_ok=True)
+    write_video(tmp_path / "film.mp4", 30)
+    detector = Detector.load(checkpoint)
+    for name in ("a.png", "film.mp4"):
+        content = (tmp_path / name).read_bytes()
+        expected = json.loads(json.dumps(fields_of(detector.predict(tmp_path / name)) | {"path": name}))
+        form = requests.post(server.address + PREDICT, files={"file": (name, content)}, timeout=60)
+        assert form.status_code == 200, form.text
+        assert form.json().keys() == expected.keys()
+        assert form.json()["verdict"] == expected["verdict"]
+        body = requests.post(server.address + PREDICT, data=content, timeout=60)
+        assert body.json() == form.json() | {"path": ""}
+    assert form.headers["cache-control"] == "no-store"
+    assert not server.left()
+
+
+def test_what_gets_no_result_is_a_problem(server: Running, face: bytes) -> None:
+    def sent(content: Any, **headers: str) -> requests.Response:
+        return requests.post(server.address + PREDICT, data=content, headers=headers, timeout=60)
+
+    assert is_problem(sent(b"just text"), 422, "a text file, neither a picture nor a video")
+    assert is_problem(sent(b""), 400, "Nothing was sent")
+    assert is_problem(sent(b"x" * 1_500_000), 413, "larger than 1 MB")
+    assert is_problem(sent(iter([b"x" * 800_000] * 2)), 413, "larger than 1 MB")  # in pieces, without a length
+    assert sent(iter([face])).json()["verdict"] in ("original", "fake")
+    bomb = encode_bomb()
+    assert len(bomb) < 400_000
+    assert is_problem(sent(bomb), 422, "too many pixels")
+    assert is_problem(sent(face, Host="evil.example"), 421, "names")
+    assert is_problem(sent(face, Origin="https://evil.example"), 403, "another site")
+    assert is_problem(sent(b"--x", **{"Content-Type": "multipart/form-data; boundary=y"}), 400, "field named file")
+    assert is_problem(requests.get(server.address + PREDICT, timeout=60), 405, "Method Not Allowed")
+    assert requests.get(server.address + PREDICT, timeout=60).headers["allow"] == "POST"
+    assert is_problem(requests.get(server.address + "api/v2", timeout=60), 404, "Not Found")
+    assert requests.get(server.address + "favicon.ico", timeout=60).text == "Not Found"
+    assert requests.get(server.address + "healthz", timeout=60).json() == {"status": "ok"}
+    assert not server.left()
+
+
+def encode_bomb() -> bytes:
+    """A PNG of 20,000 x 20,000 pixels in a few hundred kilobytes."""
+    from PIL import Image
+
+    return encode(Image.new("1", (20_000, 20_000)), "PNG", optimize=True)
+
+
+def test_without_the_token_nothing_is_answered_but_that_the_server_is_there(
+    checkpoint: Path, face: bytes, tmp_path: Path
+) -> None:
+    (tmp_path / "token").write_text(TOKEN + "\n")
+    with serving(checkpoint, tmp_path / "tmp", "--token-file", tmp_path / "token") as running:
+
+        def sent(authorization: str | None) -> requests.Response:
+            headers = {"Authorization": authorization} if authorization else {}
+            return requests.post(running.address + PREDICT, data=face, headers=headers, timeout=60)
+
+        for wrong in (None, "Bearer", f"Bearer {TOKEN}x", f"Basic {TOKEN}", TOKEN):
+            assert is_problem(refused := sent(wrong), 401, "Authorization: Bearer TOKEN")
+            assert refused.headers["www-authenticate"] == "Bearer"
+        assert requests.get(running.address, timeout=60).status_code == 401
+        assert requests.get(running.address + "healthz", timeout=60).status_code == 200
+        assert sent(f"Bearer {TOKEN}").status_code == 200
+        described = requests.get(
+            running.address + "api/v1/openapi.json", headers={"Authorization": f"bearer {TOKEN}"}, timeout=60
+        ).json()
+        assert described["security"] == [{"token": []}]
+
+
+def test_a_token_that_keeps_nobody_out_is_refused(tmp_path: Path) -> None:
+    for content in (b"", b"short\n", b"two words of some length", "schlüsselschlüssel".encode()):
+        (tmp_path / "token").write_bytes(content)
+        with pytest.raises(UserError, match="--token-file"):
+            read_token(tmp_path / "token")
+
+
+def test_the_description_holds(server: Running, tmp_path: Path) -> None:
+    """Schemathesis sends what the description allows and what it does not, and compares the answers with it.
+
+    One of its checks is left out: that what fits the schema is accepted. No schema says that bytes are a picture.
+    """
+    described = requests.get(server.address + "api/v1/openapi.json", timeout=60).json()
+    assert described["components"]["schemas"]["Box"]["properties"].keys() == {"left", "top", "right", "bottom", "score"}
+    command = [str(Path(sys.executable).parent / "schemathesis"), "run", server.address + "api/v1/openapi.json"]
+    command += ["--checks", "all", "--exclude-checks", "positive_data_acceptance", "--max-examples", "40"]
+    command += ["--seed", "1", "--no-color", "--generation-database", "none"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout[-4000:]
+    assert "No issues found" in done.stdout, done.stdout[-4000:]
+
+
+def test_a_server_that_is_asked_over_a_raw_socket_answers_without_a_length(server: Running) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
+        connection.sendall(f"POST /{PREDICT} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode())
+        answer = b"".join(iter(lambda: connection.recv(65536), b"")).decode()
+    assert answer.startswith("HTTP/1.1 400 Bad Request")
+    assert json.loads(answer.split("\r\n\r\n", 1)[1])["detail"].startswith("Nothing was sent")
