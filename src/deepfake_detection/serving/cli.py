@@ -308,6 +308,9 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
     max_mb: Annotated[int, typer.Option(min=1, help="Larger files are refused.")] = 100,
     max_seconds: Annotated[float, typer.Option(min=0.1, help="A judgement that takes longer is stopped.")] = 60.0,
+    max_memory_mb: Annotated[
+        int, typer.Option(min=1, help="A judgement that takes more memory than this, besides the network, is stopped.")
+    ] = 4000,
     device: Device = None,
     threshold: Threshold = None,
     token_file: Annotated[
@@ -321,7 +324,8 @@ def serve(
         missing = f"{error.name} is not installed; run make env, or pip install starlette uvicorn python-multipart"
         raise UserError(f"serve: {missing}") from None
     token = server.read_token(token_file) if token_file else None
-    server.serve(checkpoint, host, port, max_mb * 10**6, max_seconds, device, as_rule(threshold), token)
+    rule, memory = as_rule(threshold), max_memory_mb * 10**6
+    server.serve(checkpoint, host, port, max_mb * 10**6, max_seconds, device, rule, token, memory)
 
 
 @app.command()

@@ -1,20 +1,25 @@
 """The API as a program meets it: a real server, real requests, errors as problems, and a description that holds."""
 
 import json
+import os
+import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
+from PIL import Image
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.serving.detector import Detector
 from deepfake_detection.serving.results import fields_of
 from deepfake_detection.serving.web.server import read_token
+from deepfake_detection.serving.web.workers import PROCESSES
 from tests.unit.media.test_images import encode
 from tests.unit.media.test_videos import film as write_video
 from tests.unit.serving.test_server import Running, serving
@@ -85,8 +90,6 @@ def test_what_gets_no_result_is_a_problem(server: Running, face: bytes) -> None:
 
 def encode_bomb() -> bytes:
     """A PNG of 20,000 x 20,000 pixels in a few hundred kilobytes."""
-    from PIL import Image
-
     return encode(Image.new("1", (20_000, 20_000)), "PNG", optimize=True)
 
 
@@ -140,3 +143,40 @@ def test_a_server_that_is_asked_over_a_raw_socket_answers_without_a_length(serve
         answer = b"".join(iter(lambda: connection.recv(65536), b"")).decode()
     assert answer.startswith("HTTP/1.1 400 Bad Request")
     assert json.loads(answer.split("\r\n\r\n", 1)[1])["detail"].startswith("Nothing was sent")
+
+
+@pytest.mark.slow
+def test_a_judgement_without_enough_memory_is_a_problem_and_the_next_one_does_not_wait(
+    checkpoint: Path, face: bytes, tmp_path: Path
+) -> None:
+    """The spare process takes over at once. A process that is killed from outside is replaced in the same way."""
+    large = encode(Image.new("RGB", (9000, 9000)), "JPEG")
+    with serving(checkpoint, tmp_path / "tmp", "--max-memory-mb", 200) as running:
+
+        def sent(content: bytes) -> tuple[requests.Response, float]:
+            start = time.perf_counter()
+            found = requests.post(running.address + PREDICT, data=content, timeout=60)
+            return found, time.perf_counter() - start
+
+        assert sent(face)[0].status_code == 200
+        time.sleep(10)  # the spare process loads
+        refused, _ = sent(large)
+        assert is_problem(refused, 422, "--max-memory-mb")
+        answered, seconds = sent(face)
+        assert answered.status_code == 200
+        assert seconds < 2, "importing torch alone takes longer"
+        time.sleep(10)
+        workers = [child for child in children(running.process.pid) if "spawn_main" in child[1]]
+        assert len(workers) == PROCESSES
+        for pid, _ in workers:
+            os.kill(pid, signal.SIGKILL)
+        assert is_problem(sent(face)[0], 422, "broke off")
+        assert {sent(face)[0].status_code for _ in range(2)} <= {200, 422}
+        assert sent(face)[0].status_code == 200
+
+
+def children(pid: int) -> list[tuple[int, str]]:
+    """The processes below one, each with its command."""
+    listed = subprocess.run(["ps", "-ww", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout
+    rows = [line.split(None, 2) for line in listed.splitlines()[1:]]
+    return [(int(own), args) for own, parent, args in rows if int(parent) == pid]

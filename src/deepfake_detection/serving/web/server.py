@@ -7,6 +7,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import closing
 from importlib.metadata import version
 from importlib.resources import files
 from ipaddress import ip_address
@@ -16,7 +17,7 @@ from urllib.parse import urlsplit
 
 import anyio
 import uvicorn
-from anyio import BrokenWorkerProcess, to_process
+from anyio import BrokenWorkerProcess
 from starlette.applications import Starlette
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
@@ -34,6 +35,7 @@ from deepfake_detection.reporting.html import template_environment
 from deepfake_detection.serving.web import api
 from deepfake_detection.serving.web.uploads import RefusedError, receive_upload, shortened
 from deepfake_detection.serving.web.view import judge, load, rounded_percent
+from deepfake_detection.serving.web.workers import Workers
 
 PACKAGE = "deepfake_detection.serving.web"
 WAITING = 4  # uploads that may wait while another is judged
@@ -135,6 +137,7 @@ def host_allowed(header: str, bound: str) -> bool:
 def create_app(
     checkpoint: Path,
     sidecar: Sidecar,
+    workers: Workers,
     host: str,
     max_bytes: int,
     max_seconds: float,
@@ -144,7 +147,7 @@ def create_app(
 ) -> Starlette:
     """The page on ``/``, the two files that it needs, and the API, for the checkpoint with this sidecar.
 
-    Files are judged on ``device``. With a ``token``, only who sends it gets an answer.
+    ``workers`` have loaded it and judge on ``device``. With a ``token``, only who sends it gets an answer.
 
     A file of more than ``max_bytes`` is refused while it arrives. A judgement that takes longer than
     ``max_seconds`` is stopped. One file is judged at a time, WAITING more may wait, and others are refused.
@@ -239,15 +242,19 @@ def create_app(
     async def judged(path: Path, name: str, judge: Callable[..., dict[str, Any]]) -> dict[str, Any]:
         async with judging:
             try:
-                await to_process.run_sync(load, checkpoint, device, threshold)  # loads again if the process was killed
+                await workers.ready()  # not part of the time for judging
                 with anyio.fail_after(max_seconds):
-                    return await to_process.run_sync(judge, checkpoint, path, device, threshold, cancellable=True)
+                    found: dict[str, Any] = await workers.run(judge, checkpoint, path, device, threshold)
+                return found
             except UnreadableImageError as error:
                 raise RefusedError(422, _sentence(str(error)), name) from None
             except UserError as error:
                 raise RefusedError(500, f"The checkpoint cannot be used: {error}") from None
             except TimeoutError:
                 words = f"It took longer than {max_seconds:g} seconds and was stopped. Try a shorter or smaller file."
+                raise RefusedError(422, words, name) from None
+            except MemoryError:
+                words = "It takes more memory than this server allows (--max-memory-mb). Try a smaller file."
                 raise RefusedError(422, words, name) from None
             except BrokenWorkerProcess:
                 words = "The program that reads it broke off, perhaps for lack of memory."
@@ -292,8 +299,9 @@ def serve(
     device: str | None = None,
     threshold: float | str | None = None,
     token: str | None = None,
+    max_memory: int = 4 * 10**9,
 ) -> None:
-    """Serves until SIGINT or SIGTERM.
+    """Serves until SIGINT or SIGTERM. A judgement may take ``max_memory`` bytes besides the network.
 
     Raises UserError if the checkpoint, host, port, device or threshold cannot be used.
     """
@@ -309,8 +317,8 @@ def serve(
 
     async def run() -> None:
         print(f"loading {checkpoint}", file=sys.stderr)
-        await to_process.run_sync(load, checkpoint, device, threshold)
-        app = create_app(checkpoint, sidecar, host, max_bytes, max_seconds, device, threshold, token)
+        await workers.ready()
+        app = create_app(checkpoint, sidecar, workers, host, max_bytes, max_seconds, device, threshold, token)
         config = uvicorn.Config(
             app,
             access_log=False,
@@ -324,7 +332,7 @@ def serve(
         print(f"http://{name}:{listening.getsockname()[1]}/ is ready; Ctrl+C ends it", flush=True)
         await uvicorn.Server(config).serve(sockets=[listening])
 
-    with listening:
+    with listening, closing(Workers(load, (checkpoint, device, threshold), max_memory)) as workers:
         try:
             anyio.run(run)
         except KeyboardInterrupt:
