@@ -52,7 +52,7 @@ def main() -> None:
     figures = {method: measure(study, rows, found) for method, found in results.items()}
     seeds = {method: {key: values[:, 0] for key, (_, values) in found.items()} for method, found in figures.items()}
     for method, found in results.items():
-        seeds[method] |= {"ECE": calibration_errors(rows, found), "seconds to train": found.seconds}
+        seeds[method] |= calibration_errors(rows, found) | {"seconds to train": found.seconds}
     table = pd.DataFrame(
         {
             method: {key: f"{each.mean():.3f} ± {each.std(ddof=len(each) > 1):.3f}" for key, each in values.items()}
@@ -71,7 +71,8 @@ def main() -> None:
         },
     )
     print(table.to_string())
-    for key in ("seen", "unseen, mean", "drop, trained families", "drop, held-out families"):
+    others = [key for key in differences if key.startswith("data set: ")]
+    for key in ("seen", "unseen, mean", *others, "drop, trained families", "drop, held-out families"):
         print(f"\n{key}: less {study.baseline}")
         for method, each in differences.get(key, {}).items():
             ends = (
@@ -158,14 +159,22 @@ def drops(study: Study, rows: dict[str, pd.DataFrame], found: Results) -> dict[s
     return figures | {f"drop: {name}": (groups, values) for name, values in by_name.items()}
 
 
-def calibration_errors(rows: dict[str, pd.DataFrame], found: Results) -> Floats:
-    """The ECE of the test frames for each seed, with a calibration on the validation frames."""
-    labels, test = rows["val"]["label"].to_numpy(), rows["test"]["label"].to_numpy()
-    errors = []
-    for val, logits in zip(found.val, found.test, strict=True):
-        calibration = calibrate(val, labels, 0.5, 0.5)
-        errors.append(frame_metrics(test, calibration.probability(logits), calibration.threshold)["ece"])
-    return np.array(errors)
+def calibration_errors(rows: dict[str, pd.DataFrame], found: Results) -> dict[str, Floats]:
+    """The ECE of the test frames and of each further data set for each seed, calibrated on the validation frames."""
+    labels, evaluated = rows["val"]["label"].to_numpy(), rows["evaluated"]
+    parts = {"ECE": (rows["test"], found.test)}
+    for name in sorted(set(evaluated["dataset"]) - set(rows["test"]["dataset"])):
+        chosen = (evaluated["dataset"] == name).to_numpy()
+        parts[f"ECE, data set: {name}"] = (evaluated[chosen], found.evaluated[:, chosen])
+    errors: dict[str, Floats] = {}
+    for name, (part, every) in parts.items():
+        each = []
+        for val, logits in zip(found.val, every, strict=True):
+            calibration = calibrate(val, labels, 0.5, 0.5)
+            probabilities = calibration.probability(logits)
+            each.append(frame_metrics(part["label"].to_numpy(), probabilities, calibration.threshold)["ece"])
+        errors[name] = np.array(each)
+    return errors
 
 
 def compare(values: dict[str, tuple[int, Floats]], baseline: str) -> dict[str, dict[str, Any]]:
