@@ -144,7 +144,8 @@ def halves(evaluated: pd.DataFrame, target: str, trained: pd.DataFrame) -> tuple
     rows = evaluated[evaluated["dataset"] == target]
     if rows.empty:
         raise UserError(f"target: there is no data set {target} with use: test in data.extra")
-    groups = sorted(rows["group"].unique())
+    if len(groups := sorted(rows["group"].unique())) < 2:
+        raise UserError(f"target: {target} has one identity group, which cannot be halved")
     known = set(trained.loc[trained["split"] != "test", "video_id"]) if target.startswith(SAME_VIDEOS) else set()
     half = set(np.random.default_rng(0).permutation(groups)[: len(groups) // 2])
     adapted = rows[rows["video_id"].isin(known)] if known else rows[rows["group"].isin(half)]

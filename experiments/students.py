@@ -1,9 +1,10 @@
 """How large and fast a student is, and how often it agrees with its teacher: in torch, ONNX and OpenVINO with 8 bits.
 
-``python -m experiments.students STUDY METHOD TEACHER`` takes the network of the study's first seed. ``TEACHER`` is a
-checkpoint with its JSON file beside it. Agreement is the share of the test frames on which both give the same verdict,
-each at a probability of 0.5 after its own calibration. Times are of one frame at a time on one core. 8 bits are
-calibrated on pictures of the training split.
+``python -m experiments.students STUDY METHOD [TEACHER]`` takes the network of the study's first seed and writes it as a
+checkpoint with its JSON file. ``TEACHER`` is another such checkpoint; without it that is all.
+
+Agreement is the share of the test frames on which both give the same verdict, each at a probability of 0.5 after its
+own calibration. Times are of one frame at a time on one core. 8 bits are calibrated on pictures of the training split.
 """
 
 import time
@@ -40,7 +41,7 @@ def main() -> None:
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("study")
     parser.add_argument("method")
-    parser.add_argument("teacher", type=Path)
+    parser.add_argument("teacher", type=Path, nargs="?")
     options = parser.parse_args()
     torch.set_num_threads(1)
     study, params = read_study(options.study), load_params()
@@ -53,6 +54,9 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / f"{method.arch}.pth"
     save_student(checkpoint, method.arch, network_file(options.study, options.method, seed), pixels, rows)
+    print(checkpoint)
+    if options.teacher is None:
+        return
     taught = probabilities(load_student(options.teacher), frames) >= 0.5
     train = rows[rows["split"] == "train"].sample(PICTURES, random_state=seed)
     pictures = [str(Path("data/raw") / path) for path in train["path"]]

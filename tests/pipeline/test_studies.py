@@ -13,8 +13,9 @@ import yaml
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.frames.corruptions import CORRUPTIONS
+from deepfake_detection.network.checkpoint import load_checkpoint
 from deepfake_detection.params.load import Params
-from experiments import run, table
+from experiments import run, students, table
 from experiments.study import RESULTS, STUDIES, Study, method_of, pretrained, read_study
 from tests.pipeline.conftest import ROOT, Project
 from tests.support.params import tree
@@ -76,6 +77,58 @@ def test_a_study_trains_all_methods_and_compares_them(
     written = json.loads((results / "table.json").read_text())
     assert len(written["seeds"]["sturdy"]["seen"]) == 2
     assert set(written["differences"]["seen"]) == {"sturdy"}
+
+
+def test_a_study_adapts_to_half_of_a_data_set_and_scores_the_other(
+    project: Path, built: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    methods = {
+        "none": {"augment": "recipe"},
+        "CORAL": {"augment": "recipe", "unlabelled": "adapt", "adapt": "coral"},
+        "SimSiam": {"augment": "recipe", "pretrain": {"method": "simsiam", "epochs": 1, "batch_size": 2}},
+        "AdaBN": {"of": "none", "adabn": "all"},
+        "one video": {"of": "none", "adabn": "one video"},
+    }
+    study = SMALL | {"seeds": [1], "baseline": "none", "target": "embedded_shifted", "methods": methods}
+    (project / STUDIES / "adapt.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
+    monkeypatch.setattr("sys.argv", ["run", "adapt"])
+    with pytest.raises(UserError, match="embedded_shifted has one identity group"):
+        run.main()
+    (project / "data").unlink()
+    shutil.copytree(built.path / "data", project / "data")
+    listed = project / "data" / "prepared" / "evaluated" / "index.csv"
+    rows = pd.read_csv(listed, dtype=str, keep_default_na=False)
+    shown = rows["dataset"] == "embedded_shifted"
+    rows.loc[shown, "group"] = "shifted" + rows.loc[shown, "video_id"]  # the two people are swapped, so one group
+    rows.to_csv(listed, index=False)
+    run.main()
+    results = project / RESULTS / "adapt"
+    scored = pd.read_csv(results / "evaluated.csv", dtype=str)
+    every = pd.read_csv(project / "data" / "prepared" / "evaluated" / "index.csv", dtype=str)
+    groups, left = (set(rows.loc[rows["dataset"] == "embedded_shifted", "group"]) for rows in (every, scored))
+    assert 0 < len(left) < len(groups)
+    logits = {name: np.load(results / name / "1.npz")["evaluated"] for name in methods}
+    assert all(len(values) == len(scored) for values in logits.values())
+    assert len({values.tobytes() for values in logits.values()}) == len(methods), "each method gives other logits"
+    monkeypatch.setattr("sys.argv", ["table", "adapt"])
+    table.main()
+    assert "data set: embedded_shifted: less none" in capsys.readouterr().out
+    monkeypatch.setattr("sys.argv", ["students", "adapt", "AdaBN"])
+    students.main()
+    checkpoint = results / "AdaBN" / "student" / "efficientnet_lite0.pth"
+    assert load_checkpoint(checkpoint).sidecar.size == 32
+
+
+def test_whose_videos_were_trained_on_is_not_scored() -> None:
+    """A degraded copy of the main data set has the same videos, so its test side is scored and the rest adapted to."""
+    trained = pd.DataFrame({"video_id": ["0", "1", "2"], "split": ["train", "val", "test"]})
+    evaluated = pd.DataFrame(
+        {"video_id": ["0", "1", "2", "2"], "group": list("abcc"), "dataset": ["degraded"] * 3 + ["other"]}
+    )
+    scored, adapted = run.halves(evaluated, "degraded", trained)
+    assert (scored.index.tolist(), adapted.index.tolist()) == ([2, 3], [0, 1])
+    with pytest.raises(UserError, match="there is no data set absent"):
+        run.halves(evaluated, "absent", trained)
 
 
 def test_methods_differ_in_what_they_say_and_nothing_else() -> None:
