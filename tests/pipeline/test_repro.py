@@ -265,7 +265,7 @@ def test_an_experiment_runs_what_it_changes_and_shows_in_the_diff(built: Project
     for name in users:  # beside the outputs: they stay, and make nothing run
         assert (built.path / name).read_text() == "mine"
         (built.path / name).unlink()
-    assert sorted(ran) == ["calibrate", "evaluate", "plot", "report", "robustness"]
+    assert sorted(ran) == ["adapt", "calibrate", "evaluate", "plot", "report", "robustness"]
     diff = json.loads(built.run("dvc", "metrics", "diff", "--json").stdout)
     assert diff["metrics/test.json"]["recall"] == {"old": old, "new": new, "diff": new - old}
     assert str(threshold) in built.run("dvc", "params", "diff").stdout
