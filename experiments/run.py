@@ -69,9 +69,8 @@ def main() -> None:
     keep_freed_memory()
     trained = open_prepared(PREPARED / "trained", Path("data/splits_trained.csv"))
     pixels, evaluated = open_prepared(PREPARED / "evaluated", Path("data/splits.csv"))
-    test_groups = trained[1].loc[
-        trained[1]["split"] == "test", "group"
-    ]  # the manipulations of other videos tell nothing
+    # manipulations of videos that were trained on are not measured
+    test_groups = trained[1].loc[trained[1]["split"] == "test", "group"]
     evaluated = evaluated[~evaluated["dataset"].isin(trained[1]["dataset"]) | evaluated["group"].isin(test_groups)]
     unlabelled, target = Unlabelled(*open_unlabelled(PREPARED / "adapt")), evaluated[:0]
     if study.target:

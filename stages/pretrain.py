@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from deepfake_detection.common.files import replacing, write_json
-from deepfake_detection.params.load import load_params
+from deepfake_detection.params.load import Params, load_params
 from stages import run
 
 PREPARED, OUT = Path("data/prepared"), Path("data/pretrained.pth")
@@ -15,11 +15,11 @@ def main() -> None:
     with replacing(OUT) as (part,):
         part.touch()
         if params.pretrain.method != "none":
-            summary |= pretrained(part)
+            summary |= pretrained(params, part)
     write_json(Path("metrics/pretrain.json"), summary)
 
 
-def pretrained(part: Path) -> dict[str, object]:
+def pretrained(params: Params, part: Path) -> dict[str, object]:
     # imported here, because the stage is to cost nothing when it is switched off
     from pytorch_lightning import seed_everything
 
@@ -31,7 +31,6 @@ def pretrained(part: Path) -> dict[str, object]:
     from deepfake_detection.sources.imagenet import weights_file
     from deepfake_detection.training.pretrain import Source, pretrain
 
-    params = load_params()
     seed_everything(params.pretrain.seed, workers=True, verbose=False)
     keep_freed_memory()
     pixels, rows = open_prepared(PREPARED / "trained", Path("data/splits_trained.csv"))

@@ -211,7 +211,7 @@ def adapted(detector: "Detector", folder: Path, judged: list[str]) -> "Detector"
     kept = len(shuffled) - len(refused)
     print(
         f"adapted to {frames} frames of {kept} files in {folder}. The scores are transductive: they depend on these "
-        "files. If they are originals alone, or fakes alone, scores move to the other side.",
+        "files. A few videos, or one class alone, can make them worse than they are without.",
         file=sys.stderr,
     )
     if kept < FEW or frames < ENOUGH:

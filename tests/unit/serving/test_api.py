@@ -11,15 +11,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 import requests
 from PIL import Image
 
 from deepfake_detection.common.errors import UserError
+from deepfake_detection.network.sidecar import read_sidecar
 from deepfake_detection.serving.detector import Detector
 from deepfake_detection.serving.results import fields_of
 from deepfake_detection.serving.web.server import read_token
-from deepfake_detection.serving.web.workers import PROCESSES
+from deepfake_detection.serving.web.workers import PROCESSES, Workers
 from tests.unit.media.test_images import encode
 from tests.unit.media.test_videos import film as write_video
 from tests.unit.serving.test_server import Running, serving
@@ -180,3 +182,13 @@ def children(pid: int) -> list[tuple[int, str]]:
     listed = subprocess.run(["ps", "-ww", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout
     rows = [line.split(None, 2) for line in listed.splitlines()[1:]]
     return [(int(own), args) for own, parent, args in rows if int(parent) == pid]
+
+
+def test_a_process_that_could_not_load_is_replaced_and_nobody_waits_for_it(tmp_path: Path) -> None:
+    workers = Workers(read_sidecar, (tmp_path / "gone.json",), 10**9)
+    try:
+        for _ in range(PROCESSES + 1):
+            with pytest.raises(UserError, match=r"gone\.json: not there"):
+                anyio.run(workers.ready)
+    finally:
+        workers.close()

@@ -30,7 +30,7 @@ class Workers:
     ``run`` is to be called by one task at a time.
     """
 
-    def __init__(self, load: Callable[..., None], arguments: tuple[Any, ...], memory: int) -> None:
+    def __init__(self, load: Callable[..., object], arguments: tuple[Any, ...], memory: int) -> None:
         self._how = (load, arguments, memory)
         self._workers = [_Worker(*self._how) for _ in range(PROCESSES)]
 
@@ -38,7 +38,7 @@ class Workers:
         """Waits until a process is loaded. Raises what ``load`` raises, or BrokenWorkerProcess."""
         try:
             await to_thread.run_sync(self._workers[0].ready, abandon_on_cancel=True)
-        except BrokenWorkerProcess:
+        except Exception:  # a process says only once that it could not load
             self._replace_first()
             raise
 
@@ -73,7 +73,7 @@ class Workers:
 
 
 class _Worker:
-    def __init__(self, load: Callable[..., None], arguments: tuple[Any, ...], memory: int) -> None:
+    def __init__(self, load: Callable[..., object], arguments: tuple[Any, ...], memory: int) -> None:
         self._connection, theirs = _SPAWN.Pipe()
         self._process = _SPAWN.Process(target=_work, args=(theirs, load, arguments, memory), daemon=True)
         self._process.start()
@@ -108,7 +108,7 @@ class _Worker:
         return found
 
 
-def _work(connection: Connection, load: Callable[..., None], arguments: tuple[Any, ...], memory: int) -> None:
+def _work(connection: Connection, load: Callable[..., object], arguments: tuple[Any, ...], memory: int) -> None:
     """Answers calls until the server closes the connection, or ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is for the server, which then ends this
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
