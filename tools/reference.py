@@ -1,5 +1,6 @@
 """Writes docs/reference/ from the code: ``make docs``."""
 
+import json
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from dvc.utils.hydra import compose_and_dump
 
 from deepfake_detection.params.load import Params, load_params
 from deepfake_detection.reporting.report import METRIC_GROUPS
+from deepfake_detection.serving.case.record import case_schema
 from tools.metrics_keys import FILES
 
 ROOT = Path(__file__).parents[1]
@@ -24,7 +26,11 @@ def main() -> None:
 
 def pages() -> dict[str, str]:
     """The pages by file name."""
-    return {"parameters.md": parameters(), "metrics.md": metrics_files()}
+    return {
+        "parameters.md": parameters(),
+        "metrics.md": metrics_files(),
+        "case.schema.json": json.dumps(case_schema(), indent=2) + "\n",
+    }
 
 
 def parameters() -> str:

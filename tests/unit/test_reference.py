@@ -7,7 +7,7 @@ from deepfake_detection.reporting.report import METRIC_GROUPS
 from tools.reference import FOLDER, pages
 
 
-@pytest.mark.parametrize("name", ["parameters.md", "metrics.md"])
+@pytest.mark.parametrize("name", ["parameters.md", "metrics.md", "case.schema.json"])
 def test_page_is_current(name: str) -> None:
     assert (FOLDER / name).read_text(encoding="utf-8") == pages()[name], "run make docs"
 

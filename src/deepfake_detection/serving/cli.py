@@ -5,6 +5,7 @@ import csv
 import errno
 import json
 import re
+import shlex
 import sys
 import time
 import warnings
@@ -357,6 +358,51 @@ def explain(
 
 
 @app.command()
+def report(
+    paths: Annotated[list[str], typer.Argument(help="Pictures and videos, folders of them, or patterns.")],
+    out: Annotated[Path, typer.Option(help="HTML file; the JSON file is written beside it.")] = Path("case.html"),
+    pdf: Annotated[bool, typer.Option("--pdf", help="Print a PDF too, with Chromium or WeasyPrint.")] = False,
+    checkpoint: Checkpoint = CHECKPOINT,
+    frames: Frames = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
+    device: Device = None,
+    threshold: Threshold = None,
+) -> None:
+    """Write a case file: what was examined, with what, how, and what came out.
+
+    A file that cannot be read is named with the reason, and makes the exit status 1.
+    """
+    try:
+        from deepfake_detection.serving.case.pdf import find_printer
+        from deepfake_detection.serving.case.write import check_files, write_case
+    except ModuleNotFoundError as error:
+        raise UserError(f"report: {error.name} is not installed; run make env, or pip install {error.name}") from None
+
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise UserError(f"--out {out}: it will be an HTML page, so name it .html")
+    printer = find_printer() if pdf else None
+    written = [out, out.with_suffix(".json"), *([out.with_suffix(".pdf")] if pdf else [])]
+    may_write(written, force)
+    listed = find_files(paths)
+    if listed.problems:
+        raise UserError(listed.problems[0])
+    if listed.left_out:
+        print(left_out(listed), file=sys.stderr)
+    files = list(map(Path, listed.files))
+    check_files(files)
+    for path in written:
+        refuse_inputs(path, [*files, checkpoint, checkpoint.with_suffix(".json")], "--out")
+    detector = load_detector(checkpoint, device=device, threshold=threshold)
+    command = shlex.join(["deepfake-detect", *sys.argv[1:]])
+    failed = write_case(checkpoint, detector, files, out, command, frames, printer)
+    for path in written:
+        print(shown(path, sys.stdout))
+    if failed:
+        print(f"{failed} of {len(files)} files could not be read", file=sys.stderr)
+        raise typer.Exit(1)
+
+
+@app.command()
 def export(
     form: Annotated[Literal["onnx", "openvino", "safetensors"], typer.Option("--format", help="Format to write.")],
     out: Annotated[Path | None, typer.Option(help="STEM.onnx, .xml or .safetensors if not given.")] = None,
@@ -418,10 +464,10 @@ def may_write(paths: list[Path], force: bool, option: str = "--out") -> None:
             raise UserError(f"{path} is there already: name another file with {option}, or replace it with --force")
 
 
-def refuse_inputs(output: Path, inputs: list[Path]) -> None:
+def refuse_inputs(output: Path, inputs: list[Path], option: str = "--output") -> None:
     """Raises UserError if ``output`` is one of the files that are read."""
     if output.exists() and any(path.exists() and output.samefile(path) for path in inputs):
-        raise UserError(f"{output} is one of the files that are read: name another file with --output")
+        raise UserError(f"{output} is one of the files that are read: name another file with {option}")
 
 
 def main() -> None:

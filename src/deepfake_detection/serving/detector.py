@@ -322,7 +322,7 @@ class Detector:
         if not faces:
             return Prediction(path, "none", reason=f"face too small, less than {MIN_SIDE} pixels" if found else NO_FACE)
         boxes = [smooth_track([face])[0].box for face in faces]  # each face of a picture is a track of one
-        return _Read(path, [_in_file(box, read) for box in boxes], [self._crop(pixels, box) for box in boxes])
+        return _Read(path, [in_file(box, read) for box in boxes], [self._crop(pixels, box) for box in boxes])
 
     def _crop(self, pixels: Pixels, box: Box | None) -> Pixels:
         return crop_face(pixels, box, self.sidecar.margin, self.size)
@@ -433,7 +433,7 @@ def _read_picture(picture: Any) -> ReadPicture:
     return ReadPicture(picture, 1, picture.shape[1], picture.shape[0])
 
 
-def _in_file(box: Box, read: ReadPicture) -> Box:
+def in_file(box: Box, read: ReadPicture) -> Box:
     """The box in the pixels of the file, which may have been read reduced."""
     right, bottom = min(box.right * read.scale, read.width), min(box.bottom * read.scale, read.height)
     return Box(box.left * read.scale, box.top * read.scale, right, bottom, box.score)

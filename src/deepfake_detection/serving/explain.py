@@ -61,7 +61,7 @@ def heat_map(detector: Detector, pixels: Pixels, box: Box | None) -> Pixels:
     network found nothing. Raises UserError if the extra ``explain`` is missing.
     """
     found = evidence(detector, _crop(detector, pixels, box))
-    return _overlay(_network_view(pixels, box, detector.sidecar.margin), found, _scale_maximum([found]))
+    return _overlay(network_view(pixels, box, detector.sidecar.margin), found, _scale_maximum([found]))
 
 
 def evidence(detector: Detector, crop: Pixels) -> Evidence:
@@ -178,7 +178,7 @@ def _crop(detector: Detector, pixels: Pixels, box: Box | None) -> Pixels:
     return crop_face(pixels, box, detector.sidecar.margin, detector.size)
 
 
-def _network_view(pixels: Pixels, box: Box | None, margin: float) -> Image.Image:
+def network_view(pixels: Pixels, box: Box | None, margin: float) -> Image.Image:
     """What the network saw, before it was resized to the square of the network's input size."""
     picture = Image.fromarray(pixels)
     if box is not None:
@@ -234,7 +234,7 @@ def _draw_maps(
     for (pixels, face), crop, each, (left, right) in zip(shown, seen, found, sides, strict=True):
         left.imshow(crop)
         left.set_title("what the network saw", fontsize=7)
-        right.imshow(_overlay(_network_view(pixels, face.box, detector.sidecar.margin), each, top))
+        right.imshow(_overlay(network_view(pixels, face.box, detector.sidecar.margin), each, top))
         nothing = each.max() <= MIN_TOP / 5  # all blue to the eye
         right.set_title("nothing speaks for a fake" if nothing else "what speaks for a fake", fontsize=7)
         for axes in (left, right):

@@ -1,9 +1,9 @@
 """Says what a checkpoint is, from its file and its sidecar. The network is not loaded."""
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
+from deepfake_detection.common.digest import sha256_of
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.text import printable
 from deepfake_detection.network.sidecar import FAMILIARITY, read_sidecar
@@ -16,8 +16,7 @@ def described(checkpoint: Path) -> dict[str, Any]:
     """
     sidecar = read_sidecar(checkpoint.with_suffix(".json"))
     try:
-        with checkpoint.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digest = sha256_of(checkpoint)
     except FileNotFoundError:
         raise UserError(f"{checkpoint}: no such checkpoint, only its JSON file is there") from None
     size = checkpoint.stat().st_size

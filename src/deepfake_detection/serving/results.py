@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
+from pydantic import TypeAdapter, create_model
 
 from deepfake_detection.media.faces import Box
 from deepfake_detection.network.sidecar import Calibration
@@ -138,6 +139,16 @@ def fields_of(found: Prediction) -> dict[str, Any]:
         if face["box"]:
             face["box"] = face["box"]._asdict()  # JSON would make a list of a named tuple
     return fields
+
+
+def prediction_schemas(ref_template: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The JSON schema of what ``fields_of`` gives, and the schemas that it refers to by ``ref_template``."""
+    schema = TypeAdapter(Prediction | VideoPrediction).json_schema(mode="serialization", ref_template=ref_template)
+    definitions = schema.pop("$defs")
+    # fields_of makes an object of the named tuple
+    fields: Any = {name: (kind, ...) for name, kind in Box.__annotations__.items()}
+    definitions["Box"] = create_model("Box", **fields).model_json_schema()
+    return schema, definitions
 
 
 def judged(score: Score, calibration: Calibration, looks: int = 1) -> tuple[float, FaceVerdict]:

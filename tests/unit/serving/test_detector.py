@@ -23,14 +23,14 @@ from deepfake_detection.network.checkpoint import load_checkpoint
 from deepfake_detection.network.familiarity import Familiarity, familiarity_file, save_familiarity
 from deepfake_detection.network.logits import predict_logits
 from deepfake_detection.network.model import build_model
-from deepfake_detection.reporting.html import template_environment
 from deepfake_detection.serving.detector import _Read
 from deepfake_detection.serving.results import Score
-from deepfake_detection.serving.web.server import PACKAGE
-from deepfake_detection.serving.web.view import UNFAMILIAR_HEADLINE, _picture, judge
+from deepfake_detection.serving.view import judge, shown
+from deepfake_detection.serving.words import UNFAMILIAR_HEADLINE
 from deepfake_detection.sources.drawn.dataset import film
 from tests.support.checkpoints import save_checkpoint, sidecar
 from tests.support.commands import command
+from tests.support.pages import page_of
 from tests.unit.media.test_damaged_videos import textured, zeroed
 from tests.unit.media.test_videos import film as write_video
 
@@ -469,14 +469,16 @@ def test_the_command_says_unfamiliar_and_keeps_the_score(
     assert line.endswith(f",{row['unfamiliarity']}")
 
 
-def test_the_page_gives_no_verdict_on_an_unfamiliar_picture(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_page_gives_no_verdict_on_an_unfamiliar_picture(
+    tmp_path: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "captum.attr", None)
     detector = knowing(checkpoint)
-    found = _picture(detector, np.full((80, 80, 3), 255, np.uint8))
-    assert (found["headline"], found["side"], found["level"]) == (UNFAMILIAR_HEADLINE, "unfamiliar", "uncertain")
-    about = {"sidecar": detector.sidecar, "threshold": "50%", "prior": "50%", "max_mb": 1, "max_bytes": 10**6}
-    page = template_environment(PACKAGE, autoescape=True).get_template("page.html.jinja")
-    text = page.render(about, result=found, name="a.png", error="", checkpoint="b0.pth", max_seconds=60)
+    Image.new("RGB", (80, 80), "white").save(tmp_path / "a.png")
+    _, found = shown(detector, tmp_path / "a.png")
+    said = found["said"]
+    assert (said.headline, said.side, said.level) == (UNFAMILIAR_HEADLINE, "unfamiliar", "uncertain")
+    text = page_of(found, detector.sidecar)
     assert UNFAMILIAR_HEADLINE in text
     assert "The picture is unlike the training frames, 2.0 times the limit" in text
     assert not re.search("Clear, for|Leaning|of 100 such|in that range", text)

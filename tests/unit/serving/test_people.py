@@ -17,14 +17,13 @@ from deepfake_detection.media.kept import KeptFrames
 from deepfake_detection.media.videos import Video
 from deepfake_detection.network.model import Network
 from deepfake_detection.network.sidecar import Calibration
-from deepfake_detection.reporting.html import template_environment
+from deepfake_detection.serving import view
 from deepfake_detection.serving.explain import explain
 from deepfake_detection.serving.people import Sighting, follow_people, look_of
 from deepfake_detection.serving.results import WINDOW, Score, judged, judged_people
-from deepfake_detection.serving.web import view
-from deepfake_detection.serving.web.server import PACKAGE
 from experiments.people.films import Part, draw, write_film
 from tests.support.checkpoints import sidecar
+from tests.support.pages import page_of
 from tests.unit.media.test_videos import Counting
 from tests.unit.media.test_videos import film as grey_film
 
@@ -243,9 +242,9 @@ def test_a_video_is_decoded_once(tmp_path: Path, detector: Detector, monkeypatch
         return opened[-1]
 
     monkeypatch.setattr("deepfake_detection.serving.detector.Video", counting)
-    monkeypatch.setattr(view, "_heat_map_uri", lambda *_: None)  # of a network that is no EfficientNet
+    monkeypatch.setattr(view, "_look", lambda *_: {})  # of a network that is no EfficientNet
     monkeypatch.setattr("deepfake_detection.serving.explain._draw_maps", lambda *_: None)
-    for ask in (detector.video, lambda path: view._video(detector, path), lambda path: explain(detector, path)):
+    for ask in (detector.video, lambda path: view.shown(detector, path), lambda path: explain(detector, path)):
         opened.clear()
         assert ask(path)
         assert [video.decoded for video in opened] == [20]
@@ -255,12 +254,10 @@ def test_a_video_is_decoded_once(tmp_path: Path, detector: Detector, monkeypatch
 def test_the_page_lists_the_people_and_says_that_a_stretch_decides(
     tmp_path: Path, detector: Detector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(view, "_heat_map_uri", lambda *_: None)
+    monkeypatch.setattr(view, "_look", lambda *_: {})
     parts = [Part(14, 10, 30, 200), Part(20, 260, 30, 200, swapped=(32, 40))]
-    found = view._video(detector, film(tmp_path / "a.mp4", parts, 40))
-    about = {"sidecar": detector.sidecar, "threshold": "50%", "prior": "50%", "max_mb": 1, "max_bytes": 10**6}
-    page = template_environment(PACKAGE, autoescape=True).get_template("page.html.jinja")
-    text = " ".join(page.render(about, result=found, name="a", error="", checkpoint="", max_seconds=60).split())
+    _, found = view.shown(detector, film(tmp_path / "a.mp4", parts, 40))
+    text = " ".join(page_of(found, detector.sidecar).split())
     assert "<strong>One stretch decides</strong>: 0:31.9 to 0:40.0." in text
     assert "The most suspicious of 2 people counts." in text
     people = re.findall(r"<li><strong>(\w+), [^<]+</strong>, in (\d+) frames from 0:00.0 to 0:40.0", text)

@@ -24,20 +24,23 @@ from PIL import Image
 
 from deepfake_detection.common.text import clock
 from deepfake_detection.network.model import Network, build_model
-from deepfake_detection.reporting.html import template_environment
 from deepfake_detection.serving.detector import Detector
-from deepfake_detection.serving.web.server import PACKAGE, WAITING, host_allowed
-from deepfake_detection.serving.web.view import (
+from deepfake_detection.serving.view import shown
+from deepfake_detection.serving.web.server import WAITING, host_allowed
+from deepfake_detection.serving.words import (
     MIXED_HEADLINE,
     UNDECIDED_HEADLINE,
-    _video,
+    Judgement,
     certainty,
     false_alarms,
+    frames_above,
+    is_mixed,
     rounded_percent,
 )
 from deepfake_detection.sources.drawn.dataset import film
 from tests.support.browser import CHROMIUM, Browser, browsing
 from tests.support.checkpoints import save_checkpoint, sidecar
+from tests.support.pages import page_of
 from tests.unit.media.test_damaged_videos import textured, zeroed
 from tests.unit.media.test_images import encode
 from tests.unit.media.test_videos import film as write_video
@@ -421,33 +424,32 @@ def test_a_video_of_which_a_part_is_fake_is_not_called_clear(
 ) -> None:
     monkeypatch.setitem(sys.modules, "captum.attr", None)  # no heat map of such a network
     detector = Detector(Network(Bright(limit)), sidecar())
-    found = _video(detector, write_video(tmp_path / "a.mp4", 100))  # from black to white
-    assert found["headline"] == headline
-    assert found["mixed"] == (headline == MIXED_HEADLINE)
-    assert (found["above"] >= 4) == found["mixed"]
-    assert found["side"] == "original"
+    found, values = shown(detector, write_video(tmp_path / "a.mp4", 100))  # from black to white
+    said = values["said"]
+    assert said.headline == headline
+    assert is_mixed(found) == (headline == MIXED_HEADLINE)
+    assert (frames_above(found)[1] >= 4) == is_mixed(found)
+    assert said.side == "original"
 
 
 def test_the_page_says_what_was_not_seen_of_a_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "captum.attr", None)
     detector = Detector(Network(Bright(2.3)), sidecar())
-    page = template_environment(PACKAGE, autoescape=True).get_template("page.html.jinja")
 
-    def shown(*damage: float) -> tuple[dict[str, Any], str]:
-        found = _video(detector, zeroed(textured(tmp_path / "a.avi", 100), *damage))
-        about = {"sidecar": detector.sidecar, "threshold": "50%", "prior": "50%", "max_mb": 1, "max_bytes": 10**6}
-        return found, page.render(about, result=found, name="a.avi", error="", checkpoint="b0.pth", max_seconds=60)
+    def judged(*damage: float) -> tuple[Judgement, str]:
+        _, found = shown(detector, zeroed(textured(tmp_path / "a.avi", 100), *damage))
+        return found["said"], page_of(found, detector.sidecar)
 
-    found, text = shown(4.0)
-    assert (found["headline"], found["side"]) == ("No sign of the deepfakes it knows", "original")
+    said, text = judged(4.0)
+    assert (said.headline, said.side) == ("No sign of the deepfakes it knows", "original")
     assert "Not all of it was seen</strong>: 0:01.0 of 0:10.0 damaged or missing." in text
-    found, text = shown(1.0)
-    assert (found["headline"], found["side"], found["level"]) == (UNDECIDED_HEADLINE, "none", "uncertain")
+    said, text = judged(1.0)
+    assert (said.headline, said.side, said.level) == (UNDECIDED_HEADLINE, "none", "uncertain")
     assert UNDECIDED_HEADLINE in text
     assert "No verdict.</strong> 0:04.0 of 0:10.0 damaged or missing." in text
     assert not re.search("Clear, for|Leaning|Not all of it", text)
-    assert found["percent"] in text
-    _, text = shown()
+    assert said.percent in text
+    _, text = judged()
     assert "damaged" not in text
 
 

@@ -1,3 +1,3 @@
-"""The web page of `deepfake-detect serve`: server.py answers requests, view.py prepares the values for templates/.
-Change wording and layout in view.py and templates/; view.py judges in a separate process, which may be killed.
-The command deepfake-detect serve calls it."""
+"""`deepfake-detect serve`: server.py answers browsers with the page and api.py programs with JSON; uploads.py takes the
+file, and workers.py holds the networks, in processes that may be killed. The page's words are those of serving.words,
+its pictures those of serving.view, and its layout is in serving/templates/."""

@@ -7,11 +7,9 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, create_model
 from starlette.responses import JSONResponse, Response
 
-from deepfake_detection.media.faces import Box
-from deepfake_detection.serving.results import Prediction, VideoPrediction, fields_of
+from deepfake_detection.serving.results import fields_of, prediction_schemas
 
 PREFIX = "/api/"
 PREDICT, OPENAPI, HEALTH = "/api/v1/predict", "/api/v1/openapi.json", "/healthz"
@@ -41,7 +39,7 @@ def predict(checkpoint: Path, path: Path, device: str | None, threshold: float |
     Raises UnreadableImageError as ``view.judge`` does.
     """
     from deepfake_detection.media.images import UnreadableImageError
-    from deepfake_detection.serving.web.view import detector_of
+    from deepfake_detection.serving.view import detector_of
 
     found = detector_of(checkpoint, device, threshold).predict(path)
     if found.failed:
@@ -51,14 +49,7 @@ def predict(checkpoint: Path, path: Path, device: str | None, threshold: float |
 
 def openapi(version: str, max_mb: int, token: bool) -> dict[str, Any]:
     """The description of the API in OpenAPI 3.1, with the schemas of the types that the answers are made of."""
-    schema = TypeAdapter(Prediction | VideoPrediction).json_schema(
-        mode="serialization", ref_template="#/components/schemas/{model}"
-    )
-    schemas = schema.pop("$defs")
-    # fields_of makes an object of the named tuple
-    schemas["Box"] = create_model(
-        "Box", **{name: (kind, ...) for name, kind in Box.__annotations__.items()}
-    ).model_json_schema()  # type: ignore[call-overload]
+    schema, schemas = prediction_schemas("#/components/schemas/{model}")
     text, number = {"type": "string"}, {"type": "integer"}
     schemas["Problem"] = {
         "type": "object",

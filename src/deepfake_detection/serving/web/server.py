@@ -32,12 +32,13 @@ from deepfake_detection.common.text import printable
 from deepfake_detection.media.images import UnreadableImageError
 from deepfake_detection.network.sidecar import Sidecar, read_sidecar
 from deepfake_detection.reporting.html import template_environment
+from deepfake_detection.serving.view import judge, load
 from deepfake_detection.serving.web import api
 from deepfake_detection.serving.web.uploads import RefusedError, receive_upload, shortened
-from deepfake_detection.serving.web.view import judge, load, rounded_percent
 from deepfake_detection.serving.web.workers import Workers
+from deepfake_detection.serving.words import is_calibrated, rounded_percent
 
-PACKAGE = "deepfake_detection.serving.web"
+PACKAGE = "deepfake_detection.serving"
 WAITING = 4  # uploads that may wait while another is judged
 LINGER_SECONDS = 10.0
 LEAST_TOKEN = 16
@@ -160,7 +161,7 @@ def create_app(
         "max_bytes": max_bytes,
     }
     about |= {"max_seconds": max_seconds, "threshold": rounded_percent(sidecar.threshold)}
-    about |= {"prior": rounded_percent(sidecar.prior)}
+    about |= {"prior": rounded_percent(sidecar.prior), "calibrated": is_calibrated(sidecar)}
     judging, active = anyio.Lock(), set[object]()
 
     def page(status: int = 200, error: str = "", **shown: Any) -> Response:

@@ -1,0 +1,133 @@
+"""What a case file says: what was examined, with what, how, and what came out. The JSON file holds all of it."""
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from deepfake_detection.common.digest import sha256_of
+from deepfake_detection.common.text import printable
+from deepfake_detection.media.facts import Facts, facts_of
+from deepfake_detection.media.images import UnreadableImageError
+from deepfake_detection.network.familiarity import familiarity_file
+from deepfake_detection.network.sidecar import Sidecar
+from deepfake_detection.network.tested import Tested
+from deepfake_detection.serving.results import Prediction, fields_of, prediction_schemas
+from deepfake_detection.serving.view import shown
+from deepfake_detection.serving.words import judgement, not_meant
+
+if TYPE_CHECKING:
+    from deepfake_detection.serving.detector import Detector
+
+PACKAGES = ("deepfake-detection", "torch", "torchvision", "numpy", "scipy", "pillow", "av", "opencv-python-headless")
+
+
+class Examined(BaseModel):
+    """A file and what came out. ``prediction`` is what ``predict --json`` prints, ``words`` its meaning in words."""
+
+    model_config = ConfigDict(frozen=True)
+
+    path: str
+    facts: Facts
+    headline: str
+    level: Literal["clear", "leaning", "uncertain", "none"]
+    trust: list[str] = Field(description="how far to trust it")
+    prediction: Annotated[dict[str, Any], Field(description="what `predict --json` prints of the file")]
+
+
+class Files(BaseModel):
+    """The network's files, by their SHA-256."""
+
+    model_config = ConfigDict(frozen=True)
+
+    checkpoint: str
+    checkpoint_sha256: str
+    sidecar_sha256: str
+    familiarity_sha256: str | None
+
+
+class Case(BaseModel):
+    """All that a case file says. ``time`` alone differs between two runs of one ``command`` on one machine."""
+
+    model_config = ConfigDict(frozen=True)
+
+    version: Literal[1] = 1
+    time: str = Field(description="when it was written, in UTC (ISO 8601)")
+    command: str = Field(description="the command as it was given")
+    software: dict[str, str] = Field(description="versions by package, and the processor's architecture")
+    device: str = Field(description="what computed: cpu, or torch's name of an accelerator")
+    network: Files
+    sidecar: Sidecar = Field(description="the JSON file beside the checkpoint, with the threshold that was used")
+    tested: Tested | None = Field(description="how the network did in its tests; null if no file says so")
+    not_meant: list[str] = Field(description="what the scores do not mean")
+    files: list[Examined]
+
+
+def examined(
+    detector: "Detector", path: Path, frames: int | None = None
+) -> tuple[Examined, dict[str, Any], Prediction]:
+    """Judges a file: what came out, what a template shows, which is ``{}`` for an unreadable file, and the prediction.
+
+    Raises OSError if the file cannot be opened.
+    """
+    facts = facts_of(path)
+    try:
+        found, values = shown(detector, path, frames)
+    except UnreadableImageError as error:
+        found, values = Prediction(str(path), "none", reason=str(error), failed=True), {}
+    said = judgement(found, detector.sidecar)
+    record = Examined(
+        path=printable(str(path)),
+        facts=facts,
+        headline=said.headline,
+        level=said.level,
+        trust=[each.first + each.rest for each in said.trust],
+        prediction=fields_of(found) | {"path": printable(str(path))},
+    )
+    return record, values, found
+
+
+def case_of(
+    checkpoint: Path, detector: "Detector", tested: Tested | None, files: list[Examined], command: str, time: str
+) -> Case:
+    """The case of these files."""
+    known = familiarity_file(checkpoint)
+    return Case(
+        time=time,
+        command=printable(command),
+        software=_software(),
+        device=str(detector.device),
+        network=Files(
+            checkpoint=checkpoint.name,
+            checkpoint_sha256=sha256_of(checkpoint),
+            sidecar_sha256=sha256_of(checkpoint.with_suffix(".json")),
+            familiarity_sha256=sha256_of(known) if known.exists() else None,
+        ),
+        sidecar=detector.sidecar,
+        tested=tested,
+        not_meant=[
+            each.first + each.rest for each in not_meant("file", detector.sidecar, tested.drawn if tested else None)
+        ],
+        files=files,
+    )
+
+
+def case_schema() -> dict[str, Any]:
+    """The JSON Schema of the JSON file."""
+    schema = Case.model_json_schema(mode="serialization")
+    prediction, definitions = prediction_schemas("#/$defs/{model}")
+    schema["$defs"] |= definitions
+    schema["$defs"]["Examined"]["properties"]["prediction"] = prediction
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def _software() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:  # what only some checkpoints need
+            continue
+    return found | {"machine": platform.machine()}

@@ -1,0 +1,169 @@
+"""Makes the HTML of a case file: self-contained, without scripts, for a screen of any width and for paper."""
+
+from typing import Any
+
+from deepfake_detection.common.text import clock, percent
+from deepfake_detection.media.facts import Facts
+from deepfake_detection.network.sidecar import Calibration
+from deepfake_detection.network.tested import Measured, Tested
+from deepfake_detection.reporting.html import template_environment
+from deepfake_detection.serving.case.record import Case, Examined
+from deepfake_detection.serving.words import is_calibrated, not_meant, rounded_percent
+
+PACKAGE = "deepfake_detection.serving"
+
+
+def render_case(case: Case, values: list[dict[str, Any]], charts: list[str]) -> str:
+    """The HTML file, with every value escaped.
+
+    ``values`` are what view.shown gave for each file, ``{}`` if it was unreadable. ``charts`` are data: URIs or empty.
+    """
+    template = template_environment(PACKAGE, autoescape=True).get_template("case.html.jinja")
+    files = [
+        {
+            "record": record,
+            "facts": fact_rows(record.facts),
+            "result": shown,
+            "portraits": portraits(shown) if shown else [],
+            "chart": chart,
+            "percent": _percent(record, shown),
+        }
+        for record, shown, chart in zip(case.files, values, charts, strict=True)
+    ]
+    return template.render(
+        case=case,
+        files=files,
+        network=network_rows(case),
+        unseen=unseen_words(case.tested),
+        results=result_rows(case.tested),
+        drop=measured(case.tested.corruption_drop) if case.tested else "",
+        not_meant=not_meant("file", case.sidecar, case.tested.drawn if case.tested else None),
+        calibrated=is_calibrated(case.sidecar),
+        prior=rounded_percent(case.sidecar.prior),
+    )
+
+
+def fact_rows(facts: Facts) -> list[tuple[str, str]]:
+    """What a file is, a row for each fact that is known."""
+    size = f"{facts.width} x {facts.height} pixels, as stored" if facts.width and facts.height else None
+    rows = [
+        ("SHA-256", facts.sha256),
+        ("size", f"{facts.bytes:,} bytes"),
+        ("container", facts.container),
+        ("codec", facts.codec),
+        ("resolution", size),
+        ("frame rate", f"{facts.frame_rate:g} frames a second" if facts.frame_rate else None),
+        ("duration", f"{clock(facts.seconds)} (minutes and seconds), by its header" if facts.seconds else None),
+        ("frames", f"{facts.frames:,}, by its header" if facts.frames else None),
+        ("sound", facts.sound),
+    ]
+    return [(name, text) for name, text in rows if text]
+
+
+def portraits(shown: dict[str, Any]) -> list[dict[str, str]]:
+    """Each face of a picture, or each person of a video: the crop, the heat map, and a line."""
+    if shown["kind"] == "picture":
+        what = (
+            ["the whole picture"]
+            if shown["whole"]
+            else [f"face {number}" for number in range(1, 1 + len(shown["faces"]))]
+        )
+        lines = [f"{name}: {label}" for name, label in zip(what, shown["faces"], strict=True)]
+        return [look | {"line": line} for look, line in zip(shown["looks"], lines, strict=False) if look]
+    first: dict[int, dict[str, str]] = {}
+    for view, look in zip(shown["shown"], shown["looks"], strict=True):
+        if look and view["person"] not in first:
+            person = shown["people"][view["person"] - 1]
+            name = (
+                f"person {view['person']}"
+                if len(shown["people"]) > 1
+                else "the whole frame"
+                if shown["whole"]
+                else "the person"
+            )
+            first[view["person"]] = look | {
+                "line": f"{name}: {person['verdict']}, {person['percent']}; the frame at {view['time']}"
+            }
+    return list(first.values())
+
+
+def network_rows(case: Case) -> list[tuple[str, str]]:
+    """What the network is and how it decides."""
+    sidecar, files = case.sidecar, case.network
+    height, width = sidecar.input_size
+    crop = "crops of the face" if sidecar.crop == "face" else "whole pictures"
+    rows = [
+        ("checkpoint", files.checkpoint),
+        ("its SHA-256", files.checkpoint_sha256),
+        ("SHA-256 of its JSON file", files.sidecar_sha256),
+        ("SHA-256 of its familiarity", files.familiarity_sha256),
+        ("network", f"{sidecar.arch}, {sidecar.parameters:,} parameters, on {crop} of {width} x {height} pixels"),
+        ("trained to tell", f"{', '.join(sidecar.categories.real)} from {', '.join(sidecar.categories.fake)}"),
+        (
+            "trained on",
+            f"{case.tested.trained_frames:,} frames{' of drawn faces' if case.tested.drawn else ''}"
+            if case.tested
+            else None,
+        ),
+        ("a frame is fake", _decision("logit", sidecar)),
+        ("a video is fake", _decision("mean logit", sidecar.video)),
+        ("probabilities hold", f"where {rounded_percent(sidecar.prior)} of all pictures are deepfakes"),
+        (
+            "unfamiliar",
+            f"what is less like the training frames than {sidecar.familiarity:.0%} of the validation frames"
+            if sidecar.familiarity
+            else "not measured: every picture gets a verdict",
+        ),
+    ]
+    return [(name, text) for name, text in rows if text]
+
+
+def _decision(logit: str, calibration: Calibration) -> str:
+    formula = f"sigmoid({logit} / {calibration.temperature:.4g} + {calibration.bias:.4g})"
+    return f"from a probability of {calibration.threshold:.4g} on, which is {formula}"
+
+
+def unseen_words(tested: Tested | None) -> str:
+    """How it did on manipulations that it was not trained on, to stand beside a verdict."""
+    if tested is None:
+        return (
+            "How it does on manipulations that it was not trained on is not known here: no test results lie beside the "
+            "checkpoint."
+        )
+    unseen = [(result.name, result.frame["auroc"]) for result in tested.unseen()]
+    if not unseen:
+        return "It was tested on no manipulation that it was not trained on. How it does on others is not known."
+    each = ", ".join(f"{name} {measured(found)}" for name, found in unseen)
+    return f"On manipulations that it was not trained on, its AUROC was: {each}. 0.5 is guessing, 1 is faultless."
+
+
+def result_rows(tested: Tested | None) -> list[dict[str, str]]:
+    """The test results, a row for each manipulation and data set."""
+    if tested is None:
+        return []
+    sets = [("", tested.test), *(("manipulation", each) for each in tested.manipulations)]
+    sets += [("data set", each) for each in tested.datasets]
+    return [
+        {
+            "name": f"{kind} {result.name}".strip(),
+            "trained_on": "yes" if result.trained_on else "no",
+            "size": f"{result.frames:,} frames, {result.videos:,} videos, {result.groups} groups of people",
+            "auroc": measured(result.frame["auroc"]),
+            "accuracy": measured(result.frame["accuracy"]),
+            "video_auroc": measured(result.video["auroc"]),
+        }
+        for kind, result in sets
+    ]
+
+
+def measured(found: Measured) -> str:
+    """Returns "0.717 [0.634, 0.787]", or without an interval "0.717"."""
+    if found.value is None:
+        return "not defined"
+    ends = f" [{found.low:.3f}, {found.high:.3f}]" if found.low is not None and found.high is not None else ""
+    return f"{found.value:.3f}{ends}"
+
+
+def _percent(record: Examined, shown: dict[str, Any]) -> str:
+    probability = record.prediction["probability"]
+    return "" if probability is None else percent(probability) if not shown else shown["said"].percent

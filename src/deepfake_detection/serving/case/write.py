@@ -1,0 +1,68 @@
+"""Writes a case file: HTML, JSON and, where a program prints it, PDF."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from deepfake_detection.common.errors import UserError
+from deepfake_detection.common.files import replacing, write_json
+from deepfake_detection.common.progress import progress
+from deepfake_detection.common.text import printable, system_words
+from deepfake_detection.network.tested import read_tested
+from deepfake_detection.reporting.html import data_uri
+from deepfake_detection.serving.case.chart import score_chart
+from deepfake_detection.serving.case.pdf import print_pdf
+from deepfake_detection.serving.case.record import case_of, examined
+from deepfake_detection.serving.case.render import render_case
+from deepfake_detection.serving.detector import Detector
+from deepfake_detection.serving.results import VideoPrediction
+
+MOST_FILES = 50  # a case file holds the pictures of all of them
+
+
+def check_files(paths: Sequence[Path]) -> None:
+    """Raises UserError if there are too many files for a case, or if one cannot be opened."""
+    if len(paths) > MOST_FILES:
+        raise UserError(f"{len(paths)} files: a case file holds at most {MOST_FILES}, and `predict` judges any number")
+    for path in paths:
+        try:
+            with path.open("rb"):
+                pass
+        except OSError as error:
+            raise UserError(f"{printable(str(path))}: {system_words(error)}") from None
+
+
+def write_case(
+    checkpoint: Path,
+    detector: Detector,
+    paths: Sequence[Path],
+    out: Path,
+    command: str,
+    frames: int | None = None,
+    printer: str | None = None,
+) -> int:
+    """Examines the files and writes ``out``, an HTML file, and the JSON file of the same name. Returns the failures.
+
+    ``detector`` is that of ``checkpoint``. ``command`` is what the case file names as the command. ``printer`` is a
+    program as of find_printer, which also prints a PDF. Raises UserError if test results beside the checkpoint are
+    wrong, and OSError if a file cannot be read or written.
+    """
+    tested = read_tested(checkpoint)
+    records, shown, charts = [], [], []
+    with progress(paths, title="examining", unit="file", leave=False) as bar:
+        for path in bar:
+            record, values, found = examined(detector, path, frames)
+            drawn = (
+                score_chart(found, detector.sidecar) if isinstance(found, VideoPrediction) and found.moments else b""
+            )
+            charts.append(data_uri(drawn, "svg+xml") if drawn else "")
+            records.append(record)
+            shown.append(values)
+    time = datetime.now(UTC).isoformat(timespec="seconds")
+    case = case_of(checkpoint, detector, tested, records, command, time)
+    with replacing(out) as (part,):
+        part.write_text(render_case(case, shown, charts), encoding="utf-8", newline="\n")
+    write_json(out.with_suffix(".json"), case.model_dump(mode="json"))
+    if printer:
+        print_pdf(printer, out, out.with_suffix(".pdf"))
+    return sum(record.prediction["failed"] for record in records)

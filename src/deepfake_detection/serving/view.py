@@ -1,0 +1,186 @@
+"""Prepares what the page and case files show for a picture or video: text, numbers, small pictures.
+
+``load`` and ``judge`` are the page's. They run in a separate process, which may be killed at any time.
+"""
+
+import warnings
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from deepfake_detection.common.errors import UserError
+from deepfake_detection.common.text import clock
+from deepfake_detection.media.images import UnreadableImageError, read_picture
+from deepfake_detection.media.kept import KeptFrames
+from deepfake_detection.media.videos import is_video
+from deepfake_detection.reporting.html import data_uri
+from deepfake_detection.serving.words import judgement, not_meant, rounded_percent
+
+if TYPE_CHECKING:  # the server process holds no network and starts without torch
+    from deepfake_detection.serving.detector import Detector
+    from deepfake_detection.serving.results import Face, Person, Prediction
+
+Pixels = NDArray[np.uint8]
+
+MOMENTS_SHOWN = 4  # frames of the person who decides; of every other person one is shown
+FACES_SHOWN = 20
+PEOPLE_SHOWN = 5  # of a video
+WIDE, NARROW = 1000, 560  # longer side in pixels of a picture shown alone, and of one among several
+
+
+def load(checkpoint: Path, device: str | None = None, threshold: float | str | None = None) -> None:
+    """Loads the network of ``checkpoint``, unless this process already has. Raises UserError like Detector.load."""
+    detector_of(checkpoint, device, threshold)
+
+
+def judge(
+    checkpoint: Path, path: Path, device: str | None = None, threshold: float | str | None = None
+) -> dict[str, Any]:
+    """What the template shows for the picture or video in ``path``: plain values and data: URIs.
+
+    Raises UnreadableImageError, in a few words, if the file is neither or is damaged.
+    """
+    return shown(detector_of(checkpoint, device, threshold), path)[1]
+
+
+def shown(detector: "Detector", path: Path, frames: int | None = None) -> "tuple[Prediction, dict[str, Any]]":
+    """The prediction of a picture or video, and what a template shows for it. ``frames`` is as for Detector.video.
+
+    Raises UnreadableImageError as ``judge`` does.
+    """
+    found, values = _video(detector, path, frames) if is_video(path) else _picture(detector, path)
+    return found, values | {
+        "said": judgement(found, detector.sidecar),
+        "not_meant": not_meant(values["kind"], detector.sidecar),
+        "probability": found.probability,
+        "reason": found.reason,
+    }
+
+
+@cache
+def detector_of(checkpoint: Path, device: str | None, threshold: float | str | None) -> "Detector":
+    """The detector of this process, which is the page's own: it may keep freed memory and set a filter."""
+    from deepfake_detection.network.allocator import keep_freed_memory
+    from deepfake_detection.serving.detector import Detector
+
+    warnings.filterwarnings("ignore", module="PIL")
+    detector = Detector.load(checkpoint, device=device, threshold=threshold)
+    keep_freed_memory(detector.device)
+    return detector
+
+
+def _picture(detector: "Detector", path: Path) -> "tuple[Prediction, dict[str, Any]]":
+    from deepfake_detection.serving.detector import in_file
+
+    read = read_picture(path)
+    pixels = read.pixels
+    (found,) = detector.predict([pixels])
+    faces = sorted(found.faces, key=lambda face: -face.logit)
+    placed = tuple(replace(face, box=face.box and in_file(face.box, read)) for face in found.faces)
+    return replace(found, path=str(path), faces=placed), {
+        "kind": "picture",
+        "threshold": detector.sidecar.threshold,
+        "faces": [_face_label(face, detector.sidecar.threshold) for face in faces[:FACES_SHOWN]],
+        "more_faces": max(0, len(faces) - FACES_SHOWN),
+        "people": [],
+        "whole": found.verdict != "none" and faces[0].box is None,
+        "shown": [_annotated_picture(pixels, faces[:FACES_SHOWN], WIDE, detector.sidecar.threshold)],
+        "looks": [_look(detector, pixels, face) for face in faces[:MOMENTS_SHOWN]],
+    }
+
+
+def _face_label(face: "Face", threshold: float) -> str:
+    return rounded_percent(face.probability, threshold) + ", unfamiliar" * (face.verdict == "unfamiliar")
+
+
+def _video(detector: "Detector", path: Path, frames: int | None = None) -> "tuple[Prediction, dict[str, Any]]":
+    with KeptFrames() as kept:
+        found = detector.video(path, frames, kept=kept)
+        if found.failed:
+            raise UnreadableImageError(found.reason)
+        own = [moment for moment in found.moments if moment.person == 1]
+        # of every other person the most suspicious frame, which is the first
+        others = {moment.person: moment for moment in reversed(found.moments) if moment.person > 1}
+        moments = own[:MOMENTS_SHOWN] + [others[number] for number in sorted(others)[: PEOPLE_SHOWN - 1]]
+        views = [
+            _annotated_picture(kept[moment.seconds], [moment.face], NARROW, detector.sidecar.threshold)
+            | {"time": clock(moment.seconds), "person": moment.person}
+            for moment in moments
+        ]
+        looks = [_look(detector, kept[moment.seconds], moment.face) for moment in moments]
+    return found, {
+        "kind": "video",
+        "threshold": detector.sidecar.video.threshold,
+        "faces": [],
+        "more_faces": 0,
+        "whole": bool(own) and own[0].face.box is None,
+        "people": [_person(person, detector.sidecar.video.threshold) for person in found.people[:PEOPLE_SHOWN]],
+        "more_people": max(0, len(found.people) - PEOPLE_SHOWN),
+        "shown": views,
+        "looks": looks,
+    }
+
+
+def _person(person: "Person", threshold: float) -> dict[str, Any]:
+    stretch = person.stretch
+    return {
+        "verdict": person.verdict,
+        "percent": rounded_percent(person.probability, threshold),
+        "frames": person.frames,
+        "first": clock(person.first),
+        "last": clock(person.last),
+        "stretch": f"{clock(stretch.start)} to {clock(stretch.end)}" if stretch else "",
+    }
+
+
+def _annotated_picture(pixels: Pixels, faces: "list[Face]", longest: int, threshold: float) -> dict[str, Any]:
+    """A smaller copy of a picture, and the boxes of its faces in the copy's pixels."""
+    picture = Image.fromarray(pixels)
+    picture.thumbnail((longest, longest), reducing_gap=2.0)
+    scale = picture.width / pixels.shape[1]
+    boxes = [
+        {
+            "x": round(face.box.left * scale, 1),
+            "y": round(face.box.top * scale, 1),
+            "width": round((face.box.right - face.box.left) * scale, 1),
+            "height": round((face.box.bottom - face.box.top) * scale, 1),
+            "side": face.verdict,
+        }
+        for face in faces
+        if face.box
+    ]
+    return {
+        "uri": data_uri(picture, "JPEG", quality=88),
+        "width": picture.width,
+        "height": picture.height,
+        "label_size": round(max(picture.size) * (0.045 if longest == WIDE else 0.07), 1),
+        "boxes": boxes,
+        "percent": rounded_percent(faces[0].probability, threshold) if faces else "",
+    }
+
+
+def _look(detector: "Detector", pixels: Pixels, face: "Face") -> dict[str, str]:
+    """The crop that the network saw, and its heat map, as data: URIs; {} if the extra ``explain`` is not installed."""
+    try:
+        from deepfake_detection.serving.explain import heat_map, network_view
+
+        overlay = heat_map(detector, pixels, face.box)
+    except (ModuleNotFoundError, UserError):
+        return {}
+    crop = network_view(pixels, face.box, detector.sidecar.margin)
+    return {
+        "crop": data_uri(_enlarged(crop), "JPEG", quality=88),
+        "heat": data_uri(_enlarged(Image.fromarray(overlay)), "PNG"),
+    }
+
+
+def _enlarged(picture: Image.Image) -> Image.Image:
+    if max(picture.size) < NARROW // 2:  # browsers enlarge in different ways
+        picture = picture.resize((NARROW // 2, NARROW // 2 * picture.height // picture.width), Image.Resampling.BICUBIC)
+    picture.thumbnail((NARROW, NARROW))
+    return picture
