@@ -8,7 +8,7 @@ from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.files import replacing
 from deepfake_detection.index.tables import read_predictions
 from deepfake_detection.network.sidecar import read_sidecar
-from deepfake_detection.network.tested import summarised, tested_file, write_tested
+from deepfake_detection.network.tested import results_file, summarised, write_tested
 from deepfake_detection.params.load import load_params
 from deepfake_detection.reporting.report import PLOTS, ROBUSTNESS_PLOTS, build_context, render_card, render_html
 from stages import run
@@ -17,7 +17,8 @@ METRICS, RAW, REPORT = Path("metrics"), Path("data/raw"), Path("report")
 
 
 def main() -> None:
-    checkpoint = Path(f"models/best_model_{load_params().model.arch}.pth")
+    params = load_params()
+    checkpoint = Path(f"models/best_model_{params.model.arch}.pth")
     split, test = _read(METRICS / "split.json"), _read(METRICS / "test.json")
     robustness, origin = _read(METRICS / "robustness.json"), _read(RAW / "source.json")
     predictions = read_predictions(Path("data/predictions.csv"))
@@ -38,7 +39,7 @@ def main() -> None:
     with replacing(REPORT / "report.html", REPORT / "model_card.md") as (page, card):
         page.write_text(render_html(context), encoding="utf-8", newline="\n")
         card.write_text(render_card(context), encoding="utf-8", newline="\n")
-    write_tested(tested_file(checkpoint), summarised(checkpoint, origin, split, test, robustness))
+    write_tested(results_file(checkpoint), summarised(checkpoint, origin, split, test, robustness))
     print(f"report: {REPORT / 'report.html'}, {REPORT / 'model_card.md'}")
 
 

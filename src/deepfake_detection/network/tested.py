@@ -49,7 +49,8 @@ class Tested(BaseModel):
 
     ``test`` is of the manipulations that it was trained on. ``manipulations`` has a result for each, against the
     originals; ``datasets`` one for each data set, with those manipulations that it was trained on if there are any.
-    ``drawn`` is true if it was trained on drawn faces, which no figure here extends to photographs.
+    ``leaked_groups`` counts the groups of people that are in both training and test frames. ``drawn`` is true if it was
+    trained on drawn faces, which no figure here extends to photographs.
     """
 
     model_config = ConfigDict(strict=True, frozen=True)
@@ -58,6 +59,7 @@ class Tested(BaseModel):
     sidecar_sha256: Digest
     drawn: bool
     trained_frames: int
+    leaked_groups: int
     test: Result
     manipulations: list[Result]
     datasets: list[Result]
@@ -68,7 +70,7 @@ class Tested(BaseModel):
         return [result for result in self.manipulations if not result.trained_on]
 
 
-def tested_file(checkpoint: Path) -> Path:
+def results_file(checkpoint: Path) -> Path:
     """The file beside a checkpoint that holds its Tested."""
     return checkpoint.with_suffix(TESTED)
 
@@ -91,6 +93,7 @@ def summarised(
         sidecar_sha256=sha256_of(checkpoint.with_suffix(".json")),
         drawn=drawn,
         trained_frames=split["train"]["frames"],
+        leaked_groups=split["leaked_groups"],
         test=_result(
             "the test set",
             trained_on=True,
@@ -132,7 +135,7 @@ def read_tested(checkpoint: Path) -> Tested | None:
 
     Raises UserError if the file holds something else, or the results of other weights or of another sidecar.
     """
-    path = tested_file(checkpoint)
+    path = results_file(checkpoint)
     try:
         tested = Tested.model_validate_json(path.read_bytes())
     except FileNotFoundError:

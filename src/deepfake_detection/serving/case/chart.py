@@ -15,7 +15,7 @@ from deepfake_detection.serving.results import Moment, VideoPrediction
 PEOPLE = 5  # whose curves are drawn
 MARKERS = "osD^v"
 COLOURS = ("#b3261e", "#2f5f98", "#4d7a2a", "#8a5a00", "#6a4c93")
-SIZE = 4.8  # inches wide, so that its text can be read on a phone
+SIZE = 4.0  # inches wide, so that its text can be read on a phone
 # the text stays text, and two runs give the same bytes
 SVG: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": "case", "font.size": 8}
 
@@ -28,7 +28,7 @@ def score_chart(found: VideoPrediction, sidecar: Sidecar) -> bytes:
     moments = sorted(found.moments, key=lambda moment: moment.seconds)
     familiar = any(moment.face.unfamiliarity is not None for moment in moments)
     with matplotlib.rc_context(SVG):
-        figure = Figure(figsize=(SIZE, 3.6 if familiar else 2.4), layout="constrained")
+        figure = Figure(figsize=(SIZE, 3.9 if familiar else 2.7), layout="constrained")
         axes: list[Axes] = list(
             figure.subplots(1 + familiar, 1, sharex=True, squeeze=False, height_ratios=[2, 1][: 1 + familiar])[:, 0]
         )
@@ -62,7 +62,7 @@ def _draw_scores(axes: Axes, moments: list[Moment], found: VideoPrediction, thre
     axes.set_ylim(-0.04, 1.04)
     axes.yaxis.set_major_formatter(PercentFormatter(1))
     axes.set_ylabel("probability of a deepfake")
-    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2, frameon=False, fontsize=7)
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2, frameon=False, columnspacing=1)
 
 
 def _draw_familiarity(axes: Axes, moments: list[Moment]) -> None:
@@ -82,4 +82,4 @@ def _draw_familiarity(axes: Axes, moments: list[Moment]) -> None:
         )
     axes.set_ylim(0, max(1.5, 1.1 * highest))
     axes.set_ylabel("unfamiliarity")
-    axes.text(0.01, 0.06, "band: like the training frames", transform=axes.transAxes, fontsize=6.5)
+    axes.text(0.01, 0.06, "band: like the training frames", transform=axes.transAxes, fontsize=7)

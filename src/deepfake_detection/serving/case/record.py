@@ -16,7 +16,7 @@ from deepfake_detection.network.sidecar import Sidecar
 from deepfake_detection.network.tested import Tested
 from deepfake_detection.serving.results import Prediction, fields_of, prediction_schemas
 from deepfake_detection.serving.view import shown
-from deepfake_detection.serving.words import judgement, not_meant
+from deepfake_detection.serving.words import Judgement, Said, judgement, not_meant
 
 if TYPE_CHECKING:
     from deepfake_detection.serving.detector import Detector
@@ -66,7 +66,7 @@ class Case(BaseModel):
 
 
 def examined(
-    detector: "Detector", path: Path, frames: int | None = None
+    detector: "Detector", path: Path, tested: Tested | None, frames: int | None = None
 ) -> tuple[Examined, dict[str, Any], Prediction]:
     """Judges a file: what came out, what a template shows, which is ``{}`` for an unreadable file, and the prediction.
 
@@ -83,10 +83,16 @@ def examined(
         facts=facts,
         headline=said.headline,
         level=said.level,
-        trust=[each.first + each.rest for each in said.trust],
+        trust=[each.first + each.rest for each in trust(said, tested)],
         prediction=fields_of(found) | {"path": printable(str(path))},
     )
     return record, values, found
+
+
+def trust(said: Judgement, tested: Tested | None) -> list[Said]:
+    """How far to trust a verdict, given what the network was trained on."""
+    drawn = Said("Trained on drawn faces.", " This network says nothing about photographs and films of real people.")
+    return [*([drawn] if said.trust and tested and tested.drawn else []), *said.trust]
 
 
 def case_of(

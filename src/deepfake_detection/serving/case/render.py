@@ -7,7 +7,7 @@ from deepfake_detection.media.facts import Facts
 from deepfake_detection.network.sidecar import Calibration
 from deepfake_detection.network.tested import Measured, Tested
 from deepfake_detection.reporting.html import template_environment
-from deepfake_detection.serving.case.record import Case, Examined
+from deepfake_detection.serving.case.record import Case, Examined, trust
 from deepfake_detection.serving.words import is_calibrated, not_meant, rounded_percent
 
 PACKAGE = "deepfake_detection.serving"
@@ -22,6 +22,7 @@ def render_case(case: Case, values: list[dict[str, Any]], charts: list[str]) -> 
     files = [
         {
             "record": record,
+            "trust": trust(shown["said"], case.tested) if shown else [],
             "facts": fact_rows(record.facts),
             "result": shown,
             "portraits": portraits(shown) if shown else [],
@@ -36,6 +37,7 @@ def render_case(case: Case, values: list[dict[str, Any]], charts: list[str]) -> 
         network=network_rows(case),
         unseen=unseen_words(case.tested),
         results=result_rows(case.tested),
+        leaked=case.tested.leaked_groups if case.tested else 0,
         drop=measured(case.tested.corruption_drop) if case.tested else "",
         not_meant=not_meant("file", case.sidecar, case.tested.drawn if case.tested else None),
         calibrated=is_calibrated(case.sidecar),

@@ -51,7 +51,7 @@ def write_case(
     records, shown, charts = [], [], []
     with progress(paths, title="examining", unit="file", leave=False) as bar:
         for path in bar:
-            record, values, found = examined(detector, path, frames)
+            record, values, found = examined(detector, path, tested, frames)
             drawn = (
                 score_chart(found, detector.sidecar) if isinstance(found, VideoPrediction) and found.moments else b""
             )

@@ -1,0 +1,318 @@
+"""`deepfake-detect report`: a case file says what was examined, with what, how, and what came out."""
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+import numpy as np
+import pytest
+import torch
+from PIL import ExifTags, Image
+
+from deepfake_detection.common.digest import sha256_of
+from deepfake_detection.network.familiarity import Familiarity, familiarity_file, frame_statistics, save_familiarity
+from deepfake_detection.serving.case.chart import score_chart
+from deepfake_detection.serving.case.record import case_schema
+from deepfake_detection.serving.case.write import MOST_FILES
+from deepfake_detection.serving.detector import Detector
+from experiments.people.films import Part, draw, write_film
+from tests.support.browser import CHROMIUM, browsing
+from tests.support.checkpoints import network_with_statistics, save_checkpoint, sidecar
+from tests.support.tested import save_tested
+from tests.unit.serving.test_cli import Run
+from tests.unit.serving.test_cli import run as run
+
+TIME = r"\d{4}-\d{2}-\d{2}.\d{2}:\d{2}:\d{2}(\+00:00| UTC)"
+HOSTILE = "<script>alert(1)</script>"
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint of faces with test results, a picture of three people, a film of two, and a damaged file."""
+    root = tmp_path_factory.mktemp("case")
+    network = network_with_statistics(dropout=0.2)
+    save_checkpoint(root / "b0.pth", network, sidecar(crop="face", margin=0.3, familiarity=0.99, parameters=4_008_829))
+    save_tested(root / "b0.pth")
+    board = np.full((200, 600, 3), 70, np.uint8)
+    for number in range(3):
+        board[:, 200 * number : 200 * number + 200] = draw(Part(4 + 2 * number, 0, 0, 200), 0)
+    exif = Image.Exif()
+    exif[ExifTags.Base.Software] = HOSTILE
+    Image.fromarray(board).save(root / "three.jpg", quality=95, exif=exif)
+    write_film(root / "two.mp4", [Part(14, 10, 10, 200), Part(20, 260, 10, 200)], 6, 480, 270)
+    (root / "damaged.jpg").write_bytes((root / "three.jpg").read_bytes()[:3000])
+    know(root / "b0.pth", 1e-3)
+    return root
+
+
+def know(checkpoint: Path, unlike: float) -> None:
+    """Writes a familiarity for which all frames are about ``unlike`` times the limit from the training frames."""
+    mean = frame_statistics(torch.zeros(1, 4, 4, 3, dtype=torch.uint8))[0] * 0
+    save_familiarity(familiarity_file(checkpoint), Familiarity(mean, torch.eye(len(mean)) * unlike / 15))
+
+
+def report(run: Run, place: Path, tmp_path: Path, *names: str, **also: object) -> tuple[Any, dict[str, Any], str]:
+    """What the command said, the JSON file, and the HTML file."""
+    words = [word for name, value in also.items() for word in (f"--{name}", value)]
+    files = [place / name for name in names]
+    done = run("report", *files, "--checkpoint", place / "b0.pth", "--out", tmp_path / "case.html", "--force", *words)
+    return done, json.loads((tmp_path / "case.json").read_text()), (tmp_path / "case.html").read_text()
+
+
+class Reader(HTMLParser):
+    """What a page refers to, and its text. ``open`` are the elements that were not closed."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.refers: list[str] = []
+        self.words: list[str] = []
+        self.scripts = 0
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.scripts += tag == "script"
+        self.refers += [value or "" for name, value in attrs if name in ("src", "href", "srcset", "data", "action")]
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+
+def test_a_picture_a_video_and_a_damaged_file(run: Run, place: Path, tmp_path: Path) -> None:
+    done, case, page = report(run, place, tmp_path, "three.jpg", "two.mp4", "damaged.jpg")
+    assert done.status == 1
+    assert done.out.split() == [str(tmp_path / "case.html"), str(tmp_path / "case.json")]
+    assert done.err.endswith("1 of 3 files could not be read\n")
+    picture, video, damaged = case["files"]
+    assert [each["facts"]["sha256"] for each in case["files"]] == [
+        sha256_of(place / name) for name in ("three.jpg", "two.mp4", "damaged.jpg")
+    ]
+    assert len(picture["prediction"]["faces"]) == 3
+    assert len(video["prediction"]["people"]) == 2
+    assert (damaged["prediction"]["failed"], damaged["prediction"]["reason"]) == (True, "truncated")
+    found = Reader(page)
+    for words in (
+        "What came out?",
+        "How far can I trust it?",
+        "Is it the file that I have?",
+        "Claims, not facts",
+        "With what was it examined?",
+        "How often is the network wrong?",
+        "Can I repeat it?",
+        "Not judged : truncated.",
+        sha256_of(place / "b0.pth"),
+        picture["facts"]["sha256"],
+        picture["headline"],
+        "face 3: ",
+        "person 2: ",
+    ):
+        assert words in found.text, words
+    assert page.count('alt="Crop') == 3 + 2
+    assert page.count('alt="Heat map') - page.count('alt="Heat map of the frame') == 3 + 2
+    assert page.count("data:image/svg+xml") == 1
+
+
+def test_the_verdict_is_that_of_predict(run: Run, place: Path, tmp_path: Path) -> None:
+    _, case, _ = report(run, place, tmp_path, "three.jpg", "two.mp4")
+    printed = run("predict", place / "three.jpg", place / "two.mp4", "--checkpoint", place / "b0.pth", "--json").out
+    for examined, line in zip(case["files"], printed.splitlines(), strict=True):
+        expected = json.loads(line)
+        assert examined["prediction"]["verdict"] == expected["verdict"]
+        assert examined["prediction"]["logit"] == pytest.approx(expected["logit"], abs=1e-4)
+        assert [each["box"] for each in examined["prediction"]["faces"]] == [each["box"] for each in expected["faces"]]
+
+
+def test_the_network_and_its_test_results_are_named(run: Run, place: Path, tmp_path: Path) -> None:
+    _, case, page = report(run, place, tmp_path, "three.jpg", threshold="0.3")
+    assert case["network"]["checkpoint_sha256"] == sha256_of(place / "b0.pth")
+    assert case["network"]["sidecar_sha256"] == sha256_of(place / "b0.json")
+    assert case["sidecar"]["threshold"] == 0.3
+    assert {"python", "torch", "pillow", "deepfake-detection"} <= set(case["software"])
+    assert case["command"].startswith(f"deepfake-detect report {place / 'three.jpg'} --checkpoint")
+    assert case["command"].endswith("--threshold 0.3")
+    text = Reader(page).text
+    assert case["command"] in text
+    for result in case["tested"]["manipulations"]:
+        value, low, high = (result["frame"]["auroc"][name] for name in ("value", "low", "high"))
+        times = text.count(f"{value:.3f} [{low:.3f}, {high:.3f}]")
+        assert times >= 1 + (not result["trained_on"]), result["name"]  # in the table, and beside the verdict
+    assert "Trained on drawn faces. This network says nothing about photographs" in text
+    assert case["files"][0]["trust"][0].startswith("Trained on drawn faces.")
+
+
+def test_without_test_results_it_says_so(run: Run, place: Path, tmp_path: Path) -> None:
+    for ending in (".pth", ".json", ".familiarity.safetensors"):
+        (tmp_path / f"b0{ending}").write_bytes((place / f"b0{ending}").read_bytes())
+    (tmp_path / "three.jpg").write_bytes((place / "three.jpg").read_bytes())
+    done, case, page = report(run, tmp_path, tmp_path, "three.jpg")
+    assert done.status == 0
+    assert case["tested"] is None
+    text = Reader(page).text
+    assert "no test results lie beside the checkpoint" in text
+    assert "no file with test results lies beside the checkpoint" in text
+
+
+def test_an_unfamiliar_picture_gets_no_verdict(run: Run, place: Path, tmp_path: Path) -> None:
+    for path in place.glob("b0.*"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "three.jpg").write_bytes((place / "three.jpg").read_bytes())
+    know(tmp_path / "b0.pth", 5)
+    _, case, page = report(run, tmp_path, tmp_path, "three.jpg")
+    assert case["files"][0]["headline"].startswith("Unfamiliar")
+    assert "No verdict. The picture is unlike the training frames" in Reader(page).text
+
+
+def test_two_runs_differ_in_the_time_alone(run: Run, place: Path, tmp_path: Path) -> None:
+    runs = [report(run, place, tmp_path, "three.jpg", "two.mp4") for _ in range(2)]
+    (_, one, first), (_, other, second) = runs
+    assert one | {"time": ""} == other | {"time": ""}
+    assert len(re.findall(TIME, first)) == 2  # for the eye and for programs, in one element
+    assert re.sub(TIME, "", first) == re.sub(TIME, "", second)
+
+
+def test_it_refers_to_nothing_outside_and_runs_nothing(run: Run, place: Path, tmp_path: Path) -> None:
+    _, case, page = report(run, place, tmp_path, "three.jpg", "two.mp4", "damaged.jpg")
+    found = Reader(page)
+    assert all(reference.startswith(("#", "data:image/")) for reference in found.refers)
+    assert not re.search(r"url\(|@import|https?://", page)
+    assert found.scripts == 0
+    assert {"source": "EXIF", "name": "Software", "value": HOSTILE} in case["files"][0]["facts"]["claims"]
+    assert HOSTILE in found.text  # as text
+    anchors = {reference[1:] for reference in found.refers if reference.startswith("#")}
+    assert anchors <= set(re.findall(r'id="([^"]+)"', page))
+
+
+def test_the_json_file_is_as_its_schema_says(run: Run, place: Path, tmp_path: Path) -> None:
+    _, case, _ = report(run, place, tmp_path, "three.jpg", "two.mp4", "damaged.jpg")
+    schema = jsonschema_rs.validator_for(case_schema())
+    assert [error.message for error in schema.iter_errors(case)] == []
+    for wrong in (
+        case | {"time": 1},
+        {name: value for name, value in case.items() if name != "command"},
+        case | {"files": [case["files"][0] | {"prediction": {"verdict": "fake"}}]},
+    ):
+        assert not schema.is_valid(wrong)
+
+
+def test_the_chart_says_who_is_suspicious_when(place: Path) -> None:
+    detector = Detector.load(place / "b0.pth")
+    found = detector.video(place / "two.mp4")
+    chart = score_chart(found, detector.sidecar)
+    assert chart == score_chart(found, detector.sidecar)
+    text = chart.decode()
+    for words in ("person 1", "person 2", "threshold of a frame, 50%", "unfamiliarity", "0:06.0"):
+        assert f">{words}<" in text, words
+    assert (
+        "unfamiliarity"
+        not in score_chart(
+            Detector(detector.network, detector.sidecar).video(place / "two.mp4"), detector.sidecar
+        ).decode()
+    )
+
+
+@pytest.mark.parametrize(
+    ("names", "words", "said"),
+    [
+        (["gone.jpg"], [], "gone.jpg: no such file or directory"),
+        (["three.jpg"], ["--out", "case.pdf"], "--out case.pdf: it will be an HTML page, so name it .html"),
+        (["three.jpg"], ["--threshold", "fpr@0.2"], "threshold fpr@0.2 is not there"),
+        (["three.jpg"] * (MOST_FILES + 1), [], f"a case file holds at most {MOST_FILES}, and `predict` judges any"),
+    ],
+)
+def test_a_mistake_is_one_line_and_nothing_is_written(
+    run: Run,
+    place: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    names: list[str],
+    words: list[str],
+    said: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = run("report", *[place / name for name in names], "--checkpoint", place / "b0.pth", *words)
+    assert done.status == 1
+    assert said in done.err
+    assert done.err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_is_there_is_kept(run: Run, place: Path, tmp_path: Path) -> None:
+    (tmp_path / "case.json").write_text("mine")
+    words = ("report", place / "three.jpg", "--checkpoint", place / "b0.pth", "--out", tmp_path / "case.html")
+    assert "case.json is there already" in run(*words).err
+    assert [path.name for path in tmp_path.iterdir()] == ["case.json"]
+    assert (
+        "is one of the files that are read: name another file with --out"
+        in run(
+            "report", place / "three.jpg", "--checkpoint", place / "b0.pth", "--out", place / "b0.html", "--force"
+        ).err
+    )
+
+
+def test_figures_of_other_weights_are_refused(run: Run, place: Path, tmp_path: Path) -> None:
+    for path in place.glob("b0.*"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    described = tmp_path / "b0.json"
+    described.write_text(described.read_text() + "\n")
+    done = run("report", place / "three.jpg", "--checkpoint", tmp_path / "b0.pth", "--out", tmp_path / "case.html")
+    assert done.status == 1
+    assert "the test results of another b0.json, by its SHA-256" in done.err
+    assert not (tmp_path / "case.html").exists()
+
+
+def test_without_a_printer_one_line_says_what_to_do(
+    run: Run, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    done = run("report", place / "three.jpg", "--checkpoint", place / "b0.pth", "--pdf")
+    assert done.status == 1
+    assert done.err == (
+        "error: --pdf: neither Chromium nor WeasyPrint is there; install one, or print the HTML from a browser\n"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_printer_that_fails_is_one_line_and_the_page_is_kept(
+    run: Run, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bin").mkdir()
+    printer = tmp_path / "bin" / "weasyprint"
+    printer.write_text("#!/bin/sh\necho out of paper >&2; exit 3\n")
+    printer.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/bin")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("deepfake_detection.serving.case.pdf.BROWSERS", ())
+    done = run("report", place / "three.jpg", "--checkpoint", place / "b0.pth", "--pdf")
+    assert done.status == 1
+    assert done.err.endswith(f"error: --pdf: {printer} wrote nothing: out of paper\n")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bin", "case.html", "case.json"]
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH: install it to see a case file printed")
+def test_a_browser_shows_it_at_any_width_and_prints_it(run: Run, place: Path, tmp_path: Path) -> None:
+    report(run, place, tmp_path, "three.jpg", "two.mp4", "damaged.jpg")
+    page = tmp_path / "case.html"
+    with browsing(tmp_path) as browser:
+        for width in (360, 1280):
+            browser.width(width)
+            browser.open(page.as_uri())
+            assert browser.evaluate("document.documentElement.scrollWidth") <= width
+            shown = browser.evaluate("[...document.images].every(image => image.complete && image.naturalWidth > 0)")
+            assert shown
+        assert browser.complaints == []
+        assert {request.partition(",")[0].partition(";")[0] for request in browser.requests} <= {
+            page.as_uri(),
+            "data:image/jpeg",
+            "data:image/png",
+            "data:image/svg+xml",
+        }
+    words = ("--checkpoint", place / "b0.pth", "--out", page, "--pdf", "--force")
+    assert run("report", place / "three.jpg", *words).status == 0
+    assert page.with_suffix(".pdf").read_bytes().startswith(b"%PDF-")
