@@ -5,12 +5,20 @@ from typing import Any
 from deepfake_detection.network.sidecar import Sidecar
 from deepfake_detection.reporting.html import template_environment
 from deepfake_detection.serving.web.server import PACKAGE
-from deepfake_detection.serving.words import is_calibrated
+from deepfake_detection.serving.words import is_calibrated, not_meant, unseen_words
 
 
 def page_of(result: dict[str, Any], sidecar: Sidecar) -> str:
     """The page's HTML for what ``view.shown`` gave."""
     page = template_environment(PACKAGE, autoescape=True).get_template("page.html.jinja")
-    about = {"threshold": "50%", "prior": "50%", "max_mb": 1, "max_bytes": 10**6, "max_seconds": 60, "error": ""}
+    about: dict[str, Any] = {
+        "threshold": "50%",
+        "prior": "50%",
+        "max_mb": 1,
+        "max_bytes": 10**6,
+        "max_seconds": 60,
+        "error": "",
+    }
+    about |= {"unseen": unseen_words(None), "not_meant": not_meant(sidecar, None)}
     about |= {"calibrated": is_calibrated(sidecar), "checkpoint": "b0.pth", "name": "a"}
     return page.render(about, sidecar=sidecar, result=result)

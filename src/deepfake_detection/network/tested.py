@@ -29,6 +29,13 @@ class Measured(BaseModel):
     low: float | None = None
     high: float | None = None
 
+    def __str__(self) -> str:
+        """Returns "0.717 [0.634, 0.787]", or without an interval "0.717"."""
+        if self.value is None:
+            return "not defined"
+        ends = "" if self.low is None or self.high is None else f" [{self.low:.3f}, {self.high:.3f}]"
+        return f"{self.value:.3f}{ends}"
+
 
 class Result(BaseModel):
     """How the network did on some of the test frames: METRICS of single frames, and of videos by their mean logits."""

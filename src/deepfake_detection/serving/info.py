@@ -7,12 +7,14 @@ from deepfake_detection.common.digest import sha256_of
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.text import printable
 from deepfake_detection.network.sidecar import FAMILIARITY, read_sidecar
+from deepfake_detection.network.tested import Tested, read_tested
 
 
 def described(checkpoint: Path) -> dict[str, Any]:
-    """``path``, ``bytes`` and ``sha256`` of the checkpoint's file, and every key of its sidecar.
+    """``path``, ``bytes`` and ``sha256`` of the checkpoint's file, every key of its sidecar, and ``tested``.
 
-    Raises UserError if the checkpoint or its sidecar is missing, or if the sidecar is invalid.
+    That is the file of test results beside it, or None. Raises UserError if the checkpoint or its sidecar is missing,
+    if the sidecar is invalid, or if the test results are those of other files.
     """
     sidecar = read_sidecar(checkpoint.with_suffix(".json"))
     try:
@@ -20,7 +22,9 @@ def described(checkpoint: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise UserError(f"{checkpoint}: no such checkpoint, only its JSON file is there") from None
     size = checkpoint.stat().st_size
-    return {"path": str(checkpoint), "bytes": size, "sha256": digest, **sidecar.model_dump()}
+    tested = read_tested(checkpoint)
+    about = {"path": str(checkpoint), "bytes": size, "sha256": digest, **sidecar.model_dump()}
+    return about | {"tested": tested.model_dump() if tested else None}
 
 
 def table(found: dict[str, Any]) -> str:
@@ -52,4 +56,17 @@ def table(found: dict[str, Any]) -> str:
         rows.append(("unfamiliar", known))
     for rule, threshold in found["thresholds"].items():
         rows.append(("" if rows[-1][0] in ("", "thresholds") else "thresholds", f"{rule:10} {threshold:.4g}"))
+    rows += _test_rows(found["tested"])
     return "\n".join(f"{name:12}{printable(text)}" for name, text in rows)
+
+
+def _test_rows(found: dict[str, Any] | None) -> list[tuple[str, str]]:
+    """How it did in its tests, first on what it was trained on."""
+    if found is None:
+        return [("tested", "not known: no file with test results lies beside the checkpoint")]
+    tested = Tested.model_validate(found)
+    results = [("frames", tested.test.frame), ("videos", tested.test.video)]
+    unseen = [*tested.unseen(), *(each for each in tested.datasets if not each.trained_on)]
+    results += [(f"{each.name}, not trained on", each.frame) for each in unseen]
+    said = [f"AUROC {metrics['auroc']}: {name}" for name, metrics in results]
+    return [("" if number else "tested", words) for number, words in enumerate(said)]

@@ -19,7 +19,7 @@ from deepfake_detection.media.images import UnreadableImageError, read_picture
 from deepfake_detection.media.kept import KeptFrames
 from deepfake_detection.media.videos import is_video
 from deepfake_detection.reporting.html import data_uri
-from deepfake_detection.serving.words import judgement, not_meant, rounded_percent
+from deepfake_detection.serving.words import judgement, rounded_percent
 
 if TYPE_CHECKING:  # the server process holds no network and starts without torch
     from deepfake_detection.serving.detector import Detector
@@ -56,7 +56,6 @@ def shown(detector: "Detector", path: Path, frames: int | None = None) -> "tuple
     found, values = _video(detector, path, frames) if is_video(path) else _picture(detector, path)
     return found, values | {
         "said": judgement(found, detector.sidecar),
-        "not_meant": not_meant(values["kind"], detector.sidecar),
         "probability": found.probability,
         "reason": found.reason,
     }

@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 
 from deepfake_detection.common.text import clock
 from deepfake_detection.network.sidecar import Calibration, Sidecar
+from deepfake_detection.network.tested import Tested
 from deepfake_detection.params.thresholds import fpr_limit
 from deepfake_detection.serving.results import Prediction, VideoPrediction
 
@@ -131,15 +132,28 @@ def is_calibrated(sidecar: Sidecar) -> bool:
     return bool(sidecar.thresholds or sidecar.unavailable)
 
 
-def not_meant(kind: str, sidecar: Sidecar, drawn: bool | None = None) -> list[Said]:
-    """What a score does not mean. ``kind`` is "picture" or "video".
+def unseen_words(tested: Tested | None) -> str:
+    """How it did on manipulations that it was not trained on, to stand beside a verdict."""
+    if tested is None:
+        return (
+            "How it does on manipulations that it was not trained on is not known here: no test results lie beside the "
+            "checkpoint."
+        )
+    unseen = [(result.name, result.frame["auroc"]) for result in tested.unseen()]
+    if not unseen:
+        return "It was tested on no manipulation that it was not trained on. How it does on others is not known."
+    each = ", ".join(f"{name} {found}" for name, found in unseen)
+    return f"On manipulations that it was not trained on, its AUROC was: {each}. 0.5 is guessing, 1 is faultless."
 
-    ``drawn`` says whether the network was trained on drawn faces, if that is known.
-    """
-    drawn_faces = (
+
+def not_meant(sidecar: Sidecar, tested: Tested | None) -> list[Said]:
+    """What a score does not mean, of a network with this sidecar and these test results."""
+    drawn = (
         "A checkpoint trained on drawn faces, as `make repro` makes it, says nothing about photographs."
-        if drawn is None
+        if tested is None
         else "This network was trained on drawn faces: it says nothing about photographs."
+        if tested.drawn
+        else ""
     )
     return [
         Said(
@@ -152,7 +166,7 @@ def not_meant(kind: str, sidecar: Sidecar, drawn: bool | None = None) -> list[Sa
             "on, wholly generated faces among them, are often missed.",
         ),
         Said(
-            f"It is not the chance that this {kind} is forged.",
+            "It is not the chance that this file is forged.",
             " That depends on where it comes from: where deepfakes are rare, most alarms are false.",
         ),
         Said("Other cameras, filters, screenshots and compression", " change the score, in either direction."),
@@ -160,7 +174,7 @@ def not_meant(kind: str, sidecar: Sidecar, drawn: bool | None = None) -> list[Sa
             "It says nothing of who, how or why",
             ", and how it does on different groups of people was not evaluated.",
         ),
-        *([] if drawn is False else [Said("", drawn_faces)]),
+        *([Said("", drawn)] if drawn else []),
     ]
 
 

@@ -28,6 +28,7 @@ from deepfake_detection.serving.results import Face, Moment, Prediction, VideoPr
 from deepfake_detection.sources.drawn.dataset import film as drawn_film
 from tests.support.commands import command
 from tests.support.disks import file_size_limit
+from tests.support.tested import save_tested
 from tests.unit.media.test_damaged_videos import textured, zeroed
 from tests.unit.media.test_videos import film as write_video
 from tests.unit.serving.test_detector import save
@@ -191,7 +192,17 @@ def test_info_says_what_a_checkpoint_is(folder: Path, tmp_path: Path, run: Run) 
         "0.3 of the face",
     ):
         assert sum(words in line for line in lines) == 1, words
-    assert [line.split()[-2:] for line in lines[-2:]] == [["youden", "0.41"], ["fpr@0.01", "0.93"]]
+    assert [line.split()[-2:] for line in lines[-3:-1]] == [["youden", "0.41"], ["fpr@0.01", "0.93"]]
+    assert lines[-1] == "tested      not known: no file with test results lies beside the checkpoint"
+    assert found["tested"] is None
+    results = save_tested(path)
+    assert json.loads(run("info", path, "--json").out)["tested"] == results.model_dump()
+    said = run("info", path).out
+    for name in ("FaceSwap", "NeuralTextures"):
+        (one,) = [each for each in results.unseen() if each.name == name]
+        assert f"AUROC {one.frame['auroc'].value:.3f} [" in said
+        assert f"]: {name}, not trained on\n" in said
+    assert "]: embedded_shifted, not trained on\n" in said
     path.unlink()
     assert run("info", path).err == f"error: {path}: no such checkpoint, only its JSON file is there\n"
 

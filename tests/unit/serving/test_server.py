@@ -35,12 +35,15 @@ from deepfake_detection.serving.words import (
     false_alarms,
     frames_above,
     is_mixed,
+    not_meant,
     rounded_percent,
+    unseen_words,
 )
 from deepfake_detection.sources.drawn.dataset import film
 from tests.support.browser import CHROMIUM, Browser, browsing
 from tests.support.checkpoints import save_checkpoint, sidecar
 from tests.support.pages import page_of
+from tests.support.tested import save_tested
 from tests.unit.media.test_damaged_videos import textured, zeroed
 from tests.unit.media.test_images import encode
 from tests.unit.media.test_videos import film as write_video
@@ -405,6 +408,24 @@ def test_a_browser_without_scripts_judges_too_and_prints(
 )
 def test_words_by_distance(probability: float, threshold: float, words: str, level: str) -> None:
     assert certainty(probability, threshold) == (words, level)
+
+
+def test_it_says_how_the_network_does_on_what_it_was_not_trained_on(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "b0.pth", build_model("efficientnet_b0", 0.2), sidecar())
+    tested = save_tested(tmp_path / "b0.pth")
+    for result in tested.manipulations:
+        assert (f"{result.name} {result.frame['auroc']}" in unseen_words(tested)) == (not result.trained_on)
+    assert "no test results lie beside the checkpoint" in unseen_words(None)
+    seen = tested.model_copy(update={"manipulations": [each for each in tested.manipulations if each.trained_on]})
+    assert unseen_words(seen) == (
+        "It was tested on no manipulation that it was not trained on. How it does on others is not known."
+    )
+    drawn, photographs, unknown = (
+        not_meant(sidecar(), found)[-1].rest for found in (tested, tested.model_copy(update={"drawn": False}), None)
+    )
+    assert drawn.startswith("This network was trained on drawn faces")
+    assert "drawn" not in photographs
+    assert unknown.startswith("A checkpoint trained on drawn faces")
 
 
 class Bright(torch.nn.Module):

@@ -113,9 +113,7 @@ def case_of(
         ),
         sidecar=detector.sidecar,
         tested=tested,
-        not_meant=[
-            each.first + each.rest for each in not_meant("file", detector.sidecar, tested.drawn if tested else None)
-        ],
+        not_meant=[each.first + each.rest for each in not_meant(detector.sidecar, tested)],
         files=files,
     )
 

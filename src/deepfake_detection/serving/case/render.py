@@ -5,10 +5,10 @@ from typing import Any
 from deepfake_detection.common.text import clock, percent
 from deepfake_detection.media.facts import Facts
 from deepfake_detection.network.sidecar import Calibration
-from deepfake_detection.network.tested import Measured, Tested
+from deepfake_detection.network.tested import Tested
 from deepfake_detection.reporting.html import template_environment
 from deepfake_detection.serving.case.record import Case, Examined, trust
-from deepfake_detection.serving.words import is_calibrated, not_meant, rounded_percent
+from deepfake_detection.serving.words import is_calibrated, not_meant, rounded_percent, unseen_words
 
 PACKAGE = "deepfake_detection.serving"
 
@@ -38,8 +38,8 @@ def render_case(case: Case, values: list[dict[str, Any]], charts: list[str]) -> 
         unseen=unseen_words(case.tested),
         results=result_rows(case.tested),
         leaked=case.tested.leaked_groups if case.tested else 0,
-        drop=measured(case.tested.corruption_drop) if case.tested else "",
-        not_meant=not_meant("file", case.sidecar, case.tested.drawn if case.tested else None),
+        drop=str(case.tested.corruption_drop) if case.tested else "",
+        not_meant=not_meant(case.sidecar, case.tested),
         calibrated=is_calibrated(case.sidecar),
         prior=rounded_percent(case.sidecar.prior),
     )
@@ -125,20 +125,6 @@ def _decision(logit: str, calibration: Calibration) -> str:
     return f"from a probability of {calibration.threshold:.4g} on, which is {formula}"
 
 
-def unseen_words(tested: Tested | None) -> str:
-    """How it did on manipulations that it was not trained on, to stand beside a verdict."""
-    if tested is None:
-        return (
-            "How it does on manipulations that it was not trained on is not known here: no test results lie beside the "
-            "checkpoint."
-        )
-    unseen = [(result.name, result.frame["auroc"]) for result in tested.unseen()]
-    if not unseen:
-        return "It was tested on no manipulation that it was not trained on. How it does on others is not known."
-    each = ", ".join(f"{name} {measured(found)}" for name, found in unseen)
-    return f"On manipulations that it was not trained on, its AUROC was: {each}. 0.5 is guessing, 1 is faultless."
-
-
 def result_rows(tested: Tested | None) -> list[dict[str, str]]:
     """The test results, a row for each manipulation and data set."""
     if tested is None:
@@ -150,20 +136,12 @@ def result_rows(tested: Tested | None) -> list[dict[str, str]]:
             "name": f"{kind} {result.name}".strip(),
             "trained_on": "yes" if result.trained_on else "no",
             "size": f"{result.frames:,} frames, {result.videos:,} videos, {result.groups} groups of people",
-            "auroc": measured(result.frame["auroc"]),
-            "accuracy": measured(result.frame["accuracy"]),
-            "video_auroc": measured(result.video["auroc"]),
+            "auroc": str(result.frame["auroc"]),
+            "accuracy": str(result.frame["accuracy"]),
+            "video_auroc": str(result.video["auroc"]),
         }
         for kind, result in sets
     ]
-
-
-def measured(found: Measured) -> str:
-    """Returns "0.717 [0.634, 0.787]", or without an interval "0.717"."""
-    if found.value is None:
-        return "not defined"
-    ends = f" [{found.low:.3f}, {found.high:.3f}]" if found.low is not None and found.high is not None else ""
-    return f"{found.value:.3f}{ends}"
 
 
 def _percent(record: Examined, shown: dict[str, Any]) -> str:
