@@ -23,7 +23,7 @@ from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.text import percent
 from deepfake_detection.media.faces import Box, detect_faces
 from deepfake_detection.network.sidecar import Sidecar
-from deepfake_detection.serving.cli import print_csv, print_json, print_line
+from deepfake_detection.serving.lines import print_csv, print_json, print_line
 from deepfake_detection.serving.results import Face, Moment, Prediction, VideoPrediction
 from deepfake_detection.sources.drawn.dataset import film as drawn_film
 from tests.support.commands import command
