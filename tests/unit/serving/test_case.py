@@ -18,6 +18,7 @@ from deepfake_detection.serving.case.chart import score_chart
 from deepfake_detection.serving.case.record import case_schema
 from deepfake_detection.serving.case.write import MOST_FILES
 from deepfake_detection.serving.detector import Detector
+from deepfake_detection.serving.words import rounded_percent
 from experiments.people.films import Part, draw, write_film
 from tests.support.browser import CHROMIUM, browsing
 from tests.support.checkpoints import network_with_statistics, save_checkpoint, sidecar
@@ -60,6 +61,10 @@ def report(run: Run, place: Path, tmp_path: Path, *names: str, **also: object) -
     files = [place / name for name in names]
     done = run("report", *files, "--checkpoint", place / "b0.pth", "--out", tmp_path / "case.html", "--force", *words)
     return done, json.loads((tmp_path / "case.json").read_text()), (tmp_path / "case.html").read_text()
+
+
+def percent_of(case: dict[str, Any]) -> str:
+    return rounded_percent(case["files"][0]["prediction"]["probability"], case["sidecar"]["threshold"])
 
 
 class Reader(HTMLParser):
@@ -165,7 +170,9 @@ def test_an_unfamiliar_picture_gets_no_verdict(run: Run, place: Path, tmp_path: 
     know(tmp_path / "b0.pth", 5)
     _, case, page = report(run, tmp_path, tmp_path, "three.jpg")
     assert case["files"][0]["headline"].startswith("Unfamiliar")
-    assert "No verdict. The picture is unlike the training frames" in Reader(page).text
+    text = Reader(page).text
+    assert "No verdict. The picture is unlike the training frames" in text
+    assert f"{case['files'][0]['headline']} {percent_of(case)}, not to be relied on" in text
 
 
 def test_two_runs_differ_in_the_time_alone(run: Run, place: Path, tmp_path: Path) -> None:

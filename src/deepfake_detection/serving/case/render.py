@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from deepfake_detection.common.text import clock, percent
+from deepfake_detection.common.text import clock
 from deepfake_detection.media.facts import Facts
 from deepfake_detection.network.sidecar import Calibration
 from deepfake_detection.network.tested import Tested
@@ -145,5 +145,6 @@ def result_rows(tested: Tested | None) -> list[dict[str, str]]:
 
 
 def _percent(record: Examined, shown: dict[str, Any]) -> str:
-    probability = record.prediction["probability"]
-    return "" if probability is None else percent(probability) if not shown else shown["said"].percent
+    text: str = shown["said"].percent if shown else ""
+    unreliable = record.prediction["verdict"] in ("unfamiliar", "undecided")
+    return text + ", not to be relied on" * bool(text and unreliable)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from deepfake_detection.common.errors import UserError
-from deepfake_detection.common.files import replacing, write_json
+from deepfake_detection.common.files import replacing
 from deepfake_detection.common.progress import progress
 from deepfake_detection.common.text import printable, system_words
 from deepfake_detection.network.tested import read_tested
@@ -60,9 +60,9 @@ def write_case(
             shown.append(values)
     time = datetime.now(UTC).isoformat(timespec="seconds")
     case = case_of(checkpoint, detector, tested, records, command, time)
-    with replacing(out) as (part,):
-        part.write_text(render_case(case, shown, charts), encoding="utf-8", newline="\n")
-    write_json(out.with_suffix(".json"), case.model_dump(mode="json"))
+    with replacing(out, out.with_suffix(".json")) as (page, data):
+        page.write_text(render_case(case, shown, charts), encoding="utf-8", newline="\n")
+        data.write_text(case.model_dump_json(indent=2) + "\n", encoding="utf-8", newline="\n")
     if printer:
         print_pdf(printer, out, out.with_suffix(".pdf"))
     return sum(record.prediction["failed"] for record in records)
