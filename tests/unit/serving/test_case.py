@@ -14,6 +14,7 @@ from PIL import ExifTags, Image
 
 from deepfake_detection.common.digest import sha256_of
 from deepfake_detection.network.familiarity import Familiarity, familiarity_file, frame_statistics, save_familiarity
+from deepfake_detection.serving import view
 from deepfake_detection.serving.case.chart import score_chart
 from deepfake_detection.serving.case.record import case_schema
 from deepfake_detection.serving.case.write import MOST_FILES
@@ -260,6 +261,24 @@ def test_a_file_that_is_there_is_kept(run: Run, place: Path, tmp_path: Path) -> 
             "report", place / "three.jpg", "--checkpoint", place / "b0.pth", "--out", place / "b0.html", "--force"
         ).err
     )
+
+
+def test_a_file_that_changes_meanwhile_is_no_evidence(
+    run: Run, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "three.jpg"
+    path.write_bytes((place / "three.jpg").read_bytes())
+
+    def changing(detector: Detector, judged: Path, frames: int | None = None) -> Any:
+        found = view.shown(detector, judged, frames)
+        path.write_bytes(path.read_bytes() + b"more")
+        return found
+
+    monkeypatch.setattr("deepfake_detection.serving.case.record.shown", changing)
+    done = run("report", path, "--checkpoint", place / "b0.pth", "--out", tmp_path / "case.html")
+    assert done.status == 1
+    assert done.err.endswith(f"error: {path}: it changed while it was examined; examine a copy that nothing changes\n")
+    assert not (tmp_path / "case.html").exists()
 
 
 def test_figures_of_other_weights_are_refused(run: Run, place: Path, tmp_path: Path) -> None:

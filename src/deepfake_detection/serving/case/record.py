@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from deepfake_detection.common.digest import sha256_of
+from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.text import printable
 from deepfake_detection.media.facts import Facts, facts_of
 from deepfake_detection.media.images import UnreadableImageError
@@ -25,7 +26,7 @@ PACKAGES = ("deepfake-detection", "torch", "torchvision", "numpy", "scipy", "pil
 
 
 class Examined(BaseModel):
-    """A file and what came out. ``prediction`` is what ``predict --json`` prints, ``words`` its meaning in words."""
+    """A file and what came out: ``prediction`` in numbers, ``headline`` and ``trust`` in words."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -70,13 +71,17 @@ def examined(
 ) -> tuple[Examined, dict[str, Any], Prediction]:
     """Judges a file: what came out, what a template shows, which is ``{}`` for an unreadable file, and the prediction.
 
-    Raises OSError if the file cannot be opened.
+    Raises OSError if the file cannot be opened, and UserError if it is not the same file any more at the end.
     """
     facts = facts_of(path)
     try:
         found, values = shown(detector, path, frames)
     except UnreadableImageError as error:
         found, values = Prediction(str(path), "none", reason=str(error), failed=True), {}
+    if sha256_of(path) != facts.sha256:
+        raise UserError(
+            f"{printable(str(path))}: it changed while it was examined; examine a copy that nothing changes"
+        )
     said = judgement(found, detector.sidecar)
     record = Examined(
         path=printable(str(path)),

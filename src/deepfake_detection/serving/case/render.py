@@ -65,28 +65,17 @@ def fact_rows(facts: Facts) -> list[tuple[str, str]]:
 def portraits(shown: dict[str, Any]) -> list[dict[str, str]]:
     """Each face of a picture, or each person of a video: the crop, the heat map, and a line."""
     if shown["kind"] == "picture":
-        what = (
-            ["the whole picture"]
-            if shown["whole"]
-            else [f"face {number}" for number in range(1, 1 + len(shown["faces"]))]
-        )
-        lines = [f"{name}: {label}" for name, label in zip(what, shown["faces"], strict=True)]
+        whole = shown["whole"]
+        lines = [f"{'the picture' if whole else f'face {at}'}: {said}" for at, said in enumerate(shown["faces"], 1)]
         return [look | {"line": line} for look, line in zip(shown["looks"], lines, strict=False) if look]
-    first: dict[int, dict[str, str]] = {}
+    found: dict[int, dict[str, str]] = {}
     for view, look in zip(shown["shown"], shown["looks"], strict=True):
-        if look and view["person"] not in first:
-            person = shown["people"][view["person"] - 1]
-            name = (
-                f"person {view['person']}"
-                if len(shown["people"]) > 1
-                else "the whole frame"
-                if shown["whole"]
-                else "the person"
-            )
-            first[view["person"]] = look | {
-                "line": f"{name}: {person['verdict']}, {person['percent']}; the frame at {view['time']}"
-            }
-    return list(first.values())
+        number = view["person"]
+        if look and number not in found:  # of each person the most suspicious frame comes first
+            person = shown["people"][number - 1]
+            line = f"person {number}: {person['verdict']}, {person['percent']}; the frame at {view['time']}"
+            found[number] = look | {"line": line}
+    return list(found.values())
 
 
 def network_rows(case: Case) -> list[tuple[str, str]]:
