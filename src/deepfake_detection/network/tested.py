@@ -158,8 +158,8 @@ def read_tested(checkpoint: Path) -> Tested | None:
     ):
         if sha256_of(file) != known:
             raise UserError(
-                f"{path}: the test results of another {file.name}, by its SHA-256; copy the file that belongs to it, "
-                "or remove this one"
+                f"{path}: the test results of another {file.name}, by its SHA-256; run `dvc repro report`, "
+                "copy the file that belongs to it, or remove this one"
             )
     return tested
 

@@ -1,5 +1,6 @@
 """Says what a checkpoint is, from its file and its sidecar. The network is not loaded."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,8 @@ from deepfake_detection.network.tested import Tested, read_tested
 def described(checkpoint: Path) -> dict[str, Any]:
     """``path``, ``bytes`` and ``sha256`` of the checkpoint's file, every key of its sidecar, and ``tested``.
 
-    That is the file of test results beside it, or None. Raises UserError if the checkpoint or its sidecar is missing,
-    if the sidecar is invalid, or if the test results are those of other files.
+    That is what ``usable_results`` gives. Raises UserError if the checkpoint or its sidecar is missing, or if the sidecar
+    is invalid.
     """
     sidecar = read_sidecar(checkpoint.with_suffix(".json"))
     try:
@@ -22,9 +23,21 @@ def described(checkpoint: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise UserError(f"{checkpoint}: no such checkpoint, only its JSON file is there") from None
     size = checkpoint.stat().st_size
-    tested = read_tested(checkpoint)
+    tested = usable_results(checkpoint)
     about = {"path": str(checkpoint), "bytes": size, "sha256": digest, **sidecar.model_dump()}
     return about | {"tested": tested.model_dump() if tested else None}
+
+
+def usable_results(checkpoint: Path) -> Tested | None:
+    """The test results beside a checkpoint, or None if there are none, or with a warning if they are of other files.
+
+    So a checkpoint with a new threshold can be used before it is tested again.
+    """
+    try:
+        return read_tested(checkpoint)
+    except UserError as error:
+        print(f"warning: {printable(str(error))}", file=sys.stderr)
+        return None
 
 
 def table(found: dict[str, Any]) -> str:
@@ -63,7 +76,7 @@ def table(found: dict[str, Any]) -> str:
 def _test_rows(found: dict[str, Any] | None) -> list[tuple[str, str]]:
     """How it did in its tests, first on what it was trained on."""
     if found is None:
-        return [("tested", "not known: no file with test results lies beside the checkpoint")]
+        return [("tested", "not known: no file with its test results lies beside the checkpoint")]
     tested = Tested.model_validate(found)
     results = [("frames", tested.test.frame), ("videos", tested.test.video)]
     unseen = [*tested.unseen(), *(each for each in tested.datasets if not each.trained_on)]

@@ -193,7 +193,7 @@ def test_info_says_what_a_checkpoint_is(folder: Path, tmp_path: Path, run: Run) 
     ):
         assert sum(words in line for line in lines) == 1, words
     assert [line.split()[-2:] for line in lines[-3:-1]] == [["youden", "0.41"], ["fpr@0.01", "0.93"]]
-    assert lines[-1] == "tested      not known: no file with test results lies beside the checkpoint"
+    assert lines[-1] == "tested      not known: no file with its test results lies beside the checkpoint"
     assert found["tested"] is None
     results = save_tested(path)
     assert json.loads(run("info", path, "--json").out)["tested"] == results.model_dump()
@@ -203,6 +203,13 @@ def test_info_says_what_a_checkpoint_is(folder: Path, tmp_path: Path, run: Run) 
         assert f"AUROC {one.frame['auroc'].value:.3f} [" in said
         assert f"]: {name}, not trained on\n" in said
     assert "]: embedded_shifted, not trained on\n" in said
+    described = path.with_suffix(".json")
+    described.write_text(described.read_text() + "\n")  # as after another calibration
+    done = run("info", path)
+    assert done.status == 0
+    assert done.err.startswith("warning: ")
+    assert "the test results of another best.json, by its SHA-256" in done.err
+    assert "tested      not known" in done.out
     path.unlink()
     assert run("info", path).err == f"error: {path}: no such checkpoint, only its JSON file is there\n"
 

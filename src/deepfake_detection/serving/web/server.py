@@ -31,8 +31,8 @@ from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.text import printable
 from deepfake_detection.media.images import UnreadableImageError
 from deepfake_detection.network.sidecar import Sidecar, read_sidecar
-from deepfake_detection.network.tested import read_tested
 from deepfake_detection.reporting.html import template_environment
+from deepfake_detection.serving.info import usable_results
 from deepfake_detection.serving.view import judge, load
 from deepfake_detection.serving.web import api
 from deepfake_detection.serving.web.uploads import RefusedError, receive_upload, shortened
@@ -162,7 +162,7 @@ def create_app(
         "max_bytes": max_bytes,
     }
     about |= {"max_seconds": max_seconds, "threshold": rounded_percent(sidecar.threshold)}
-    tested = read_tested(checkpoint)
+    tested = usable_results(checkpoint)
     about |= {"unseen": unseen_words(tested), "not_meant": not_meant(sidecar, tested)}
     about |= {"prior": rounded_percent(sidecar.prior), "calibrated": is_calibrated(sidecar)}
     judging, active = anyio.Lock(), set[object]()
