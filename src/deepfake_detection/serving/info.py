@@ -14,8 +14,8 @@ from deepfake_detection.network.tested import Tested, read_tested
 def described(checkpoint: Path) -> dict[str, Any]:
     """``path``, ``bytes`` and ``sha256`` of the checkpoint's file, every key of its sidecar, and ``tested``.
 
-    That is what ``usable_results`` gives. Raises UserError if the checkpoint or its sidecar is missing, or if the sidecar
-    is invalid.
+    That is what ``usable_results`` gives. Raises UserError if the checkpoint or its sidecar is missing, or if the
+    sidecar is invalid.
     """
     sidecar = read_sidecar(checkpoint.with_suffix(".json"))
     try:
