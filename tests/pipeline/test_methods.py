@@ -129,6 +129,7 @@ def shifted(use: str) -> dict[str, str]:
     return {"name": f"shifted_{use}", "dir": "", "layout": "embedded_shifted", "use": use}
 
 
+@pytest.mark.slow
 def test_pretraining_adaptation_and_a_teacher_in_one_run(project: Path, tmp_path: Path) -> None:
     extra = [shifted("adapt"), {"name": "other", "dir": "", "layout": "embedded", "use": "test"}]
     run(project, *STAGES[:5], crop="none", extra=extra)

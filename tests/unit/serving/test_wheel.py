@@ -72,6 +72,7 @@ def run(installed: Path, *words: str | Path) -> subprocess.CompletedProcess[str]
     return subprocess.run(words, cwd=installed, env=environment, text=True, capture_output=True)
 
 
+@pytest.mark.slow
 def test_wheel_judges_a_picture_without_the_pipeline(installed: Path, tmp_path: Path) -> None:
     network, picture = checkpoint(tmp_path, crop="none"), tmp_path / "picture.png"
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)).save(picture)
@@ -93,7 +94,7 @@ def test_public_names_are_there(installed: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("command", [["explain", "a.jpg"], ["serve"]])
+@pytest.mark.parametrize("command", [["explain", "a.jpg"], ["report", "a.jpg"], ["serve"]])
 def test_what_needs_an_extra_says_so_in_one_line(installed: Path, command: list[str]) -> None:
     done = run(installed, installed / "deepfake-detect", *command)
     assert done.returncode == 1

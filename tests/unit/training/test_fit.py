@@ -214,6 +214,7 @@ def test_bf16_on_a_processor_is_for_those_that_multiply_matrices_in_it(
     assert fast_precision() == expected
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile wants a C++ compiler")
 def test_a_compiled_network_trains_to_the_same_names_and_loss() -> None:
     changes = {"epochs": 1, "train": 16}
