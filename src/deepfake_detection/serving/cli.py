@@ -161,7 +161,7 @@ def predict(
         left = left_to_do(files, done)
         # The bar goes to stderr, so that stdout can be piped. On what is no terminal it is a line a minute.
         with progress(total=len(left), unit="file", leave=False) as bar:
-            for number, found in enumerate(detector.stream(left, batch_size, frames)):
+            for number, found in enumerate(detector.stream(left, batch_size, frames, fill=bool(shard or resume))):
                 outcomes[outcome(found.verdict, found.failed)] += 1
                 found = replace(found, transductive=True) if adapt else found
                 with bar.external_write_mode():

@@ -135,7 +135,11 @@ class Detector:
         return found[0] if _is_one(pictures) else found
 
     def stream(
-        self, pictures: Picture | Iterable[Picture], batch_size: int = BATCH, frames: int | None = None
+        self,
+        pictures: Picture | Iterable[Picture],
+        batch_size: int = BATCH,
+        frames: int | None = None,
+        fill: bool = False,
     ) -> Iterator[Prediction]:
         """Yields one prediction per picture or video, in the same order, as VideoPrediction for a video.
 
@@ -144,29 +148,50 @@ class Detector:
         any iterable of these, for example a list, a generator, a column of a pandas table, or uint8 RGB of shape
         (pictures, height, width, 3). Few are read ahead, so memory use is constant.
 
+        The last digits of a logit depend on the size of the batch, because libraries choose other kernels. With
+        ``fill`` no batch is smaller than ``batch_size``. Without it only the first one may be.
+
         One that cannot be judged, or is none of these, gets a prediction that says why. It never stops the others.
         Raises UserError, before the first prediction, for what is neither a picture nor an iterable of pictures.
         """
         if batch_size < 1 or (frames is not None and frames < 1):
             raise UserError(f"batch_size {batch_size}, frames {frames}: both must be 1 or more")
-        return self._stream(_several(pictures), batch_size, frames)
+        return self._stream(_several(pictures), batch_size, frames, fill)
 
-    def _stream(self, pictures: Iterable[Picture], batch_size: int, frames: int | None) -> Iterator[Prediction]:
+    def _stream(
+        self, pictures: Iterable[Picture], batch_size: int, frames: int | None, fill: bool
+    ) -> Iterator[Prediction]:
         for videos, group in groupby(pictures, key=_is_video):
             if videos:
                 for path in group:
                     yield self.video(cast(str, path), frames, batch_size)
             else:
-                yield from self._pictures(group, batch_size)
+                yield from self._pictures(group, batch_size, fill)
 
-    def _pictures(self, pictures: Iterable[Picture], batch_size: int) -> Iterator[Prediction]:
+    def _pictures(self, pictures: Iterable[Picture], batch_size: int, fill: bool) -> Iterator[Prediction]:
+        waiting, crops, scores = deque[_Read | Prediction](), list[Pixels](), deque[Score]()
         with ThreadPoolExecutor(cpu_count()) as pool:
-            read = _read_ahead(pool, self._read, pictures, 3 * batch_size)
-            while batch := list(islice(read, batch_size)):
-                crops = [crop for found in batch if isinstance(found, _Read) for crop in found.crops]
-                scores = iter(self._scores(crops, batch_size))
-                for found in batch:
-                    yield found if isinstance(found, Prediction) else self._to_prediction(found, scores)
+            for found in _read_ahead(pool, self._read, pictures, 3 * batch_size):
+                waiting.append(found)
+                crops += found.crops if isinstance(found, _Read) else []
+                # pictures without a face must not wait for ever behind one with a face
+                while len(crops) >= batch_size or (crops and len(waiting) > 3 * batch_size):
+                    scores += self._scores(crops[:batch_size], batch_size, fill=True)
+                    crops, fill = crops[batch_size:], True
+                yield from self._judged(waiting, scores)
+        scores += self._scores(crops, batch_size, fill)
+        yield from self._judged(waiting, scores)
+
+    def _judged(self, waiting: "deque[_Read | Prediction]", scores: deque[Score]) -> Iterator[Prediction]:
+        """Takes the predictions from the front of ``waiting`` for which there are scores, and these scores."""
+        while waiting:
+            found = waiting[0]
+            if isinstance(found, _Read):
+                if len(found.crops) > len(scores):
+                    return
+                found = self._to_prediction(found, iter([scores.popleft() for _ in found.crops]))
+            waiting.popleft()
+            yield found
 
     def crops(
         self, pictures: Picture | Iterable[Picture], refused: Callable[[Prediction], object] = bool
@@ -289,15 +314,20 @@ class Detector:
                 found += self._predict(batch).tolist()
         return found
 
-    def _scores(self, crops: Iterable[Pixels], batch_size: int) -> list[Score]:
-        """The score of each crop. Only one batch of crops is in memory, if ``crops`` makes them one by one."""
+    def _scores(self, crops: Iterable[Pixels], batch_size: int, fill: bool = False) -> list[Score]:
+        """The score of each crop. Only one batch of crops is in memory, if ``crops`` makes them one by one.
+
+        With ``fill`` a last batch of fewer crops is filled up with copies.
+        """
         waiting, found = iter(crops), list[Score]()
         while batch := list(islice(waiting, batch_size)):
+            there = len(batch)
+            batch += batch[-1:] * (batch_size - there) * fill
             known: list[float | None] = [None] * len(batch)
             if self._familiarity is not None:
                 with torch.inference_mode():
                     known = self._familiarity(torch.from_numpy(np.stack(batch))).tolist()
-            found += map(Score, self.logits(batch, batch_size), known)
+            found += islice(map(Score, self.logits(batch, batch_size), known), there)
         return found
 
     @contextmanager

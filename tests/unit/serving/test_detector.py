@@ -5,6 +5,7 @@ import json
 import re
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -254,6 +255,52 @@ def test_several_give_a_list_in_their_order_however_they_are_given(detector: Det
         assert [each.logit for each in found] == pytest.approx(logits, rel=1e-4)
     assert detector.predict([]) == []
     assert [each.path for each in detector.predict(names[:1])] == names[:1]
+
+
+def test_batches_are_of_one_size_so_that_numbers_depend_little_on_the_others(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    detector = Detector.load(checkpoint)
+    sizes: list[int] = []
+    predict = detector._predict
+
+    def counting(frames: torch.Tensor) -> torch.Tensor:
+        sizes.append(len(frames))
+        return predict(frames)
+
+    monkeypatch.setattr(detector, "_predict", counting)
+    rng = np.random.default_rng(0)
+    pictures = [rng.integers(0, 256, (64, 64, 3), np.uint8) for _ in range(11)]
+    alone = detector.predict(pictures[0])
+    assert sizes == [1]  # one picture is not made to wait for four
+    sizes.clear()
+    whole = list(detector.stream(pictures, 4))
+    assert sizes == [4, 4, 4]
+    shares = [
+        found for part in (pictures[:5], pictures[5:6], pictures[6:]) for found in detector.stream(part, 4, fill=True)
+    ]
+    assert sizes == [4] * (3 + 2 + 1 + 2)
+    assert [found.logit for found in shares] == pytest.approx([found.logit for found in whole], rel=1e-3)
+    assert whole[0].logit == pytest.approx(alone.logit, abs=1e-4)
+
+
+def test_pictures_without_a_face_do_not_wait_for_one_with_a_face(of_faces: Path, face: np.ndarray[Any, Any]) -> None:
+    detector = Detector.load(of_faces)
+    empty = np.zeros((64, 64, 3), np.uint8)
+    read = 0
+
+    def endless() -> Iterator[np.ndarray[Any, Any]]:
+        nonlocal read
+        for number in range(200):
+            read = number
+            yield face if number in (1, 150) else empty
+
+    verdicts = []
+    for number, found in enumerate(detector.stream(endless(), batch_size=2)):
+        verdicts.append(found.verdict)
+        assert read - number < 40  # it is read ahead, but not to the end
+    assert [number for number, verdict in enumerate(verdicts) if verdict != "none"] == [1, 150]
+    assert len(verdicts) == 200
 
 
 def test_a_path_of_a_video_is_judged_as_a_video(detector: Detector, files: list[Path]) -> None:
