@@ -36,6 +36,7 @@ def test_switching_a_method_on_and_off_again(built: Project, changes: dict[str, 
     assert changed(built) == set()
 
 
+@pytest.mark.slow
 def test_frames_to_adapt_to_never_train_again_without_a_method_that_uses_them(built: Project) -> None:
     built.set_params(data__extra=[SHIFTED])
     ran = built.stages_run("dvc", "repro", "train")
