@@ -23,6 +23,7 @@ from deepfake_detection.common.progress import progress
 from deepfake_detection.common.text import printable
 from deepfake_detection.media.videos import is_video
 from deepfake_detection.network.sidecar import FAMILIARITY
+from deepfake_detection.network.tested import TESTED
 from deepfake_detection.serving.files import VIDEO, find_files, left_out
 from deepfake_detection.serving.jobs import in_shard, job_of, left_to_do, outcome, summary
 from deepfake_detection.serving.lines import AS_STORED, print_csv, print_json, print_line, results, shown
@@ -314,8 +315,9 @@ def report(
         print(left_out(listed), file=sys.stderr)
     files = list(map(Path, listed.files))
     check_files(files)
+    beside = [checkpoint.with_suffix(ending) for ending in (".json", FAMILIARITY, TESTED)]
     for path in written:
-        refuse_inputs(path, [*files, checkpoint, checkpoint.with_suffix(".json")], "--out")
+        refuse_inputs(path, [*files, checkpoint, *beside], "--out")
     detector = load_detector(checkpoint, device=device, threshold=threshold)
     command = shlex.join(["deepfake-detect", *sys.argv[1:]])
     failed = write_case(checkpoint, detector, files, out, command, frames, printer)
