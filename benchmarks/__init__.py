@@ -20,7 +20,7 @@ import pandas as pd
 import yaml
 
 from deepfake_detection.common.parallel import cpu_count
-from deepfake_detection.frames.prepare import prepare_frames
+from deepfake_detection.frames.preparing import prepare_frames
 from deepfake_detection.network.allocator import (
     MMAP_MAX,
     MMAP_THRESHOLD,

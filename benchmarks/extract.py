@@ -23,7 +23,7 @@ from benchmarks import arguments, machine, seconds
 from benchmarks.scale import family, memory
 from benchmarks.video import TAKEN, write
 from deepfake_detection.common.parallel import cpu_count
-from deepfake_detection.sources.videos import take_frames
+from deepfake_detection.sources.video_frames import take_frames
 
 FRAMES = 300
 

@@ -24,12 +24,12 @@ from benchmarks import default_malloc, in_turn, machine, prepare
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.frames.dataset import FrameDataset
 from deepfake_detection.frames.prepared import PIXELS
+from deepfake_detection.inference.backends import BACKENDS, choose_backend
+from deepfake_detection.inference.checkpoint import load_checkpoint
+from deepfake_detection.inference.logits import Predictor, predict_logits
 from deepfake_detection.network.allocator import keep_freed_memory
-from deepfake_detection.network.backends import BACKENDS, choose_backend
-from deepfake_detection.network.checkpoint import load_checkpoint
-from deepfake_detection.network.logits import Predictor, predict_logits
 from deepfake_detection.network.model import Network, build_model
-from deepfake_detection.sources.drawn.dataset import generate
+from deepfake_detection.sources.drawn.drawing import generate
 from stages import run
 
 

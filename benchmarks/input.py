@@ -19,12 +19,12 @@ from torch.utils.data import DataLoader
 
 from benchmarks import arguments, in_turn, machine, parameters, prepare, seconds
 from benchmarks.recipe import BATCH_SIZE, RecipeFrames, Transform, literal, pil_first, write_frames
-from deepfake_detection.frames.augment import apply_augmentation, draw_augmentation
 from deepfake_detection.frames.dataset import derive_seed, frame_loader
-from deepfake_detection.frames.effects import apply_effects
-from deepfake_detection.frames.normalise import Normalise
 from deepfake_detection.frames.prepared import PIXELS
-from deepfake_detection.training.frames import TrainingFrames
+from deepfake_detection.network.normalise import Normalise
+from deepfake_detection.training.augment import apply_augmentation, draw_augmentation
+from deepfake_detection.training.effects import apply_effects
+from deepfake_detection.training.training_frames import TrainingFrames
 
 AUGMENT = parameters().train.augment
 STURDY = parameters(augment="sturdy").train.augment

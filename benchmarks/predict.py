@@ -28,7 +28,7 @@ from benchmarks import machine, seconds
 from deepfake_detection.network.allocator import keep_freed_memory
 from deepfake_detection.serving.cli import CHECKPOINT
 from deepfake_detection.serving.detector import BATCH, Detector
-from deepfake_detection.sources.drawn.dataset import film
+from deepfake_detection.sources.drawn.drawing import film
 from stages import run
 
 FACES, SIZE, BARE = 60, 256, 256

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
-from deepfake_detection.frames.normalise import MEAN, STD
+from deepfake_detection.network.normalise import MEAN, STD
 
 FRAME = (1280, 720)
 BATCH_SIZE, WORKERS, LR = 16, 2, 1e-4

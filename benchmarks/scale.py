@@ -93,7 +93,7 @@ def read() -> None:
     from deepfake_detection.frames.dataset import frame_loader
     from deepfake_detection.frames.prepared import open_prepared
     from deepfake_detection.params.load import load_params
-    from deepfake_detection.training.frames import TrainingFrames
+    from deepfake_detection.training.training_frames import TrainingFrames
 
     params = load_params()
     pixels, rows = open_prepared(Path("data/prepared/trained"), Path("data/splits_trained.csv"))

@@ -15,7 +15,7 @@ import av
 import numpy as np
 
 from benchmarks import arguments, in_turn, machine
-from deepfake_detection.media.videos import Video
+from deepfake_detection.videos.video import Video
 
 WIDTH, HEIGHT, RATE, TAKEN = 1280, 720, 30, 32
 

@@ -14,8 +14,8 @@ import numpy as np
 from PIL import Image
 
 from deepfake_detection.common.parallel import map_in_processes
-from deepfake_detection.frames.corruptions import h264
-from deepfake_detection.media.images import read_rgb
+from deepfake_detection.evaluation.corruptions import h264
+from deepfake_detection.pictures.images import read_rgb
 from deepfake_detection.sources.layout import FRAMES, LISTS
 from stages import run
 

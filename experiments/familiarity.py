@@ -22,17 +22,17 @@ from torch.nn.functional import avg_pool2d
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.progress import progress
-from deepfake_detection.evaluation.familiarity import whitening_of
-from deepfake_detection.frames.corruptions import CORRUPTIONS
+from deepfake_detection.evaluation.corruptions import CORRUPTIONS
+from deepfake_detection.evaluation.fit_familiarity import whitening_of
 from deepfake_detection.frames.dataset import derive_seed
 from deepfake_detection.frames.prepared import open_prepared
+from deepfake_detection.inference.checkpoint import load_checkpoint
+from deepfake_detection.inference.familiarity import FLOOR, frame_statistics
 from deepfake_detection.network.allocator import keep_freed_memory
-from deepfake_detection.network.checkpoint import load_checkpoint
-from deepfake_detection.network.familiarity import FLOOR, frame_statistics
 from deepfake_detection.network.model import Network
 from deepfake_detection.params.load import load_params
 from deepfake_detection.serving.detector import Detector
-from deepfake_detection.serving.files import find_files
+from deepfake_detection.serving.paths import find_files
 from stages import run
 
 PREPARED = Path("data/prepared")
@@ -145,7 +145,7 @@ Score = Callable[[Frames, Layers], Floats]
 
 
 def neighbouring_pixels(frames: Frames, _: Layers) -> Score:
-    """The project's own measure, see ``network.familiarity``. Its unit does not matter here."""
+    """The project's own measure, see ``inference.familiarity``. Its unit does not matter here."""
     return _mahalanobis(_in_batches(frame_statistics, frames), lambda frames, _: _in_batches(frame_statistics, frames))
 
 

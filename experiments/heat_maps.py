@@ -26,8 +26,8 @@ from torchvision.models import EfficientNet
 from deepfake_detection.common.files import write_figure
 from deepfake_detection.common.progress import progress
 from deepfake_detection.frames.prepared import open_prepared
+from deepfake_detection.inference.checkpoint import load_checkpoint
 from deepfake_detection.network.allocator import keep_freed_memory
-from deepfake_detection.network.checkpoint import load_checkpoint
 from deepfake_detection.network.model import Network
 from deepfake_detection.params.load import load_params
 from stages import run

@@ -24,19 +24,19 @@ from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.files import replacing, write_csv
 from deepfake_detection.common.parallel import map_in_processes
 from deepfake_detection.evaluation.adaptation import shuffled_batches
-from deepfake_detection.frames.corruptions import CORRUPTIONS
+from deepfake_detection.evaluation.corruptions import CORRUPTIONS
 from deepfake_detection.frames.dataset import FrameDataset, derive_seed
 from deepfake_detection.frames.prepared import open_landmarks, open_prepared, open_unlabelled
-from deepfake_detection.network.adabn import with_statistics_of
+from deepfake_detection.inference.adabn import with_statistics_of
+from deepfake_detection.inference.logits import predict_logits
 from deepfake_detection.network.allocator import keep_freed_memory
-from deepfake_detection.network.logits import predict_logits
 from deepfake_detection.network.model import Network, add_level, build_model, drop_level
 from deepfake_detection.network.weights import save_weights
 from deepfake_detection.params.load import Params, load_params
 from deepfake_detection.training.distillation import load_teacher
 from deepfake_detection.training.fit import fit
 from deepfake_detection.training.loader import FrameBatches, Unlabelled
-from deepfake_detection.training.pretrain import Source, pretrain
+from deepfake_detection.training.self_supervised import Source, pretrain
 from experiments.study import (
     RESULTS,
     Method,

@@ -23,8 +23,8 @@ from deepfake_detection.common.files import write_json
 from deepfake_detection.evaluation.calibration import calibrate
 from deepfake_detection.frames.dataset import FrameDataset
 from deepfake_detection.frames.prepared import open_prepared
-from deepfake_detection.network.checkpoint import load_checkpoint
-from deepfake_detection.network.logits import on_device, predict_logits
+from deepfake_detection.inference.checkpoint import load_checkpoint
+from deepfake_detection.inference.logits import on_device, predict_logits
 from deepfake_detection.network.model import build_model, mean_and_std
 from deepfake_detection.network.sidecar import Sidecar, categories_of
 from deepfake_detection.network.weights import save_weights

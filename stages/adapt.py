@@ -25,8 +25,8 @@ def adapted(params: Params) -> dict[str, Any]:
     # imported here, because the stage is to cost nothing when it is switched off
     from deepfake_detection.evaluation.adaptation import adaptation
     from deepfake_detection.frames.prepared import open_prepared, open_unlabelled
+    from deepfake_detection.inference.checkpoint import load_checkpoint
     from deepfake_detection.network.allocator import keep_freed_memory
-    from deepfake_detection.network.checkpoint import load_checkpoint
     from deepfake_detection.params.data import only_evaluated
 
     keep_freed_memory()

@@ -4,13 +4,13 @@ from pathlib import Path
 
 from deepfake_detection.common.files import write_json
 from deepfake_detection.evaluation.calibration import calibrate
-from deepfake_detection.evaluation.familiarity import fit_familiarity
+from deepfake_detection.evaluation.fit_familiarity import fit_familiarity
 from deepfake_detection.evaluation.metrics import video_table
 from deepfake_detection.frames.dataset import FrameDataset
 from deepfake_detection.frames.prepared import open_prepared
+from deepfake_detection.inference.familiarity import familiarity_file, save_familiarity
+from deepfake_detection.inference.logits import predict_logits
 from deepfake_detection.network.allocator import keep_freed_memory
-from deepfake_detection.network.familiarity import familiarity_file, save_familiarity
-from deepfake_detection.network.logits import predict_logits
 from deepfake_detection.network.model import build_model, mean_and_std
 from deepfake_detection.network.sidecar import Sidecar, categories_of
 from deepfake_detection.params.load import load_params

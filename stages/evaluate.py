@@ -6,16 +6,16 @@ from pathlib import Path
 import pandas as pd
 
 from deepfake_detection.common.files import write_csv, write_json
-from deepfake_detection.evaluation.groups import group_count
+from deepfake_detection.common.tables import read_missing
+from deepfake_detection.common.text import group_count
 from deepfake_detection.evaluation.metrics import class_report, evaluation, overview, prediction_table
 from deepfake_detection.frames.dataset import FrameDataset
 from deepfake_detection.frames.prepared import open_prepared
-from deepfake_detection.index.tables import read_missing
+from deepfake_detection.inference.backends import choose_backend
+from deepfake_detection.inference.checkpoint import load_checkpoint
+from deepfake_detection.inference.familiarity import judging
+from deepfake_detection.inference.logits import predict_logits
 from deepfake_detection.network.allocator import keep_freed_memory
-from deepfake_detection.network.backends import choose_backend
-from deepfake_detection.network.checkpoint import load_checkpoint
-from deepfake_detection.network.familiarity import judging
-from deepfake_detection.network.logits import predict_logits
 from deepfake_detection.params.data import only_evaluated
 from deepfake_detection.params.load import load_params
 from stages import run

@@ -4,13 +4,13 @@ from pathlib import Path
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.files import write_csv, write_json
+from deepfake_detection.common.tables import COLUMNS, HASH_COLUMNS
+from deepfake_detection.index.build import RejectedError, index_data_sets
 from deepfake_detection.index.given import has_table
-from deepfake_detection.index.index import RejectedError, index_data_sets
-from deepfake_detection.index.tables import COLUMNS, HASH_COLUMNS
 from deepfake_detection.params.data import uses
 from deepfake_detection.params.load import load_params
-from deepfake_detection.sources.ffpp import read_official, read_recordings
 from deepfake_detection.sources.layout import OFFICIAL, RECORDINGS
+from deepfake_detection.sources.official import read_official, read_recordings
 from stages import run
 
 RAW = Path("data/raw")

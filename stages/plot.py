@@ -6,9 +6,9 @@ from pathlib import Path
 import pandas as pd
 
 from deepfake_detection.common.files import write_csv, write_figure
+from deepfake_detection.common.tables import CLASS_NAMES, read_predictions
 from deepfake_detection.evaluation.selective import selective_curve
 from deepfake_detection.index.roles import TRAINED, roles
-from deepfake_detection.index.tables import CLASS_NAMES, read_predictions
 from deepfake_detection.params.data import only_evaluated, uses
 from deepfake_detection.params.load import load_params
 from deepfake_detection.reporting import figures

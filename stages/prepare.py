@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from deepfake_detection.frames.prepare import prepare_frames
+from deepfake_detection.common.tables import read_index
+from deepfake_detection.frames.preparing import prepare_frames
 from deepfake_detection.index.roles import NONE, ROLES, roles
-from deepfake_detection.index.tables import read_index
 from deepfake_detection.params.data import uses
 from deepfake_detection.params.load import load_params
 from stages import run

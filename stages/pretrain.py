@@ -23,13 +23,13 @@ def pretrained(params: Params, part: Path) -> dict[str, object]:
     # imported here, because the stage is to cost nothing when it is switched off
     from pytorch_lightning import seed_everything
 
+    from deepfake_detection.common.tables import read_index
     from deepfake_detection.frames.prepared import ROWS, open_prepared, open_unlabelled
-    from deepfake_detection.index.tables import read_index
     from deepfake_detection.network.allocator import keep_freed_memory
     from deepfake_detection.network.model import build_model
     from deepfake_detection.network.weights import save_backbone
     from deepfake_detection.sources.imagenet import weights_file
-    from deepfake_detection.training.pretrain import Source, pretrain
+    from deepfake_detection.training.self_supervised import Source, pretrain
 
     seed_everything(params.pretrain.seed, workers=True, verbose=False)
     keep_freed_memory()

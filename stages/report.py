@@ -6,9 +6,9 @@ from typing import Any
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.files import replacing
-from deepfake_detection.index.tables import read_predictions
+from deepfake_detection.common.tables import read_predictions
+from deepfake_detection.inference.tested import results_file, summarised, write_tested
 from deepfake_detection.network.sidecar import read_sidecar
-from deepfake_detection.network.tested import results_file, summarised, write_tested
 from deepfake_detection.params.load import load_params
 from deepfake_detection.reporting.report import PLOTS, ROBUSTNESS_PLOTS, build_context, render_card, render_html
 from stages import run

@@ -7,14 +7,14 @@ import torch
 
 from deepfake_detection.common.files import write_csv, write_json
 from deepfake_detection.common.parallel import cpu_count
-from deepfake_detection.evaluation.groups import group_count
+from deepfake_detection.common.text import group_count
 from deepfake_detection.evaluation.robustness import evaluate_robustness, robustness_table
 from deepfake_detection.frames.dataset import FrameDataset
 from deepfake_detection.frames.prepared import open_prepared
+from deepfake_detection.inference.backends import choose_backend
+from deepfake_detection.inference.checkpoint import load_checkpoint
+from deepfake_detection.inference.familiarity import judging
 from deepfake_detection.network.allocator import keep_freed_memory
-from deepfake_detection.network.backends import choose_backend
-from deepfake_detection.network.checkpoint import load_checkpoint
-from deepfake_detection.network.familiarity import judging
 from deepfake_detection.params.load import load_params
 from stages import run
 

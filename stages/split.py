@@ -7,15 +7,15 @@ from typing import Any
 
 from deepfake_detection.common.files import replacing, write_csv, write_json
 from deepfake_detection.common.parallel import in_process
+from deepfake_detection.common.tables import SPLIT_COLUMNS, read_paths
 from deepfake_detection.index.audit import contact_sheet, near_duplicates, nearest_distances, read_hashes
 from deepfake_detection.index.data_sets import split_data_sets
 from deepfake_detection.index.given import has_table
 from deepfake_detection.index.roles import TRAINED, roles
-from deepfake_detection.index.tables import SPLIT_COLUMNS, read_paths
 from deepfake_detection.params.data import uses
 from deepfake_detection.params.load import Params, load_params
-from deepfake_detection.sources.ffpp import read_official, read_recordings
 from deepfake_detection.sources.layout import OFFICIAL, RECORDINGS, SPLITS
+from deepfake_detection.sources.official import read_official, read_recordings
 from stages import run
 from stages.own import noting
 

@@ -7,10 +7,10 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from deepfake_detection.common.files import write_figure
-from deepfake_detection.frames.blending import Points, self_blend
 from deepfake_detection.frames.filters import Frame
-from deepfake_detection.media.faces import crop_face, detect_faces, in_crop
-from deepfake_detection.sources.drawn.dataset import film
+from deepfake_detection.pictures.faces import crop_face, detect_faces, in_crop
+from deepfake_detection.sources.drawn.drawing import film
+from deepfake_detection.training.blending import Points, self_blend
 
 SIZE, DRAWN, MARGIN = 128, 160, 0.3
 ROWS, COLUMNS = 4, 8

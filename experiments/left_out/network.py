@@ -12,11 +12,11 @@ from sklearn.metrics import roc_auc_score
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.files import write_csv
+from deepfake_detection.common.tables import read_index, read_splits
 from deepfake_detection.frames.dataset import FrameDataset
 from deepfake_detection.frames.prepared import PIXELS, ROWS
-from deepfake_detection.index.tables import read_index, read_splits
+from deepfake_detection.inference.logits import predict_logits
 from deepfake_detection.network.allocator import keep_freed_memory
-from deepfake_detection.network.logits import predict_logits
 from deepfake_detection.network.model import build_model
 from deepfake_detection.params.data import uses
 from deepfake_detection.params.load import load_params

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from deepfake_detection.common.files import write_csv
 from deepfake_detection.common.parallel import map_in_processes
 from deepfake_detection.sources.drawn.manipulations import MANIPULATIONS, Take
-from deepfake_detection.sources.drawn.people import (
+from deepfake_detection.sources.drawn.portraits import (
     Scene,
     add_sensor_noise,
     draw_identity,

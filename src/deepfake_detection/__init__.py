@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from deepfake_detection.common.errors import UserError
-    from deepfake_detection.media.faces import Box
+    from deepfake_detection.pictures.faces import Box
     from deepfake_detection.serving.detector import Detector
     from deepfake_detection.serving.results import Face, Person, Prediction, VideoPrediction
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["Box", "Detector", "Face", "Person", "Prediction", "UserError", "VideoPrediction", "__version__"]
 
 _MODULES = {
-    "Box": "media.faces",
+    "Box": "pictures.faces",
     "UserError": "common.errors",
     "Detector": "serving.detector",
     **dict.fromkeys(("Face", "Person", "Prediction", "VideoPrediction"), "serving.results"),

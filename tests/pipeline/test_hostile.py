@@ -14,8 +14,8 @@ from tests.pipeline.conftest import Project, make_project
 from tests.support.checkpoints import save_checkpoint, sidecar
 from tests.support.disks import file_size_limit
 from tests.support.kaggle_server import Kaggle, zipped
-from tests.unit.media.test_images import one_bit_png
 from tests.unit.network.test_model import Bomb
+from tests.unit.pictures.test_images import one_bit_png
 
 pytestmark = pytest.mark.slow
 

@@ -8,7 +8,7 @@ import pytest
 
 from deepfake_detection.network.model import build_model
 from deepfake_detection.network.weights import save_tensors
-from deepfake_detection.sources.drawn.dataset import generate
+from deepfake_detection.sources.drawn.drawing import generate
 from tests.pipeline.conftest import Project, make_project
 from tests.support.miniatures import folders
 from tests.support.miniatures.drawing import film

@@ -15,7 +15,7 @@ from dvc.utils.hydra import compose_and_dump
 from deepfake_detection import Detector
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.frames.prepared import LANDMARKS, open_landmarks
-from deepfake_detection.media.faces import Landmarks
+from deepfake_detection.pictures.faces import Landmarks
 from tests.pipeline.conftest import ROOT
 from tests.pipeline.test_metrics_keys import keys, pattern
 from tests.support.params import tree

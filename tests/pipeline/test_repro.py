@@ -9,8 +9,8 @@ import torch
 from dvc.repo import Repo
 
 from deepfake_detection.frames.prepared import PIXELS, ROWS
-from deepfake_detection.index.tracks import FACE_COLUMNS
 from deepfake_detection.network.model import build_model
+from deepfake_detection.pictures.faces import FACE_COLUMNS
 from deepfake_detection.serving.detector import Detector
 from tests.pipeline.conftest import Project
 from tests.support.commands import command

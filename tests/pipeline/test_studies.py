@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 from deepfake_detection.common.errors import UserError
-from deepfake_detection.frames.corruptions import CORRUPTIONS
-from deepfake_detection.network.checkpoint import load_checkpoint
+from deepfake_detection.evaluation.corruptions import CORRUPTIONS
+from deepfake_detection.inference.checkpoint import load_checkpoint
 from deepfake_detection.params.load import Params
 from experiments import run, students, table
 from experiments.study import RESULTS, STUDIES, Study, method_of, pretrained, read_study

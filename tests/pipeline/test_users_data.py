@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from deepfake_detection.common.tables import read_index
 from deepfake_detection.index.groups import identity_groups
-from deepfake_detection.index.tables import read_index
-from deepfake_detection.sources.drawn.dataset import generate
+from deepfake_detection.sources.drawn.drawing import generate
 from stages import index, run
 from tests.pipeline.conftest import Project, make_project
 from tests.support.kaggle_server import Kaggle, zipped

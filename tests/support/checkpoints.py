@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from deepfake_detection.common.files import write_json
-from deepfake_detection.frames.normalise import MEAN, STD
 from deepfake_detection.network.model import Network, build_model
+from deepfake_detection.network.normalise import MEAN, STD
 from deepfake_detection.network.sidecar import Sidecar
 from deepfake_detection.network.weights import save_weights
 

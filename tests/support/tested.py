@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from deepfake_detection.network.tested import Tested, results_file, summarised, write_tested
+from deepfake_detection.inference.tested import Tested, results_file, summarised, write_tested
 
 METRICS = Path(__file__).parents[2] / "metrics"
 

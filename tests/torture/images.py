@@ -18,9 +18,9 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from deepfake_detection.index.index import build_index
-from deepfake_detection.media.images import UnreadableImageError, read_rgb
-from deepfake_detection.sources.drawn.dataset import film
+from deepfake_detection.index.build import build_index
+from deepfake_detection.pictures.images import UnreadableImageError, read_rgb
+from deepfake_detection.sources.drawn.drawing import film
 from deepfake_detection.sources.layout import FRAMES
 
 LONGEST = 5.0  # seconds that one picture may take

@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from deepfake_detection.network.model import Network
 from deepfake_detection.serving.detector import Detector
-from deepfake_detection.sources.drawn.dataset import film
+from deepfake_detection.sources.drawn.drawing import film
 from tests.support.checkpoints import sidecar
 from tests.torture.images import mutated
 

@@ -36,7 +36,7 @@ print(warnings.filters)
 READS = """
 import sys, threading, warnings
 from pathlib import Path
-from deepfake_detection.media.images import read_rgb
+from deepfake_detection.pictures.images import read_rgb
 before = warnings.filters[:]
 sys.setswitchinterval(1e-6)
 threads = [threading.Thread(target=lambda: [read_rgb(Path(sys.argv[1])) for _ in range(30)]) for _ in range(8)]
@@ -51,7 +51,7 @@ warnings.warn("the program's own")
 MALFORMED = """
 import sys, warnings
 from pathlib import Path
-from deepfake_detection.media.images import read_rgb
+from deepfake_detection.pictures.images import read_rgb
 from stages import run
 def stage():
     read_rgb(Path(sys.argv[1]))

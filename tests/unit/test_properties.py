@@ -18,8 +18,8 @@ from PIL import Image
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.evaluation.metrics import frame_metrics
+from deepfake_detection.index.build import build_index
 from deepfake_detection.index.groups import identity_groups
-from deepfake_detection.index.index import build_index
 from deepfake_detection.index.splits import split_frames, split_report
 from deepfake_detection.params.load import load_params
 from deepfake_detection.sources.layout import FRAMES

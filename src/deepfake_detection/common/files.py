@@ -1,5 +1,6 @@
 """Writes outputs whole or not at all: first to a temporary path, which is then renamed in one step."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -54,6 +55,12 @@ def replacing(*paths: Path) -> Iterator[tuple[Path, ...]]:
         if isinstance(error, OSError) and (named := _with_final_path(error, parts, paths)):
             raise named from error
         raise
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file's bytes, as 64 hexadecimal digits. Raises OSError if it cannot be read."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -1,5 +1,7 @@
 """Formats numbers, times, names and errors for people."""
 
+FEW_GROUPS = 20  # fewer say little about the spread between groups
+
 
 def percent(probability: float, digits: int = 1) -> str:
     """A probability in percent, but never 0% or 100%: if it would round to those, "<0.1%" or ">99.9%"."""
@@ -30,3 +32,8 @@ def one_line(error: object) -> str:
 def system_words(error: OSError) -> str:
     """The operating system's message for an error, without number and file name: "permission denied"."""
     return (error.strerror or str(error)).lower()
+
+
+def group_count(groups: int) -> str:
+    """The number of groups behind an interval: "40 groups", or "9 groups: too few groups" below 20."""
+    return f"{groups} groups" if groups >= FEW_GROUPS else f"{groups} group{'s' * (groups != 1)}: too few groups"

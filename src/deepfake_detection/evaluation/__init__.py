@@ -1,3 +1,3 @@
 """Numbers about a trained network: metrics, their intervals, calibration, and how metrics fall under corruption.
-Add a metric in both metrics.py and bootstrap.py; a test checks that the two agree.
-The stages train, evaluate, robustness, plot and report call it."""
+Add a metric in bootstrap.py, a corruption in corruptions.py.
+The stages calibrate, evaluate, adapt, robustness, plot and report call it."""

@@ -1,4 +1,4 @@
-"""What a network gains, or loses, from batch-norm statistics of the frames to be judged: see ``network.adabn``."""
+"""What a network gains, or loses, from batch-norm statistics of the frames to be judged: see ``inference.adabn``."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -12,8 +12,8 @@ from torch import Tensor
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.evaluation.compare import compare
 from deepfake_detection.frames.dataset import FrameDataset
-from deepfake_detection.network.adabn import with_statistics_of
-from deepfake_detection.network.logits import predict_logits
+from deepfake_detection.inference.adabn import with_statistics_of
+from deepfake_detection.inference.logits import predict_logits
 from deepfake_detection.network.model import Network
 from deepfake_detection.network.sidecar import Sidecar
 

@@ -18,8 +18,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import stdtr
 
+from deepfake_detection.common.components import components
 from deepfake_detection.common.errors import UserError
-from deepfake_detection.common.text import one_line
+from deepfake_detection.common.tables import one_line_errors
+from deepfake_detection.common.text import group_count, one_line
 from deepfake_detection.evaluation.bootstrap import (
     DRAWS,
     METRICS,
@@ -29,9 +31,6 @@ from deepfake_detection.evaluation.bootstrap import (
     standard_error,
     t_quantile,
 )
-from deepfake_detection.evaluation.groups import group_count
-from deepfake_detection.index.groups import identity_groups
-from deepfake_detection.index.tables import one_line_errors
 from deepfake_detection.params.load import load_params
 
 PREDICTIONS = "data/predictions.csv"
@@ -240,7 +239,8 @@ def groups_of(tables: Mapping[str, pd.DataFrame], paths: pd.Series) -> tuple[pd.
 
 
 def _identity_groups(table: pd.DataFrame) -> pd.Series:
-    return pd.Series(identity_groups(table).to_numpy(), index=table["path"])
+    source = table["source_id"].where(table["source_id"] != "", table["video_id"])
+    return pd.Series(components(table["video_id"], source).to_numpy(), index=table["path"])
 
 
 def report(

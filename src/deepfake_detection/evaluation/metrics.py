@@ -24,10 +24,10 @@ from sklearn.metrics import (
 )
 
 from deepfake_detection.common.errors import UserError
+from deepfake_detection.common.tables import CLASS_NAMES, MISSING_COLUMNS
 from deepfake_detection.evaluation.bootstrap import DRAWS, METRICS, group_intervals
 from deepfake_detection.evaluation.reliability import expected_calibration_error
 from deepfake_detection.evaluation.selective import is_familiar
-from deepfake_detection.index.tables import CLASS_NAMES, MISSING_COLUMNS
 from deepfake_detection.network.sidecar import Calibration, Sidecar
 
 ANSWERED = ("accuracy", "precision", "recall", "f1", "auroc", "log_loss", "ece")  # given for the familiar frames too
@@ -304,7 +304,7 @@ def class_report(table: pd.DataFrame, threshold: float) -> dict[str, Any]:
 def prediction_table(rows: pd.DataFrame, scores: NDArray[np.float64], calibration: Calibration) -> pd.DataFrame:
     """One row per frame: what ``rows`` says of it, its logit, its probabilities, and how unfamiliar it is.
 
-    ``rows`` are those of an index with ``split``. ``scores`` are what ``network.familiarity.judging`` gives.
+    ``rows`` are those of an index with ``split``. ``scores`` are what ``inference.familiarity.judging`` gives.
     ``probability`` is the calibrated one. ``unfamiliarity`` is above 1 if the frame is unlike the training frames, and
     0 if every frame is judged.
     """

@@ -21,11 +21,11 @@ from deepfake_detection.evaluation.bootstrap import (
     standard_error,
     t_quantile,
 )
+from deepfake_detection.evaluation.corruptions import CORRUPTIONS, Corruption
 from deepfake_detection.evaluation.metrics import prediction_table
 from deepfake_detection.evaluation.selective import is_familiar, selective_curve
-from deepfake_detection.frames.corruptions import CORRUPTIONS, Corruption
 from deepfake_detection.frames.dataset import FrameDataset, derive_seed
-from deepfake_detection.network.logits import Predictor, predict_each
+from deepfake_detection.inference.logits import Predictor, predict_each
 from deepfake_detection.network.sidecar import Calibration
 
 

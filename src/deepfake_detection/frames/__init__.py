@@ -1,3 +1,3 @@
-"""Frames as the network receives them: prepared pixels, the data set, augmentation, corruptions, normalisation.
-Add an augmentation or a corruption here; frames must stay uint8 until normalise.py.
-The stages prepare, train, evaluate and robustness call it; network, training and evaluation build on it."""
+"""Prepared frames: decoded, cropped and resized once, then read as memory-mapped pixels.
+Frames stay uint8 until network/normalise.py; filters.py has what augmentation and corruptions share.
+The stage prepare writes them; network, training, inference and evaluation read them."""

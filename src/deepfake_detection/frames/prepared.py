@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from deepfake_detection.common.errors import UserError
-from deepfake_detection.index.tables import one_line_errors, read_index, read_splits
+from deepfake_detection.common.tables import one_line_errors, read_index, read_splits
 
 PIXELS, ROWS = "pixels.npy", "index.csv"
 # further columns of ROWS where faces are cropped, in pixels of the prepared frame

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from deepfake_detection.common.errors import UserError
-from deepfake_detection.index.tables import CHUNK_ROWS, HASH_COLUMNS, one_line_errors
-from deepfake_detection.media.images import UnreadableImageError, read_rgb
+from deepfake_detection.common.tables import CHUNK_ROWS, HASH_COLUMNS, one_line_errors
+from deepfake_detection.pictures.images import UnreadableImageError, read_rgb
 from deepfake_detection.sources.layout import SPLITS
 
 # Measured on photo-like frames in the form of FF++ (80 people): 4 bits find 24% of the pairs of frames of the same

@@ -8,9 +8,9 @@ from typing import Any
 import pandas as pd
 
 from deepfake_detection.common.errors import UserError
+from deepfake_detection.common.tables import read_index, read_paths
 from deepfake_detection.index.given import read_division
 from deepfake_detection.index.splits import split_frames, split_report
-from deepfake_detection.index.tables import read_index, read_paths
 from deepfake_detection.params.data import AllCategories
 from deepfake_detection.sources.layout import ADAPT, UNUSED
 

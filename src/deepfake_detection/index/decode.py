@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from deepfake_detection.common.parallel import map_in_processes
 from deepfake_detection.index.listing import Listing
-from deepfake_detection.media.faces import DetectedFace, detect_faces
-from deepfake_detection.media.images import UnreadableImageError, read_rgb
+from deepfake_detection.pictures.faces import DetectedFace, detect_faces
+from deepfake_detection.pictures.images import UnreadableImageError, read_rgb
 
 Size = tuple[int, int]
 

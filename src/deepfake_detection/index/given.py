@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from deepfake_detection.index.tables import COLUMNS, REJECTED_COLUMNS, one_line_errors, require_inside
+from deepfake_detection.common.tables import COLUMNS, REJECTED_COLUMNS, one_line_errors, require_inside
 from deepfake_detection.sources.layout import EXTRA_LEFT_OUT, EXTRA_TABLE, LEFT_OUT, TABLE
 
 

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.parallel import map_in_processes
+from deepfake_detection.common.tables import COLUMNS, MISSING_COLUMNS, REJECTED_COLUMNS
 from deepfake_detection.common.text import system_words
 from deepfake_detection.index.given import (
     has_table,
@@ -30,9 +31,8 @@ from deepfake_detection.index.given import (
 )
 from deepfake_detection.index.lists import NAMELESS, OTHER_FOLDER, OUTSIDE, read_list
 from deepfake_detection.index.names import EXAMPLES, STEMS, category_of, stem_parts, target_and_frame
-from deepfake_detection.index.tables import COLUMNS, MISSING_COLUMNS, REJECTED_COLUMNS
-from deepfake_detection.media.kinds import IMAGE_SUFFIXES, OTHER_IMAGE_SUFFIXES, is_clutter
 from deepfake_detection.params.data import AllCategories
+from deepfake_detection.pictures.kinds import IMAGE_SUFFIXES, OTHER_IMAGE_SUFFIXES, is_clutter
 from deepfake_detection.sources.layout import DATASET, DRAWN, FRAMES, LISTS, VIDEO
 
 UNLISTED = "on no official list"

@@ -1,17 +1,14 @@
 """Chooses one face for each frame. The faces of a video are joined into tracks, so its crops do not jump."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from statistics import mean, median
 
 import numpy as np
 import pandas as pd
 
-from deepfake_detection.index.tables import CHUNK_ROWS, one_line_errors
-from deepfake_detection.media.faces import Box, DetectedFace, Landmarks, prominence
+from deepfake_detection.pictures.faces import FACE_COLUMNS, Box, DetectedFace, prominence
 
-FACE_COLUMNS = ["path", *Box._fields, *Landmarks._fields]
 NO_FACE = "no face found"
 # Two boxes with at least this intersection over union are one face that has moved by at most about half its width.
 MIN_IOU = 0.3
@@ -115,18 +112,6 @@ def smooth_track(track: Sequence[DetectedFace]) -> list[DetectedFace]:
         left, top = min(max(left, least_left), most_left), min(max(top, least_top), most_top)
         smooth.append(DetectedFace(Box(left, top, left + width, top + height, own.score), landmarks))
     return smooth
-
-
-def read_faces(path: Path) -> Iterator[tuple[str, DetectedFace]]:
-    """Yields the paths and faces of a file of faces, with at most CHUNK_ROWS in memory.
-
-    Raises UserError when the file is missing or is not a table of faces.
-    """
-    types = {"path": str, **Box.__annotations__, **Landmarks.__annotations__}
-    with one_line_errors(path, "a table of faces"):
-        for chunk in pd.read_csv(path, dtype=types, usecols=FACE_COLUMNS, keep_default_na=False, chunksize=CHUNK_ROWS):
-            for name, *numbers in chunk[FACE_COLUMNS].itertuples(index=False):
-                yield name, DetectedFace(Box(*numbers[: len(Box._fields)]), Landmarks(*numbers[len(Box._fields) :]))
 
 
 def overlap(one: Box, other: Box) -> float:

@@ -1,3 +1,3 @@
-"""The network: its layers, its checkpoint and sidecar, and the backends that compute its logits.
-Add an architecture in model.py or a backend in backends.py; checkpoints of earlier versions must still load.
-The stages train, evaluate and robustness call it, and so does serving; the report reads the sidecar."""
+"""The network that is trained: its layers, the weights that it starts from, and the sidecar of its checkpoint.
+Add an architecture in model.py.
+Training and inference build on it."""

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torchvision.models import EfficientNet, get_model
 from torchvision.models.efficientnet import MBConv
 
-from deepfake_detection.frames.normalise import LITE_MEAN, LITE_STD, MEAN, STD, Normalise
 from deepfake_detection.network.lite import efficientnet_lite0
+from deepfake_detection.network.normalise import LITE_MEAN, LITE_STD, MEAN, STD, Normalise
 from deepfake_detection.network.weights import load_weights
 from deepfake_detection.params.model import LITE0
 

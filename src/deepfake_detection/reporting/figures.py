@@ -13,8 +13,8 @@ from sklearn.metrics import (
     roc_curve,
 )
 
+from deepfake_detection.common.tables import CLASS_NAMES
 from deepfake_detection.evaluation.reliability import expected_calibration_error, reliability_table
-from deepfake_detection.index.tables import CLASS_NAMES
 
 SPLIT_COLOURS = {"train": "#3b6ea8", "val": "#8a6d1f", "test": "#b8452c"}
 COLOURS = {"train": "#3b6ea8", "val": "#c8553d"}

@@ -21,12 +21,12 @@ from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.files import expanded, write_figure
 from deepfake_detection.common.progress import progress
 from deepfake_detection.common.text import printable
-from deepfake_detection.media.videos import is_video
+from deepfake_detection.inference.tested import TESTED
 from deepfake_detection.network.sidecar import FAMILIARITY
-from deepfake_detection.network.tested import TESTED
-from deepfake_detection.serving.files import VIDEO, find_files, left_out
 from deepfake_detection.serving.jobs import in_shard, job_of, left_to_do, outcome, summary
 from deepfake_detection.serving.lines import AS_STORED, print_csv, print_json, print_line, results, shown
+from deepfake_detection.serving.paths import VIDEO, find_files, left_out
+from deepfake_detection.videos.video import is_video
 
 if TYPE_CHECKING:  # torch takes seconds to load, and --help does not need it
     from deepfake_detection.serving.detector import Detector

@@ -22,17 +22,16 @@ from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.parallel import cpu_count
 from deepfake_detection.common.text import clock
 from deepfake_detection.index.tracks import NO_FACE, smooth_track
-from deepfake_detection.media.faces import Box, DetectedFace, crop_face, detect_faces
-from deepfake_detection.media.images import Picture as ReadPicture
-from deepfake_detection.media.images import UnreadableImageError, opened_picture, read_picture
-from deepfake_detection.media.kept import KeptFrames
-from deepfake_detection.media.videos import Frame, Video, is_video
-from deepfake_detection.network.adabn import with_statistics_of
-from deepfake_detection.network.checkpoint import load_checkpoint
-from deepfake_detection.network.familiarity import Familiarity
-from deepfake_detection.network.logits import find_device, on_device
+from deepfake_detection.inference.adabn import with_statistics_of
+from deepfake_detection.inference.checkpoint import load_checkpoint
+from deepfake_detection.inference.familiarity import Familiarity
+from deepfake_detection.inference.logits import find_device, on_device
 from deepfake_detection.network.model import Network
 from deepfake_detection.network.sidecar import Sidecar
+from deepfake_detection.pictures.faces import Box, DetectedFace, crop_face, detect_faces
+from deepfake_detection.pictures.images import Picture as ReadPicture
+from deepfake_detection.pictures.images import UnreadableImageError, opened_picture, read_picture
+from deepfake_detection.serving.kept import KeptFrames
 from deepfake_detection.serving.people import Look, Sighting, follow_people, look_of, shot_of
 from deepfake_detection.serving.results import (
     GRAVITY,
@@ -46,6 +45,7 @@ from deepfake_detection.serving.results import (
     judged,
     judged_people,
 )
+from deepfake_detection.videos.video import Frame, Video, is_video
 
 Pixels = NDArray[np.uint8]
 OnePixels: TypeAlias = np.ndarray[tuple[int, int, int], np.dtype[np.uint8]]
@@ -88,7 +88,7 @@ class Detector:
                 raise UserError(f"device {device}: backend {backend} does not run there; take backend torch")
         self._predict, self._lock = on_device(network, device=self.device), threading.Lock()
         if backend != "torch":
-            from deepfake_detection.network.backends import backend_for  # ``torch`` does not need its imports
+            from deepfake_detection.inference.backends import backend_for  # ``torch`` does not need its imports
 
             self._predict = backend_for(backend, network, self.size, BATCH)
 
@@ -209,7 +209,7 @@ class Detector:
     ) -> tuple["Detector", int]:
         """A detector whose batch-norm statistics are those of pictures and videos, and the number of frames in them.
 
-        See ``network.adabn``. Each batch should be a mixture, so ``files`` should be in random order. Up to
+        See ``inference.adabn``. Each batch should be a mixture, so ``files`` should be in random order. Up to
         FRAMES_TO_ADAPT frames of a video count. Calibration, threshold and familiarity
         stay, and so does the backend torch. ``refused`` is as for ``crops``. Raises UserError if there is no frame.
         """

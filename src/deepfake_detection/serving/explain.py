@@ -23,12 +23,12 @@ from torch import Tensor, nn
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.text import clock, percent
-from deepfake_detection.media.faces import Box, crop_face, square_around
-from deepfake_detection.media.images import UnreadableImageError, read_picture
-from deepfake_detection.media.kept import KeptFrames
-from deepfake_detection.media.videos import is_video
+from deepfake_detection.pictures.faces import Box, crop_face, square_around
+from deepfake_detection.pictures.images import UnreadableImageError, read_picture
 from deepfake_detection.serving.detector import Detector
+from deepfake_detection.serving.kept import KeptFrames
 from deepfake_detection.serving.results import Face, Prediction, VideoPrediction
+from deepfake_detection.videos.video import is_video
 
 if TYPE_CHECKING:
     from torchvision.models import EfficientNet

@@ -21,14 +21,14 @@ from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.files import replacing
 from deepfake_detection.common.progress import progress
 from deepfake_detection.common.text import printable
-from deepfake_detection.media.faces import crop_face
-from deepfake_detection.network.checkpoint import Checkpoint, load_checkpoint
-from deepfake_detection.network.familiarity import familiarity_file, save_familiarity
-from deepfake_detection.network.openvino import CALIBRATION_FRAMES, import_openvino, quantised
+from deepfake_detection.inference.checkpoint import Checkpoint, load_checkpoint
+from deepfake_detection.inference.familiarity import familiarity_file, save_familiarity
+from deepfake_detection.inference.openvino import CALIBRATION_FRAMES, import_openvino, quantised
 from deepfake_detection.network.sidecar import FAMILIARITY, Sidecar
+from deepfake_detection.pictures.faces import crop_face
 from deepfake_detection.serving.detector import Detector
 from deepfake_detection.serving.results import Prediction
-from deepfake_detection.sources.drawn.dataset import film
+from deepfake_detection.sources.drawn.drawing import film
 from deepfake_detection.sources.drawn.manipulations import deepfakes
 
 Pixels: TypeAlias = NDArray[np.uint8]

@@ -4,11 +4,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from deepfake_detection.common.digest import sha256_of
 from deepfake_detection.common.errors import UserError
+from deepfake_detection.common.files import sha256_of
 from deepfake_detection.common.text import printable
+from deepfake_detection.inference.tested import Tested, read_tested
 from deepfake_detection.network.sidecar import FAMILIARITY, read_sidecar
-from deepfake_detection.network.tested import Tested, read_tested
 
 
 def described(checkpoint: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from PIL import Image
 from scipy.optimize import linear_sum_assignment
 
 from deepfake_detection.index.tracks import MIN_IOU, overlap
-from deepfake_detection.media.faces import Box, DetectedFace, crop_face
+from deepfake_detection.pictures.faces import Box, DetectedFace, crop_face
 
 # How something looks: a square this many pixels wide, in colour. Looks are compared by their correlation.
 LOOK_SIZE, LOOK_MARGIN = 8, 0.3  # of a face; the margin is that of crop_face

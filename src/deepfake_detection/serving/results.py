@@ -8,8 +8,8 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 import numpy as np
 from pydantic import TypeAdapter, create_model
 
-from deepfake_detection.media.faces import Box
 from deepfake_detection.network.sidecar import Calibration
+from deepfake_detection.pictures.faces import Box
 
 FaceVerdict: TypeAlias = Literal["original", "fake", "unfamiliar"]
 Verdict: TypeAlias = Literal["original", "fake", "unfamiliar", "none", "undecided"]

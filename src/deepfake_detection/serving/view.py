@@ -15,11 +15,11 @@ from PIL import Image
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.text import clock
-from deepfake_detection.media.images import UnreadableImageError, read_picture
-from deepfake_detection.media.kept import KeptFrames
-from deepfake_detection.media.videos import is_video
+from deepfake_detection.pictures.images import UnreadableImageError, read_picture
 from deepfake_detection.reporting.html import data_uri
+from deepfake_detection.serving.kept import KeptFrames
 from deepfake_detection.serving.words import judgement, rounded_percent
+from deepfake_detection.videos.video import is_video
 
 if TYPE_CHECKING:  # the server process holds no network and starts without torch
     from deepfake_detection.serving.detector import Detector

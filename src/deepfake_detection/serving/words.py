@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from deepfake_detection.common.text import clock
+from deepfake_detection.inference.tested import Tested
 from deepfake_detection.network.sidecar import Calibration, Sidecar
-from deepfake_detection.network.tested import Tested
 from deepfake_detection.params.thresholds import fpr_limit
 from deepfake_detection.serving.results import Prediction, VideoPrediction
 

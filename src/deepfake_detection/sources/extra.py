@@ -94,7 +94,7 @@ def _look(extra: Extra, data: Data) -> tuple[Path, Layout]:
 
 
 def _draw(extra: Extra, data: Data, folder: Path) -> None:
-    from deepfake_detection.sources.drawn.dataset import CATEGORIES, generate
+    from deepfake_detection.sources.drawn.drawing import CATEGORIES, generate
     from deepfake_detection.sources.drawn.shifted import generate_shifted
 
     drawn = data.embedded

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from deepfake_detection.common.files import write_json
 from deepfake_detection.params.data import Data
-from deepfake_detection.sources.ffpp import fetch_official, fetch_recordings
 from deepfake_detection.sources.layout import OFFICIAL, RECORDINGS
+from deepfake_detection.sources.official import fetch_official, fetch_recordings
 
 
 def fetch_frames(data: Data, official: bool, lists: str, raw: Path, work: Path) -> dict[str, str | int]:
@@ -27,7 +27,7 @@ def fetch_frames(data: Data, official: bool, lists: str, raw: Path, work: Path) 
     else:
         write_json(raw / RECORDINGS, {})
     if data.source == "embedded":
-        from deepfake_detection.sources.drawn.dataset import generate
+        from deepfake_detection.sources.drawn.drawing import generate
 
         drawn, wanted = data.embedded, data.categories.real + data.categories.fake + data.categories.unseen
         generate(raw, wanted, drawn.identities, drawn.frames, drawn.size, drawn.seed)

@@ -10,7 +10,6 @@ import pandas as pd
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.progress import progress
 from deepfake_detection.params.data import Data
-from deepfake_detection.sources.ffpp import FILES, read_official
 from deepfake_detection.sources.layout import (
     EXTRA_LEFT_OUT,
     EXTRA_TABLE,
@@ -24,7 +23,8 @@ from deepfake_detection.sources.layout import (
 from deepfake_detection.sources.layouts import detect, manifest
 from deepfake_detection.sources.layouts.table import REJECTED_COLUMNS, Layout, Options
 from deepfake_detection.sources.local import copy_file, lay_out
-from deepfake_detection.sources.videos import numbered, take_frames
+from deepfake_detection.sources.official import FILES, read_official
+from deepfake_detection.sources.video_frames import numbered, take_frames
 
 # the layouts with the ids of FaceForensics++, of which its authors say the split and the recordings
 _OF_FACEFORENSICS = ("kaggle", "faceforensics")
@@ -62,7 +62,7 @@ def find(folder: Path, layout: str) -> Place:
 
 def fetch_kaggle(data: Data) -> tuple[Place, Origin]:
     """Downloads the data set of Kaggle, and returns where it lies and what there is to say of its origin."""
-    from deepfake_detection.sources.kaggle import download_kaggle  # slow to import
+    from deepfake_detection.sources.kaggle_download import download_kaggle  # slow to import
 
     folder, version = download_kaggle(data.kaggle)
     return find(folder, data.layout), {"source": "kaggle", "handle": data.kaggle, "version": version}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.progress import progress
-from deepfake_detection.media.kinds import IMAGE_SUFFIXES
+from deepfake_detection.pictures.kinds import IMAGE_SUFFIXES
 from deepfake_detection.sources.layout import FRAMES, LISTS
 
 

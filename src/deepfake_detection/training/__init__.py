@@ -1,3 +1,3 @@
-"""Training: the batches, one step of the optimiser, the whole run, several devices, resuming after a kill.
-Add an optimiser or a loss in classifier.py; the result of a run on a CPU must stay the same to the byte.
-The train stage calls fit, and benchmarks/train.py times it; the plot stage reads the epoch curves."""
+"""Training: augmentation, the batches, one step of the optimiser, the whole run, several devices, resuming.
+Add an augmentation in effects.py, a loss or an optimiser in classifier.py; a run on a CPU must repeat to the byte.
+The stages train and pretrain call it."""

@@ -19,8 +19,8 @@ from deepfake_detection.common.errors import UserError
 from deepfake_detection.frames.dataset import derive_seed
 from deepfake_detection.network.model import Network
 from deepfake_detection.params.train import Train
-from deepfake_detection.training.adaptation import Discriminator, coral
 from deepfake_detection.training.distillation import Teacher, distance
+from deepfake_detection.training.domain_losses import Discriminator, coral
 from deepfake_detection.training.loader import Batch, FrameBatches
 
 EpochLog: TypeAlias = Callable[[dict[str, float]], None]

@@ -26,9 +26,9 @@ from deepfake_detection.params.train import Train
 from deepfake_detection.training.classifier import EpochLog, FrameClassifier
 from deepfake_detection.training.distillation import Teacher
 from deepfake_detection.training.distributed import SyncBatchNormOnCpu, check_launcher
+from deepfake_detection.training.epoch_bar import EpochProgress
 from deepfake_detection.training.loader import BATCH_ON_CPU, FrameBatches
 from deepfake_detection.training.memory import find_batch_size, peak_memory, recompute_activations
-from deepfake_detection.training.progress import EpochProgress
 from deepfake_detection.training.resume import BEST, LAST, AtomicCheckpoints, SaveOnSigterm
 
 

@@ -17,7 +17,7 @@ from deepfake_detection.common.errors import UserError
 from deepfake_detection.frames.dataset import derive_seed
 from deepfake_detection.params.train import Train
 from deepfake_detection.training.distributed import rank_batches
-from deepfake_detection.training.frames import TrainingFrames
+from deepfake_detection.training.training_frames import TrainingFrames
 
 Batch: TypeAlias = Sequence[Tensor]
 """Frames, labels and, unless the data are balanced, weights of the loss."""

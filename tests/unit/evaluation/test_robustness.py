@@ -14,14 +14,14 @@ from torch import Tensor, nn
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.evaluation.bootstrap import group_draws, t_quantile
+from deepfake_detection.evaluation.corruptions import CORRUPTIONS
 from deepfake_detection.evaluation.robustness import CorruptedFrames, evaluate_robustness, robustness_table
-from deepfake_detection.frames.corruptions import CORRUPTIONS
 from deepfake_detection.frames.dataset import FrameDataset, derive_seed
-from deepfake_detection.frames.normalise import STD
-from deepfake_detection.network.logits import predict_logits
+from deepfake_detection.inference.logits import predict_logits
 from deepfake_detection.network.model import Network
+from deepfake_detection.network.normalise import STD
 from deepfake_detection.network.sidecar import Calibration
-from deepfake_detection.sources.drawn.dataset import film
+from deepfake_detection.sources.drawn.drawing import film
 
 SUMMARY = ("clean_auroc", "mean_auroc", "mean_auroc_drop")
 Frames = tuple[NDArray[np.uint8], pd.DataFrame]

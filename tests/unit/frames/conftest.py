@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from deepfake_detection.index.tables import COLUMNS
+from deepfake_detection.common.tables import COLUMNS
 
 
 @pytest.fixture

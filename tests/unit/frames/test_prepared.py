@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 
 from deepfake_detection.common.errors import UserError
-from deepfake_detection.frames.prepare import prepare_frames
+from deepfake_detection.common.tables import read_index
 from deepfake_detection.frames.prepared import open_prepared
-from deepfake_detection.index.tables import read_index
+from deepfake_detection.frames.preparing import prepare_frames
 
 
 def test_rows_are_the_frames_in_index_order(tmp_path: Path, index: Path) -> None:

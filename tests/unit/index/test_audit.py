@@ -25,10 +25,10 @@ from deepfake_detection.index.audit import (
     nearest_distances,
     read_hashes,
 )
+from deepfake_detection.index.build import build_index
 from deepfake_detection.index.decode import decode_frames
-from deepfake_detection.index.index import build_index
 from deepfake_detection.index.splits import split_frames
-from deepfake_detection.sources.drawn.dataset import generate
+from deepfake_detection.sources.drawn.drawing import generate
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from deepfake_detection.common.errors import UserError
+from deepfake_detection.common.tables import COLUMNS
 from deepfake_detection.index.data_sets import split_data_sets
-from deepfake_detection.index.tables import COLUMNS
 from deepfake_detection.params.data import AllCategories
 from deepfake_detection.sources.gather import TABLE_COLUMNS
 from deepfake_detection.sources.layout import EXTRA_TABLE

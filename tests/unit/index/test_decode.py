@@ -11,12 +11,12 @@ import pytest
 from numpy.dtypes import StringDType
 from PIL import Image
 
+from deepfake_detection.common.tables import REJECTED_COLUMNS
 from deepfake_detection.index.decode import decode_frames, open_frames
 from deepfake_detection.index.listing import Listing
-from deepfake_detection.index.tables import REJECTED_COLUMNS
-from deepfake_detection.media.faces import detect_faces
-from deepfake_detection.media.images import read_rgb
-from deepfake_detection.sources.drawn.dataset import film
+from deepfake_detection.pictures.faces import detect_faces
+from deepfake_detection.pictures.images import read_rgb
+from deepfake_detection.sources.drawn.drawing import film
 
 
 @pytest.fixture(scope="module")

@@ -16,14 +16,22 @@ import yaml
 from PIL import Image
 
 from deepfake_detection.common.errors import UserError
-from deepfake_detection.frames.prepare import prepare_frames
 from deepfake_detection.frames.prepared import PIXELS
-from deepfake_detection.index.index import build_index
-from deepfake_detection.index.tracks import FACE_COLUMNS, choose_faces, follow_faces, read_faces, smooth_track
-from deepfake_detection.media.faces import Box, DetectedFace, Landmarks, crop_face, detect_faces, square_around
-from deepfake_detection.media.images import read_rgb
-from deepfake_detection.sources.drawn.dataset import film
-from deepfake_detection.sources.drawn.people import draw_scene
+from deepfake_detection.frames.preparing import prepare_frames, read_faces
+from deepfake_detection.index.build import build_index
+from deepfake_detection.index.tracks import choose_faces, follow_faces, smooth_track
+from deepfake_detection.pictures.faces import (
+    FACE_COLUMNS,
+    Box,
+    DetectedFace,
+    Landmarks,
+    crop_face,
+    detect_faces,
+    square_around,
+)
+from deepfake_detection.pictures.images import read_rgb
+from deepfake_detection.sources.drawn.drawing import film
+from deepfake_detection.sources.drawn.portraits import draw_scene
 from deepfake_detection.sources.layout import FRAMES
 from tests.support.params import tree
 

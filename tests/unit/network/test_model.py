@@ -13,7 +13,7 @@ from torchvision.models import efficientnet_b0
 from torchvision.models.efficientnet import MBConv
 
 from deepfake_detection.common.errors import UserError
-from deepfake_detection.network.checkpoint import load_checkpoint
+from deepfake_detection.inference.checkpoint import load_checkpoint
 from deepfake_detection.network.model import Network, build_model
 from deepfake_detection.network.sidecar import read_sidecar
 from deepfake_detection.network.weights import load_weights

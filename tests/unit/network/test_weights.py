@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torchvision.models import efficientnet_b1, resnet18
 
 from deepfake_detection.common.errors import UserError
-from deepfake_detection.network.checkpoint import load_checkpoint
+from deepfake_detection.inference.checkpoint import load_checkpoint
 from deepfake_detection.network.model import build_model
 from deepfake_detection.network.weights import load_weights
 from tests.support.checkpoints import save_checkpoint, sidecar

@@ -8,11 +8,11 @@ import pytest
 from PIL import Image
 from torch import Tensor
 
+from deepfake_detection.evaluation.corruptions import CORRUPTIONS
 from deepfake_detection.evaluation.robustness import evaluate_robustness
-from deepfake_detection.frames.corruptions import CORRUPTIONS
 from deepfake_detection.network.sidecar import Calibration
 from deepfake_detection.reporting.robustness_figures import robustness_curves, robustness_heatmap, verdicts_heatmap
-from deepfake_detection.sources.drawn.dataset import film
+from deepfake_detection.sources.drawn.drawing import film
 from tests.unit.evaluation.test_robustness import index_rows
 
 

@@ -10,13 +10,13 @@ import torch
 from PIL import Image
 
 from deepfake_detection.common.errors import UserError
-from deepfake_detection.network.adabn import with_statistics_of
-from deepfake_detection.network.checkpoint import load_checkpoint
+from deepfake_detection.inference.adabn import with_statistics_of
+from deepfake_detection.inference.checkpoint import load_checkpoint
 from deepfake_detection.serving.detector import FRAMES_TO_ADAPT, Detector
-from tests.unit.media.test_videos import film
 from tests.unit.serving.test_cli import Run
 from tests.unit.serving.test_cli import run as run
 from tests.unit.serving.test_detector import save
+from tests.unit.videos.test_video import film
 
 
 @pytest.fixture(scope="module")

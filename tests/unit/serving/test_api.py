@@ -22,11 +22,11 @@ from deepfake_detection.serving.detector import Detector
 from deepfake_detection.serving.results import fields_of
 from deepfake_detection.serving.web.server import read_token
 from deepfake_detection.serving.web.workers import PROCESSES, Workers
-from tests.unit.media.test_images import encode
-from tests.unit.media.test_videos import film as write_video
+from tests.unit.pictures.test_images import encode
 from tests.unit.serving.test_server import Running, serving
 from tests.unit.serving.test_server import checkpoint as checkpoint
 from tests.unit.serving.test_server import face as face
+from tests.unit.videos.test_video import film as write_video
 
 TOKEN = "a-token-of-many-letters"  # noqa: S105  of a server of the tests
 PREDICT = "api/v1/predict"

@@ -12,8 +12,8 @@ import pytest
 import torch
 from PIL import ExifTags, Image
 
-from deepfake_detection.common.digest import sha256_of
-from deepfake_detection.network.familiarity import Familiarity, familiarity_file, frame_statistics, save_familiarity
+from deepfake_detection.common.files import sha256_of
+from deepfake_detection.inference.familiarity import Familiarity, familiarity_file, frame_statistics, save_familiarity
 from deepfake_detection.serving import view
 from deepfake_detection.serving.case.chart import score_chart
 from deepfake_detection.serving.case.record import case_schema

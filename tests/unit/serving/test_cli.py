@@ -21,17 +21,17 @@ from PIL import Image
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.text import percent
-from deepfake_detection.media.faces import Box, detect_faces
 from deepfake_detection.network.sidecar import Sidecar
+from deepfake_detection.pictures.faces import Box, detect_faces
 from deepfake_detection.serving.lines import print_csv, print_json, print_line
 from deepfake_detection.serving.results import Face, Moment, Prediction, VideoPrediction
-from deepfake_detection.sources.drawn.dataset import film as drawn_film
+from deepfake_detection.sources.drawn.drawing import film as drawn_film
 from tests.support.commands import command
 from tests.support.disks import file_size_limit
 from tests.support.tested import save_tested
-from tests.unit.media.test_damaged_videos import textured, zeroed
-from tests.unit.media.test_videos import film as write_video
 from tests.unit.serving.test_detector import save
+from tests.unit.videos.test_damaged_videos import textured, zeroed
+from tests.unit.videos.test_video import film as write_video
 
 
 class Done(NamedTuple):

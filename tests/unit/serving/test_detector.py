@@ -16,24 +16,24 @@ import torch
 from PIL import Image
 
 from deepfake_detection import Detector, Prediction, UserError, VideoPrediction
-from deepfake_detection.evaluation.familiarity import fit_familiarity
+from deepfake_detection.evaluation.fit_familiarity import fit_familiarity
 from deepfake_detection.frames.dataset import FrameDataset
-from deepfake_detection.media.faces import Box, detect_faces
-from deepfake_detection.media.images import UnreadableImageError, read_picture
-from deepfake_detection.network.checkpoint import load_checkpoint
-from deepfake_detection.network.familiarity import Familiarity, familiarity_file, save_familiarity
-from deepfake_detection.network.logits import predict_logits
+from deepfake_detection.inference.checkpoint import load_checkpoint
+from deepfake_detection.inference.familiarity import Familiarity, familiarity_file, save_familiarity
+from deepfake_detection.inference.logits import predict_logits
 from deepfake_detection.network.model import build_model
+from deepfake_detection.pictures.faces import Box, detect_faces
+from deepfake_detection.pictures.images import UnreadableImageError, read_picture
 from deepfake_detection.serving.detector import _Read
 from deepfake_detection.serving.results import Score
 from deepfake_detection.serving.view import judge, shown
 from deepfake_detection.serving.words import UNFAMILIAR_HEADLINE
-from deepfake_detection.sources.drawn.dataset import film
+from deepfake_detection.sources.drawn.drawing import film
 from tests.support.checkpoints import save_checkpoint, sidecar
 from tests.support.commands import command
 from tests.support.pages import page_of
-from tests.unit.media.test_damaged_videos import textured, zeroed
-from tests.unit.media.test_videos import film as write_video
+from tests.unit.videos.test_damaged_videos import textured, zeroed
+from tests.unit.videos.test_video import film as write_video
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from deepfake_detection.network.model import build_model
-from deepfake_detection.sources.drawn.dataset import film
+from deepfake_detection.sources.drawn.drawing import film
 from tests.support.checkpoints import save_checkpoint, sidecar
 
 ROOT = Path(__file__).parents[3]

@@ -19,14 +19,14 @@ from torchvision.models.efficientnet import EfficientNet, MBConvConfig
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.text import percent
-from deepfake_detection.media.faces import Box
 from deepfake_detection.network.model import Network, build_model
+from deepfake_detection.pictures.faces import Box
 from deepfake_detection.serving.detector import Detector
 from deepfake_detection.serving.explain import contributions, evidence, explain, heat_map
-from deepfake_detection.sources.drawn.dataset import film
+from deepfake_detection.sources.drawn.drawing import film
 from tests.support.checkpoints import SIZE, save_checkpoint, sidecar
 from tests.support.commands import command
-from tests.unit.media.test_damaged_videos import textured, zeroed
+from tests.unit.videos.test_damaged_videos import textured, zeroed
 
 Pixels = NDArray[np.uint8]
 Numbers = NDArray[np.int64]

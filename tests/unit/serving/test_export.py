@@ -15,10 +15,10 @@ from PIL import Image
 from safetensors import safe_open
 
 from deepfake_detection.common.errors import UserError
-from deepfake_detection.evaluation.familiarity import fit_familiarity
+from deepfake_detection.evaluation.fit_familiarity import fit_familiarity
 from deepfake_detection.frames.dataset import FrameDataset
-from deepfake_detection.network.checkpoint import load_checkpoint
-from deepfake_detection.network.familiarity import familiarity_file, save_familiarity
+from deepfake_detection.inference.checkpoint import load_checkpoint
+from deepfake_detection.inference.familiarity import familiarity_file, save_familiarity
 from deepfake_detection.serving.detector import Detector
 from deepfake_detection.serving.export import TOLERANCE, compare, export, metadata
 from tests.support import exported
@@ -26,7 +26,7 @@ from tests.support.checkpoints import SIZE
 from tests.support.commands import command
 from tests.support.disks import file_size_limit
 from tests.support.exported import snippet
-from tests.unit.media.test_videos import film as write_video
+from tests.unit.videos.test_video import film as write_video
 
 
 @pytest.fixture(scope="module")

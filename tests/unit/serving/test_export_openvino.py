@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from deepfake_detection.network.checkpoint import load_checkpoint
-from deepfake_detection.network.openvino import import_openvino
+from deepfake_detection.inference.checkpoint import load_checkpoint
+from deepfake_detection.inference.openvino import import_openvino
 from deepfake_detection.serving.detector import Detector
 from deepfake_detection.serving.export import compare, metadata
-from deepfake_detection.sources.drawn.dataset import film
+from deepfake_detection.sources.drawn.drawing import film
 from tests.support import exported
 from tests.support.checkpoints import SIZE
 from tests.support.commands import command

@@ -12,20 +12,20 @@ import torch
 from scipy.special import expit
 
 from deepfake_detection import Detector, VideoPrediction
-from deepfake_detection.media.faces import Box, DetectedFace, Landmarks, detect_faces
-from deepfake_detection.media.kept import KeptFrames
-from deepfake_detection.media.videos import Video
 from deepfake_detection.network.model import Network
 from deepfake_detection.network.sidecar import Calibration
+from deepfake_detection.pictures.faces import Box, DetectedFace, Landmarks, detect_faces
 from deepfake_detection.serving import view
 from deepfake_detection.serving.explain import explain
+from deepfake_detection.serving.kept import KeptFrames
 from deepfake_detection.serving.people import Sighting, follow_people, look_of
 from deepfake_detection.serving.results import WINDOW, Score, judged, judged_people
+from deepfake_detection.videos.video import Video
 from experiments.people.films import Part, draw, write_film
 from tests.support.checkpoints import sidecar
 from tests.support.pages import page_of
-from tests.unit.media.test_videos import Counting
-from tests.unit.media.test_videos import film as grey_film
+from tests.unit.videos.test_video import Counting
+from tests.unit.videos.test_video import film as grey_film
 
 ODDS = Calibration()  # the logit is the calibrated log odds
 
@@ -271,7 +271,7 @@ def test_kept_frames_come_back_from_memory_and_from_the_disk(monkeypatch: pytest
     rng = np.random.default_rng(0)
     frames = [rng.integers(0, 256, (30, 40 + each, 3), np.uint8) for each in range(6)]
     for limit in (2**20, 8000):
-        monkeypatch.setattr("deepfake_detection.media.kept.IN_MEMORY", limit)
+        monkeypatch.setattr("deepfake_detection.serving.kept.IN_MEMORY", limit)
         with KeptFrames() as kept:
             for seconds, frame in enumerate([*frames, frames[-1], np.asfortranarray(frames[2])]):
                 kept.add(seconds, frame)

@@ -39,14 +39,14 @@ from deepfake_detection.serving.words import (
     rounded_percent,
     unseen_words,
 )
-from deepfake_detection.sources.drawn.dataset import film
+from deepfake_detection.sources.drawn.drawing import film
 from tests.support.browser import CHROMIUM, Browser, browsing
 from tests.support.checkpoints import save_checkpoint, sidecar
 from tests.support.pages import page_of
 from tests.support.tested import save_tested
-from tests.unit.media.test_damaged_videos import textured, zeroed
-from tests.unit.media.test_images import encode
-from tests.unit.media.test_videos import film as write_video
+from tests.unit.pictures.test_images import encode
+from tests.unit.videos.test_damaged_videos import textured, zeroed
+from tests.unit.videos.test_video import film as write_video
 
 HOSTILE = '"><script>alert(1)</script>.png'
 HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100)

@@ -14,9 +14,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from deepfake_detection.common.errors import UserError
+from deepfake_detection.index.build import build_index
 from deepfake_detection.index.groups import identity_groups
-from deepfake_detection.index.index import build_index
-from deepfake_detection.sources.drawn.dataset import CATEGORIES, ORIGINAL, Style, film, generate
+from deepfake_detection.sources.drawn.drawing import CATEGORIES, ORIGINAL, Style, film, generate
 from deepfake_detection.sources.drawn.manipulations import MANIPULATIONS
 from deepfake_detection.sources.drawn.shifted import FIRST, SHIFTED, SIZE, generate_shifted
 

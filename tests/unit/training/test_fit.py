@@ -18,9 +18,9 @@ from torch import Tensor, nn
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.frames.dataset import FrameDataset
-from deepfake_detection.frames.normalise import MEAN, STD
-from deepfake_detection.network.logits import predict_logits
+from deepfake_detection.inference.logits import predict_logits
 from deepfake_detection.network.model import Network, build_model
+from deepfake_detection.network.normalise import MEAN, STD
 from deepfake_detection.network.sidecar import Sidecar
 from deepfake_detection.params.data import Categories
 from deepfake_detection.params.train import Train

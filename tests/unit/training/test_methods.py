@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from deepfake_detection.common.errors import UserError
-from deepfake_detection.frames.blending import LANDMARKS, self_blend
 from deepfake_detection.frames.dataset import derive_seed
 from deepfake_detection.network.model import add_level, build_model, drop_level
+from deepfake_detection.training.blending import LANDMARKS, self_blend
 from deepfake_detection.training.classifier import FrameClassifier
-from deepfake_detection.training.frames import TrainingFrames
 from deepfake_detection.training.loader import FrameBatches
+from deepfake_detection.training.training_frames import TrainingFrames
 from tests.support.params import train
 
 SIZE, VIDEOS = 64, 12

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from deepfake_detection.common.digest import sha256_of
 from deepfake_detection.common.errors import UserError
+from deepfake_detection.common.files import sha256_of
 from deepfake_detection.common.text import printable
-from deepfake_detection.media.facts import Facts, facts_of
-from deepfake_detection.media.images import UnreadableImageError
-from deepfake_detection.network.familiarity import familiarity_file
+from deepfake_detection.inference.familiarity import familiarity_file
+from deepfake_detection.inference.tested import Tested
 from deepfake_detection.network.sidecar import Sidecar
-from deepfake_detection.network.tested import Tested
+from deepfake_detection.pictures.images import UnreadableImageError
+from deepfake_detection.serving.case.facts import Facts, facts_of
 from deepfake_detection.serving.results import Prediction, fields_of, prediction_schemas
 from deepfake_detection.serving.view import shown
 from deepfake_detection.serving.words import Judgement, Said, judgement, not_meant

@@ -3,10 +3,10 @@
 from typing import Any
 
 from deepfake_detection.common.text import clock
-from deepfake_detection.media.facts import Facts
+from deepfake_detection.inference.tested import Tested
 from deepfake_detection.network.sidecar import Calibration
-from deepfake_detection.network.tested import Tested
 from deepfake_detection.reporting.html import template_environment
+from deepfake_detection.serving.case.facts import Facts
 from deepfake_detection.serving.case.record import Case, Examined, trust
 from deepfake_detection.serving.words import is_calibrated, not_meant, rounded_percent, unseen_words
 

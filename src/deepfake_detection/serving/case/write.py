@@ -8,7 +8,7 @@ from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.files import replacing
 from deepfake_detection.common.progress import progress
 from deepfake_detection.common.text import printable, system_words
-from deepfake_detection.network.tested import read_tested
+from deepfake_detection.inference.tested import read_tested
 from deepfake_detection.reporting.html import data_uri
 from deepfake_detection.serving.case.chart import score_chart
 from deepfake_detection.serving.case.pdf import print_pdf

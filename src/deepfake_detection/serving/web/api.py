@@ -38,7 +38,7 @@ def predict(checkpoint: Path, path: Path, device: str | None, threshold: float |
 
     Raises UnreadableImageError as ``view.judge`` does.
     """
-    from deepfake_detection.media.images import UnreadableImageError
+    from deepfake_detection.pictures.images import UnreadableImageError
     from deepfake_detection.serving.view import detector_of
 
     found = detector_of(checkpoint, device, threshold).predict(path)

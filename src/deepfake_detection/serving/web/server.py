@@ -29,8 +29,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.text import printable
-from deepfake_detection.media.images import UnreadableImageError
 from deepfake_detection.network.sidecar import Sidecar, read_sidecar
+from deepfake_detection.pictures.images import UnreadableImageError
 from deepfake_detection.reporting.html import template_environment
 from deepfake_detection.serving.info import usable_results
 from deepfake_detection.serving.view import judge, load

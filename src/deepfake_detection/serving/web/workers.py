@@ -18,7 +18,7 @@ from typing import Any
 from anyio import BrokenWorkerProcess, to_thread
 
 from deepfake_detection.common.errors import UserError
-from deepfake_detection.media.images import UnreadableImageError
+from deepfake_detection.pictures.images import UnreadableImageError
 
 PROCESSES = 2
 _SPAWN = multiprocessing.get_context("spawn")  # a fork would copy the server's threads and sockets

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import ndimage
 
-from deepfake_detection.sources.drawn.people import (
+from deepfake_detection.sources.drawn.portraits import (
     Array,
     Drawing,
     Identity,

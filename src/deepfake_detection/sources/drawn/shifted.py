@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
-from deepfake_detection.sources.drawn.dataset import Style, generate
-from deepfake_detection.sources.drawn.people import (
+from deepfake_detection.sources.drawn.drawing import Style, generate
+from deepfake_detection.sources.drawn.portraits import (
     Array,
     Identity,
     Scene,

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.text import system_words
-from deepfake_detection.media.kinds import IMAGE_SUFFIXES, VIDEO_SUFFIXES, is_clutter
+from deepfake_detection.pictures.kinds import IMAGE_SUFFIXES, VIDEO_SUFFIXES, is_clutter
 
 OUTSIDE = "link that leads out of the data"
 LOOP = "link to a folder that it lies in"

@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 from deepfake_detection.common.errors import UserError
+from deepfake_detection.index.build import build_index
 from deepfake_detection.index.groups import frame_groups
-from deepfake_detection.index.index import build_index
 from deepfake_detection.index.listing import wanted_categories
 from deepfake_detection.params.data import Data
 from deepfake_detection.sources.gather import find, gather

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from deepfake_detection.media.videos import Video
 from deepfake_detection.sources.layout import VIDEO
 from deepfake_detection.sources.layouts import detect
 from deepfake_detection.sources.layouts.table import COLUMNS, REJECTED_COLUMNS, Layout, Options
+from deepfake_detection.videos.video import Video
 from tests.unit.sources.layouts.conftest import MAKERS
 
 # file, category, label, video_id, source_id, group, unit ("" if it is the group), frame, split

@@ -1,0 +1,187 @@
+"""The JSON file beside a checkpoint that says how it did in its tests, for who relies on its verdicts.
+
+It names the files that were tested by their SHA-256, so that the figures are never taken for those of other weights.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from deepfake_detection.common.errors import UserError
+from deepfake_detection.common.files import sha256_of, write_json
+from deepfake_detection.common.text import printable
+from deepfake_detection.params.data import DRAWN_LAYOUTS
+
+TESTED = ".tested.json"  # the end of the file's name
+METRICS = ("auroc", "accuracy", "recall", "tpr_at_fpr_1pct", "ece")  # those of the metrics files that it repeats
+
+Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+class Measured(BaseModel):
+    """A metric with its 95% interval over groups of videos. Each is None where it is not defined."""
+
+    model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+
+    def __str__(self) -> str:
+        """Returns "0.717 [0.634, 0.787]", or without an interval "0.717"."""
+        if self.value is None:
+            return "not defined"
+        ends = "" if self.low is None or self.high is None else f" [{self.low:.3f}, {self.high:.3f}]"
+        return f"{self.value:.3f}{ends}"
+
+
+class Result(BaseModel):
+    """How the network did on some of the test frames: METRICS of single frames, and of videos by their mean logits."""
+
+    model_config = ConfigDict(strict=True, frozen=True)
+
+    name: str
+    trained_on: bool
+    frames: int
+    videos: int
+    groups: int
+    frame: dict[str, Measured]
+    video: dict[str, Measured]
+
+
+class Tested(BaseModel):
+    """The results of a checkpoint, whose file and sidecar have these SHA-256.
+
+    ``test`` is of the manipulations that it was trained on. ``manipulations`` has a result for each, against the
+    originals; ``datasets`` one for each data set, with those manipulations that it was trained on if there are any.
+    ``leaked_groups`` counts the groups of people that are in both training and test frames. ``drawn`` is true if it was
+    trained on drawn faces, which no figure here extends to photographs.
+    """
+
+    model_config = ConfigDict(strict=True, frozen=True)
+
+    checkpoint_sha256: Digest
+    sidecar_sha256: Digest
+    drawn: bool
+    trained_frames: int
+    leaked_groups: int
+    test: Result
+    manipulations: list[Result]
+    datasets: list[Result]
+    corruption_drop: Measured
+
+    def unseen(self) -> list[Result]:
+        """The results on manipulations that it was not trained on."""
+        return [result for result in self.manipulations if not result.trained_on]
+
+
+def results_file(checkpoint: Path) -> Path:
+    """The file beside a checkpoint that holds its Tested."""
+    return checkpoint.with_suffix(TESTED)
+
+
+def summarised(
+    checkpoint: Path,
+    origin: dict[str, Any],
+    split: dict[str, Any],
+    test: dict[str, Any],
+    robustness: dict[str, Any],
+) -> Tested:
+    """The results of a checkpoint, which is read for its SHA-256, from the parsed files in ``metrics/``.
+
+    ``origin`` is the parsed ``source.json`` of the raw data.
+    """
+    trained_on = {name for name, found in test["datasets"].items() if found["use"] == "train"}
+    drawn = origin["source"] == "embedded" and trained_on <= {*get_args(DRAWN_LAYOUTS)}
+    return Tested(
+        checkpoint_sha256=sha256_of(checkpoint),
+        sidecar_sha256=sha256_of(checkpoint.with_suffix(".json")),
+        drawn=drawn,
+        trained_frames=split["train"]["frames"],
+        leaked_groups=split["leaked_groups"],
+        test=_result(
+            "the test set",
+            trained_on=True,
+            frames=_frames(test["confusion_matrix"]),
+            videos=_frames(test["video"]["confusion_matrix"]),
+            blocks=(test, test["video"]),
+        ),
+        manipulations=[
+            _result(
+                name,
+                found["seen"],
+                found["frames"],
+                found["videos"],
+                (found["frame"] | {name: found[name] for name in ("intervals", "groups")}, found["video"]),
+            )
+            for name, found in test["categories"].items()
+        ],
+        datasets=[
+            _result(
+                name,
+                found["use"] == "train",
+                found["frames"],
+                found["videos"],
+                (found["frame"], found["video"]),
+            )
+            for name, found in test["datasets"].items()
+        ],
+        corruption_drop=_measured(robustness, "mean_auroc_drop"),
+    )
+
+
+def write_tested(path: Path, tested: Tested) -> None:
+    """Writes the file beside a checkpoint."""
+    write_json(path, tested.model_dump())
+
+
+def read_tested(checkpoint: Path) -> Tested | None:
+    """What ``write_tested`` wrote beside a checkpoint, or None if nothing is there.
+
+    Raises UserError if the file holds something else, or the results of other weights or of another sidecar.
+    """
+    path = results_file(checkpoint)
+    try:
+        tested = Tested.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValidationError as error:
+        problem = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        key = ".".join(map(str, problem["loc"])) or "the whole file"
+        words = printable(f"{key}: {problem['msg']}", " ")
+        raise UserError(f"{path}: not the test results of a checkpoint ({words}); run `dvc repro report`") from None
+    for file, known in (
+        (checkpoint, tested.checkpoint_sha256),
+        (checkpoint.with_suffix(".json"), tested.sidecar_sha256),
+    ):
+        if sha256_of(file) != known:
+            raise UserError(
+                f"{path}: the test results of another {file.name}, by its SHA-256; run `dvc repro report`, "
+                "copy the file that belongs to it, or remove this one"
+            )
+    return tested
+
+
+def _result(
+    name: str, trained_on: bool, frames: int, videos: int, blocks: tuple[dict[str, Any], dict[str, Any]]
+) -> Result:
+    frame, video = ({metric: _measured(block, metric) for metric in METRICS if metric in block} for block in blocks)
+    return Result(
+        name=name,
+        trained_on=trained_on,
+        frames=frames,
+        videos=videos,
+        groups=blocks[0]["groups"],
+        frame=frame,
+        video=video,
+    )
+
+
+def _measured(block: dict[str, Any], metric: str) -> Measured:
+    low, high = block.get("intervals", {}).get(metric) or (None, None)
+    return Measured(value=block[metric], low=low, high=high)
+
+
+def _frames(matrix: dict[str, int]) -> int:
+    return sum(matrix.values())

@@ -1,0 +1,71 @@
+"""The test results beside a checkpoint."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from deepfake_detection.common.errors import UserError
+from deepfake_detection.common.files import sha256_of
+from deepfake_detection.inference.tested import read_tested, results_file
+from tests.support.tested import committed, save_tested
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    """Two files that need not be a network for this."""
+    (tmp_path / "a.pth").write_bytes(b"weights")
+    (tmp_path / "a.json").write_text("{}")
+    return tmp_path / "a.pth"
+
+
+def test_the_figures_are_those_of_the_metrics_files(checkpoint: Path) -> None:
+    save_tested(checkpoint)
+    found = read_tested(checkpoint)
+    assert found is not None
+    test = committed("test.json")
+    assert found.checkpoint_sha256 == sha256_of(checkpoint)
+    assert found.test.frame["auroc"].value == test["auroc"]
+    assert [found.test.video["auroc"].low, found.test.video["auroc"].high] == test["video"]["intervals"]["auroc"]
+    assert {each.name: each.frame["auroc"].value for each in found.manipulations} == {
+        name: block["frame"]["auroc"] for name, block in test["categories"].items()
+    }
+    assert [each.name for each in found.unseen()] == [
+        name for name, block in test["categories"].items() if not block["seen"]
+    ]
+    assert {each.name: each.trained_on for each in found.datasets} == {"embedded": True, "embedded_shifted": False}
+    assert found.corruption_drop.value == committed("robustness.json")["mean_auroc_drop"]
+    assert found.leaked_groups == 0
+
+
+def test_drawn_is_only_what_was_trained_on_drawn_faces_alone(checkpoint: Path) -> None:
+    assert save_tested(checkpoint).drawn
+    assert not save_tested(checkpoint, source="local").drawn
+
+
+def test_no_file_is_no_error(checkpoint: Path) -> None:
+    assert read_tested(checkpoint) is None
+
+
+@pytest.mark.parametrize("changed", ["a.pth", "a.json"])
+def test_figures_of_other_files_are_refused(checkpoint: Path, changed: str) -> None:
+    save_tested(checkpoint)
+    checkpoint.with_name(changed).write_bytes(b"others")
+    with pytest.raises(UserError, match=rf"a\.tested\.json: the test results of another {changed}, by its SHA-256"):
+        read_tested(checkpoint)
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b'{"checkpoint_sha256": "\x1b[31m"}'])
+def test_what_is_no_test_results_is_one_line(checkpoint: Path, content: bytes) -> None:
+    results_file(checkpoint).write_bytes(content)
+    with pytest.raises(UserError, match="not the test results of a checkpoint") as caught:
+        read_tested(checkpoint)
+    assert str(caught.value).isprintable()
+
+
+def test_a_copied_checkpoint_keeps_its_figures(checkpoint: Path, tmp_path: Path) -> None:
+    save_tested(checkpoint)
+    (tmp_path / "elsewhere").mkdir()
+    for path in (checkpoint, checkpoint.with_suffix(".json"), results_file(checkpoint)):
+        shutil.copy(path, tmp_path / "elsewhere")
+    assert read_tested(tmp_path / "elsewhere" / "a.pth") == read_tested(checkpoint)

@@ -1,0 +1,44 @@
+"""Stored bytes become what a network pretrained on ImageNet takes, whatever runs before or around it."""
+
+import numpy as np
+import pandas as pd
+import torch
+
+from deepfake_detection.frames.dataset import FrameDataset
+from deepfake_detection.network.normalise import MEAN, STD, Normalise
+
+
+def test_frames_are_normalised_as_imagenet() -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (22, 32, 32, 3), dtype=np.uint8)
+    rows = pd.DataFrame({"label": [0, 1] * 11})
+    frame, label = FrameDataset(pixels, rows.iloc[14:19])[0]
+    normalised = Normalise()(frame[None])[0]
+    expected = (pixels[14].transpose(2, 0, 1) / 255 - np.reshape(MEAN, (3, 1, 1))) / np.reshape(STD, (3, 1, 1))
+    assert frame.dtype == torch.uint8
+    assert normalised.dtype == torch.float32
+    assert np.allclose(normalised, expected, atol=1e-6)
+    assert label == rows["label"][14]
+
+
+def test_normalised_as_imagenet_in_channels_last() -> None:
+    normalise = Normalise()
+    frames = torch.randint(0, 256, (3, 17, 24, 3), dtype=torch.uint8)
+    mean, std = (torch.tensor(value, dtype=torch.float64).view(1, 3, 1, 1) for value in (MEAN, STD))
+    expected = (frames.permute(0, 3, 1, 2).double() / 255 - mean) / std
+    with torch.autocast("cpu", torch.bfloat16):
+        under_autocast = normalise(frames)
+    for found in (normalise(frames), under_autocast, normalise(frames[:, 2:9, 3:20])):
+        assert found.dtype == torch.float32
+        assert found.is_contiguous(memory_format=torch.channels_last)
+    assert (normalise(frames) - expected).abs().max() < 1e-6
+    assert torch.equal(under_autocast, normalise(frames))
+    assert torch.equal(normalise(frames[:, 2:9, 3:20]), normalise(frames)[:, :, 2:9, 3:20])
+
+
+def test_constants_of_normalise_serve_training_after_inference() -> None:
+    normalise = Normalise()
+    with torch.inference_mode():
+        normalise(torch.zeros(1, 4, 4, 3, dtype=torch.uint8))
+    gain = torch.ones(1, requires_grad=True)
+    (gradient,) = torch.autograd.grad((normalise(torch.zeros(1, 4, 4, 3, dtype=torch.uint8)) * gain).sum(), gain)
+    assert gradient < 0

