@@ -31,7 +31,7 @@ COLUMNS: dict[str, type[str] | type[int]] = {
 REJECTED_COLUMNS = ["path", "category", "reason"]
 MISSING_COLUMNS = ["dataset", "category", "label", "video_id", "source_id"]  # of videos without a usable frame
 HASH_COLUMNS = ["path", "phash"]  # a phash is 16 hexadecimal digits
-SPLIT_COLUMNS = ["path", "split", "dataset"]
+SPLIT_COLUMNS = ["path", "split", "dataset", "group"]
 PREDICTION_COLUMNS: dict[str, type[str] | type[int] | type[float]] = {
     "path": str,
     "dataset": str,
@@ -65,8 +65,8 @@ def read_missing(path: Path) -> pd.DataFrame:
 
 
 def read_splits(path: Path) -> pd.DataFrame:
-    """Reads ``path`` and ``split`` from a file of splits. Raises as ``read_index`` does."""
-    return _read(path, {"path": str, "split": str}, "a table of splits")
+    """Reads a file of splits, with SPLIT_COLUMNS. Raises as ``read_index`` does."""
+    return _read(path, dict.fromkeys(SPLIT_COLUMNS, str), "a table of splits")
 
 
 def read_predictions(path: Path) -> pd.DataFrame:

@@ -1,9 +1,8 @@
 """Prepared frames as a PyTorch data set."""
 
-import mmap
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, NamedTuple, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -11,6 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import ConcatDataset, DataLoader, Dataset
+
+from deepfake_detection.frames.prepared import Pixels
 
 Frame: TypeAlias = NDArray[np.uint8]
 
@@ -20,12 +21,12 @@ class FrameDataset(Dataset[tuple[Tensor, ...]]):
 
     If ``rows`` has a column ``weight``, that is a third float32 scalar.
 
-    ``pixels`` is uint8 of shape (all frames, size, size, 3). It should be memory-mapped, so that workers share one
+    ``pixels`` is uint8 of shape (all frames, size, size, 3), as ``open_prepared`` returns it, so that workers share one
     copy however they are started. ``rows`` holds the rows of the index to serve; its pandas index gives their row
     numbers in ``pixels``.
     """
 
-    def __init__(self, pixels: Frame, rows: pd.DataFrame) -> None:
+    def __init__(self, pixels: Pixels, rows: pd.DataFrame) -> None:
         self.pixels, self.rows = pixels, rows.index.to_numpy()
         self.labels = rows["label"].to_numpy(np.float32)
         self.weights = rows["weight"].to_numpy(np.float32) if "weight" in rows else None
@@ -41,28 +42,6 @@ class FrameDataset(Dataset[tuple[Tensor, ...]]):
         """The pixels of frame ``item``, which the caller may change."""
         frame: Frame = self.pixels[self.rows[item]].copy()
         return frame
-
-    def __getstate__(self) -> dict[str, Any]:
-        # numpy pickles a memory map as a copy of its whole content; a spawned worker can map the file itself instead
-        pixels = self.pixels
-        if isinstance(pixels, np.memmap) and isinstance(pixels.base, mmap.mmap) and pixels.flags.c_contiguous:
-            return self.__dict__ | {"pixels": _Mapped(str(pixels.filename), pixels.dtype, pixels.offset, pixels.shape)}
-        return self.__dict__
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__ = state
-        if isinstance(self.pixels, _Mapped):
-            name, dtype, offset, shape = self.pixels
-            self.pixels = np.memmap(name, dtype, "r", offset, shape)
-
-
-class _Mapped(NamedTuple):
-    """The location of a memory-mapped array in its file."""
-
-    filename: str
-    dtype: np.dtype[Any]
-    offset: int
-    shape: tuple[int, ...]
 
 
 def derive_seed(*numbers: int) -> int:

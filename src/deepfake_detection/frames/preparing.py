@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.files import replacing
 from deepfake_detection.common.parallel import map_in_processes
-from deepfake_detection.common.tables import CHUNK_ROWS, one_line_errors, read_index, read_paths
-from deepfake_detection.frames.prepared import LANDMARKS, PIXELS, ROWS
+from deepfake_detection.common.tables import CHUNK_ROWS, COLUMNS, one_line_errors, read_index, read_paths
+from deepfake_detection.frames.prepared import LANDMARKS
 from deepfake_detection.pictures.faces import FACE_COLUMNS, Box, DetectedFace, Landmarks, crop_face, in_crop
 from deepfake_detection.pictures.images import read_rgb
 
@@ -21,14 +21,14 @@ from deepfake_detection.pictures.images import read_rgb
 def prepare_frames(
     index: Path,
     raw: Path,
-    folder: Path,
+    to: Path,
     size: int,
     workers: int | None = None,
     faces: Path | None = None,
     margin: float = 0.0,
     wanted: Sequence[bool] | None = None,
 ) -> None:
-    """Writes ``pixels.npy``, uint8 of shape (frames, size, size, 3), and its rows as ``index.csv`` into ``folder``.
+    """Writes the pixels of a data set, uint8 of shape (frames, size, size, 3), to ``to``.npy and their rows to ``to``.csv.
 
     ``index`` is an index file, whose paths are relative to ``raw``. ``wanted`` says which of its frames to take; None
     takes all. ``faces`` is a table with the face of each frame of the index; without it whole frames are used, and
@@ -40,8 +40,8 @@ def prepare_frames(
     chosen = [True] * len(read_index(index, ["label"])) if wanted is None else wanted
     frames = sum(chosen)
     read = partial(_read_square, raw, margin, size)
-    # both files at once, so that they always match; what else is in the folder stays
-    with replacing(folder / PIXELS, folder / ROWS) as (pixels, rows):
+    # both files at once, so that they always match
+    with replacing(to.with_suffix(".npy"), to.with_suffix(".csv")) as (pixels, rows):
         # Not through a memory map: its pages would count as this process's memory, and a full disk would kill the
         # process with a bus error.
         with pixels.open("wb") as file:
@@ -63,7 +63,7 @@ def _copy_rows(index: Path, rows: Path, chosen: Sequence[bool], faces: Path | No
                 sizes = zip(chunk["width"].astype(int), chunk["height"].astype(int), strict=True)
                 points = [in_crop(face, margin, frame, size) for frame, (_, face) in zip(sizes, found)]  # noqa: B905
                 chunk[LANDMARKS] = np.array(points).round(2)
-            kept = chunk[list(chosen[start : start + len(chunk)])]
+            kept = chunk.loc[list(chosen[start : start + len(chunk)]), [*COLUMNS, *(LANDMARKS if found else [])]]
             kept.to_csv(file, index=False, lineterminator="\n", header=start == 0)
             start += len(chunk)
 
