@@ -13,6 +13,11 @@ import pandas as pd
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.text import one_line
 
+SPLITS = ("train", "val", "test")
+ADAPT = "adapt"  # the split of a frame without a label
+UNUSED = "unused"  # the split of a frame that is never trained on and is not in test either
+VIDEO = -1  # in place of a frame's number: a video whose frames are still to be taken, or of which none could be
+
 CLASS_NAMES = ("Original", "Deepfake")  # for the labels 0 and 1
 
 COLUMNS: dict[str, type[str] | type[int]] = {
