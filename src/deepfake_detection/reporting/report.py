@@ -13,12 +13,12 @@ from typing import Any
 import pandas as pd
 from PIL import Image
 
+from deepfake_detection.common.tables import SPLITS, UNUSED
 from deepfake_detection.common.text import FEW_GROUPS, group_count
 from deepfake_detection.network.sidecar import Sidecar
 from deepfake_detection.pictures.images import UnreadableImageError, read_rgb
 from deepfake_detection.reporting.html import data_uri, template_environment
 from deepfake_detection.reporting.literature import REPORTED
-from deepfake_detection.sources.layout import SPLITS, UNUSED
 
 PACKAGE = "deepfake_detection.reporting"
 
