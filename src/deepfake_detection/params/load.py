@@ -9,18 +9,15 @@ from pydantic import ValidationError, model_validator
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.text import printable
-from deepfake_detection.params.adapt import Adapt
 from deepfake_detection.params.calibrate import Calibrate
 from deepfake_detection.params.data import Data
 from deepfake_detection.params.evaluate import Evaluate
 from deepfake_detection.params.index import Index
-from deepfake_detection.params.model import Model
 from deepfake_detection.params.prepare import Prepare
-from deepfake_detection.params.pretrain import Pretrain
 from deepfake_detection.params.robustness import Robustness
 from deepfake_detection.params.section import Section
 from deepfake_detection.params.split import Split
-from deepfake_detection.params.train import Train
+from deepfake_detection.params.train_sections import ADAPT, PRETRAIN, Model, Train
 
 
 class Params(Section):
@@ -29,9 +26,9 @@ class Params(Section):
     split: Split
     prepare: Prepare
     model: Model
-    pretrain: Pretrain
+    pretrain: PRETRAIN
     train: Train
-    adapt: Adapt
+    adapt: ADAPT
     calibrate: Calibrate
     evaluate: Evaluate
     robustness: Robustness
