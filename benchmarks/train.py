@@ -39,7 +39,7 @@ from benchmarks.recipe import BATCH_SIZE, LR, recipe_loader, recipe_step, write_
 from deepfake_detection.frames.prepared import PIXELS
 from deepfake_detection.network.model import build_model
 from deepfake_detection.params.load import Params
-from deepfake_detection.params.train import Train
+from deepfake_detection.params.train_sections import Train
 from deepfake_detection.training.fit import fit
 from deepfake_detection.training.loader import Batch, FrameBatches
 

@@ -9,9 +9,8 @@ from pydantic import ValidationError
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.params.load import Params
-from deepfake_detection.params.pretrain import Pretrain
 from deepfake_detection.params.section import Count, Section
-from deepfake_detection.params.train import Train
+from deepfake_detection.params.train_sections import Pretrain, Train
 from deepfake_detection.sources.imagenet import fetch_weights, weights_file
 
 STUDIES, RESULTS = Path("experiments/studies"), Path("experiments/results")

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from deepfake_detection.params.train import Train
+from deepfake_detection.params.train_sections import Train
 
 
 def tree() -> dict[str, Any]:
@@ -24,13 +24,14 @@ def tree() -> dict[str, Any]:
         "split": {"strategy": "group", "seed": 42, "official_dir": "", "train": 0.7, "val": 0.15, "test": 0.15},
         "prepare": {"image_size": 32, "crop": "none", "margin": 0.3},
         "model": {"arch": "efficientnet_b0", "weights": "none", "dropout": 0.2},
-        "pretrain": {"method": "none", "unlabelled": "none", "epochs": 2, "batch_size": 4, "lr": 0.05, "seed": 42},
+        "pretrain": {},
         "train": {
             "seed": 42,
             "method": "supervised",
             "pairs": False,
             "balance": "none",
             "epochs": 3,
+            "max_steps": 0,
             "batch_size": 8,
             "accumulate": 1,
             "optimizer": "adam",
@@ -46,13 +47,14 @@ def tree() -> dict[str, Any]:
             "teacher": "none",
             "teacher_weight": 0.5,
             "teacher_temperature": 2.0,
-            "unlabelled": "none",
+            "unlabelled": "train",
             "adapt": "none",
             "adapt_weight": 1.0,
             "precision": "32-true",
             "compile": "none",
             "checkpoint_activations": False,
             "deterministic": True,
+            "threads": 1,
             "devices": 1,
             "num_nodes": 1,
             "num_workers": 0,
@@ -73,7 +75,7 @@ def tree() -> dict[str, Any]:
                 "erase": 0.0,
             },
         },
-        "adapt": {"method": "none"},
+        "adapt": [],
         "calibrate": {"threshold": 0.5, "prior": 0.5, "familiarity": 0.99},
         "evaluate": {
             "missing": "exclude",

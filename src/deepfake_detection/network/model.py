@@ -14,7 +14,7 @@ from torchvision.models.efficientnet import MBConv
 from deepfake_detection.network.lite import efficientnet_lite0
 from deepfake_detection.network.normalise import LITE_MEAN, LITE_STD, MEAN, STD, Normalise
 from deepfake_detection.network.weights import load_weights
-from deepfake_detection.params.model import LITE0
+from deepfake_detection.params.train_sections import LITE0
 
 
 class Network(nn.Module):

@@ -8,9 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.text import printable
 from deepfake_detection.params.data import Categories
-from deepfake_detection.params.model import Model
 from deepfake_detection.params.section import Count, Fraction
 from deepfake_detection.params.thresholds import parse_rule
+from deepfake_detection.params.train_sections import Model
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -17,7 +17,7 @@ from torchvision.models import get_model, list_models
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.files import replacing
 from deepfake_detection.network.lite import efficientnet_lite0, torchvision_names
-from deepfake_detection.params.model import LITE0
+from deepfake_detection.params.train_sections import LITE0
 
 # the keys under which training programs keep the network's state_dict, those of averaged weights last
 WRAPPERS = (

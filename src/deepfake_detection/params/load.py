@@ -9,13 +9,10 @@ from pydantic import AfterValidator, ValidationError
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.text import printable
-from deepfake_detection.params.adapt import Adapt
 from deepfake_detection.params.data_sections import Dataset, Index, Name, Prepare, Split, Video, moved, require_trained
-from deepfake_detection.params.model import Model
-from deepfake_detection.params.pretrain import Pretrain
 from deepfake_detection.params.score_sections import Calibrate, Evaluate, Robustness
 from deepfake_detection.params.section import Section
-from deepfake_detection.params.train import Train
+from deepfake_detection.params.train_sections import ADAPT, PRETRAIN, Model, Train
 
 
 class Params(Section):
@@ -25,9 +22,9 @@ class Params(Section):
     split: Split
     prepare: Prepare
     model: Model
-    pretrain: Pretrain
+    pretrain: PRETRAIN
     train: Train
-    adapt: Adapt
+    adapt: ADAPT
     calibrate: Calibrate
     evaluate: Evaluate
     robustness: Robustness

@@ -9,7 +9,7 @@ from urllib.error import URLError
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.files import replacing, write_json
-from deepfake_detection.params.model import LITE0
+from deepfake_detection.params.train_sections import LITE0
 
 NOTE = "source.json"
 # a file of a package, because torchvision has no weights for this network

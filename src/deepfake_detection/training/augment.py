@@ -13,7 +13,7 @@ from PIL import Image
 from torch.nn.functional import grid_sample
 
 from deepfake_detection.frames.dataset import Frame
-from deepfake_detection.params.train import Augment
+from deepfake_detection.params.train_sections import Augment
 from deepfake_detection.training.effects import apply_effects, erase_part
 
 _GREY = np.array([0.2989, 0.587, 0.114])  # weights of red, green and blue: ITU-R BT.601, rounded as in torchvision

@@ -18,7 +18,7 @@ from torchmetrics.classification import BinaryAccuracy, BinaryAUROC
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.frames.dataset import derive_seed
 from deepfake_detection.network.model import Network
-from deepfake_detection.params.train import Train
+from deepfake_detection.params.train_sections import Train
 from deepfake_detection.training.distillation import Teacher, distance
 from deepfake_detection.training.domain_losses import Discriminator, coral
 from deepfake_detection.training.loader import Batch, FrameBatches

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 from torchvision.transforms.v2 import functional
 
 from deepfake_detection.frames.filters import Frame, gaussian_blur, gaussian_noise, jpeg
-from deepfake_detection.params.train import Augment, Effect
+from deepfake_detection.params.train_sections import Augment, Effect
 
 # of resizing programs: the kernel that shrinks a picture and the one that enlarges it are drawn apart
 _KERNELS = (

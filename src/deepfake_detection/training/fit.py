@@ -22,7 +22,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.network.allocator import keep_freed_memory
 from deepfake_detection.network.model import Network
-from deepfake_detection.params.train import Train
+from deepfake_detection.params.train_sections import Train
 from deepfake_detection.training.classifier import EpochLog, FrameClassifier
 from deepfake_detection.training.distillation import Teacher
 from deepfake_detection.training.distributed import SyncBatchNormOnCpu, check_launcher

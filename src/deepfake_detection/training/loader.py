@@ -15,7 +15,7 @@ from torch.utils.data import ConcatDataset, DataLoader
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.frames.dataset import derive_seed
-from deepfake_detection.params.train import Train
+from deepfake_detection.params.train_sections import Train
 from deepfake_detection.training.distributed import rank_batches
 from deepfake_detection.training.training_frames import TrainingFrames
 

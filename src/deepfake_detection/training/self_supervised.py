@@ -30,8 +30,7 @@ from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.progress import progress
 from deepfake_detection.frames.dataset import Frame, derive_seed
 from deepfake_detection.network.model import Network
-from deepfake_detection.params.pretrain import Pretrain
-from deepfake_detection.params.train import Augment
+from deepfake_detection.params.train_sections import Augment, Pretrain
 from deepfake_detection.training.augment import apply_augmentation, draw_augmentation
 from deepfake_detection.training.effects import apply_effects
 

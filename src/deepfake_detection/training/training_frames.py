@@ -5,7 +5,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from deepfake_detection.frames.dataset import Frame, FrameDataset, derive_seed
-from deepfake_detection.params.train import Augment
+from deepfake_detection.params.train_sections import Augment
 from deepfake_detection.training.augment import augment_frame
 from deepfake_detection.training.blending import self_blend
 

@@ -10,7 +10,7 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional
 
 from deepfake_detection.frames.dataset import Frame
-from deepfake_detection.params.train import Augment
+from deepfake_detection.params.train_sections import Augment
 from deepfake_detection.training.augment import Drawn, apply_augmentation, augment_frame, draw_augmentation
 from tests.support.params import train as train_params
 

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import binomtest
 
 from deepfake_detection.frames.filters import Frame
-from deepfake_detection.params.train import Augment
+from deepfake_detection.params.train_sections import Augment
 from deepfake_detection.sources.drawn.drawing import film
 from deepfake_detection.training.augment import augment_frame
 from deepfake_detection.training.effects import apply_effects, erase_part

@@ -23,7 +23,7 @@ from deepfake_detection.network.model import Network, build_model
 from deepfake_detection.network.normalise import MEAN, STD
 from deepfake_detection.network.sidecar import Sidecar
 from deepfake_detection.params.data import Categories
-from deepfake_detection.params.train import Train
+from deepfake_detection.params.train_sections import Train
 from deepfake_detection.training.fit import fast_precision, fit
 from deepfake_detection.training.loader import FrameBatches
 from tests.support.checkpoints import save_checkpoint

