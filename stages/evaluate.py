@@ -35,7 +35,7 @@ def main() -> None:
     for pixels, rows in (trained, evaluated):
         rows = rows.query("split in ['val', 'test']")
         scores = predict_logits(predict, FrameDataset(pixels, rows), params.evaluate.batch_size)
-        tables.append(prediction_table(rows, scores, sidecar))
+        tables.append(prediction_table(rows, scores, sidecar.frame))
     table = pd.concat(tables).sort_values("path", ignore_index=True)
     measure = partial(
         evaluation,
@@ -52,7 +52,7 @@ def main() -> None:
     write_json(METRICS / "test.json", test)
     write_json(METRICS / "val.json", val)
     headline = tables[0].query("split == 'test'")
-    write_json(METRICS / "classification_report.json", class_report(headline, sidecar.threshold))
+    write_json(METRICS / "classification_report.json", class_report(headline, sidecar.frame.threshold))
     print(f"95% intervals from {group_count(test['groups'])}\n{overview(test).to_string()}")
 
 
