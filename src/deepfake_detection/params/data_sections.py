@@ -5,10 +5,9 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
-from deepfake_detection.params.section import Count, Fraction, Section, Seed, UserPath
+from deepfake_detection.params.section import Count, Fraction, Name, Section, Seed, UserPath
 
-Name = Annotated[str, Field(pattern=r"^[\w+-]+$")]  # DVC takes a dot in a key for a step into what is below it
-Category = Annotated[str, Field(pattern=r"^[\w+.-]+$")]
+Key = Annotated[str, Field(pattern=r"^[\w+-]+$")]  # DVC takes a dot in a key for a step into what is below it
 Share = Annotated[float, Field(gt=0, lt=1)]
 
 NO_PATH = "none"
@@ -62,11 +61,11 @@ class Dataset(Section):
         ),
     ] = "auto"
     real: Annotated[
-        list[Category], Field(description="Categories of originals: label 0. Empty, as `fake`: what the layout says.")
+        list[Name], Field(description="Categories of originals: label 0. Empty, as `fake`: what the layout says.")
     ] = []  # noqa: RUF012, pydantic copies a default
-    fake: Annotated[list[Category], Field(description="Categories of fakes: label 1.")] = []  # noqa: RUF012
+    fake: Annotated[list[Name], Field(description="Categories of fakes: label 1.")] = []  # noqa: RUF012
     unseen: Annotated[
-        list[Category],
+        list[Name],
         Field(description="Categories of fakes that are tested on alone. What is not there is left out."),
     ] = []  # noqa: RUF012, pydantic copies a default
     kaggle: Annotated[

@@ -9,14 +9,14 @@ from pydantic import AfterValidator, ValidationError
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.text import printable
-from deepfake_detection.params.data_sections import Dataset, Index, Name, Prepare, Split, Video, moved, require_trained
+from deepfake_detection.params.data_sections import Dataset, Index, Key, Prepare, Split, Video, moved, require_trained
 from deepfake_detection.params.score_sections import Calibrate, Evaluate, Robustness
 from deepfake_detection.params.section import Section
 from deepfake_detection.params.train_sections import ADAPT, PRETRAIN, Model, Train
 
 
 class Params(Section):
-    datasets: Annotated[dict[Name, Dataset], AfterValidator(require_trained)]
+    datasets: Annotated[dict[Key, Dataset], AfterValidator(require_trained)]
     video: Video
     index: Index
     split: Split

@@ -4,18 +4,17 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
+from deepfake_detection.common.rules import Rule
 from deepfake_detection.params.section import Count, Section, Seed
-from deepfake_detection.params.thresholds import parse_rule
 
 
 class Calibrate(Section):
     threshold: Annotated[
         float | str,
-        BeforeValidator(parse_rule),
+        BeforeValidator(lambda value: Rule.parse(value).value),
         Field(
             description="Calibrated probability from which on a frame is called fake, everywhere: a number, or a rule "
-            "applied to the validation frames. `youden`: largest TPR - FPR. `fpr@0.01`: lowest threshold that accuses "
-            "at most 1% of the originals."
+            "applied to the validation frames. " + Rule.MEANING
         ),
     ]
     prior: Annotated[
