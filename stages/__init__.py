@@ -11,7 +11,10 @@ if missing := [name for name in ("pandas", "pydantic", "torch") if not find_spec
 sys.path.append(str(Path(__file__).parents[1] / "src"))  # a training machine may not have the project installed
 
 from deepfake_detection.common.errors import UserError
+from deepfake_detection.common.parallel import spin_briefly
 from deepfake_detection.common.text import printable
+
+spin_briefly()
 
 
 def run(stage: Callable[[], None]) -> None:
