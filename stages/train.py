@@ -4,11 +4,11 @@ import os
 from pathlib import Path
 
 from deepfake_detection.common.files import write_json
-from deepfake_detection.frames.prepared import open_landmarks, open_prepared, open_set
+from deepfake_detection.frames.prepared import open_landmarks, open_prepared
 from deepfake_detection.network.weights import save_weights
 from deepfake_detection.params.load import load_params
 from deepfake_detection.training.distillation import teacher_files
-from deepfake_detection.training.loader import FrameBatches, Unlabelled
+from deepfake_detection.training.loader import FrameBatches, open_unlabelled
 from deepfake_detection.training.resume import run_key, training_state
 from deepfake_detection.training.runs import epoch_log, train_network
 from stages import run
@@ -21,15 +21,8 @@ def main() -> None:
     params = load_params()
     pixels, rows = open_prepared(FRAMES, SPLITS)
     others = FRAMES.with_name(params.train.unlabelled)
-    unlabelled, targets = open_set(others)
-    batches = FrameBatches(
-        pixels,
-        rows,
-        params.train,
-        params.train.seed,
-        open_landmarks(FRAMES),
-        Unlabelled(unlabelled, targets.index, open_landmarks(others)),
-    )
+    unlabelled = open_unlabelled(others) if params.train.unlabelled == "adapt" else None
+    batches = FrameBatches(pixels, rows, params.train, params.train.seed, open_landmarks(FRAMES), unlabelled)
     files = [path for folder in sorted({FRAMES, others}) for path in sorted(folder.glob("*.[cn][sp][vy]"))]
     files += [SPLITS, WEIGHTS, *teacher_files(params.train.teacher)]
     with training_state(STATES, run_key(repr((params.model, params.train)), files, STATES)) as state:

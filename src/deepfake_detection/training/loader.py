@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from itertools import islice
+from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias, cast
 
 import numpy as np
@@ -15,7 +16,7 @@ from torch.utils.data import ConcatDataset, DataLoader
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.frames.dataset import derive_seed
-from deepfake_detection.frames.prepared import Pixels
+from deepfake_detection.frames.prepared import Pixels, open_landmarks, open_set
 from deepfake_detection.params.train_sections import Train
 from deepfake_detection.training.distributed import rank_batches
 from deepfake_detection.training.training_frames import TrainingFrames
@@ -38,6 +39,12 @@ class Unlabelled(NamedTuple):
     pixels: Pixels
     rows: pd.Index
     landmarks: NDArray[np.float32] | None = None
+
+
+def open_unlabelled(folder: Path) -> Unlabelled:
+    """All frames in a folder such as data/prepared/adapt. Raises UserError as ``open_set`` does."""
+    pixels, rows = open_set(folder)
+    return Unlabelled(pixels, rows.index, open_landmarks(folder))
 
 
 class FrameBatches(pl.LightningDataModule):

@@ -56,11 +56,7 @@ def pretrain_backbone(params: Params, method: str, sources: list[Source], to: Pa
     Raises UserError as ``pretrain`` does, or when the weights to start from do not fit.
     """
     own = params.pretrain[method]
-    weights = None if own.weights == "none" else Path(own.weights)
-    if own.weights == "imagenet":
-        if params.model.arch != LITE0:
-            raise UserError(f"pretrain.{method}.weights: imagenet is for {LITE0} alone; name the file of the weights")
-        weights = lite0_weights()
+    weights = starting_file(params.model.arch, own.weights, f"pretrain.{method}.weights")
     use_threads(params.train.threads)
     keep_freed_memory()
     seed_everything(own.seed, workers=True, verbose=False)
@@ -69,6 +65,15 @@ def pretrain_backbone(params: Params, method: str, sources: list[Source], to: Pa
     with replacing(to) as (part,):
         save_backbone(part, network.efficientnet, scratch=weights is None or is_scratch(weights))
     return summary
+
+
+def starting_file(arch: str, weights: str, key: str) -> Path | None:
+    """The file that ``weights``, the value of ``key``, refers to without a download: none, or Lite0's, or a path."""
+    if weights == "imagenet" and arch != LITE0:
+        raise UserError(f"{key}: imagenet is for {LITE0} alone, whose weights are a package; name a file of weights")
+    if weights == "imagenet":
+        return lite0_weights()
+    return None if weights == "none" else Path(weights)
 
 
 def epoch_log(curves: Path) -> EpochLog:
