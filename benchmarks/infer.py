@@ -66,8 +66,8 @@ def trained_model(arch: str) -> tuple[Network, float]:
         print(f"{path} is not there: random weights, whose decisions and AUROC say nothing")
         return build_model(arch, dropout=0.0).eval(), 0.0
     model, sidecar, _ = load_checkpoint(path)
-    threshold = sidecar.threshold
-    return model, sidecar.temperature * float(np.log(threshold / (1 - threshold)))
+    threshold = sidecar.frame.threshold
+    return model, sidecar.frame.temperature * float(np.log(threshold / (1 - threshold)))
 
 
 def eager(model: Network) -> Predictor:

@@ -29,7 +29,7 @@ import yaml
 from PIL import Image
 
 from benchmarks import arguments, machine
-from deepfake_detection.sources.layout import FRAMES, RECORDINGS
+from deepfake_detection.sources.layouts.kaggle import FRAMES
 
 ROOT = Path(__file__).parents[1]
 SIZES = 1_000, 10_000, 100_000

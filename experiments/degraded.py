@@ -16,7 +16,7 @@ from PIL import Image
 from deepfake_detection.common.parallel import map_in_processes
 from deepfake_detection.evaluation.corruptions import h264
 from deepfake_detection.pictures.images import read_rgb
-from deepfake_detection.sources.layout import FRAMES, LISTS
+from deepfake_detection.sources.layouts.kaggle import FRAMES, LISTS
 from stages import run
 
 FACTOR, RATE = 2, 36

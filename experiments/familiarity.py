@@ -74,7 +74,9 @@ def main() -> None:
             layers[name] = layers_of(network, frames)
             bar.update(len(frames))
     corrupted = [name for name in sets if name.startswith("corrupted")]
-    calls = np.concatenate([sidecar.probability(layers[name].logits) >= sidecar.threshold for name in corrupted])
+    calls = np.concatenate(
+        [sidecar.frame.probability(layers[name].logits) >= sidecar.frame.threshold for name in corrupted]
+    )
     right = calls == np.tile(labels, len(calls) // len(labels))
     rows = {}
     for measure, fit in MEASURES.items():

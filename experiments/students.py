@@ -94,7 +94,8 @@ def save_student(checkpoint: Path, arch: str, weights: Path, pixels: Pixels, row
         std=list(std),
         categories=categories_of(rows),
         parameters=sum(parameter.numel() for parameter in network.parameters()),
-        **calibration.model_dump(),
+        frame=calibration,
+        video=calibration,
     )
     save_weights(checkpoint, network.efficientnet)
     write_json(checkpoint.with_suffix(".json"), sidecar.model_dump())
@@ -103,7 +104,7 @@ def save_student(checkpoint: Path, arch: str, weights: Path, pixels: Pixels, row
 def load_student(checkpoint: Path) -> Probabilities:
     network, sidecar, _ = load_checkpoint(checkpoint)
     predict = on_device(network, device=torch.device("cpu"))
-    return lambda frames: sidecar.probability(predict(torch.from_numpy(frames)).double().numpy())
+    return lambda frames: sidecar.frame.probability(predict(torch.from_numpy(frames)).double().numpy())
 
 
 def load_onnx(path: Path) -> Probabilities:

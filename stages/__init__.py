@@ -1,4 +1,4 @@
-"""One module for each DVC stage, run from the project's root as ``python -m stages.<name>``."""
+"""One module for each DVC stage, run from the project's root as ``python -m stages.<name> [<data set>]``."""
 
 import sys
 import warnings
@@ -13,18 +13,30 @@ sys.path.append(str(Path(__file__).parents[1] / "src"))  # a training machine ma
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.parallel import spin_briefly
 from deepfake_detection.common.text import printable
+from deepfake_detection.params.data_sections import Dataset
+from deepfake_detection.params.load import Params
 
 spin_briefly()
 
 
-def run(stage: Callable[[], None]) -> None:
-    """Runs a stage. A mistake that the user can fix ends it with a one-line message and exit status 1."""
+def run(stage: Callable[..., None], *arguments: str) -> None:
+    """Runs a stage with the arguments of its command line.
+
+    A mistake that the user can fix ends it with a one-line message and exit status 1.
+    """
     # Pillow warns of malformed metadata in single pictures, which does not matter to the pixels
     warnings.filterwarnings("ignore", module="PIL")
     try:
-        stage()
+        stage(*(arguments or sys.argv[1:]))
     except UserError as error:
         sys.exit(f"error: {printable(str(error))}")
     except OSError as error:
         where = f"{printable(str(error.filename))}: " if error.filename else ""
         sys.exit(f"error: {where}{error.strerror or error}; check permissions and free disk space")
+
+
+def data_set(params: Params, name: str) -> Dataset:
+    """The data set that a stage was called for. Raises UserError if the parameters have none of this name."""
+    if name not in params.datasets:
+        raise UserError(f"datasets has no {name}, only {', '.join(params.datasets)}")
+    return params.datasets[name]

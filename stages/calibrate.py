@@ -46,8 +46,8 @@ def main() -> None:
         prior=prior,
         threshold_rule=rule,
         familiarity=share,
+        frame=frame,
         video=calibrate(videos["logit"].to_numpy(), videos["label"].to_numpy(), rule, prior),
-        **frame.model_dump(),
     )
     write_json(checkpoint.with_suffix(".json"), sidecar.model_dump())
     print(f"threshold {frame.threshold:.4f} by {rule}, temperature {frame.temperature:.4f}, bias {frame.bias:.4f}")

@@ -4,6 +4,7 @@ from functools import partial
 from pathlib import Path
 
 import pandas as pd
+from deepfake_detection.params.data import only_evaluated
 
 from deepfake_detection.common.files import write_csv, write_json
 from deepfake_detection.common.tables import read_missing
@@ -16,7 +17,6 @@ from deepfake_detection.inference.checkpoint import load_checkpoint
 from deepfake_detection.inference.familiarity import judging
 from deepfake_detection.inference.logits import predict_logits
 from deepfake_detection.network.allocator import keep_freed_memory
-from deepfake_detection.params.data import only_evaluated
 from deepfake_detection.params.load import load_params
 from stages import run
 
@@ -35,7 +35,7 @@ def main() -> None:
     for pixels, rows in (trained, evaluated):
         rows = rows.query("split in ['val', 'test']")
         scores = predict_logits(predict, FrameDataset(pixels, rows), params.evaluate.batch_size)
-        tables.append(prediction_table(rows, scores, sidecar))
+        tables.append(prediction_table(rows, scores, sidecar.frame))
     table = pd.concat(tables).sort_values("path", ignore_index=True)
     measure = partial(
         evaluation,
@@ -52,7 +52,7 @@ def main() -> None:
     write_json(METRICS / "test.json", test)
     write_json(METRICS / "val.json", val)
     headline = tables[0].query("split == 'test'")
-    write_json(METRICS / "classification_report.json", class_report(headline, sidecar.threshold))
+    write_json(METRICS / "classification_report.json", class_report(headline, sidecar.frame.threshold))
     print(f"95% intervals from {group_count(test['groups'])}\n{overview(test).to_string()}")
 
 

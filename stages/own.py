@@ -1,12 +1,14 @@
 """Keeps a stage from replacing what neither a stage wrote nor DVC has."""
 
 import hashlib
+import shutil
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 from deepfake_detection.common import written
 
 NOTES = Path("data/.written")
+OWNED = [Path(name) for name in ("data", "models", "metrics", "report", ".dvc")]  # nothing of the user's is read there
 
 
 def noting(path: Path, part: Path) -> AbstractContextManager[None]:
@@ -49,3 +51,23 @@ def _dvc_cache() -> Path | None:
             return Path(repo.cache.local.path)
     except NotDvcRepoError:
         return None
+
+
+def remove_former(uses: dict[str, str]) -> None:
+    """Removes what the stages wrote of data sets that the parameters do not name any more, or use for something else.
+
+    Stages read whole folders such as data/prepared/train, because DVC's ``deps`` cannot list the data sets. DVC's cache
+    keeps what is removed. Raises UserError when a file among it is the user's own.
+    """
+    data = Path("data")
+    tables = ("index", "faces", "hashes", "missing", "rejected", "scores")
+    wanted = {data / "raw" / name for name in uses} | {data / part / f"{name}.csv" for name in uses for part in tables}
+    for name, use in uses.items():
+        wanted |= {data / "prepared" / part / f"{name}{end}" for part in (use, "unseen") for end in (".csv", ".npy")}
+    folders = {path.parent for path in wanted} | {data / "prepared" / use for use in ("train", "test", "adapt")}
+    for path in sorted(path for folder in folders if folder.is_dir() for path in folder.iterdir()):
+        if path in wanted or path.name.startswith("."):
+            continue
+        require_own(path)
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+        print(f"{path}: removed, because no data set of params.yaml needs it; DVC's cache keeps it")

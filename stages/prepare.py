@@ -1,28 +1,25 @@
-"""Decodes, crops and resizes every frame once, and stores the pixels for memory mapping."""
+"""Decodes, crops and resizes the frames of a data set once, and stores the pixels for memory mapping."""
 
 from pathlib import Path
 
 from deepfake_detection.common.tables import read_index
 from deepfake_detection.frames.preparing import prepare_frames
-from deepfake_detection.index.roles import NONE, ROLES, roles
-from deepfake_detection.params.data import uses
 from deepfake_detection.params.load import load_params
-from stages import run
+from stages import data_set, run
 
-INDEX, PREPARED = Path("data/index.csv"), Path("data/prepared")
+DATA = Path("data")
 
 
-def main() -> None:
+def main(name: str) -> None:
     params = load_params()
-    faces = Path("data/faces.csv") if params.prepare.crop == "face" else None
+    wanted, index = data_set(params, name), DATA / "index" / f"{name}.csv"
+    faces = DATA / "faces" / f"{name}.csv" if params.prepare.crop == "face" else None
     size, margin = params.prepare.image_size, params.prepare.margin
-    table = read_index(INDEX, ["dataset", "category"])
-    role = roles(table, params.data.categories.unseen, uses(params.data.source, params.data.extra))
-    # Apart, so that what is only evaluated never makes training run again. NONE has no frame: it is what training reads
-    # in place of the frames to adapt to, so that these do not make it run again either if it does not use them.
-    for name in (*ROLES, NONE):
-        wanted = (role == name).tolist()
-        prepare_frames(INDEX, Path("data/raw"), PREPARED / name, size, faces=faces, margin=margin, wanted=wanted)
+    # held-out categories apart, so that they never make training run again
+    held_out = read_index(index, ["category"])["category"].isin(wanted.unseen if wanted.use == "train" else [])
+    for folder, chosen in ((wanted.use, ~held_out), ("unseen", held_out)):
+        to = DATA / "prepared" / folder / name
+        prepare_frames(index, DATA / "raw", to, size, faces=faces, margin=margin, wanted=chosen.tolist())
 
 
 if __name__ == "__main__":

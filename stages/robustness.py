@@ -35,7 +35,7 @@ def main() -> None:
         pixels,
         test.groupby("label").sample(frac=share, random_state=params.evaluate.seed).sort_index(),
         params.evaluate.batch_size,
-        sidecar,
+        sidecar.frame,
         params.evaluate.seed,
         # a GPU would wait for one process to corrupt the frames; without a GPU, the network keeps the processors busy
         num_workers=cpu_count() if torch.cuda.is_available() else 0,

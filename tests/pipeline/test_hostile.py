@@ -8,7 +8,7 @@ import pytest
 
 from deepfake_detection.network.model import build_model
 from deepfake_detection.sources.imagenet import weights_file
-from deepfake_detection.sources.layout import FRAMES
+from deepfake_detection.sources.layouts.kaggle import FRAMES
 from stages import evaluate, run
 from tests.pipeline.conftest import Project, make_project
 from tests.support.checkpoints import save_checkpoint, sidecar

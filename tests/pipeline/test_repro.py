@@ -79,7 +79,7 @@ def test_outputs_are_as_agreed(built: Project) -> None:
     assert (sidecar["arch"], sidecar["input_size"]) == ("efficientnet_b0", [32, 32])
     assert (sidecar["mean"], sidecar["std"]) == ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
     assert sidecar["parameters"] == sum(p.numel() for p in build_model("efficientnet_b0", 0.2).parameters())
-    calibrated = 1 / (1 + np.exp(-(headline["logit"] / sidecar["temperature"] + sidecar["bias"])))
+    calibrated = 1 / (1 + np.exp(-(headline["logit"] / sidecar["frame"]["temperature"] + sidecar["frame"]["bias"])))
     assert headline["probability"].to_numpy() == pytest.approx(calibrated.to_numpy(), abs=1e-12)
     assert test["brier"] == pytest.approx(((calibrated - headline["label"]) ** 2).mean())
     raw = 1 / (1 + np.exp(-headline["logit"]))

@@ -78,7 +78,7 @@ def test_another_threshold_for_one_command(spread: Project, monkeypatch: pytest.
     table = pd.read_csv(spread.path / "data" / "predictions.csv").query("split == 'test' and dataset == 'embedded'")
     files = [spread.path / "data" / "raw" / path for path in table["path"]]
     for rule in ("youden", "fpr@0.01", 0.3):
-        limit = rule if isinstance(rule, float) else sidecar["thresholds"][rule]
+        limit = rule if isinstance(rule, float) else sidecar["frame"]["thresholds"][rule]
         found = Detector.load(spread.path / CHECKPOINT, threshold=rule).predict(files)
         assert [one.verdict == "fake" for one in found] == (table["probability"] >= limit).tolist()
     line = command("predict", files[0], "--checkpoint", CHECKPOINT, "--threshold", "fpr@0.2")

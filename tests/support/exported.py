@@ -13,7 +13,7 @@ def checkpoint(folder: Path, crop: str = "face") -> Path:
     network = network_with_statistics(dropout=0.0)
     path = folder / "best_model_efficientnet_b7.pth"  # the name that the guide uses
     categories = {"real": ["Original"], "fake": ["Größe"]}
-    save_checkpoint(path, network, sidecar(categories=categories, temperature=1.7, crop=crop, margin=0.25))
+    save_checkpoint(path, network, sidecar(categories=categories, frame={"temperature": 1.7}, crop=crop, margin=0.25))
     return path
 
 

@@ -21,7 +21,7 @@ from tqdm import tqdm
 from deepfake_detection.index.build import build_index
 from deepfake_detection.pictures.images import UnreadableImageError, read_rgb
 from deepfake_detection.sources.drawn.drawing import film
-from deepfake_detection.sources.layout import FRAMES
+from deepfake_detection.sources.layouts.kaggle import FRAMES
 
 LONGEST = 5.0  # seconds that one picture may take
 SAVED: tuple[tuple[str, dict[str, Any]], ...] = (

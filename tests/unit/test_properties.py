@@ -22,7 +22,7 @@ from deepfake_detection.index.build import build_index
 from deepfake_detection.index.groups import identity_groups
 from deepfake_detection.index.splits import split_frames, split_report
 from deepfake_detection.params.load import load_params
-from deepfake_detection.sources.layout import FRAMES
+from deepfake_detection.sources.layouts.kaggle import FRAMES
 from tests.support.params import tree
 
 settings.register_profile("ours", deadline=None, derandomize=True, database=None, max_examples=60)

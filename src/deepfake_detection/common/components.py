@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 def components(one: "pd.Series", other: "pd.Series") -> "pd.Series":
     """The component of each edge, which joins ``one[n]`` and ``other[n]``. It is called by the first of its names."""
     import pandas as pd
+
+    if one.empty:
+        return one.astype(object)
     from scipy.sparse import coo_array  # slow to import, and needed at the end of a stage only
     from scipy.sparse.csgraph import connected_components
 

@@ -13,6 +13,11 @@ import pandas as pd
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.text import one_line
 
+SPLITS = ("train", "val", "test")
+ADAPT = "adapt"  # the split of a frame without a label
+UNUSED = "unused"  # the split of a frame that is never trained on and is not in test either
+VIDEO = -1  # in place of a frame's number: a video whose frames are still to be taken, or of which none could be
+
 CLASS_NAMES = ("Original", "Deepfake")  # for the labels 0 and 1
 
 COLUMNS: dict[str, type[str] | type[int]] = {
@@ -28,6 +33,15 @@ COLUMNS: dict[str, type[str] | type[int]] = {
     "height": int,
 }
 
+# what the download stage writes into the folder of a data set
+TABLE = "frames.csv"  # a row for each file, as sources/gather.py says
+LEFT_OUT = "rejected.csv"  # what cannot be used
+SOURCE = "source.json"  # where the files come from
+AUTHORS = "authors"  # the FaceForensics++ authors' lists
+FILES = "files"
+
+VIDEO_KEY = ["dataset", "category", "video_id", "source_id"]  # which rows are of one video
+DIVISION_COLUMNS = ["unit", "split"]  # what a data set says of its own division; "" for nothing
 REJECTED_COLUMNS = ["path", "category", "reason"]
 MISSING_COLUMNS = ["dataset", "category", "label", "video_id", "source_id"]  # of videos without a usable frame
 HASH_COLUMNS = ["path", "phash"]  # a phash is 16 hexadecimal digits
@@ -57,6 +71,26 @@ def read_index(path: Path, columns: Collection[str] = COLUMNS) -> pd.DataFrame:
     Raises UserError when the file is missing, is not an index, or has a path that leads out of the data folder.
     """
     return _read(path, {name: COLUMNS[name] for name in columns}, "an index")
+
+
+def read_data_set(path: Path) -> pd.DataFrame:
+    """Reads the index file of one data set, with DIVISION_COLUMNS too. Raises as ``read_index`` does."""
+    return _read(path, COLUMNS | dict.fromkeys(DIVISION_COLUMNS, str), "an index")
+
+
+def read_frames(path: Path) -> pd.DataFrame:
+    """Reads TABLE: as ``read_data_set``, without width and height.
+
+    A row with the frame VIDEO is a video without any.
+    """
+    columns = {name: kind for name, kind in COLUMNS.items() if name not in ("width", "height")}
+    return _read(path, columns | dict.fromkeys(DIVISION_COLUMNS, str), "a table of frames")
+
+
+def read_rejected(path: Path) -> pd.DataFrame:
+    """Reads a file of rejected files, with REJECTED_COLUMNS. Raises as ``read_index`` does."""
+    with one_line_errors(path, "a table of rejected files"):
+        return pd.read_csv(path, dtype=str, usecols=REJECTED_COLUMNS, keep_default_na=False)
 
 
 def read_missing(path: Path) -> pd.DataFrame:

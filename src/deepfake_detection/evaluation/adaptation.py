@@ -48,13 +48,13 @@ def adaptation(
     adapted = with_statistics_of(network, shuffled_batches(target, batch_size, seed))
     frames = FrameDataset(pixels, kept)
     tables = {
-        name: kept.assign(probability=sidecar.probability(predict_logits(each, frames, batch_size)))
+        name: kept.assign(probability=sidecar.frame.probability(predict_logits(each, frames, batch_size)))
         for name, each in (("none", network), ("adabn", adapted))
     }
     data_sets = {}
     for dataset, part in kept.groupby("dataset", sort=True):
         chosen = {name: table.loc[part.index].reset_index(drop=True) for name, table in tables.items()}
-        (pair,) = compare(chosen, part["group"].reset_index(drop=True), sidecar.threshold, seed, draws)
+        (pair,) = compare(chosen, part["group"].reset_index(drop=True), sidecar.frame.threshold, seed, draws)
         data_sets[str(dataset)] = {
             "frames": len(part),
             "groups": int(part["group"].nunique()),

@@ -100,14 +100,14 @@ def video_table(table: pd.DataFrame) -> pd.DataFrame:
     return videos.agg(**taken)
 
 
-def _block(table: pd.DataFrame, calibration: Calibration, threshold: float, seed: int, draws: int) -> dict[str, Any]:
+def _block(table: pd.DataFrame, calibration: Calibration, seed: int, draws: int) -> dict[str, Any]:
     """The metrics of calibrated probabilities, with their intervals, and those of the familiar frames alone."""
     labels, probabilities = table["label"].to_numpy(), calibration.probability(table["logit"].to_numpy(float))
     groups = table["group"].to_numpy(object)
-    intervals = group_intervals(labels, probabilities, groups, threshold, seed, draws)
-    found = frame_metrics(labels, probabilities, threshold)
+    intervals = group_intervals(labels, probabilities, groups, calibration.threshold, seed, draws)
+    found = frame_metrics(labels, probabilities, calibration.threshold)
     judged = is_familiar(table).to_numpy()
-    answered = frame_metrics(labels[judged], probabilities[judged], threshold)
+    answered = frame_metrics(labels[judged], probabilities[judged], calibration.threshold)
     return found | {
         "groups": int(table["group"].nunique()),
         "intervals": intervals,
@@ -128,7 +128,7 @@ def category_metrics(
     for category in sorted(table.loc[table["label"] == 1, "category"].unique()):
         fakes = (table["category"] == category) & (table["label"] == 1)
         rows = table[fakes | (table["label"] == 0)]
-        frame = _block(rows, sidecar, sidecar.threshold, seed, draws)
+        frame = _block(rows, sidecar.frame, seed, draws)
         video = video_table(rows)
         probabilities = sidecar.video.probability(video["logit"].to_numpy(float))
         found[category] = {
@@ -176,8 +176,8 @@ def _dataset_metrics(
             "videos": len(videos),
             "missing_videos": len(lost),
             "coverage": len(videos) / (len(videos) + len(lost)),
-            "frame": _block(counted, sidecar, sidecar.threshold, *how),
-            "video": _block(judged, sidecar.video, sidecar.video.threshold, *how),
+            "frame": _block(counted, sidecar.frame, *how),
+            "video": _block(judged, sidecar.video, *how),
             "categories": category_metrics(rows, sidecar, seen, *how),
         }
     return found
@@ -256,17 +256,17 @@ def evaluation(
     raw = frame_metrics(headline["label"].to_numpy(), Calibration().probability(headline["logit"].to_numpy(float)), 0.5)
     categories = category_metrics(table, sidecar, seen, seed, draws)
     return {
-        **_block(headline, sidecar, sidecar.threshold, seed, draws),
+        **_block(headline, sidecar.frame, seed, draws),
         **summary(categories),
         "macro_auroc_datasets": _mean_auroc(datasets[name] for name in only_evaluated if name in datasets),
-        "threshold": sidecar.threshold,
+        "threshold": sidecar.frame.threshold,
         "threshold_rule": sidecar.threshold_rule,
-        "temperature": sidecar.temperature,
-        "bias": sidecar.bias,
+        "temperature": sidecar.frame.temperature,
+        "bias": sidecar.frame.bias,
         "prior": sidecar.prior,
         "raw": {name: raw[name] for name in ("log_loss", "brier", "ece")},
         "video": {
-            **_block(video_table(headline), sidecar.video, sidecar.video.threshold, seed, draws),
+            **_block(video_table(headline), sidecar.video, seed, draws),
             "threshold": sidecar.video.threshold,
             "temperature": sidecar.video.temperature,
             "bias": sidecar.video.bias,

@@ -28,7 +28,7 @@ def prepare_frames(
     margin: float = 0.0,
     wanted: Sequence[bool] | None = None,
 ) -> None:
-    """Writes the pixels of a data set, uint8 of shape (frames, size, size, 3), to ``to``.npy and their rows to ``to``.csv.
+    """Writes pixels, uint8 of shape (frames, size, size, 3), to ``to`` with the suffix .npy, and their rows to .csv.
 
     ``index`` is an index file, whose paths are relative to ``raw``. ``wanted`` says which of its frames to take; None
     takes all. ``faces`` is a table with the face of each frame of the index; without it whole frames are used, and

@@ -1,20 +1,17 @@
 """Finds frames that look nearly the same but are in different splits, and shows them."""
 
-from collections.abc import Iterator
-from itertools import combinations, zip_longest
+from itertools import combinations
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.dtypes import StringDType
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from deepfake_detection.common.errors import UserError
-from deepfake_detection.common.tables import CHUNK_ROWS, HASH_COLUMNS, one_line_errors
+from deepfake_detection.common.tables import HASH_COLUMNS, SPLITS, one_line_errors
 from deepfake_detection.pictures.images import UnreadableImageError, read_rgb
-from deepfake_detection.sources.layout import SPLITS
 
 # Measured on photo-like frames in the form of FF++ (80 people): 4 bits find 24% of the pairs of frames of the same
 # target and 2 in 10,000 of the pairs of different people. 6 bits would find 44% and 12 in 10,000. Distances are
@@ -39,33 +36,17 @@ class HashedFrames(NamedTuple):
     hashes: NDArray[np.uint64]
 
 
-def read_hashes(splits: Path, hashes: Path) -> HashedFrames:
-    """The frames of train, val and test, with the hashes that the index stage has found.
-
-    ``splits`` and ``hashes`` are files with ``path,split`` and ``path,phash``, and list the frames in the same order.
-    Raises UserError when one is missing or is no such table, or when they do not list the same frames.
-    """
-    paths, sides, codes = [], [], []
-    tables = (
-        _read_chunks(splits, ["path", "split"], "a table of splits"),
-        _read_chunks(hashes, HASH_COLUMNS, "a table of hashes"),
-    )
-    for split, hashed in zip_longest(*tables):
-        if split is None or hashed is None or not split["path"].equals(hashed["path"]):
-            raise UserError(f"{splits} and {hashes} do not list the same frames; run `dvc repro`")
-        used = split["split"].isin(SPLITS)
-        paths.append(np.array(split.loc[used, "path"], dtype=StringDType()))
-        sides.append(np.array(split.loc[used, "split"], dtype="U5"))
-        with one_line_errors(hashes, "a table of hashes"):
-            codes.append(np.array([int(text, 16) for text in hashed.loc[used, "phash"]], dtype=np.uint64))
-    names = np.concatenate(paths)
-    order = np.argsort(names, kind="stable")  # this sorts the pairs by path; on the kind, see decode
-    return HashedFrames(names[order], np.concatenate(sides)[order], np.concatenate(codes)[order])
+def hashed_frames(table: pd.DataFrame) -> HashedFrames:
+    """The frames of train, val and test of a table with ``path``, ``split`` and ``phash``, 16 hexadecimal digits."""
+    used = table[table["split"].isin(SPLITS)].sort_values("path")
+    codes = np.array([int(text, 16) for text in used["phash"]], dtype=np.uint64)
+    return HashedFrames(used["path"].to_numpy(object), used["split"].to_numpy("U5"), codes)
 
 
-def _read_chunks(path: Path, columns: list[str], what: str) -> Iterator[pd.DataFrame]:
-    with one_line_errors(path, what):
-        yield from pd.read_csv(path, dtype=str, usecols=columns, keep_default_na=False, chunksize=CHUNK_ROWS)
+def read_hashes(path: Path) -> pd.DataFrame:
+    """Reads a file of hashes, with HASH_COLUMNS. Raises UserError when it is missing or is no such table."""
+    with one_line_errors(path, "a table of hashes"):
+        return pd.read_csv(path, dtype=str, usecols=HASH_COLUMNS, keep_default_na=False)
 
 
 def near_duplicates(frames: HashedFrames, max_distance: int = MAX_DISTANCE) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from functools import partial
 from itertools import repeat
 from pathlib import Path
@@ -10,14 +10,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.dtypes import StringDType
 from numpy.typing import NDArray
 
 from deepfake_detection.common.parallel import map_in_processes
-from deepfake_detection.index.listing import Listing
 from deepfake_detection.pictures.faces import DetectedFace, detect_faces
 from deepfake_detection.pictures.images import UnreadableImageError, read_rgb
 
 Size = tuple[int, int]
+Shot = tuple[str, int]  # the video that a frame shows, changed or not, and its number there
 
 DUPLICATE = "duplicate of "
 
@@ -51,34 +52,32 @@ class DecodedFrames(NamedTuple):
     problems: dict[int, str]
 
 
-def open_frames(listed: Listing, faces: bool, workers: int | None) -> tuple[pd.DataFrame, dict[int, str]]:
-    """Decodes the files of a list.
+def open_frames(
+    raw: Path, table: pd.DataFrame, faces: bool, workers: int | None
+) -> tuple[pd.DataFrame, dict[int, str]]:
+    """Decodes the files of ``table``, whose ``path`` is below ``raw``, originals and unlabelled frames first.
 
-    Returns the files that can be used, sorted by ``file``, with width, height, phash and, if they are wanted,
-    ``faces``. A fake whose original has a face in the same frame at the same size is not searched: its ``faces`` are
-    None. Also returns what is wrong with the others, by their number. Of equal files only the
-    first can be used.
+    Returns ``path``, width, height, phash and, if they are wanted, ``faces`` of the files that can be used. A fake
+    whose original has a face in the same frame at the same size is not searched: its ``faces`` are None. Also returns
+    what is wrong with the others, by their row. Of equal files only the first can be used.
     """
-    folder, files, originals = listed.folder, listed.files, listed.originals
-    real, fake = files[:originals], files[originals:]
+    files, originals = np.array(table["path"].tolist(), dtype=StringDType()), int((table["label"] < 1).sum())
+    shots = list(zip(table["video_id"], table["frame"], strict=True))
     none = repeat(None)
-    of_real = decode_frames(folder, real, repeat(()) if faces else none, "opening originals", workers)
-    known = _sizes_with_face(real, of_real, fake, listed.shot) if faces else none
-    of_fake = decode_frames(folder, fake, known, "opening fakes", workers)
+    of_real = decode_frames(raw, files[:originals], repeat(()) if faces else none, "opening originals", workers)
+    known = _sizes_with_face(shots[:originals], of_real, shots[originals:]) if faces else none
+    of_fake = decode_frames(raw, files[originals:], known, "opening fakes", workers)
     problems = of_real.problems | {originals + row: reason for row, reason in of_fake.problems.items()}
-    digests = np.concatenate([of_real.digests, of_fake.digests])
-    first_copies = _first_copies(digests)
-    for row in np.flatnonzero(first_copies != np.arange(len(files))).tolist():
-        if first_copies[row] >= 0:
-            problems[row] = f"{DUPLICATE}{listed.below}{files[first_copies[row]]}"
-    order = np.argsort(files, kind="stable")  # NumPy 2.4 breaks off in its quicksort of some strings
-    order = order[first_copies[order] == order]
-    sizes = np.concatenate([of_real.sizes, of_fake.sizes])[order]
-    table = pd.DataFrame({"file": files[order], "width": sizes[:, 0], "height": sizes[:, 1]})
-    table["phash"] = np.concatenate([of_real.phashes, of_fake.phashes])[order]
+    copies = _first_copies(np.concatenate([of_real.digests, of_fake.digests]))
+    for row in np.flatnonzero((copies >= 0) & (copies != np.arange(len(files)))).tolist():
+        problems[row] = f"{DUPLICATE}{files[copies[row]]}"
+    usable = np.flatnonzero(copies == np.arange(len(files)))
+    sizes = np.concatenate([of_real.sizes, of_fake.sizes])[usable]
+    found = pd.DataFrame({"path": table["path"].iloc[usable], "width": sizes[:, 0], "height": sizes[:, 1]})
+    found["phash"] = np.concatenate([of_real.phashes, of_fake.phashes])[usable]
     if faces:
-        table["faces"] = np.concatenate([of_real.faces, of_fake.faces])[order]
-    return table, problems
+        found["faces"] = np.concatenate([of_real.faces, of_fake.faces])[usable]
+    return found, problems
 
 
 def _first_copies(digests: NDArray[np.bytes_]) -> NDArray[np.int64]:
@@ -90,19 +89,17 @@ def _first_copies(digests: NDArray[np.bytes_]) -> NDArray[np.int64]:
     return copies
 
 
-def _sizes_with_face(
-    real: NDArray[Any], decoded: DecodedFrames, fake: NDArray[Any], shot: Callable[[str], tuple[str, int]]
-) -> Iterator[Collection[Size]]:
+def _sizes_with_face(real: list[Shot], decoded: DecodedFrames, fake: list[Shot]) -> Iterator[Collection[Size]]:
     """For each fake, the sizes at which exactly one original has its target and frame number, and has a face in it."""
     copies = _first_copies(decoded.digests)
     counts: Counter[tuple[str, int, Size]] = Counter()
     for row in np.flatnonzero(copies == np.arange(len(real))).tolist():
-        counts[*shot(real[row]), tuple(decoded.sizes[row].tolist())] += 1 if decoded.faces[row] else 2
-    sizes: defaultdict[tuple[str, int], list[Size]] = defaultdict(list)
+        counts[*real[row], tuple(decoded.sizes[row].tolist())] += 1 if decoded.faces[row] else 2
+    sizes: defaultdict[Shot, list[Size]] = defaultdict(list)
     for (target, frame, size), count in counts.items():
         if count == 1:
             sizes[target, frame].append(size)
-    return (sizes.get(shot(file), ()) for file in fake)
+    return (sizes.get(shot, ()) for shot in fake)
 
 
 def decode_frames(

@@ -10,24 +10,25 @@ from deepfake_detection.common.components import components
 def frame_groups(
     index: pd.DataFrame, unseen: Collection[str] = (), recordings: Mapping[str, str] | None = None
 ) -> pd.Series:
-    """The group of each frame: that of the index, joined where a recording is in several; or if it has none, see below.
+    """The group of each frame of a data set: what its layout says, or where it says "" that of ``identity_groups``.
 
-    Without groups in the index, they are those of ``identity_groups`` of the frames that are trained on. Frames of the
-    categories ``unseen`` join nothing: such a frame is in the group of its target, otherwise of its source, and what is
-    in neither forms groups of its own. So what is only evaluated never changes what is trained on.
+    Groups of the layout are joined where a recording is in several. Frames of the categories ``unseen`` join nothing:
+    such a frame is in the group of its target, otherwise of its source, and what is in neither forms groups of its own.
+    So what is only evaluated never changes what is trained on.
     """
-    if (index["group"] != "").all():
-        return _joined(index, recordings)
-    later = index["category"].isin(set(unseen))
-    groups = identity_groups(index[~later], recordings).reindex(index.index)
+    told = index["group"] != ""
+    groups = _joined(index[told], recordings).reindex(index.index)
+    named, held_out = index[~told], index["category"].isin(set(unseen))[~told]
+    found = identity_groups(named[~held_out], recordings).reindex(named.index)
     known: dict[str, str] = {}
     for column in ("source_id", "video_id"):
-        known |= dict(zip(recording_of(index.loc[~later, column], recordings), groups[~later], strict=True))
+        known |= dict(zip(recording_of(named.loc[~held_out, column], recordings), found[~held_out], strict=True))
     known.pop("", None)
     for column in ("video_id", "source_id"):
-        groups = groups.fillna(recording_of(index[column], recordings).map(known))
-    alone = groups.isna()
-    return groups.fillna(identity_groups(index[alone], recordings))
+        found = found.fillna(recording_of(named[column], recordings).map(known))
+    alone = found.isna()
+    found = found.fillna(identity_groups(named[alone], recordings))
+    return groups.fillna(found).rename("group")
 
 
 def identity_groups(index: pd.DataFrame, recordings: Mapping[str, str] | None = None) -> pd.Series:

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 
 from deepfake_detection.common.errors import UserError
+from deepfake_detection.common.tables import SPLITS, UNUSED
 from deepfake_detection.index.divide import divide, nearest_shares
 from deepfake_detection.index.groups import connected, identity_groups, recording_of
-from deepfake_detection.sources.layout import SPLITS, UNUSED
 
 TOLERANCE = 0.02  # largest difference from each class's share
 
@@ -32,7 +32,7 @@ def split_frames(
     ``recordings`` is as there. It divides ``units``, of which each holds whole groups, if the shares can be kept that
     way. ``frame`` draws frames at random, as the original recipe did, which leaks. Both keep the
     shares of frames for each class. ``official`` uses the split that the mapping ``official`` gives to the video and to
-    its source.
+    its source; a frame of which one is not on the lists, or the two differ, is ``unused``.
 
     The strategy ``own`` is the division that the data set comes with, whatever it leaks and whatever the shares. The
     argument ``own`` is the side that each frame is on ("": none). What has no side is where the rest of its group is,
@@ -45,14 +45,15 @@ def split_frames(
     number is. With ``group``, a sequence that is in no seen frame belongs to no split. With ``own``, they are ``test``
     if their side is test, or if they have none and nothing of their group is in train or val.
 
-    Raises UserError when shares cannot be kept to within 2 points, when a split has no frame of a class, or
-    when the official lists and the index do not match.
+    Raises UserError when shares cannot be kept to within 2 points, or when a split has no frame of a class.
     """
     trained = index["category"].isin(set(index["category"] if seen is None else seen))
     part = index[trained]
     for label in (0, 1):
         if not (part["label"] == label).any():
-            raise UserError(f"split: no frame labelled {label} in the categories trained on: correct data.categories")
+            raise UserError(
+                f"split: no frame labelled {label} in the categories trained on: correct real, fake and unseen"
+            )
     if groups is None:
         groups = identity_groups(part, recordings)
     if strategy == "own" and own is not None:
@@ -153,15 +154,10 @@ def _require_every_class(index: pd.DataFrame, split: pd.Series, words: str, way_
 
 
 def _by_list(index: pd.DataFrame, official: Mapping[str, str]) -> pd.Series:
-    side = index["video_id"].map(official)
-    source = index["source_id"].where(index["source_id"] != "", index["video_id"]).map(official)
-    if (wrong := side.isna() | (side != source)).any():
-        category, video, source = index.loc[wrong, ["category", "video_id", "source_id"]].iloc[0]
-        raise UserError(
-            f"split: the official lists give {category}/{'_'.join(filter(None, (video, source)))} no side or two: "
-            "index the frames again with these lists (dvc repro)"
-        )
-    return side.rename("split").astype(object)
+    """The side of each frame, UNUSED if its target or its source is on no list, or on another one."""
+    side = index["video_id"].map(dict(official))
+    source = index["source_id"].where(index["source_id"] != "", index["video_id"]).map(dict(official))
+    return side.where(side == source, UNUSED).rename("split").astype(object)
 
 
 def _by_unit(

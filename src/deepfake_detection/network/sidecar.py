@@ -3,13 +3,12 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from deepfake_detection.common.errors import UserError
+from deepfake_detection.common.rules import Rule
 from deepfake_detection.common.text import printable
-from deepfake_detection.params.data import Categories
-from deepfake_detection.params.section import Count, Fraction
-from deepfake_detection.params.thresholds import parse_rule
+from deepfake_detection.params.section import Count, Fraction, Name
 from deepfake_detection.params.train_sections import Model
 
 if TYPE_CHECKING:
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
 
 Logits = TypeVar("Logits", bound=Any)  # a number, or an array of them
 Positive = Annotated[float, Field(gt=0)]
+RuleName = Annotated[str, AfterValidator(lambda name: str(Rule.parse(name).value))]
 FAMILIARITY = ".familiarity.safetensors"  # the end of the name of a third file, see network.familiarity
 THREE = Field(min_length=3, max_length=3)
 RESIZE = {
@@ -37,8 +37,8 @@ class Calibration(BaseModel):
     temperature: Positive = 1.0
     bias: float = 0.0
     threshold: Fraction = 0.5
-    thresholds: dict[str, Fraction] = {}
-    unavailable: dict[str, str] = {}
+    thresholds: dict[RuleName, Fraction] = {}
+    unavailable: dict[RuleName, str] = {}
 
     def probability(self, logit: Logits) -> Logits:
         """The calibrated probability of a fake, of the shape of ``logit``."""
@@ -50,7 +50,7 @@ class Calibration(BaseModel):
     def at(self, rule: float | str) -> float:
         """The threshold by ``rule``: a number, or a rule of ``thresholds``. Raises UserError for another rule."""
         try:
-            rule = parse_rule(rule)
+            rule = Rule.parse(rule).value
         except ValueError as error:
             raise UserError(f"threshold {error}") from None
         if isinstance(rule, float):
@@ -62,17 +62,24 @@ class Calibration(BaseModel):
         return self.thresholds[rule]
 
 
-def _part(values: dict[str, Any]) -> dict[str, Any]:
-    return {name: values[name] for name in Calibration.model_fields if name in values}
+class Categories(BaseModel):
+    """The categories that the network was trained on: ``real`` with label 0 and ``fake`` with label 1."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+    real: Annotated[list[Name], Field(min_length=1)]
+    fake: Annotated[list[Name], Field(min_length=1)]
 
 
-class Sidecar(Calibration):
-    """What a frame must look like for the network, and how to read its logit.
+class Sidecar(BaseModel):
+    """What a frame must look like for the network, and how to read the logits of frames and of videos.
 
     Files from other sources are checked as strictly as our own: ``arch`` is one that ``build_model`` knows, numbers are
     finite, and thresholds are between 0 and 1. ``mean`` and ``std`` are for other programs, because the network here
     normalises its input itself.
     """
+
+    model_config = Calibration.model_config
 
     arch: Annotated[str, *Model.model_fields["arch"].metadata]
     input_size: Annotated[list[Annotated[int, Field(ge=1, le=8192)]], Field(min_length=2, max_length=2)]
@@ -89,13 +96,23 @@ class Sidecar(Calibration):
     threshold_rule: float | str = 0.5
     # the share of the validation frames that are familiar, see network.familiarity; None if every frame is judged
     familiarity: Annotated[float, Field(gt=0, lt=1)] | None = None
-    # sidecars of earlier versions have none, and judged videos as frames
-    video: Calibration = Field(default_factory=lambda values: Calibration(**_part(values)))
+    frame: Calibration = Calibration()
+    video: Calibration = Calibration()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_earlier(cls, values: Any) -> Any:
+        """Sidecars of earlier versions have the calibration of frames among their own keys, and the first no other."""
+        if not isinstance(values, dict):
+            return values
+        frame = {name: values[name] for name in Calibration.model_fields if name in values}
+        values = {"frame": frame} | {name: value for name, value in values.items() if name not in frame}
+        return {"video": values["frame"]} | values
 
     def at_threshold(self, rule: float | str) -> "Sidecar":
         """The same with another threshold, for frames and for videos. Raises UserError as ``at`` does."""
-        video = self.video.model_copy(update={"threshold": self.video.at(rule)})
-        return self.model_copy(update={"threshold": self.at(rule), "threshold_rule": rule, "video": video})
+        frame, video = (each.model_copy(update={"threshold": each.at(rule)}) for each in (self.frame, self.video))
+        return self.model_copy(update={"frame": frame, "video": video, "threshold_rule": rule})
 
     @property
     def size(self) -> int:

@@ -2,26 +2,22 @@
 
 import re
 from pathlib import Path
-from typing import Self
+from typing import Annotated
 
 import yaml
-from pydantic import ValidationError, model_validator
+from pydantic import AfterValidator, ValidationError
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.text import printable
-from deepfake_detection.params.calibrate import Calibrate
-from deepfake_detection.params.data import Data
-from deepfake_detection.params.evaluate import Evaluate
-from deepfake_detection.params.index import Index
-from deepfake_detection.params.prepare import Prepare
-from deepfake_detection.params.robustness import Robustness
+from deepfake_detection.params.data_sections import Dataset, Index, Key, Prepare, Split, Video, moved, require_trained
+from deepfake_detection.params.score_sections import Calibrate, Evaluate, Robustness
 from deepfake_detection.params.section import Section
-from deepfake_detection.params.split import Split
 from deepfake_detection.params.train_sections import ADAPT, PRETRAIN, Model, Train
 
 
 class Params(Section):
-    data: Data
+    datasets: Annotated[dict[Key, Dataset], AfterValidator(require_trained)]
+    video: Video
     index: Index
     split: Split
     prepare: Prepare
@@ -32,12 +28,6 @@ class Params(Section):
     calibrate: Calibrate
     evaluate: Evaluate
     robustness: Robustness
-
-    @model_validator(mode="after")
-    def _require_folder(self) -> Self:
-        if self.data.source == "local" and not self.data.local_dir:
-            raise ValueError("data.local_dir: it must name the folder of your frames, because data.source is local")
-        return self
 
 
 class _Loader(yaml.SafeLoader):
@@ -60,6 +50,8 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
         raise UserError(f"{path} not found: run this from the project's root") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    if renamed := moved(tree):
+        raise UserError(f"{path}: {'; '.join(renamed)}; see docs/reference/parameters.md")
     try:
         return Params.model_validate(tree)
     except ValidationError as error:
@@ -69,8 +61,6 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
 
 def _describe(location: tuple[int | str, ...], kind: str, message: str) -> str:
     key = printable(".".join(map(str, location))) or "the whole file"
-    if kind == "value_error" and not location:
-        return message.removeprefix("Value error, ")  # it is about several sections, and names the key
     if kind == "extra_forbidden":
         return f"{key}: unknown parameter, see docs/reference/parameters.md"
     return f"{key}: {message.removeprefix('Value error, ')}"

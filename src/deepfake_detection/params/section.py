@@ -8,9 +8,9 @@ from deepfake_detection.common.files import expanded
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
+Name = Annotated[str, Field(pattern=r"^[\w+.-]+$")]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 UserPath = Annotated[str, AfterValidator(expanded)]  # relative ones are relative to the project's root
-Name = Annotated[str, Field(pattern=r"^[\w+.-]+$")]
 
 
 class Section(BaseModel):

@@ -13,12 +13,13 @@ from typing import Any
 import pandas as pd
 from PIL import Image
 
+from deepfake_detection.common.rules import Rule
+from deepfake_detection.common.tables import SPLITS, UNUSED
 from deepfake_detection.common.text import FEW_GROUPS, group_count
 from deepfake_detection.network.sidecar import Sidecar
 from deepfake_detection.pictures.images import UnreadableImageError, read_rgb
 from deepfake_detection.reporting.html import data_uri, template_environment
 from deepfake_detection.reporting.literature import REPORTED
-from deepfake_detection.sources.layout import SPLITS, UNUSED
 
 PACKAGE = "deepfake_detection.reporting"
 
@@ -66,7 +67,6 @@ ROBUSTNESS_PLOTS = {
     "curves": ("Curves", "AUROC against severity, a line a corruption; the numbers are in the table below"),
 }
 _NAMES = {"jpeg": "JPEG", "webp": "WebP", "h264": "H.264", "jpeg_quality": "JPEG quality"}
-_RULES = {"youden": "the largest TPR minus FPR on validation"}
 _SOURCES = {
     "embedded": "faces drawn by this project's own code; no real person is in them",
     "local": "frames from a local folder",
@@ -142,7 +142,7 @@ def build_context(
         "thresholds": {
             "frame": f"{threshold:.3f}",
             "video": f"{test['video']['threshold']:.3f}",
-            "rule": _rule_text(str(test["threshold_rule"])),
+            "rule": Rule.parse(test["threshold_rule"]).words(),
             "temperature": number(test["temperature"]),
             "bias": number(test["bias"]),
             "prior": f"{test['prior']:.0%}",
@@ -221,12 +221,6 @@ def _source_text(origin: dict[str, Any]) -> str:
         return f"the Kaggle data set {origin['handle']}, version {origin['version']}"
     layout = f", in the layout {origin['layout']}" if "layout" in origin else ""
     return _SOURCES[origin["source"]] + layout
-
-
-def _rule_text(rule: str) -> str:
-    if rule.startswith("fpr@"):
-        return f"the most deepfakes found with a false positive rate of at most {float(rule[4:]):g} on validation"
-    return _RULES.get(rule, "fixed beforehand")
 
 
 def _blocks(test: dict[str, Any]) -> dict[str, dict[str, Any]]:

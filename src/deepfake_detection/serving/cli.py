@@ -21,6 +21,7 @@ from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.files import expanded, write_figure
 from deepfake_detection.common.parallel import spin_briefly
 from deepfake_detection.common.progress import progress
+from deepfake_detection.common.rules import Rule
 from deepfake_detection.common.text import printable
 from deepfake_detection.inference.tested import TESTED
 from deepfake_detection.network.sidecar import FAMILIARITY
@@ -60,7 +61,7 @@ app = typer.Typer(cls=_Commands, add_completion=False, no_args_is_help=True, pre
 Backend = Literal["torch", "torch-folded", "torch-bf16", "openvino", "openvino-bf16", "auto"]
 Threshold = Annotated[
     str | None,
-    typer.Option(help="In place of the checkpoint's: a number, youden or fpr@0.01."),
+    typer.Option(help=f"In place of the checkpoint's: {Rule.FORMS}."),
 ]
 Checkpoint = Annotated[Path, typer.Option(help="Checkpoint that the train stage wrote, with its JSON file beside it.")]
 Device = Annotated[

@@ -102,8 +102,8 @@ class Detector:
     ) -> "Detector":
         """The detector for a checkpoint that the pipeline wrote, with the JSON file beside it.
 
-        ``threshold`` replaces the checkpoint's own: a number, or a rule for which the checkpoint has a threshold,
-        such as ``youden`` or ``fpr@0.01``. Raises UserError if either file is missing or wrong, if ``backend`` or
+        ``threshold`` replaces the checkpoint's own: a number, or a Rule's name for which the checkpoint has a
+        threshold. Raises UserError if either file is missing or wrong, if ``backend`` or
         ``device`` is not on this machine, or if the checkpoint does not have the rule.
         """
         find_device(device)  # before the seconds that loading takes
@@ -364,7 +364,7 @@ class Detector:
         return Prediction(read.path, worst.verdict, worst.probability, worst.logit, worst.unfamiliarity, faces, reason)
 
     def _to_face(self, box: Box | None, score: Score, looks: int) -> Face:
-        return Face(box, score.logit, *judged(score, self.sidecar, looks), score.unfamiliarity)
+        return Face(box, score.logit, *judged(score, self.sidecar.frame, looks), score.unfamiliarity)
 
 
 def _unfamiliar(verdict: Verdict, unfamiliarity: float | None) -> str:

@@ -75,7 +75,7 @@ def evidence(detector: Detector, crop: Pixels) -> Evidence:
     """
     places, logit = contributions(detector, crop)
     positive = places.clip(0)
-    surprise = np.logaddexp(0, logit / detector.sidecar.temperature + detector.sidecar.bias)
+    surprise = np.logaddexp(0, logit / detector.sidecar.frame.temperature + detector.sidecar.frame.bias)
     shared: Evidence = (positive / max(float(positive.mean()), 1e-9) * surprise / 100).astype(np.float32)
     return shared
 
@@ -248,7 +248,8 @@ def _draw_maps(
 
 
 def _add_title(figure: Figure, detector: Detector, prediction: Prediction, how: str) -> None:
-    calibration = detector.sidecar.video if isinstance(prediction, VideoPrediction) else detector.sidecar
+    sidecar = detector.sidecar
+    calibration = sidecar.video if isinstance(prediction, VideoPrediction) else sidecar.frame
     words = [
         f"calibrated probability of a fake {percent(cast(float, prediction.probability))}",
         f"threshold {calibration.threshold:.1%}",

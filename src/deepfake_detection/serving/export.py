@@ -149,13 +149,15 @@ def compare(run: Runner, checkpoint: Checkpoint, frames: Sequence[Pixels]) -> Pa
 
 def _verdicts(outputs: Sequence[Numbers], sidecar: Sidecar) -> NDArray[np.int64]:
     """0 for an original, 1 for a fake, 2 for an unfamiliar frame."""
-    called: NDArray[np.int64] = np.where(outputs[0] >= sidecar.threshold, 1, 0)
+    called: NDArray[np.int64] = np.where(outputs[0] >= sidecar.frame.threshold, 1, 0)
     return np.where(outputs[2] > 1, 2, called) if len(outputs) > 2 else called
 
 
 def metadata(sidecar: Sidecar) -> dict[str, str]:
-    """The sidecar as text by key. A value that is not text becomes JSON."""
-    return {key: value if isinstance(value, str) else json.dumps(value) for key, value in sidecar.model_dump().items()}
+    """The sidecar as text by key, with that of frames among them. A value that is not text becomes JSON."""
+    values = sidecar.model_dump()
+    values |= values.pop("frame")
+    return {key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}
 
 
 class ExportedModel(nn.Module):
@@ -164,7 +166,7 @@ class ExportedModel(nn.Module):
     def __init__(self, checkpoint: Checkpoint) -> None:
         super().__init__()
         self.network, self.familiarity = checkpoint.network, checkpoint.familiarity
-        self.temperature, self.bias = checkpoint.sidecar.temperature, checkpoint.sidecar.bias
+        self.temperature, self.bias = checkpoint.sidecar.frame.temperature, checkpoint.sidecar.frame.bias
 
     def forward(self, frames: Tensor) -> tuple[Tensor, ...]:
         logit = self.network(frames)

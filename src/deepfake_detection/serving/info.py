@@ -42,7 +42,7 @@ def usable_results(checkpoint: Path) -> Tested | None:
 
 def table(found: dict[str, Any]) -> str:
     """What ``described`` found, for people: one line for each fact."""
-    height, width = found["input_size"]
+    (height, width), frame, video = (found[key] for key in ("input_size", "frame", "video"))
     rows = [
         ("checkpoint", found["path"]),
         ("file", f"{found['bytes'] / 1e6:.1f} MB, SHA-256 {found['sha256']}"),
@@ -54,20 +54,20 @@ def table(found: dict[str, Any]) -> str:
         ("", f"deepfakes: {', '.join(found['categories']['fake'])}"),
         (
             "decides",
-            f"fake if the probability, sigmoid(logit / {found['temperature']:.4g} + {found['bias']:.4g}), "
-            f"is {found['threshold']:.4g} or more (rule: {found['threshold_rule']})",
+            f"fake if the probability, sigmoid(logit / {frame['temperature']:.4g} + {frame['bias']:.4g}), "
+            f"is {frame['threshold']:.4g} or more (rule: {found['threshold_rule']})",
         ),
         ("", f"probabilities hold for a share of {found['prior']:.0%} deepfakes"),
         (
             "videos",
-            f"fake if sigmoid(mean logit / {found['video']['temperature']:.4g} + {found['video']['bias']:.4g}) "
-            f"is {found['video']['threshold']:.4g} or more",
+            f"fake if sigmoid(mean logit / {video['temperature']:.4g} + {video['bias']:.4g}) "
+            f"is {video['threshold']:.4g} or more",
         ),
     ]
     if (share := found["familiarity"]) is not None:
         known = f"unlike {share:.0%} of the validation frames: {Path(found['path']).with_suffix(FAMILIARITY).name}"
         rows.append(("unfamiliar", known))
-    for rule, threshold in found["thresholds"].items():
+    for rule, threshold in frame["thresholds"].items():
         rows.append(("" if rows[-1][0] in ("", "thresholds") else "thresholds", f"{rule:10} {threshold:.4g}"))
     rows += _test_rows(found["tested"])
     return "\n".join(f"{name:12}{printable(text)}" for name, text in rows)

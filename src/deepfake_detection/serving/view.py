@@ -83,12 +83,12 @@ def _picture(detector: "Detector", path: Path) -> "tuple[Prediction, dict[str, A
     placed = tuple(replace(face, box=face.box and in_file(face.box, read)) for face in found.faces)
     return replace(found, path=str(path), faces=placed), {
         "kind": "picture",
-        "threshold": detector.sidecar.threshold,
-        "faces": [_face_label(face, detector.sidecar.threshold) for face in faces[:FACES_SHOWN]],
+        "threshold": detector.sidecar.frame.threshold,
+        "faces": [_face_label(face, detector.sidecar.frame.threshold) for face in faces[:FACES_SHOWN]],
         "more_faces": max(0, len(faces) - FACES_SHOWN),
         "people": [],
         "whole": found.verdict != "none" and faces[0].box is None,
-        "shown": [_annotated_picture(pixels, faces[:FACES_SHOWN], WIDE, detector.sidecar.threshold)],
+        "shown": [_annotated_picture(pixels, faces[:FACES_SHOWN], WIDE, detector.sidecar.frame.threshold)],
         "looks": [_look(detector, pixels, face) for face in faces[:MOMENTS_SHOWN]],
     }
 
@@ -107,7 +107,7 @@ def _video(detector: "Detector", path: Path, frames: int | None = None) -> "tupl
         others = {moment.person: moment for moment in reversed(found.moments) if moment.person > 1}
         moments = own[:MOMENTS_SHOWN] + [others[number] for number in sorted(others)[: PEOPLE_SHOWN - 1]]
         views = [
-            _annotated_picture(kept[moment.seconds], [moment.face], NARROW, detector.sidecar.threshold)
+            _annotated_picture(kept[moment.seconds], [moment.face], NARROW, detector.sidecar.frame.threshold)
             | {"time": clock(moment.seconds), "person": moment.person}
             for moment in moments
         ]

@@ -4,10 +4,10 @@ import math
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from deepfake_detection.common.rules import Rule
 from deepfake_detection.common.text import clock
 from deepfake_detection.inference.tested import Tested
 from deepfake_detection.network.sidecar import Calibration, Sidecar
-from deepfake_detection.params.thresholds import fpr_limit
 from deepfake_detection.serving.results import Prediction, VideoPrediction
 
 Side = Literal["fake", "original", "unfamiliar", "none"]
@@ -50,7 +50,7 @@ class Judgement:
 
 def judgement(found: Prediction, sidecar: Sidecar) -> Judgement:
     """The words for a prediction of a detector with this sidecar."""
-    calibration = sidecar.video if isinstance(found, VideoPrediction) else sidecar
+    calibration = sidecar.video if isinstance(found, VideoPrediction) else sidecar.frame
     threshold = rounded_percent(calibration.threshold)
     if found.probability is None:
         return Judgement(NOT_JUDGED_HEADLINE, "none", "none", "", threshold, ())
@@ -114,11 +114,10 @@ def of_hundred(probability: float) -> str:
 
 
 def false_alarms(probability: float, calibration: Calibration) -> list[str]:
-    """What the ``fpr@x`` thresholds of a calibration say about a score, one item for each threshold."""
+    """What a score says by the thresholds that keep a rate of false alarms, one item for each."""
     said = []
     for rule, threshold in sorted(calibration.thresholds.items(), key=lambda item: item[1]):
-        limit = fpr_limit(rule)
-        if not math.isnan(limit):
+        if (limit := Rule.parse(rule).rate) is not None:
             where = "This score is in that range." if probability >= threshold else "This score is below that range."
             share = f"{100 * limit:g} in 100 originals" if limit >= 0.01 else f"{1000 * limit:g} in 1000 originals"
             said.append(
@@ -129,7 +128,7 @@ def false_alarms(probability: float, calibration: Calibration) -> list[str]:
 
 def is_calibrated(sidecar: Sidecar) -> bool:
     """Whether the calibrate stage has written a sidecar: it names each rule of a threshold in one of the two."""
-    return bool(sidecar.thresholds or sidecar.unavailable)
+    return bool(sidecar.frame.thresholds or sidecar.frame.unavailable)
 
 
 def unseen_words(tested: Tested | None) -> str:
@@ -238,7 +237,7 @@ def _reading(found: Prediction, kind: str, side: Side, level: Level, threshold: 
 
 
 def _calibrated(probability: float, kind: str, sidecar: Sidecar) -> list[Said]:
-    calibration = sidecar.video if kind == "video" else sidecar
+    calibration = sidecar.video if kind == "video" else sidecar.frame
     unit, categories = "videos" if kind == "video" else "frames", sidecar.categories
     share = (
         f"Calibrated on validation {unit} of {', '.join(categories.real)} and {', '.join(categories.fake)}: of 100 "

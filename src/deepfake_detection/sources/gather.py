@@ -1,160 +1,175 @@
-"""Brings a user's folder into data/raw, in whichever layout it comes."""
+"""Brings one data set into a folder of its own: its files, and a table that says what each of them is.
+
+``files/`` holds pictures under their own paths, and the frames of a video in a folder called as the video. TABLE says
+what they are, LEFT_OUT what cannot be used, and SOURCE where they come from.
+"""
 
 import os
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
 
 import pandas as pd
 
 from deepfake_detection.common.errors import UserError
+from deepfake_detection.common.files import write_csv, write_json
 from deepfake_detection.common.progress import progress
-from deepfake_detection.params.data import Data
-from deepfake_detection.sources.layout import (
-    EXTRA_LEFT_OUT,
-    EXTRA_TABLE,
-    FRAMES,
-    LEFT_OUT,
-    LISTS,
-    OFFICIAL,
-    TABLE,
-    VIDEO,
-)
-from deepfake_detection.sources.layouts import detect, manifest
+from deepfake_detection.common.tables import AUTHORS, FILES, LEFT_OUT, SOURCE, TABLE, VIDEO
+from deepfake_detection.params.data_sections import NO_PATH, Dataset, Video
+from deepfake_detection.sources.authors import CONVERSION, fetch_lists
+from deepfake_detection.sources.layouts import detect, kaggle, manifest, unlabelled
 from deepfake_detection.sources.layouts.table import REJECTED_COLUMNS, Layout, Options
-from deepfake_detection.sources.local import copy_file, lay_out
-from deepfake_detection.sources.official import FILES, read_official
 from deepfake_detection.sources.video_frames import numbered, take_frames
 
-# the layouts with the ids of FaceForensics++, of which its authors say the split and the recordings
-_OF_FACEFORENSICS = ("kaggle", "faceforensics")
-
-Origin = dict[str, str | int]  # what source.json says of where frames come from
-
-_FILES = (TABLE, LEFT_OUT, EXTRA_TABLE, EXTRA_LEFT_OUT, "source.json", "recordings.json")
-_TAKEN = {name.lower() for name in (FRAMES, LISTS, OFFICIAL, *_FILES)}
 TABLE_COLUMNS = ["path", "dataset", "category", "label", "video_id", "source_id", "group", "unit", "frame", "split"]
 
 
-class Place(NamedTuple):
-    """A folder, or a list of files, its layout, and why it is this one."""
+def gather(name: str, dataset: Dataset, video: Video, to: Path, work: Path, owned: Iterable[Path] = ()) -> None:
+    """Fills the folder ``to`` with the data set called ``name``. Paths in its tables begin with that name.
 
-    folder: Path
-    layout: str
-    why: str
-
-    @property
-    def of_faceforensics(self) -> bool:
-        """Whether its ids are those of FaceForensics++."""
-        return self.layout in _OF_FACEFORENSICS
-
-    @property
-    def official_dir(self) -> str:
-        """Where the authors' lists lie, if they lie in the folder itself."""
-        folders = (self.folder, self.folder / OFFICIAL) if self.layout == "faceforensics" else ()
-        return next((str(folder) for folder in folders if all((folder / name).is_file() for name in FILES)), "")
-
-
-def find(folder: Path, layout: str) -> Place:
-    """The layout of a folder: ``layout``, or if that is auto, the one that fits. Raises UserError if none does."""
-    return Place(folder, *(detect.detect(folder) if layout == detect.AUTO else (layout, "data.layout says so")))
-
-
-def fetch_kaggle(data: Data) -> tuple[Place, Origin]:
-    """Downloads the data set of Kaggle, and returns where it lies and what there is to say of its origin."""
-    from deepfake_detection.sources.kaggle_download import download_kaggle  # slow to import
-
-    folder, version = download_kaggle(data.kaggle)
-    return find(folder, data.layout), {"source": "kaggle", "handle": data.kaggle, "version": version}
-
-
-def gather(place: Place, data: Data, raw: Path, work: Path, official: bool, trusted: bool = True) -> Origin:
-    """Fills ``raw`` with the wanted categories of a folder, and returns what there is to say of its origin.
-
-    What comes in the Kaggle data set's folders is laid out in the same. Any other file keeps its path, below a folder
-    called as its data set; frames of a video lie in a folder called as the video. TABLE says what they are, and
-    LEFT_OUT what cannot be used. With ``official``, the authors' lists, which are in ``raw`` already, or else the data
-    set itself must say which part a file belongs to. ``work`` keeps the frames of videos, for a run that goes on after
-    this one was killed. Links that lead out of the folder are followed if it is ``trusted``.
-
-    Raises UserError as ``lay_out`` and the layouts do, and if there is no such division.
+    ``work`` keeps the frames of videos, for a run that goes on after this one was killed. ``owned`` are the folders
+    that the pipeline writes, in which no data set may lie. Links that lead out of a folder are followed if it is the
+    user's own, and not if it was downloaded. Raises UserError, which names the parameter, as the layouts do.
     """
-    print(f"layout {place.layout}: {place.why}")
-    categories, folder = data.categories, place.folder
-    if place.layout == "kaggle" and (folder / FRAMES).is_dir():
-        lay_out(folder, categories.real + categories.fake, raw, trusted, categories.unseen)
-        return {}
-    labels = dict.fromkeys(categories.real, 0) | dict.fromkeys(categories.fake + categories.unseen, 1)
+    (to / FILES).mkdir(parents=True)
+    try:
+        base, layout, origin = _look(name, dataset, to / FILES, owned)
+        found = _wanted(name, dataset, layout)
+        if dataset.lists == "authors":
+            fetch_lists(to / AUTHORS)
+        elif (base / CONVERSION).is_file():
+            (to / AUTHORS).mkdir()
+            shutil.copyfile(base / CONVERSION, to / AUTHORS / CONVERSION)
+    except UserError as error:
+        raise UserError(f"datasets.{name}: {error}") from None
+    frames, rejected = _bring(name, found, base, to / FILES, work, video)
+    write_csv(to / TABLE, frames)
+    write_csv(to / LEFT_OUT, rejected)
+    write_json(to / SOURCE, origin)
+    videos = int((found.table["frame"] == VIDEO).sum())
+    print(f"{name}: {(frames['frame'] != VIDEO).sum()} frames; {videos} videos read; {len(rejected)} files rejected")
+
+
+def _look(name: str, dataset: Dataset, files: Path, owned: Iterable[Path]) -> tuple[Path, Layout, dict[str, str | int]]:
+    """The folder that the files are relative to, what is there, and where it comes from."""
+    if dataset.is_drawn:
+        _draw(dataset, files)
+        return files, kaggle.read(files), {"source": "embedded", "layout": dataset.layout}
+    origin: dict[str, str | int] = {"source": "local"}
+    if local := dataset.path != NO_PATH:
+        folder = Path(dataset.path)
+        _require_outside(folder, owned)
+    else:
+        from deepfake_detection.sources.kaggle_download import download_kaggle  # slow to import
+
+        folder, version = download_kaggle(dataset.kaggle)
+        origin = {"source": "kaggle", "handle": dataset.kaggle, "version": version}
+    labels = dict.fromkeys(dataset.real, 0) | dict.fromkeys(dataset.fake + dataset.unseen, 1)
     options = Options(
-        categories=labels, compression=data.compression, trusted=trusted, optional=frozenset(categories.unseen)
+        categories=labels if dataset.real else None,
+        compression=dataset.compression,
+        trusted=local,
+        one_class=dataset.use == "adapt",
+        optional=frozenset(dataset.unseen),
     )
-    _, _, found = detect.read(folder, place.layout, options)
+    if dataset.use == "adapt" and dataset.layout == detect.AUTO and not detect.fits(folder):
+        print(f"{name}: pictures and videos without labels")
+        return folder, unlabelled.read(folder, options), origin | {"layout": "unlabelled"}
+    try:
+        layout, why, found = detect.read(folder, dataset.layout, options)
+    except UserError as error:
+        hint = "; pictures without labels can be used with use: adapt" if "no known layout" in str(error) else ""
+        raise UserError(f"{error}{hint}") from None
+    print(f"{name}: layout {layout}: {why}")
     for note in found.notes:
-        print(note)
-    table = found.table
-    if official:
-        if place.of_faceforensics:
-            table = table.assign(split=_official(table, read_official(raw / OFFICIAL)))
-        if (table["split"] == "").all():
+        print(note if note.startswith(f"{name}: ") else f"{name}: {note}")
+    return manifest.base(folder), found, origin | {"layout": layout}
+
+
+def _draw(dataset: Dataset, files: Path) -> None:
+    from deepfake_detection.sources.drawn.drawing import CATEGORIES, EMBEDDED, generate
+    from deepfake_detection.sources.drawn.shifted import SHIFTED
+
+    drawn, style = dataset.drawn, SHIFTED if dataset.layout == "embedded_shifted" else EMBEDDED
+    categories = [*dataset.real, *dataset.fake, *dataset.unseen] if dataset.real else CATEGORIES
+    generate(files, categories, drawn.identities, drawn.frames, drawn.size, drawn.seed, style=style)
+
+
+def _require_outside(folder: Path, owned: Iterable[Path]) -> None:
+    place = folder.resolve()
+    for other in owned:
+        if place.is_relative_to(other.resolve()) or other.resolve().is_relative_to(place):
             raise UserError(
-                f"{folder} does not say what is for training and what for the test: set split.strategy to group"
+                f"path: {folder} and {other}/, where the pipeline removes and writes files, lie in each other: move "
+                "your files to a folder of their own, outside of the project or beside src/"
             )
-    frames, rejected = bring(Layout(table, found.rejected), manifest.base(folder), raw, work, data)
-    frames.to_csv(raw / TABLE, index=False, lineterminator="\n")
-    rejected.to_csv(raw / LEFT_OUT, index=False, lineterminator="\n")
-    taken = int((frames["frame"] != VIDEO).sum())
-    print(f"{taken} frames; {int((table['frame'] == VIDEO).sum())} videos read; {len(rejected)} files rejected")
-    return {"layout": place.layout}
 
 
-def _official(table: pd.DataFrame, sides: dict[str, str]) -> pd.Series:
-    """The authors' part for each row, "" if its target or its source is on no list, or on another one."""
-    target = table["video_id"].map(sides)
-    source = table["source_id"].where(table["source_id"] != "", table["video_id"]).map(sides)
-    return target.where(target == source, "")
+def _wanted(name: str, dataset: Dataset, found: Layout) -> Layout:
+    """The rows of one data set under the user's name for it, those for the test alone if that is its use."""
+    table, names = found.table, found.table["dataset"].unique()
+    if len(names) > 1:
+        if name not in names:
+            raise UserError(
+                f"{dataset.path} holds several data sets ({', '.join(sorted(names))}): call it as the one that is "
+                "meant, or name each of them in datasets"
+            )
+        table = table[table["dataset"] == name]
+    if dataset.use == "test" and (table["split"] == "test").any():
+        divided, table = table, table[table["split"] == "test"]
+        if left := len(divided) - len(table):
+            print(f"{name}: {left} of {len(divided)} files are not of its part for the test: left out")
+        if table["label"].nunique() < 2:
+            raise UserError("its part for the test lacks one class: both are needed")
+    if dataset.use == "adapt":
+        table = table.assign(label=-1, split="")
+    return Layout(table.assign(dataset=name), found.rejected, lost=found.lost.assign(dataset=name))
 
 
-def is_taken(name: str) -> bool:
-    """Whether data/raw has a name for something else than a data set."""
-    return name.lower() in _TAKEN
-
-
-def bring(found: Layout, base: Path, raw: Path, work: Path, data: Data) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _bring(
+    name: str, found: Layout, base: Path, files: Path, work: Path, video: Video
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Copies pictures and takes frames of videos. Returns the rows of TABLE and of LEFT_OUT.
 
     A video without a frame that can be read stands in both: in TABLE with the frame VIDEO, so that it is known whose
     it would have been.
     """
-    table = found.table.assign(path=found.table["dataset"] + "/" + found.table["file"])
-    if reserved := [name for name in table["dataset"].unique() if is_taken(name)]:
-        raise UserError(f"a data set cannot be called {reserved[0]}, because data/raw has that name for something else")
-    is_video = table["frame"] == VIDEO
-    pictures, videos = table[~is_video], table[is_video]
-    copies = list(zip(pictures["file"], pictures["path"], strict=True))
-    for file, path in progress(copies, "copying frames", unit="file") if copies else ():
-        if base / file != raw / path:  # what is drawn is in place
-            (raw / path).parent.mkdir(parents=True, exist_ok=True)
-            copy_file(base / file, raw / path)
-    several, rejected = table["dataset"].nunique() > 1, found.rejected
-    if not several:  # as the paths in TABLE; of several it is not known which one a rejected file is of
-        rejected = rejected.assign(path=f"{table['dataset'].iloc[0]}/" + rejected["path"])
-    rows, lost = [], []
+    table = found.table
+    pictures, videos = table[table["frame"] != VIDEO], table[table["frame"] == VIDEO]
+    if base != files:  # what is drawn is in place
+        for file in progress(pictures["file"].tolist(), "copying frames", unit="file") if len(pictures) else ():
+            (files / file).parent.mkdir(parents=True, exist_ok=True)
+            _copy(base / file, files / file)
     paths = [base / file for file in videos["file"]]
-    taken = list(take_frames(paths, work, data.frames, data.frame_format)) if paths else []
+    taken = list(take_frames(paths, work, video.frames, video.format)) if paths else []
+    rows, broken = [], []
     for row, (folder, reason) in zip(videos.to_dict("records"), taken, strict=True):
         if folder is None:
-            lost.append((row["path"], row["category"], f"no frame of the video: {reason}"))
+            broken.append((row["file"], row["category"], f"no frame of the video: {reason}"))
             rows.append(row)
             continue
-        shutil.copytree(folder, raw / row["path"], copy_function=_link)
-        for number, file in numbered(raw / row["path"]):
-            rows.append(row | {"path": f"{row['path']}/{file.name}", "frame": number})
-    frames = pd.concat([pictures, pd.DataFrame(rows, columns=table.columns)])
-    rejected = pd.concat([rejected, pd.DataFrame(lost, columns=REJECTED_COLUMNS, dtype=str)])
+        shutil.copytree(folder, files / row["file"], copy_function=_link)
+        for number, file in numbered(files / row["file"]):
+            rows.append(row | {"file": f"{row['file']}/{file.name}", "frame": number})
+    frames = pd.concat([pictures, pd.DataFrame(rows, columns=table.columns), found.lost])
+    rejected = pd.concat([found.rejected, pd.DataFrame(broken, columns=REJECTED_COLUMNS, dtype=str)])
+    below = f"{name}/{FILES}/"
     return (
-        frames.sort_values("path", ignore_index=True)[TABLE_COLUMNS],
-        rejected.sort_values(["path", "reason"], ignore_index=True),
+        frames.assign(path=below + frames["file"]).sort_values("path", ignore_index=True)[TABLE_COLUMNS],
+        rejected.assign(path=below + rejected["path"]).sort_values(["path", "reason"], ignore_index=True),
     )
+
+
+def _copy(path: Path, to: Path) -> None:
+    """Copies a file. Its blocks are shared with the copy where the file system can (Btrfs, XFS)."""
+    # A hard link would save the space, but its file would be the user's own: DVC's cache may take it in and make it
+    # read-only.
+    try:
+        with path.open("rb") as source, to.open("wb") as target:
+            while os.copy_file_range(source.fileno(), target.fileno(), 1 << 30):
+                pass
+    except (OSError, AttributeError):  # not Linux, or another file system than it can do
+        shutil.copyfile(path, to)
 
 
 def _link(file: str, to: str) -> None:

@@ -63,7 +63,7 @@ def download_kaggle(handle: str) -> tuple[Path, int]:
     try:
         dataset = parse_dataset_handle(handle)
     except ValueError:
-        raise UserError(f"data.kaggle: {handle!r} is neither owner/name nor owner/name/versions/3") from None
+        raise UserError(f"kaggle: {handle!r} is neither owner/name nor owner/name/versions/3") from None
     try:
         get_kaggle_credentials()
     except (ValueError, OSError) as error:
@@ -90,7 +90,7 @@ def download_kaggle(handle: str) -> tuple[Path, int]:
     except UserError as error:
         _discard_unfinished(cached)
         raise UserError(
-            f"the archive that came for {handle} is not safe to unpack and was deleted ({error}): set data.kaggle to "
+            f"the archive that came for {handle} is not safe to unpack and was deleted ({error}): set kaggle to "
             "another version, and tell the data set's owner"
         ) from None
     except (*BROKEN_ARCHIVE, OSError) as error:
@@ -103,7 +103,7 @@ def download_kaggle(handle: str) -> tuple[Path, int]:
         _discard_unfinished(cached)
         raise UserError(
             f"the archive that came for {handle} is broken and was deleted ({one_line(error)}): "
-            "run this again to download it afresh; if it stays so, set data.kaggle to another version"
+            "run this again to download it afresh; if it stays so, set kaggle to another version"
         ) from None
     return path, get_accessed_datasources()[dataset]
 
@@ -142,11 +142,11 @@ def _http_error_message(handle: str, url: str, error: requests.HTTPError) -> str
         return f"Kaggle does not accept your credentials for {handle} (401): give {CREDENTIALS}"
     if status == 403:
         return (
-            f"Kaggle refuses {handle} (403): open {url}, check that it is the data set that data.kaggle means, "
+            f"Kaggle refuses {handle} (403): open {url}, check that it is the data set that is meant, "
             f"accept its licence there, and give {CREDENTIALS}"
         )
     if status == 404:
-        return f"Kaggle has no {handle} (404): set data.kaggle to an owner/name and a version that {url} shows"
+        return f"Kaggle has no {handle} (404): set kaggle to an owner/name and a version that {url} shows"
     answer = one_line(error).partition(" for url: ")[0]  # the rest is the URL, which is signed
     return f"Kaggle does not serve {handle} ({answer}): run this again later, it keeps what has arrived"
 

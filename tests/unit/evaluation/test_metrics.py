@@ -187,8 +187,9 @@ def test_a_video_has_the_mean_logit_of_its_frames() -> None:
     assert len(video_table(table.replace({"source_id": {"": np.nan}}))) == 36
 
 
+FRAME = Calibration(temperature=2.0, bias=-0.3, threshold=0.4)
 VIDEO = Calibration(temperature=0.5, bias=0.1, threshold=0.45)
-SIDECAR = sidecar(temperature=2.0, bias=-0.3, threshold=0.4, threshold_rule="youden", prior=0.3, video=VIDEO)
+SIDECAR = sidecar(frame=FRAME, video=VIDEO, threshold_rule="youden", prior=0.3)
 
 
 def test_evaluation_has_every_part_from_the_right_rows() -> None:
@@ -204,7 +205,7 @@ def test_evaluation_has_every_part_from_the_right_rows() -> None:
         other = _otherwise(labels, probabilities, threshold)
         assert {name: part[name] for name in METRICS} == pytest.approx(other, abs=EXACT)
 
-    def calibrated(logits: pd.Series, of: Calibration = SIDECAR) -> NDArray[np.float64]:
+    def calibrated(logits: pd.Series, of: Calibration = FRAME) -> NDArray[np.float64]:
         return 1 / (1 + np.exp(-(logits.to_numpy() / of.temperature + of.bias)))
 
     expect(found, labels, calibrated(seen["logit"]))
@@ -278,7 +279,7 @@ def test_logits_that_are_no_numbers_are_refused(bad: float) -> None:
 def test_prediction_table_is_what_evaluation_reads() -> None:
     table = _table()
     rows = table.drop(columns="logit").assign(path="a.jpg", split="test")
-    found = prediction_table(rows, table["logit"].to_numpy(), SIDECAR)
+    found = prediction_table(rows, table["logit"].to_numpy(), FRAME)
     assert list(found) == [
         *["path", "dataset", "category", "video_id", "source_id", "group", "label", "split", "logit"],
         *["raw_probability", "probability", "unfamiliarity"],
@@ -293,14 +294,14 @@ def test_unfamiliar_frames_and_videos_count_only_in_the_metrics_of_all() -> None
     table = _table()
     rng = np.random.default_rng(0)
     scores = np.column_stack([table["logit"], rng.uniform(0, 2, len(table))])
-    found = prediction_table(table.drop(columns="logit").assign(path="a.jpg", split="test"), scores, SIDECAR)
+    found = prediction_table(table.drop(columns="logit").assign(path="a.jpg", split="test"), scores, FRAME)
     result, plain = evaluation(found, SIDECAR, 1, 10), evaluation(table, SIDECAR, 1, 10)
     assert (plain["coverage"], plain["video"]["coverage"]) == (1, 1)
     assert plain["answered"]["auroc"] == plain["auroc"] == result["auroc"]
     headline = found[(found["label"] == 0) | found["category"].isin(SIDECAR.categories.fake)]
     judged = headline[headline["unfamiliarity"] <= 1]
     assert 0.3 < len(judged) / len(headline) == result["coverage"] < 0.7
-    alone = frame_metrics(judged["label"].to_numpy(), judged["probability"].to_numpy(), SIDECAR.threshold)
+    alone = frame_metrics(judged["label"].to_numpy(), judged["probability"].to_numpy(), FRAME.threshold)
     assert result["answered"] == {name: alone[name] for name in result["answered"]}
     assert result["answered"]["accuracy"] != result["accuracy"]
     videos = video_table(headline)

@@ -5,13 +5,12 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from deepfake_detection.params.data import AllCategories
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.tables import COLUMNS
 from deepfake_detection.index.data_sets import split_data_sets
-from deepfake_detection.params.data import AllCategories
 from deepfake_detection.sources.gather import TABLE_COLUMNS
-from deepfake_detection.sources.layout import EXTRA_TABLE
 
 CATEGORIES = AllCategories(real=["Original"], fake=["Deepfakes"], unseen=["FaceSwap"])
 SHARES = (0.5, 0.25, 0.25)

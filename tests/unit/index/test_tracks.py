@@ -32,7 +32,7 @@ from deepfake_detection.pictures.faces import (
 from deepfake_detection.pictures.images import read_rgb
 from deepfake_detection.sources.drawn.drawing import film
 from deepfake_detection.sources.drawn.portraits import draw_scene
-from deepfake_detection.sources.layout import FRAMES
+from deepfake_detection.sources.layouts.kaggle import FRAMES
 from tests.support.params import tree
 
 ROOT = Path(__file__).parents[3]

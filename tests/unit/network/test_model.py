@@ -15,7 +15,7 @@ from torchvision.models.efficientnet import MBConv
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.inference.checkpoint import load_checkpoint
 from deepfake_detection.network.model import Network, build_model
-from deepfake_detection.network.sidecar import read_sidecar
+from deepfake_detection.network.sidecar import Calibration, read_sidecar
 from deepfake_detection.network.weights import load_weights
 from tests.support.checkpoints import save_checkpoint, sidecar
 from tests.support.disks import file_size_limit
@@ -69,10 +69,18 @@ def test_checkpoint_round_trip(tmp_path: Path) -> None:
     assert sidecar().resize == "squeezed to the input size, antialiased bilinear"
 
 
-def test_a_sidecar_of_an_earlier_version_is_read(tmp_path: Path) -> None:
-    earlier = sidecar().model_dump() | {"best_epoch": 3, "threshold_rule": 0.5}
-    (tmp_path / "x.json").write_text(json.dumps(earlier))
-    assert read_sidecar(tmp_path / "x.json") == sidecar()
+def test_sidecars_of_earlier_versions_are_read(tmp_path: Path) -> None:
+    frame = {"temperature": 2.0, "bias": 0.5, "threshold": 0.4, "thresholds": {"youden": 0.3}, "unavailable": {}}
+    written = sidecar(frame=frame, video=frame).model_dump()
+    flat = {name: value for name, value in written.items() if name not in ("frame", "video")} | {"best_epoch": 3}
+    (tmp_path / "x.json").write_text(json.dumps(flat | frame))
+    assert read_sidecar(tmp_path / "x.json").model_dump() == written
+    (tmp_path / "x.json").write_text(json.dumps(flat | frame | {"video": {"threshold": 0.7}}))
+    found = read_sidecar(tmp_path / "x.json")
+    assert (found.frame.model_dump(), found.video) == (frame, Calibration(threshold=0.7))
+    (tmp_path / "x.json").write_text(json.dumps(flat | {"temperature": 0}))
+    with pytest.raises(UserError, match=r"\(frame\.temperature"):
+        read_sidecar(tmp_path / "x.json")
 
 
 class Bomb:
@@ -177,15 +185,17 @@ def test_a_head_without_dimensions_is_left_out_as_that_of_imagenet(tmp_path: Pat
         {"arch": "resnet50"},
         {"arch": "efficientnet_b0\n"},
         {"arch": ["efficientnet_b0"]},
-        {"temperature": 0},
-        {"temperature": -1.0},
-        {"temperature": float("nan")},
-        {"temperature": float("inf")},
-        {"temperature": 10**400},
-        {"temperature": "1"},
-        {"threshold": 1.5},
-        {"thresholds": {"a\nb\x1b[2J": 2.0}},
-        {"thresholds": [0.5]},
+        {"frame": {"temperature": 0}},
+        {"frame": {"temperature": -1.0}},
+        {"frame": {"temperature": float("nan")}},
+        {"frame": {"temperature": float("inf")}},
+        {"frame": {"temperature": 10**400}},
+        {"frame": {"temperature": "1"}},
+        {"frame": {"threshold": 1.5}},
+        {"frame": [0.5]},
+        {"video": {"thresholds": {"best": 0.5}}},
+        {"frame": {"thresholds": {"a\nb\x1b[2J": 2.0}}},
+        {"frame": {"thresholds": [0.5]}},
         {"input_size": [96]},
         {"input_size": [96, -1]},
         {"categories": {"real": ["<script>"], "fake": ["X"]}},

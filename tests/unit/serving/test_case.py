@@ -65,7 +65,7 @@ def report(run: Run, place: Path, tmp_path: Path, *names: str, **also: object) -
 
 
 def percent_of(case: dict[str, Any]) -> str:
-    return rounded_percent(case["files"][0]["prediction"]["probability"], case["sidecar"]["threshold"])
+    return rounded_percent(case["files"][0]["prediction"]["probability"], case["sidecar"]["frame"]["threshold"])
 
 
 class Reader(HTMLParser):
@@ -138,7 +138,7 @@ def test_the_network_and_its_test_results_are_named(run: Run, place: Path, tmp_p
     _, case, page = report(run, place, tmp_path, "three.jpg", threshold="0.3")
     assert case["network"]["checkpoint_sha256"] == sha256_of(place / "b0.pth")
     assert case["network"]["sidecar_sha256"] == sha256_of(place / "b0.json")
-    assert case["sidecar"]["threshold"] == 0.3
+    assert case["sidecar"]["frame"]["threshold"] == 0.3
     assert {"python", "torch", "pillow", "deepfake-detection"} <= set(case["software"])
     assert case["command"].startswith(f"deepfake-detect report {place / 'three.jpg'} --checkpoint")
     assert case["command"].endswith("--threshold 0.3")

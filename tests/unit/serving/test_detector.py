@@ -57,7 +57,7 @@ def save(path: Path, **crop: Any) -> Path:
     with torch.no_grad():
         model.efficientnet.train()(torch.randn(16, 3, 64, 64))
         model.get_submodule("efficientnet.classifier.1").weight.mul_(0.05)  # type: ignore[operator]
-    save_checkpoint(path, model, sidecar(input_size=[64, 64], temperature=2.0, **crop))
+    save_checkpoint(path, model, sidecar(input_size=[64, 64], frame={"temperature": 2.0}, **crop))
     return path
 
 

@@ -119,11 +119,11 @@ def test_on_the_last_stage_the_contributions_add_up_to_the_logit(detector: Detec
 
 @pytest.mark.parametrize("calibration", [{}, {"temperature": 2.0, "bias": -0.5}])
 def test_the_places_share_the_surprise(detector: Detector, calibration: dict[str, float]) -> None:
-    detector.sidecar = sidecar(**calibration)
+    detector.sidecar = sidecar(frame=calibration)
     frames, _ = pictures(8, 4)
     shared = 0
     for frame, logit in zip(frames, detector.logits(list(frames)), strict=True):
-        probability = float(detector.sidecar.probability(np.float64(logit)))
+        probability = float(detector.sidecar.frame.probability(np.float64(logit)))
         places, _ = contributions(detector, frame)
         found = evidence(detector, frame)
         assert ((found > 0) == (places > 0)).all()

@@ -24,6 +24,7 @@ from PIL import Image
 
 from deepfake_detection.common.text import clock
 from deepfake_detection.network.model import Network, build_model
+from deepfake_detection.network.sidecar import Calibration
 from deepfake_detection.serving.detector import Detector
 from deepfake_detection.serving.view import shown
 from deepfake_detection.serving.web.server import WAITING, host_allowed
@@ -93,8 +94,8 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A B0 of 32 px with random weights, for crops of faces."""
     path = tmp_path_factory.mktemp("checkpoint") / "best.pth"
     torch.manual_seed(1)
-    thresholds = {"youden": 0.4, "fpr@0.01": 0.9}
-    written = sidecar(temperature=2.0, thresholds=thresholds, crop="face", margin=0.3)
+    calibration = {"temperature": 2.0, "thresholds": {"youden": 0.4, "fpr@0.01": 0.9}}
+    written = sidecar(frame=calibration, crop="face", margin=0.3)
     save_checkpoint(path, build_model("efficientnet_b0", 0.2), written)
     return path
 
@@ -487,7 +488,7 @@ def test_numbers_promise_no_more_than_they_hold() -> None:
     assert rounded_percent(0.5, 0.5) == "50%"
     assert clock(62.46) == "1:02.5"
     assert clock(59.96) == "1:00.0"
-    rules = sidecar(thresholds={"youden": 0.4, "fpr@0.001": 0.9})
+    rules = Calibration(thresholds={"youden": 0.4, "fpr@0.001": 0.9})
     above, below = (false_alarms(each, rules) for each in (0.95, 0.5))
     assert above == [
         "At most 1 in 1000 originals of the validation frames scored 90% or more. This score is in that range."

@@ -32,7 +32,7 @@ def score_chart(found: VideoPrediction, sidecar: Sidecar) -> bytes:
         axes: list[Axes] = list(
             figure.subplots(1 + familiar, 1, sharex=True, squeeze=False, height_ratios=[2, 1][: 1 + familiar])[:, 0]
         )
-        _draw_scores(axes[0], moments, found, sidecar.threshold)
+        _draw_scores(axes[0], moments, found, sidecar.frame.threshold)
         if familiar:
             _draw_familiarity(axes[1], moments)
         axes[-1].set_xlim(0, max(found.seconds, 0.1))

@@ -96,7 +96,7 @@ def network_rows(case: Case) -> list[tuple[str, str]]:
             if case.tested
             else None,
         ),
-        ("a frame is fake", _decision("logit", sidecar)),
+        ("a frame is fake", _decision("logit", sidecar.frame)),
         ("a video is fake", _decision("mean logit", sidecar.video)),
         ("probabilities hold", f"where {rounded_percent(sidecar.prior)} of all pictures are deepfakes"),
         (

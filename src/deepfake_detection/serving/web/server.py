@@ -161,7 +161,7 @@ def create_app(
         "max_mb": max_bytes // 10**6,
         "max_bytes": max_bytes,
     }
-    about |= {"max_seconds": max_seconds, "threshold": rounded_percent(sidecar.threshold)}
+    about |= {"max_seconds": max_seconds, "threshold": rounded_percent(sidecar.frame.threshold)}
     tested = usable_results(checkpoint)
     about |= {"unseen": unseen_words(tested), "not_meant": not_meant(sidecar, tested)}
     about |= {"prior": rounded_percent(sidecar.prior), "calibrated": is_calibrated(sidecar)}

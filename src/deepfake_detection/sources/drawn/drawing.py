@@ -23,7 +23,7 @@ from deepfake_detection.sources.drawn.portraits import (
     draw_shot,
     render,
 )
-from deepfake_detection.sources.layout import FRAMES, LISTS
+from deepfake_detection.sources.layouts.kaggle import FRAMES, LISTS
 
 ORIGINAL = "Original"
 CATEGORIES = [ORIGINAL, *MANIPULATIONS]
@@ -43,6 +43,9 @@ class Style:
     first: int = 0
 
 
+EMBEDDED = Style()
+
+
 def generate(
     root: Path,
     categories: list[str],
@@ -51,7 +54,7 @@ def generate(
     size: int,
     seed: int,
     workers: int | None = None,
-    style: Style = Style(),
+    style: Style = EMBEDDED,
 ) -> None:
     """Draws every video of the given categories into ``root``, in the layout of the Kaggle data set.
 
@@ -63,10 +66,7 @@ def generate(
     for category in categories:
         if category != ORIGINAL and category not in MANIPULATIONS:
             known = ", ".join([ORIGINAL, *MANIPULATIONS])
-            raise UserError(
-                f"{category} cannot be drawn; the embedded source knows {known}: correct data.categories "
-                "or data.categories.unseen"
-            )
+            raise UserError(f"{category} cannot be drawn, only {known}: correct real, fake and unseen")
     for category in categories:
         (root / FRAMES / category).mkdir(parents=True, exist_ok=True)
     (root / LISTS).mkdir(parents=True, exist_ok=True)
@@ -103,7 +103,7 @@ def _draw_pair(
     return names
 
 
-def film(who: int, frame: int, size: int, seed: int, style: Style = Style()) -> Take:
+def film(who: int, frame: int, size: int, seed: int, style: Style = EMBEDDED) -> Take:
     """Draws one frame of an identity's original video, not yet developed."""
     person = style.identity(np.random.default_rng([seed, 1, who]))
     scene = style.scene(np.random.default_rng([seed, 2, who]), size)

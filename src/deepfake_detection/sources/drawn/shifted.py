@@ -6,12 +6,11 @@ pictures. It is evaluated and never trained on.
 """
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 from scipy import ndimage
 
-from deepfake_detection.sources.drawn.drawing import Style, generate
+from deepfake_detection.sources.drawn.drawing import Style
 from deepfake_detection.sources.drawn.portraits import (
     Array,
     Identity,
@@ -22,15 +21,9 @@ from deepfake_detection.sources.drawn.portraits import (
     pixel_grid,
 )
 
-SIZE = 160  # pixels
 FIRST = 500  # the number of the first person: no person is in both sets
 
 _UNDERTONE = np.array([[1.08, 0.96, 0.86], [0.94, 1.0, 1.06], [1.05, 0.94, 0.98]])  # of skin: golden, cool, rosy
-
-
-def generate_shifted(root: Path, categories: list[str], identities: int, frames: int, seed: int) -> None:
-    """Draws the data set into ``root``, as ``dataset.generate`` does."""
-    generate(root, categories, identities, frames, SIZE, seed, style=SHIFTED)
 
 
 def draw_shifted_identity(rng: np.random.Generator) -> Identity:

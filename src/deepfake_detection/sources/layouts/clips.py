@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
-from deepfake_detection.sources.layout import VIDEO
+from deepfake_detection.common.tables import VIDEO
 from deepfake_detection.sources.layouts.names import numbered
 from deepfake_detection.sources.layouts.table import Found
 from deepfake_detection.sources.layouts.tree import NOT_MEDIA, Tree, joined, kind_of

@@ -129,7 +129,7 @@ def _named(videos: dict[str, Any], path: Path, category: str, compression: str) 
         usual = {"c0": "raw"}.get(compression, compression)
         if usual not in videos:
             there = ", ".join(videos)
-            raise UserError(f"{path}: {category} is not there in {compression}, but in {there}: set data.compression")
+            raise UserError(f"{path}: {category} is not there in {compression}, but in {there}: set compression")
         yield from _object(videos[usual], path, usual).items()
     else:
         yield from videos.items()

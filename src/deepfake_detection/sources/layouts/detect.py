@@ -55,25 +55,25 @@ def detect(folder: Path) -> tuple[str, str]:
     Raises UserError, in one line, if there is nothing at ``folder``, if no layout fits, or if several do.
     """
     if not folder.exists():
-        raise UserError(f"{folder}: no such file or folder: correct data.local_dir")
+        raise UserError(f"{folder}: no such file or folder: correct path")
     fitting = _fitting(folder)
     if len(fitting) == 1:
         return next(iter(fitting.items()))
     if fitting:
         reasons = "; ".join(f"{name} ({why})" for name, why in fitting.items())
-        raise UserError(f"{folder} fits several layouts: {reasons}: say in data.layout which one is meant")
+        raise UserError(f"{folder} fits several layouts: {reasons}: say in layout which one is meant")
     inside = Tree(folder, trusted=True).folders() if folder.is_dir() else []
     if not inside and (not folder.is_dir() or not Tree(folder, trusted=True).files()):
         what = "is empty" if folder.is_dir() else "is neither a folder nor a CSV, TSV or Parquet file"
-        raise UserError(f"{folder} {what}: data.local_dir must name a data set")
+        raise UserError(f"{folder} {what}: path must name a data set")
     for name in inside[:_INNER]:
         if inner := _fitting(folder / name):
             raise UserError(
                 f"{folder} has no known layout, but its folder {name} fits {next(iter(inner))}: "
-                f"set data.local_dir to {folder / name}"
+                f"set path to {folder / name}"
             )
     looked_for = "; ".join(f"{name}: {module.LOOKS_FOR}" for name, module in LAYOUTS.items())
-    raise UserError(f"{folder} has no known layout; looked for: {looked_for}; correct data.local_dir")
+    raise UserError(f"{folder} has no known layout; looked for: {looked_for}; correct path")
 
 
 def fits(folder: Path) -> bool:
@@ -92,7 +92,7 @@ def read(folder: Path, layout: str = AUTO, options: Options = DEFAULT) -> tuple[
     Files are relative to ``manifest.base(folder)``, which is ``folder`` itself unless that is a list of files.
     Raises UserError as ``detect`` and the layouts do.
     """
-    name, why = detect(folder) if layout == AUTO else (layout, "data.layout says so")
+    name, why = detect(folder) if layout == AUTO else (layout, "layout says so")
     if layout != AUTO and not LAYOUTS[name].recognise(folder):
-        raise UserError(f"{folder} does not fit data.layout {name}: there is no {LAYOUTS[name].LOOKS_FOR}")
+        raise UserError(f"{folder} does not fit layout {name}: there is no {LAYOUTS[name].LOOKS_FOR}")
     return name, why, LAYOUTS[name].read(folder, options)

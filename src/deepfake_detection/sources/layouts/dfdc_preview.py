@@ -9,7 +9,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from deepfake_detection.common.errors import UserError
-from deepfake_detection.sources.layout import VIDEO
+from deepfake_detection.common.tables import VIDEO
 from deepfake_detection.sources.layouts import names
 from deepfake_detection.sources.layouts.lists import read_object
 from deepfake_detection.sources.layouts.names import LABELS, SPLITS, numbered

@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 
 from deepfake_detection.common.errors import UserError
-from deepfake_detection.sources.layout import SPLITS
+from deepfake_detection.common.tables import SPLITS
 from deepfake_detection.sources.layouts import names
 from deepfake_detection.sources.layouts.clips import clips
 from deepfake_detection.sources.layouts.lists import read_text
@@ -60,7 +60,7 @@ def read(folder: Path, options: Options = DEFAULT) -> Layout:
         category, there = next(iter(lacking.items()))
         raise UserError(
             f"{folder}: {category} is not there in {options.compression}, but in {', '.join(there)}: "
-            "set data.compression, or download it"
+            "set compression, or download it"
         )
     for category, there in lacking.items():
         found.note(f"{category} is there in {', '.join(there)} only, not in {options.compression}: left out")

@@ -6,7 +6,7 @@ They hold pictures and videos. A folder in them is a video, and the pictures in 
 from collections import defaultdict
 from pathlib import Path
 
-from deepfake_detection.sources.layout import VIDEO
+from deepfake_detection.common.tables import VIDEO
 from deepfake_detection.sources.layouts.names import LABELS, SPLITS, Name, all_known, frame_of, numbered
 from deepfake_detection.sources.layouts.table import DEFAULT, Found, Layout, Options
 from deepfake_detection.sources.layouts.tree import NOT_MEDIA, Tree, joined, kind_of, stem_of

@@ -11,13 +11,16 @@ from typing import Any
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.text import one_line, system_words
 
-_DELIMITERS = ",;\t"
+_DELIMITERS = ",;\t|"
+_SEPARATOR_LINE = re.compile(r"\Asep=.\r?\n")  # Excel's own line, which says the delimiter
 
 
 def read_text(path: Path) -> str:
-    """A text file in UTF-8, with or without a byte order mark. Raises UserError if it cannot be read."""
+    """A text file in UTF-8, or with a byte order mark in UTF-16. Raises UserError if it cannot be read."""
     try:
-        return path.read_text(encoding="utf-8-sig")
+        content = path.read_bytes()
+        # "Unicode text" of a spreadsheet is UTF-16
+        return content.decode("utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
     except FileNotFoundError:
         raise UserError(f"{path} is missing: get it again and put it there") from None
     except OSError as error:
@@ -60,13 +63,15 @@ def header(path: Path) -> list[str]:
 def read_rows(path: Path, needed: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
     """Yields each row of a CSV with the number of its line: the header's is 1. Column names are in lower case.
 
-    Columns are divided by commas, semicolons or tabs, whichever the header has most of. A cell that is missing is "".
+    Columns are divided by commas, semicolons, tabs or bars, whichever the header has most of. A cell that is missing is
+    "". Single quotes around a column's name do not count.
     Raises UserError if the file cannot be read as such, or lacks a column that is ``needed``.
     """
-    text = read_text(path)
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text.partition("\n")[0]))
+    text = _SEPARATOR_LINE.sub("", read_text(path)).lstrip("\r\n")
+    delimiter = _delimiter(text.partition("\n")[0])
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
     try:
-        columns = [name.strip().lower() for name in next(rows, [])]
+        columns = [_plain(name).lower() for name in next(rows, [])]
         if missing := [name for name in needed if name not in columns]:
             there = ", ".join(columns) or "none"
             raise UserError(f"{path} lacks the column {' and '.join(missing)} (there is {there}): add it")
@@ -76,6 +81,10 @@ def read_rows(path: Path, needed: tuple[str, ...]) -> Iterator[tuple[int, dict[s
                 yield rows.line_num, dict(zip(columns, cells, strict=False))
     except csv.Error as error:
         raise UserError(f"{path} is not a CSV file ({error}): write it again as CSV") from None
+
+
+def _plain(name: str) -> str:
+    return name.strip().strip("'").strip()
 
 
 def _delimiter(line: str) -> str:

@@ -12,8 +12,8 @@ from typing import NamedTuple
 import pandas as pd
 
 from deepfake_detection.common.errors import UserError
+from deepfake_detection.common.tables import VIDEO
 from deepfake_detection.common.text import one_line
-from deepfake_detection.sources.layout import VIDEO
 from deepfake_detection.sources.layouts.lists import read_rows
 from deepfake_detection.sources.layouts.names import LABELS, SPLITS, Name, all_known, frame_of, numbered
 from deepfake_detection.sources.layouts.table import DEFAULT, Found, Layout, Options
@@ -56,7 +56,7 @@ def read(folder: Path, options: Options = DEFAULT) -> Layout:
     label or a split that is none, and for a file with two labels.
     """
     if not (path := _list_of(folder)):
-        raise UserError(f"{folder} is no list of files and holds none: data.layout manifest needs {LOOKS_FOR}")
+        raise UserError(f"{folder} is no list of files and holds none: layout manifest needs {LOOKS_FOR}")
     tree = Tree(base(folder), options.trusted)
     if folder.is_dir():
         tree.list_at(path.name)  # raises if it is a link out; a list that the user named is the user's choice

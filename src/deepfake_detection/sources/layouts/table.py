@@ -3,15 +3,14 @@
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
 
-from deepfake_detection.common.components import components
 from deepfake_detection.common.errors import UserError
-from deepfake_detection.sources.layout import SPLITS, VIDEO
+from deepfake_detection.common.tables import SPLITS, VIDEO
 from deepfake_detection.sources.layouts.names import Name
 from deepfake_detection.sources.layouts.tree import Tree
 
@@ -22,8 +21,8 @@ COLUMNS: dict[str, type[str] | type[int]] = {
     "label": int,  # 0 real, 1 fake
     "video_id": str,  # of a fake: the recording that was manipulated
     "source_id": str,  # what gave the face, or what else tells two fakes of one recording apart; "" for originals
-    "group": str,  # what must not stand on two sides of a split, within a data set
-    "unit": str,  # what a split had better divide: whole groups, or what holds several of them, as a part of DFDC
+    "group": str,  # what must not stand on two sides of a split; "" if target and source say all: index/groups.py
+    "unit": str,  # what holds several groups and had better be divided, as a part of DFDC; "" for the groups themselves
     "frame": int,
     "split": str,  # train, val or test if the data set says so, otherwise ""
 }
@@ -56,11 +55,15 @@ DEFAULT = Options()
 
 @dataclass(frozen=True)
 class Layout:
-    """What was read: a table with COLUMNS sorted by file, one with REJECTED_COLUMNS, and what a user should know."""
+    """What was read: a table with COLUMNS sorted by file, one with REJECTED_COLUMNS, and what a user should know.
+
+    ``lost`` has a row, with the frame VIDEO, for each video that is known by name and of which no file can be used.
+    """
 
     table: pd.DataFrame
     rejected: pd.DataFrame
     notes: tuple[str, ...] = ()
+    lost: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(COLUMNS)))
 
 
 class _Row(NamedTuple):
@@ -83,6 +86,7 @@ class Found:
         self._tree, self._folder = tree, tree.root
         self._dataset, self._options = options.dataset or dataset, options
         self._rows: list[_Row] = []
+        self._lost: list[_Row] = []
         self._rejected: list[tuple[str, str, str]] = []
         self._notes: list[str] = []
         self._categories: set[str] = set()
@@ -95,7 +99,7 @@ class Found:
         if self._options.categories.get(category, label) != label:
             words = ("an original", "a fake")
             raise UserError(
-                f"data.categories calls {category} {words[1 - label]}, but {self._folder} says {words[label]}: "
+                f"params.yaml calls {category} {words[1 - label]}, but {self._folder} says {words[label]}: "
                 "name it under the other key"
             )
         return category in self._options.categories
@@ -114,6 +118,11 @@ class Found:
         """Takes a frame, or a video. A ``dataset`` that the folder itself names stands before the user's."""
         ids = (name.video_id, name.source_id, name.group)
         self._rows.append(_Row(file, dataset or self._dataset, category, label, *ids, unit, frame, split))
+
+    def lose(self, file: str, category: str, label: int, name: Name, reason: str) -> None:
+        """Leaves a file out, and keeps whose it would have been."""
+        self._lost.append(_Row(_printable(file), self._dataset, category, label, *name, "", VIDEO, ""))
+        self.reject(file, category, reason)
 
     def reject(self, path: str, category: str, reason: str) -> None:
         """Leaves a file out, and says why."""
@@ -136,15 +145,17 @@ class Found:
         missing = sorted(set(self._options.categories or ()) - self._categories)
         if needed := [category for category in missing if category not in optional | self._options.optional]:
             there = ", ".join(sorted(self._categories)) or "nothing"
-            raise UserError(f"{self._folder}: no category {', '.join(needed)} (there is {there}); see data.categories")
+            raise UserError(f"{self._folder}: no category {', '.join(needed)} (there is {there}); see real and fake")
         self._notes += [f"{category} is not in {self._folder}: left out" for category in missing]
         table = pd.DataFrame.from_records(self._rows, columns=list(COLUMNS)).astype(COLUMNS)
         table = table.sort_values("file", ignore_index=True)
-        _fill_groups(table)
+        lost = pd.DataFrame.from_records(self._lost, columns=list(COLUMNS)).astype(COLUMNS)
+        lost = lost[~pd.MultiIndex.from_frame(lost[VIDEO_KEY]).isin(pd.MultiIndex.from_frame(table[VIDEO_KEY]))]
         rejected = pd.DataFrame(self._rejected, columns=REJECTED_COLUMNS, dtype=str)
         rejected = rejected.sort_values(["path", "reason"], ignore_index=True)
         validate(table, rejected, self._folder, self._options.one_class, self._notes)
-        return Layout(table, rejected, (*self._notes, *_leaks(table, self._folder)))
+        notes = (*self._notes, *_leaks(table, self._folder))
+        return Layout(table, rejected, notes, lost.drop_duplicates(VIDEO_KEY))
 
 
 def validate(
@@ -158,7 +169,7 @@ def validate(
     if table.empty:
         why = f"all {len(rejected)} files are rejected, {_commonest(rejected)}" if len(rejected) else "it holds none"
         why = "; ".join([why, *notes])
-        raise UserError(f"{folder}: no picture or video can be used: {why}; check data.local_dir and data.layout")
+        raise UserError(f"{folder}: no picture or video can be used: {why}; check path and layout")
     for column in ("dataset", "category"):
         for name in table[column].unique():
             if not _NAME.fullmatch(name):
@@ -184,19 +195,10 @@ def validate(
         raise UserError(f"{why}: both classes are needed")
 
 
-def _fill_groups(table: pd.DataFrame) -> None:
-    """Gives rows without a group that of the recordings that their target and source are joined to, by data set."""
-    for dataset in table["dataset"].unique():
-        open_rows = (table["dataset"] == dataset) & (table["group"] == "")
-        target, source = table.loc[open_rows, "video_id"], table.loc[open_rows, "source_id"]
-        if open_rows.any():
-            table.loc[open_rows, "group"] = components(target, source.where(source != "", target))
-    table["unit"] = table["unit"].where(table["unit"] != "", table["group"])
-
-
 def _leaks(table: pd.DataFrame, folder: Path) -> list[str]:
-    """A line if groups stand on two sides of the data set's own division."""
-    divided = table.loc[table["split"] != "", ["dataset", "group", "split"]].drop_duplicates()
+    """A line if groups stand on two sides of the data set's own division. Without a group, the target counts."""
+    group = table["group"].where(table["group"] != "", table["video_id"])
+    divided = table.assign(group=group).loc[table["split"] != "", ["dataset", "group", "split"]].drop_duplicates()
     counts = divided.groupby(["dataset", "group"])["split"].nunique()
     if not (several := int((counts > 1).sum())):
         return []

@@ -5,7 +5,7 @@ It is not one of the layouts that are recognised, because any folder would fit.
 
 from pathlib import Path
 
-from deepfake_detection.sources.layout import VIDEO
+from deepfake_detection.common.tables import VIDEO
 from deepfake_detection.sources.layouts.names import Name, frame_of, numbered
 from deepfake_detection.sources.layouts.table import DEFAULT, Found, Layout, Options
 from deepfake_detection.sources.layouts.tree import NOT_MEDIA, Tree, kind_of, stem_of

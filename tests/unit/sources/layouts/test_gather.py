@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from deepfake_detection.index.listing import wanted_categories
+from deepfake_detection.params.data import Data
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.index.build import build_index
 from deepfake_detection.index.groups import frame_groups
-from deepfake_detection.index.listing import wanted_categories
-from deepfake_detection.params.data import Data
 from deepfake_detection.sources.gather import find, gather
 from deepfake_detection.sources.layouts import detect, manifest
 from tests.support.miniatures import folders
@@ -100,7 +100,7 @@ def test_what_is_only_evaluated_may_be_missing(miniatures: Path, tmp_path: Path)
     assert set(index["category"]) == {"Original", "Deepfakes", "FaceSwap"}
     assert set(index.loc[index["category"] == "FaceSwap", "label"]) == {1}
     missing = data(miniatures / "faceforensics", ["Original"], ["NeuralTextures"])
-    with pytest.raises(UserError, match=r"no category NeuralTextures \(there is .*\); see data\.categories$"):
+    with pytest.raises(UserError, match=r"no category NeuralTextures \(there is .*\); see real and fake$"):
         index_of(miniatures / "faceforensics", missing, tmp_path / "other")
 
 

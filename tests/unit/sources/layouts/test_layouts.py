@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from deepfake_detection.sources.layout import VIDEO
+from deepfake_detection.common.tables import VIDEO
 from deepfake_detection.sources.layouts import detect
 from deepfake_detection.sources.layouts.table import COLUMNS, REJECTED_COLUMNS, Layout, Options
 from deepfake_detection.videos.video import Video

@@ -184,18 +184,18 @@ def not_utf8(folder: Path) -> None:
 
 
 LINES: dict[Callable[[Path], None], str] = {
-    nothing: "DIR is empty: data.local_dir must name a data set",
-    nested: "DIR has no known layout, but its folder Celeb-DF-v2 fits celebdf: set data.local_dir to DIR/Celeb-DF-v2",
+    nothing: "DIR is empty: path must name a data set",
+    nested: "DIR has no known layout, but its folder Celeb-DF-v2 fits celebdf: set path to DIR/Celeb-DF-v2",
     two_layouts: "DIR fits several layouts: celebdf (it holds Celeb-real/); folders (it holds fake/ and real/): "
-    "say in data.layout which one is meant",
+    "say in layout which one is meant",
     one_class: "DIR holds originals only, and no fake: both classes are needed",
     one_class_left: "DIR holds originals only, and no fake; 2 files are rejected, most often "
     '"neither a picture nor a video by its name" (2), e.g. fake/b.txt: both classes are needed',
     methods_beside_originals: "DIR holds originals only, and no fake; Deepfakes/ in DIR is called neither real nor "
     "fake: left out: both classes are needed",
     no_picture: "DIR: no picture or video can be used: all 2 files are rejected, most often "
-    '"neither a picture nor a video by its name" (2), e.g. fake/b.txt; check data.local_dir and data.layout',
-    empty_classes: "DIR: no picture or video can be used: it holds none; check data.local_dir and data.layout",
+    '"neither a picture nor a video by its name" (2), e.g. fake/b.txt; check path and layout',
+    empty_classes: "DIR: no picture or video can be used: it holds none; check path and layout",
     no_metadata: "DIR/dfdc_train_part_1/metadata.json is missing: unpack that part again, or take its folder away",
     wrong_label_in_metadata: "DIR/dfdc_train_part_0/metadata.json: the label of a.mp4 is 'TRUE', not REAL or FAKE: "
     "get it again",
@@ -217,10 +217,10 @@ LINES: dict[Callable[[Path], None], str] = {
     wrong_label_in_bench: "DIR/X.json: label 'X' of video w says neither real nor fake: correct it",
     no_frames_in_bench: "DIR/X.json: video w of X_fake has no list of frames: get it again",
     absolute_paths_in_bench: "DIR: no picture or video can be used: all 2 files are rejected, most often "
-    '"absolute path" (2), e.g. /data/f/1.png; check data.local_dir and data.layout',
+    '"absolute path" (2), e.g. /data/f/1.png; check path and layout',
     broken_bench: "DIR/X.json is not JSON (Expecting value: line 1 column 100 (char 99)): get it again",
     packed: "DIR/fake_train holds 1 archives, e.g. fake_train/0.tar.gz, and no picture: unpack them there (tar -xf)",
-    other_compression: "DIR: Original is not there in c23, but in c40, raw: set data.compression, or download it",
+    other_compression: "DIR: Original is not there in c23, but in c40, raw: set compression, or download it",
     broken_split_list: 'DIR/splits/train.json is not a list of pairs such as [["071", "054"]]: '
     "get it again, or take it away",
     unknown_label: "DIR/manifest.csv, row 3: label 'maybe' is not known: write 0 or real, 1 or fake",
@@ -230,7 +230,7 @@ LINES: dict[Callable[[Path], None], str] = {
     one_category_of_both: "DIR: originals and fakes have one category (mixed): give them two",
     a_name_that_is_none: "DIR: dataset '../up': a name may have letters, digits and _ . + - only",
     all_rows_wrong: "DIR: no picture or video can be used: all 2 files are rejected, most often "
-    '"absolute path" (2), e.g. /a.png; check data.local_dir and data.layout',
+    '"absolute path" (2), e.g. /a.png; check path and layout',
     empty_manifest: "DIR/manifest.csv lacks the column path and label (there is none): add it",
     not_utf8: "DIR/manifest.csv is not UTF-8: save it as UTF-8",
 }
@@ -259,10 +259,10 @@ def test_an_unknown_folder_gets_one_line_of_what_was_looked_for(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("name", "line"),
     [
-        ("nowhere", "DIR/nowhere: no such file or folder: correct data.local_dir"),
+        ("nowhere", "DIR/nowhere: no such file or folder: correct path"),
         (
             "notes.txt",
-            "DIR/notes.txt is neither a folder nor a CSV, TSV or Parquet file: data.local_dir must name a data set",
+            "DIR/notes.txt is neither a folder nor a CSV, TSV or Parquet file: path must name a data set",
         ),
     ],
 )
@@ -276,8 +276,8 @@ def test_what_is_no_folder(tmp_path: Path, name: str, line: str) -> None:
 def test_a_layout_that_is_chosen_ends_the_doubt_if_it_fits(tmp_path: Path) -> None:
     two_layouts(tmp_path)
     name, why, read = detect.read(tmp_path, "folders")
-    assert (name, why, len(read.table)) == ("folders", "data.layout says so", 2)
-    with pytest.raises(UserError, match=r"does not fit data\.layout kaggle: there is no FF\+\+C32-Frames/"):
+    assert (name, why, len(read.table)) == ("folders", "layout says so", 2)
+    with pytest.raises(UserError, match=r"does not fit layout kaggle: there is no FF\+\+C32-Frames/"):
         detect.read(tmp_path, "kaggle")
 
 
@@ -285,11 +285,11 @@ def test_a_category_that_is_not_there_or_of_the_other_class(tmp_path: Path) -> N
     touch(tmp_path, "real/a.png", "fake/b.png")
     with pytest.raises(UserError) as caught:
         detect.read(tmp_path, options=Options(categories={"real": 0, "FaceSwap": 1}))
-    assert str(caught.value) == f"{tmp_path}: no category FaceSwap (there is fake, real); see data.categories"
+    assert str(caught.value) == f"{tmp_path}: no category FaceSwap (there is fake, real); see real and fake"
     with pytest.raises(UserError) as caught:
         detect.read(tmp_path, options=Options(categories={"real": 1, "fake": 0}))
     assert str(caught.value) == (
-        f"data.categories calls fake an original, but {tmp_path} says a fake: name it under the other key"
+        f"params.yaml calls fake an original, but {tmp_path} says a fake: name it under the other key"
     )
 
 
