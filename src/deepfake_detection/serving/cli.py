@@ -19,6 +19,7 @@ from typer.core import TyperGroup
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.files import expanded, write_figure
+from deepfake_detection.common.parallel import spin_briefly
 from deepfake_detection.common.progress import progress
 from deepfake_detection.common.rules import Rule
 from deepfake_detection.common.text import printable
@@ -399,6 +400,7 @@ def refuse_inputs(output: Path, inputs: list[Path], option: str = "--output") ->
 
 def main() -> None:
     """Runs the command."""
+    spin_briefly()
     app(args=[re.sub(r"^(--[\w-]+=)?(~.*)", _at_home, word) for word in sys.argv[1:]])
 
 

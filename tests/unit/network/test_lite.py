@@ -10,10 +10,10 @@ from efficientnet_lite_pytorch import EfficientNet as Reference
 from torch import nn
 
 from deepfake_detection.common.errors import UserError
+from deepfake_detection.common.lite0 import LITE0
 from deepfake_detection.network.lite import SamePadding, efficientnet_lite0, torchvision_names
 from deepfake_detection.network.model import build_model, mean_and_std
 from deepfake_detection.network.normalise import Normalise
-from deepfake_detection.params.train_sections import LITE0
 from deepfake_detection.sources import imagenet
 from deepfake_detection.sources.drawn.drawing import film
 from deepfake_detection.sources.imagenet import fetch_weights, weights_file
