@@ -116,9 +116,24 @@ def trained_network(params: Params, batches: FrameBatches, backbone: Path) -> Ne
     """The best epoch of one network. If it is pretrained first, ``backbone`` gets the result of that."""
     weights = weights_of(params.model)
     for method in params.pretrain:
-        print(pretrain_backbone(params, method, [Source(batches.pixels, batches.train_rows)], backbone), flush=True)
+        print(
+            pretrain_backbone(
+                params.model.arch,
+                method,
+                params.pretrain[method],
+                params.train.augment,
+                params.train.threads,
+                [Source(batches.pixels, batches.train_rows)],
+                backbone,
+            ),
+            flush=True,
+        )
         weights = backbone
-    if (trained := train_network(params, batches, weights)) is None:
+    if (
+        trained := train_network(
+            params.model, params.train, (params.prepare.crop, params.prepare.margin), batches, weights
+        )
+    ) is None:
         raise UserError("a study trains each network in one process: set train.devices=1")
     return trained[0].eval()
 

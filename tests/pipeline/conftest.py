@@ -79,9 +79,10 @@ class Project:
         return line
 
     def stage(self, name: str) -> None:
-        """Runs a stage in this process, which has loaded what takes a stage's process seconds to load."""
+        """Runs a stage, such as ``index@own``, in this process, which has loaded what takes seconds to load."""
+        module, _, key = name.partition("@")
         with contextlib.chdir(self.path):
-            stages.run(import_module(f"stages.{name}").main)
+            stages.run(import_module(f"stages.{module}").main, *filter(None, [key]))
 
     def stage_fails_with_one_line(self, name: str) -> str:
         """As ``fails_with_one_line``, in this process."""
@@ -93,8 +94,9 @@ class Project:
 
 
 def make_project(path: Path) -> Project:
-    names = [".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore", "dvc.yaml", "data/.gitignore"]
-    for name in (*names, "models/.gitignore"):
+    names = [".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore", "dvc.yaml", "none", "imagenet"]
+    kept = [path.relative_to(ROOT).as_posix() for path in (ROOT / "data").rglob(".gitignore")]
+    for name in (*names, *kept, "models/.gitignore"):
         (path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, path / name)
     for folder in ("conf", "stages", "src"):
