@@ -58,6 +58,14 @@ class Project:
         output = self.run(*command).stdout
         return [line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage '")]
 
+    def runs(self, *command: str) -> tuple[set[str], set[str]]:
+        """The stages that a DVC command ran, and those that it took from its run cache."""
+        lines = self.run(*command).stdout.splitlines()
+        ran, cached = (
+            {line.split("'")[1] for line in lines if mark in line} for mark in ("Running stage '", "is cached")
+        )
+        return ran, cached
+
     def set_params(self, **changes: Any) -> None:
         """Edits params.yaml as a user would: ``train__lr=0.1`` sets train.lr."""
         path = self.path / "params.yaml"
@@ -91,6 +99,19 @@ class Project:
         (line,) = str(ended.value.code).splitlines()
         assert line.startswith("error: ")
         return line
+
+
+STAGES = ("download", "weights", "index", "split", "prepare", "train", "calibrate", "predict", "evaluate")
+
+
+def run_stages(folder: Path, params: dict[str, Any], stages_: tuple[str, ...] = STAGES) -> None:
+    """Writes params.yaml and runs stages in this process, those of a data set for each. The folder is the current one."""
+    (folder / "params.yaml").write_text(yaml.safe_dump(params))
+    for name in ("none", "imagenet"):
+        shutil.copy(ROOT / name, folder / name)
+    for stage in stages_:
+        for key in params["datasets"] if stage in ("download", "index", "prepare", "predict") else ("",):
+            import_module(f"stages.{stage}").main(*filter(None, [key]))
 
 
 def make_project(path: Path) -> Project:
