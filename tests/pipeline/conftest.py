@@ -105,7 +105,7 @@ STAGES = ("download", "weights", "index", "split", "prepare", "train", "calibrat
 
 
 def run_stages(folder: Path, params: dict[str, Any], stages_: tuple[str, ...] = STAGES) -> None:
-    """Writes params.yaml and runs stages in this process, those of a data set for each. The folder is the current one."""
+    """Writes params.yaml into the current folder and runs stages in this process, those of a data set for each."""
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
     for name in ("none", "imagenet"):
         shutil.copy(ROOT / name, folder / name)

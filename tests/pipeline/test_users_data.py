@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from deepfake_detection.sources.drawn.drawing import generate
@@ -14,6 +15,8 @@ from tests.support.kaggle_server import Kaggle, zipped
 from tests.support.permissions import open_folder, unprivileged
 
 pytestmark = pytest.mark.slow
+
+OWN: dict[str, Any] = {"path": "../my pictures", "use": "train"}
 
 
 @pytest.fixture
@@ -38,7 +41,7 @@ def own(project: Project, folder: Path | str, **more: Any) -> None:
 
 
 def frames(project: Project) -> int:
-    return len((project.path / "data" / "index.csv").read_text().splitlines()) - 1
+    return len((project.path / "data" / "index" / "own.csv").read_text().splitlines()) - 1
 
 
 def test_a_folder_of_ones_own_is_left_as_it_is(project: Project, pictures: Path, tmp_path: Path) -> None:
@@ -60,21 +63,21 @@ def test_a_folder_of_ones_own_is_left_as_it_is(project: Project, pictures: Path,
 
 def test_frames_lists_and_weights_that_change_are_seen(project: Project, pictures: Path, tmp_path: Path) -> None:
     own(project, "../my pictures")
-    stages = {"download@own", "index@own", "split"}
-    assert project.runs("dvc", "repro", "split")[0] == stages
-    assert project.runs("dvc", "repro", "split") == (set(), set())
+    stages = {"download@own", "index@own"}
+    assert project.runs("dvc", "repro", "index@own")[0] == stages
+    assert project.runs("dvc", "repro", "index@own") == (set(), set())
     first, second, third = sorted((pictures / "FF++C32-Frames" / "Deepfakes").iterdir())[:3]
     content = bytearray(first.read_bytes())
     content[-3] ^= 1
     first.write_bytes(content)  # as long as before
     second.unlink()
-    assert project.runs("dvc", "repro", "split")[0] == stages
+    assert project.runs("dvc", "repro", "index@own")[0] == stages
     assert frames(project) == 31
     (pictures / "CSVs").mkdir()
     names = sorted(path.name for path in third.parent.iterdir() if path != third)
     (pictures / "CSVs" / "Deepfakes.csv").write_text("filename,label\n" + "".join(f"{name},fake\n" for name in names))
     project.set_params(index__max_rejected=0.5)
-    assert project.runs("dvc", "repro", "split")[0] == stages
+    assert project.runs("dvc", "repro", "index@own")[0] == stages
     assert frames(project) == 30
     mine = tmp_path / "mine.pth"
     project.set_params(model__weights=str(mine))
@@ -128,21 +131,21 @@ def test_recordings_beside_ones_own_pictures_join_groups(project: Project, pictu
     assert report["leaked_recordings"] > 0
 
 
-def test_official_lists_that_are_changed(project: Project, tmp_path: Path) -> None:
+def test_official_lists_divide_and_are_watched(project: Project, tmp_path: Path) -> None:
+    project.run("dvc", "repro", "index@embedded", "index@embedded_shifted")
+    names = (project.path / "data" / "raw" / "embedded").rglob("Deepfakes/*_f0.jpg")
+    pairs = sorted({tuple(sorted(name.stem.split("_")[:2])) for name in names})
     lists = tmp_path / "lists"
     lists.mkdir()
-    for number, name in enumerate(("train", "val", "test")):
-        pairs = [[f"{who:03d}" for who in (2 * number, 2 * number + 1)]]
-        (lists / f"{name}.json").write_text(json.dumps(pairs))
-    project.set_params(
-        split__strategy="official", split__official_dir=str(lists), datasets__embedded__real=["Original"]
-    )
-    project.run("dvc", "repro", "index@embedded", "index@embedded_shifted")
-    done = project.run("dvc", "repro", "split", succeed=False)
-    sides = json.loads((project.path / "metrics" / "split.json").read_text()) if not done.returncode else {}
-    assert done.returncode or sides["unused"]["frames"]
-    (lists / "val.json").write_text(json.dumps([["001", "007"], ["000", "x"]]))
-    assert f"{lists / 'val.json'} is not a list of pairs" in project.stage_fails_with_one_line("split")
+    for name, chosen in (("train", pairs[:2]), ("val", pairs[2:3]), ("test", pairs[3:])):
+        (lists / f"{name}.json").write_text(json.dumps(chosen))
+    project.set_params(split__strategy="official", split__official_dir=str(lists))
+    assert project.runs("dvc", "repro", "split")[0] == {"split"}
+    splits = pd.read_csv(project.path / "data" / "splits.csv").query("dataset == 'embedded'")
+    assert splits["split"].value_counts().to_dict() == {"train": 16, "val": 8, "test": 8}
+    (lists / "val.json").write_text(json.dumps([["000", "x"]]))
+    said = project.run("dvc", "repro", "split", succeed=False).stdout
+    assert f"error: {lists / 'val.json'} is not a list of pairs" in said
 
 
 def test_kaggle_brings_the_wanted_categories_and_records_the_version(
@@ -167,7 +170,7 @@ def test_kaggle_brings_the_wanted_categories_and_records_the_version(
 @pytest.mark.parametrize(
     ("changes", "stage", "words"),
     [
-        ({"datasets": {"own": {"path": "no/such", "use": "train"}}}, "download@own", "no/such: no such file or folder"),
+        ({"datasets": {"own": OWN | {"path": "no/such"}}}, "download@own", "no/such: no such file or folder"),
         (
             {
                 "datasets": {
