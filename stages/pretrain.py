@@ -1,6 +1,5 @@
 """Trains the backbone without labels, by one of the methods in ``pretrain``: ``python -m stages.pretrain simsiam``."""
 
-import sys
 from pathlib import Path
 
 from deepfake_detection.common.errors import UserError
@@ -14,8 +13,8 @@ from stages import run
 PREPARED = Path("data/prepared")
 
 
-def main() -> None:
-    params, method = load_params(), sys.argv[1]
+def main(method: str) -> None:
+    params = load_params()
     if method not in params.pretrain:
         raise UserError(f"pretrain.{method}: not in params.yaml")
     pixels, rows = open_prepared(PREPARED / "train", Path("data/splits_trained.csv"))

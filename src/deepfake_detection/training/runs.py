@@ -60,7 +60,7 @@ def pretrain_backbone(params: Params, method: str, sources: list[Source], to: Pa
     use_threads(params.train.threads)
     keep_freed_memory()
     seed_everything(own.seed, workers=True, verbose=False)
-    network = build_model(params.model.arch, params.model.dropout, weights)
+    network = build_model(params.model.arch, 0.0, weights)
     summary = pretrain(network, sources, params.train.augment, method, own)
     with replacing(to) as (part,):
         save_backbone(part, network.efficientnet, scratch=weights is None or is_scratch(weights))
