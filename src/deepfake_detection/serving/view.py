@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.text import clock
 from deepfake_detection.pictures.images import UnreadableImageError, read_picture
 from deepfake_detection.reporting.html import data_uri
@@ -167,10 +166,9 @@ def _look(detector: "Detector", pixels: Pixels, face: "Face") -> dict[str, str]:
     """The crop that the network saw, and its heat map, as data: URIs; {} if the extra ``explain`` is not installed."""
     try:
         from deepfake_detection.serving.explain import heat_map, network_view
-
-        overlay = heat_map(detector, pixels, face.box)
-    except (ModuleNotFoundError, UserError):
+    except ModuleNotFoundError:
         return {}
+    overlay = heat_map(detector, pixels, face.box)
     crop = network_view(pixels, face.box, detector.sidecar.margin)
     return {
         "crop": data_uri(_enlarged(crop), "JPEG", quality=88),

@@ -175,7 +175,7 @@ def test_debug_shows_where_an_error_comes_from(folder: Path, run: Run) -> None:
 
 def test_info_says_what_a_checkpoint_is(folder: Path, tmp_path: Path, run: Run) -> None:
     rules = {"youden": 0.41, "fpr@0.01": 0.93}
-    path = save(tmp_path / "best.pth", crop="face", margin=0.3, frame={"thresholds": rules})
+    path = save(tmp_path / "best.pth", crop="face", margin=0.3, frame={"temperature": 2.0, "thresholds": rules})
     digest = sha256(path.read_bytes()).hexdigest()
     found = json.loads(run("info", path, "--json").out)
     assert found["path"] == str(path)

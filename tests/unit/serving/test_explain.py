@@ -1,7 +1,6 @@
 """Heat maps: they add up to what the network says, follow the weights, and lie where the picture decides."""
 
 import copy
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, cast
@@ -182,12 +181,6 @@ def test_the_heat_map_is_yellow_on_the_evidence_and_blue_without(detector: Detec
     nothing = heat_map(detector, wide, None)
     assert nothing.shape == wide.shape
     assert (nothing[..., 2] > nothing[..., 0] + 30).all()
-
-
-def test_without_captum_it_says_so(detector: Detector, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "captum.attr", None)
-    with pytest.raises(UserError, match="captum is not installed; run make env"):
-        evidence(detector, pictures(1, 0)[0][0])
 
 
 def words(figure: Figure) -> str:
