@@ -26,7 +26,7 @@ from deepfake_detection.common.text import clock, percent
 from deepfake_detection.pictures.faces import Box, crop_face, square_around
 from deepfake_detection.pictures.images import UnreadableImageError, read_picture
 from deepfake_detection.serving.detector import Detector
-from deepfake_detection.serving.kept import KeptFrames
+from deepfake_detection.serving.people import KeptFrames
 from deepfake_detection.serving.results import Face, Prediction, VideoPrediction
 from deepfake_detection.videos.video import is_video
 

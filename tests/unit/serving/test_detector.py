@@ -26,7 +26,7 @@ from deepfake_detection.pictures.images import UnreadableImageError, read_pictur
 from deepfake_detection.serving import view
 from deepfake_detection.serving.detector import _Read
 from deepfake_detection.serving.results import Score
-from deepfake_detection.serving.view import judge, shown
+from deepfake_detection.serving.view import shown, values_of
 from deepfake_detection.serving.words import UNFAMILIAR_HEADLINE
 from deepfake_detection.sources.drawn.drawing import film
 from tests.support.checkpoints import save_checkpoint, sidecar
@@ -87,13 +87,13 @@ def test_each_face_is_judged_and_the_most_suspicious_counts(of_faces: Path, face
     other = np.round(film(3, 0, 256, 42).filmed * 255).astype(np.uint8)
     board = np.concatenate([face, other], 1)
     (found,) = Detector.load(of_faces).predict([board])
-    assert sorted(cast(Box, judged.box) for judged in found.faces) == sorted(box for box, _ in detect_faces(board))
+    assert sorted(cast(Box, face.box) for face in found.faces) == sorted(box for box, _ in detect_faces(board))
     assert len(found.faces) == 2
-    assert found.logit == max(judged.logit for judged in found.faces)
+    assert found.logit == max(face.logit for face in found.faces)
     assert found.faces[0].logit != found.faces[1].logit
-    assert all(judged.verdict == ("fake" if judged.probability >= 0.5 else "original") for judged in found.faces)
-    odds = [judged.probability / (1 - judged.probability) for judged in found.faces]
-    assert odds == pytest.approx([np.exp(judged.logit / 2) / 2 for judged in found.faces], rel=1e-4)  # of two faces
+    assert all(face.verdict == ("fake" if face.probability >= 0.5 else "original") for face in found.faces)
+    odds = [face.probability / (1 - face.probability) for face in found.faces]
+    assert odds == pytest.approx([np.exp(face.logit / 2) / 2 for face in found.faces], rel=1e-4)  # of two faces
 
 
 def test_what_cannot_be_judged_says_why_and_stops_nothing(tmp_path: Path, of_faces: Path, face: Any) -> None:
@@ -425,7 +425,7 @@ def test_what_is_refused_is_refused_alike_by_every_way_in(
         reason = detector.predict(tmp_path / name).reason
         assert reason.startswith(start)
         with pytest.raises(UnreadableImageError) as caught:
-            judge(checkpoint, tmp_path / name)
+            values_of(checkpoint, tmp_path / name)
         assert str(caught.value) == reason
         assert command("explain", tmp_path / name, "--checkpoint", checkpoint) == f"error: {tmp_path / name}: {reason}"
         assert command("predict", tmp_path / name, "--checkpoint", checkpoint) == 1

@@ -195,12 +195,12 @@ def test_every_face_of_a_picture_is_explained(detector: Detector, tmp_path: Path
     detector.sidecar = sidecar(crop="face", margin=0.3)
     Image.fromarray(np.hstack([drawn(3), drawn(4)])).save(tmp_path / "two.png")
     figure = explain(detector, tmp_path / "two.png")
-    judged = detector.predict([tmp_path / "two.png"])[0]
+    found = detector.predict([tmp_path / "two.png"])[0]
     said = words(figure)
     assert said.count("what speaks for a fake") + said.count("nothing speaks for a fake") == 2
-    probability = percent(cast(float, judged.probability))
-    assert f"{judged.verdict}: calibrated probability of a fake {probability}, threshold 50.0%" in said
-    for place, face in enumerate(sorted(judged.faces, key=lambda face: -face.logit), 1):
+    probability = percent(cast(float, found.probability))
+    assert f"{found.verdict}: calibrated probability of a fake {probability}, threshold 50.0%" in said
+    for place, face in enumerate(sorted(found.faces, key=lambda face: -face.logit), 1):
         assert f"face {place}: {percent(face.probability)}" in said
     assert "4 x 4 places" in said
     Image.new("RGB", (64, 64), "grey").save(tmp_path / "grey.png")
