@@ -14,7 +14,7 @@ from deepfake_detection.frames.dataset import FrameDataset
 from deepfake_detection.frames.prepared import open_prepared
 from deepfake_detection.inference.backends import choose_backend
 from deepfake_detection.inference.checkpoint import load_checkpoint
-from deepfake_detection.inference.familiarity import judging
+from deepfake_detection.inference.familiarity import scoring
 from deepfake_detection.inference.logits import predict_logits
 from deepfake_detection.network.allocator import keep_freed_memory
 from deepfake_detection.params.load import load_params
@@ -31,7 +31,7 @@ def main() -> None:
     evaluated = open_prepared(PREPARED / "evaluated", Path("data/splits.csv"))
     validation = FrameDataset(trained[0], trained[1].query("split == 'val'"))
     backend = choose_backend(params.evaluate.backend, model, validation, params.evaluate.batch_size)
-    predict, tables = judging(backend, familiarity), []
+    predict, tables = scoring(backend, familiarity), []
     for pixels, rows in (trained, evaluated):
         rows = rows.query("split in ['val', 'test']")
         scores = predict_logits(predict, FrameDataset(pixels, rows), params.evaluate.batch_size)

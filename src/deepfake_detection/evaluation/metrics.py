@@ -304,7 +304,7 @@ def class_report(table: pd.DataFrame, threshold: float) -> dict[str, Any]:
 def prediction_table(rows: pd.DataFrame, scores: NDArray[np.float64], calibration: Calibration) -> pd.DataFrame:
     """One row per frame: what ``rows`` says of it, its logit, its probabilities, and how unfamiliar it is.
 
-    ``rows`` are those of an index with ``split``. ``scores`` are what ``inference.familiarity.judging`` gives.
+    ``rows`` are those of an index with ``split``. ``scores`` are what ``inference.familiarity.scoring`` gives.
     ``probability`` is the calibrated one. ``unfamiliarity`` is above 1 if the frame is unlike the training frames, and
     0 if every frame is judged.
     """
