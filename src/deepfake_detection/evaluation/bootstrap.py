@@ -139,7 +139,7 @@ def resampled_metrics(
     """Every metric in every draw, each of shape (draws,), NaN where undefined.
 
     ``codes`` of shape (frames,) is the group of each frame. ``counts`` of shape (draws, groups) is how often each group
-    is drawn. The numbers are the same as those of ``frame_metrics`` on frames repeated that often.
+    is drawn. The numbers are those of a sample in which each frame is there as often as its group is drawn.
     """
     labels, probabilities = np.asarray(labels, np.int64), np.asarray(probabilities, np.float64)
     weights = counts.astype(np.float64)

@@ -1,4 +1,4 @@
-"""The metrics of the evaluation, from scikit-learn where it has them. Positive class: fake (label 1)."""
+"""The metrics of the evaluation. Positive class: fake (label 1)."""
 
 from collections.abc import Collection, Iterable
 from typing import Any
@@ -7,26 +7,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import logit
-from sklearn.metrics import (
-    accuracy_score,
-    average_precision_score,
-    balanced_accuracy_score,
-    brier_score_loss,
-    classification_report,
-    confusion_matrix,
-    f1_score,
-    log_loss,
-    matthews_corrcoef,
-    precision_score,
-    recall_score,
-    roc_auc_score,
-    roc_curve,
-)
+from sklearn.metrics import classification_report
 
 from deepfake_detection.common.errors import UserError
-from deepfake_detection.common.tables import CLASS_NAMES, MISSING_COLUMNS
-from deepfake_detection.evaluation.bootstrap import DRAWS, METRICS, group_intervals
-from deepfake_detection.evaluation.reliability import expected_calibration_error
+from deepfake_detection.common.tables import CLASS_NAMES, MISSING_COLUMNS, VIDEO_KEY
+from deepfake_detection.evaluation.bootstrap import DRAWS, METRICS, group_intervals, resampled_metrics
 from deepfake_detection.evaluation.selective import is_familiar
 from deepfake_detection.network.sidecar import Calibration, Sidecar
 
@@ -43,47 +28,22 @@ def frame_metrics(labels: NDArray[np.int64], probabilities: NDArray[np.float64],
     metrics are None without frames. ``undefined`` says why. Precision without a positive call, recall and F1 without a
     fake, and MCC when all calls are alike, are 0.
     """
-    labels, probabilities = np.asarray(labels, np.int64), np.asarray(probabilities, np.float64)
-    called = (probabilities >= threshold).astype(int)
-    (tn, fp), (fn, tp) = [[0, 0], [0, 0]]
+    labels, called = np.asarray(labels, np.int64), np.asarray(probabilities, np.float64) >= threshold
     values: dict[str, float] = {}
     if len(labels):
-        (tn, fp), (fn, tp) = confusion_matrix(labels, called, labels=[0, 1]).tolist()
-        values |= {
-            "accuracy": accuracy_score(labels, called),
-            "precision": precision_score(labels, called, zero_division=0),
-            "recall": recall_score(labels, called, zero_division=0),
-            "f1": f1_score(labels, called, zero_division=0),
-            "log_loss": log_loss(labels, probabilities, labels=[0, 1]),
-            "brier": brier_score_loss(labels, probabilities, pos_label=1),
-            "ece": expected_calibration_error(labels, probabilities),
-        }
-    if len(np.unique(labels)) == 2:
-        fpr, tpr, _ = roc_curve(labels, probabilities, drop_intermediate=False)
-        values |= {
-            "auroc": roc_auc_score(labels, probabilities),
-            "average_precision": average_precision_score(labels, probabilities),
-            "eer": _equal_error_rate(fpr, tpr),
-            "tpr_at_fpr_1pct": tpr[fpr <= 0.01].max(),
-            "tpr_at_fpr_0_1pct": tpr[fpr <= 0.001].max(),
-            "balanced_accuracy": balanced_accuracy_score(labels, called),
-            "mcc": matthews_corrcoef(labels, called),
-        }
+        # the sample is a draw in which each frame, all of one group, is there once
+        group, once = np.zeros(len(labels), np.int64), np.ones((1, 1), np.int64)
+        found = resampled_metrics(labels, probabilities, group, once, threshold)
+        values = {name: float(value[0]) for name, value in found.items() if not np.isnan(value[0])}
     reason = (
         f"needs both classes, found only {CLASS_NAMES[labels[0]]}" if len(labels) else "there is nothing to measure"
     )
+    counts = np.bincount(2 * labels + called, minlength=4).tolist()
     return {
-        **{name: float(values[name]) if name in values else None for name in METRICS},
-        "confusion_matrix": {"tn": tn, "fp": fp, "fn": fn, "tp": tp},
+        **{name: values.get(name) for name in METRICS},
+        "confusion_matrix": dict(zip(("tn", "fp", "fn", "tp"), counts, strict=True)),
         "undefined": {name: reason for name in METRICS if name not in values},
     }
-
-
-def _equal_error_rate(fpr: NDArray[np.float64], tpr: NDArray[np.float64]) -> float:
-    excess = fpr + tpr - 1  # from -1 to 1
-    after = int(np.argmax(excess >= 0))
-    along = -excess[after - 1] / (excess[after] - excess[after - 1])
-    return float(fpr[after - 1] + along * (fpr[after] - fpr[after - 1]))
 
 
 def video_table(table: pd.DataFrame) -> pd.DataFrame:
@@ -91,9 +51,8 @@ def video_table(table: pd.DataFrame) -> pd.DataFrame:
 
     If ``table`` has ``unfamiliarity``, that is the median of the frames, so that half of them decide.
     """
-    keys = ["dataset", "category", "video_id", "source_id"]
     # dropna=False, because originals have no source_id, and pandas may read an empty one as NaN.
-    videos = table.groupby(keys, as_index=False, dropna=False, sort=True)
+    videos = table.groupby(VIDEO_KEY, as_index=False, dropna=False, sort=True)
     taken = {"label": ("label", "first"), "group": ("group", "first"), "logit": ("logit", "mean")}
     if "unfamiliarity" in table:
         taken["unfamiliarity"] = ("unfamiliarity", "median")
