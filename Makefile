@@ -54,6 +54,7 @@ bench: env ## Time this against the original recipe, quickly
 
 docs: env ## Write docs/reference/ anew from the code
 	python -m tools.reference
+	python -m tools.diagram
 
 lock: env ## Write requirements.lock anew from pyproject.toml
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \

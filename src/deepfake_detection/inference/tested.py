@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.files import sha256_of, write_json
 from deepfake_detection.common.text import printable
-from deepfake_detection.params.data import DRAWN_LAYOUTS
+from deepfake_detection.params.data_sections import DRAWN_LAYOUTS
 
 TESTED = ".tested.json"  # the end of the file's name
 METRICS = ("auroc", "accuracy", "recall", "tpr_at_fpr_1pct", "ece")  # those of the metrics files that it repeats
