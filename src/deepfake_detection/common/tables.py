@@ -46,6 +46,7 @@ REJECTED_COLUMNS = ["path", "category", "reason"]
 MISSING_COLUMNS = ["dataset", "category", "label", "video_id", "source_id"]  # of videos without a usable frame
 HASH_COLUMNS = ["path", "phash"]  # a phash is 16 hexadecimal digits
 SPLIT_COLUMNS = ["path", "split", "dataset", "group"]
+SCORE_COLUMNS: dict[str, type[str] | type[float]] = {"path": str, "logit": float, "unfamiliarity": float}
 PREDICTION_COLUMNS: dict[str, type[str] | type[int] | type[float]] = {
     "path": str,
     "dataset": str,
@@ -101,6 +102,11 @@ def read_missing(path: Path) -> pd.DataFrame:
 def read_splits(path: Path) -> pd.DataFrame:
     """Reads a file of splits, with SPLIT_COLUMNS. Raises as ``read_index`` does."""
     return _read(path, dict.fromkeys(SPLIT_COLUMNS, str), "a table of splits")
+
+
+def read_scores(path: Path) -> pd.DataFrame:
+    """Reads a file of scores, with SCORE_COLUMNS. Raises as ``read_index`` does."""
+    return _read(path, SCORE_COLUMNS, "a table of scores")
 
 
 def read_predictions(path: Path) -> pd.DataFrame:

@@ -10,11 +10,14 @@ from scipy.special import logit
 from sklearn.metrics import classification_report
 
 from deepfake_detection.common.errors import UserError
-from deepfake_detection.common.tables import CLASS_NAMES, MISSING_COLUMNS, VIDEO_KEY
+from deepfake_detection.common.tables import CLASS_NAMES, MISSING_COLUMNS, PREDICTION_COLUMNS, VIDEO_KEY
+from deepfake_detection.common.text import guessing
 from deepfake_detection.evaluation.bootstrap import DRAWS, METRICS, group_intervals, resampled_metrics
 from deepfake_detection.evaluation.selective import is_familiar
 from deepfake_detection.network.sidecar import Calibration, Sidecar
 
+KEY_NUMBERS = ("accuracy", "precision", "recall", "f1", "auroc", "log_loss", "ece", "threshold", "coverage")
+MACRO = ("macro_auroc_seen", "macro_auroc_unseen", "worst_category_auroc")
 ANSWERED = ("accuracy", "precision", "recall", "f1", "auroc", "log_loss", "ece")  # given for the familiar frames too
 
 
@@ -172,11 +175,8 @@ def summary(categories: dict[str, Any]) -> dict[str, float | None]:
     """
     known = [(found["seen"], auroc) for found in categories.values() if (auroc := found["frame"]["auroc"]) is not None]
     seen, unseen = ([auroc for kind, auroc in known if kind is wanted] for wanted in (True, False))
-    return {
-        "macro_auroc_seen": float(np.mean(seen)) if seen else None,
-        "macro_auroc_unseen": float(np.mean(unseen)) if unseen else None,
-        "worst_category_auroc": min(seen + unseen, default=None),
-    }
+    means = (float(np.mean(aurocs)) if aurocs else None for aurocs in (seen, unseen))
+    return dict(zip(MACRO, (*means, min(seen + unseen, default=None)), strict=True))
 
 
 def evaluation(
@@ -188,7 +188,7 @@ def evaluation(
     missing: pd.DataFrame | None = None,
     as_chance: bool = False,
 ) -> dict[str, Any]:
-    """The whole content of metrics/test.json, or of metrics/val.json.
+    """Everything that is measured on the test frames, or on the validation frames: metrics/details.json.
 
     ``table`` has one row per frame (label, dataset, category, video_id, source_id, group, logit), of the categories
     trained on, which ``sidecar`` names, and of others. The originals and the manipulations trained on make up the
@@ -211,7 +211,7 @@ def evaluation(
     seen = sidecar.categories.real + sidecar.categories.fake
     datasets = _dataset_metrics(table, sidecar, (seed, draws), only_evaluated, missing, as_chance)
     table = table[~table["dataset"].isin(set(only_evaluated))]
-    headline = table[(table["label"] == 0) | table["category"].isin(seen)]
+    headline = headline_rows(table, seen, only_evaluated)
     raw = frame_metrics(headline["label"].to_numpy(), Calibration().probability(headline["logit"].to_numpy(float)), 0.5)
     categories = category_metrics(table, sidecar, seen, seed, draws)
     return {
@@ -235,10 +235,29 @@ def evaluation(
     }
 
 
+def headline_rows(table: pd.DataFrame, seen: Collection[str], only_evaluated: Collection[str]) -> pd.DataFrame:
+    """The rows that the headline is measured on: of data sets trained on, the originals and the categories ``seen``."""
+    return table[((table["label"] == 0) | table["category"].isin(seen)) & ~table["dataset"].isin(only_evaluated)]
+
+
+def key_numbers(found: dict[str, Any]) -> dict[str, Any]:
+    """The numbers of ``evaluation`` that people compare: the content of metrics/test.json."""
+    video = {name: found["video"][name] for name in ("auroc", "accuracy")}
+    datasets = {name: {"auroc": each["frame"]["auroc"]} for name, each in found["datasets"].items()}
+    return {name: found[name] for name in KEY_NUMBERS + MACRO} | {"video": video, "datasets": datasets}
+
+
+def guesses(found: dict[str, Any]) -> list[str]:
+    """Where ``evaluation`` found the network no better than guessing: on the test frames, on other data sets."""
+    blocks = {"the test frames": found}
+    blocks |= {name: each["frame"] for name, each in found["datasets"].items() if each["use"] == "test"}
+    said = (guessing(block["auroc"], block["intervals"]["auroc"], name) for name, block in blocks.items())
+    return [words for words in said if words]
+
+
 def overview(test: dict[str, Any]) -> pd.DataFrame:
     """What ``evaluation`` found in one table for a terminal: the summary, the headline, and the data sets' AUROC."""
-    means = ("macro_auroc_seen", "macro_auroc_unseen", "worst_category_auroc", "macro_auroc_datasets")
-    rows = {name: (test[name], "") for name in means}
+    rows = {name: (test[name], "") for name in (*MACRO, "macro_auroc_datasets")}
     rows |= {name: (test[name], ends or "") for name, ends in test["intervals"].items()}
     rows |= {"coverage": (test["coverage"], ""), "accuracy of the answered": (test["answered"]["accuracy"], "")}
     for name, found in test["datasets"].items():
@@ -260,17 +279,17 @@ def class_report(table: pd.DataFrame, threshold: float) -> dict[str, Any]:
     return report
 
 
-def prediction_table(rows: pd.DataFrame, scores: NDArray[np.float64], calibration: Calibration) -> pd.DataFrame:
+def prediction_table(rows: pd.DataFrame, scores: pd.DataFrame, calibration: Calibration) -> pd.DataFrame:
     """One row per frame: what ``rows`` says of it, its logit, its probabilities, and how unfamiliar it is.
 
-    ``rows`` are those of an index with ``split``. ``scores`` are what ``inference.familiarity.judging`` gives.
+    ``rows`` are those of an index with ``split``. ``scores`` has SCORE_COLUMNS for these frames, and maybe others.
     ``probability`` is the calibrated one. ``unfamiliarity`` is above 1 if the frame is unlike the training frames, and
-    0 if every frame is judged.
+    0 if every frame is judged. Raises UserError when a frame has no score.
     """
-    logits, unfamiliarity = (scores, 0.0) if scores.ndim == 1 else scores.T
-    table = rows[["path", "dataset", "category", "video_id", "source_id", "group", "label", "split"]].copy()
-    table["logit"] = logits
-    table["raw_probability"] = Calibration().probability(logits)
-    table["probability"] = calibration.probability(logits)
-    table["unfamiliarity"] = unfamiliarity
-    return table
+    described = [name for name in PREDICTION_COLUMNS if name in rows]
+    table = rows[described].merge(scores, on="path")
+    if len(table) != len(rows):
+        raise UserError(f"{len(rows)} frames to measure, {len(table)} with a score: run `dvc repro predict`")
+    table["raw_probability"] = Calibration().probability(table["logit"])
+    table["probability"] = calibration.probability(table["logit"])
+    return table[[*described, "logit", "raw_probability", "probability", "unfamiliarity"]]
