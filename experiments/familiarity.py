@@ -25,7 +25,6 @@ from deepfake_detection.common.progress import progress
 from deepfake_detection.evaluation.corruptions import CORRUPTIONS
 from deepfake_detection.evaluation.fit_familiarity import whitening_of
 from deepfake_detection.frames.dataset import derive_seed
-from deepfake_detection.frames.prepared import open_prepared
 from deepfake_detection.inference.checkpoint import load_checkpoint
 from deepfake_detection.inference.familiarity import FLOOR, frame_statistics
 from deepfake_detection.network.allocator import keep_freed_memory
@@ -33,9 +32,9 @@ from deepfake_detection.network.model import Network
 from deepfake_detection.params.load import load_params
 from deepfake_detection.serving.detector import Detector
 from deepfake_detection.serving.paths import find_files
+from experiments.study import frames_of, open_evaluated, open_trained
 from stages import run
 
-PREPARED = Path("data/prepared")
 FALSE_FLAGS = 0.02
 CORRUPTED = 40  # test frames under each corruption and severity
 PICTURES = 100  # of each folder
@@ -100,12 +99,12 @@ def frames_of_project(seed: int) -> tuple[dict[str, Frames], NDArray[np.int64]]:
 
     Then the labels of those that are corrupted, which repeat for each corruption and severity.
     """
-    pixels, rows = open_prepared(PREPARED / "trained", Path("data/splits_trained.csv"))
-    sets = {split: pixels[rows.index[rows["split"] == split]] for split in ("train", "val", "test")}
-    others, evaluated = open_prepared(PREPARED / "evaluated", Path("data/splits.csv"))
+    pixels, rows = open_trained()
+    sets = {split: frames_of(pixels, rows[rows["split"] == split]) for split in ("train", "val", "test")}
+    others, evaluated = open_evaluated()
     trained = set(rows["dataset"])
     for name, part in evaluated[evaluated["split"] == "test"].groupby("dataset"):
-        sets["unseen manipulations" if name in trained else str(name)] = others[part.index]
+        sets["unseen manipulations" if name in trained else str(name)] = frames_of(others, part)
     rng, size = np.random.default_rng(seed), pixels.shape[1]
     colours = [np.full((1, 1, 3), 0), np.full((1, 1, 3), 255), *rng.integers(0, 256, (28, 1, 1, 3))]
     sets["black, white, one colour"] = np.stack([np.broadcast_to(each, (size, size, 3)) for each in colours]).astype(

@@ -25,11 +25,11 @@ from torchvision.models import EfficientNet
 
 from deepfake_detection.common.files import write_figure
 from deepfake_detection.common.progress import progress
-from deepfake_detection.frames.prepared import open_prepared
 from deepfake_detection.inference.checkpoint import load_checkpoint
 from deepfake_detection.network.allocator import keep_freed_memory
 from deepfake_detection.network.model import Network
 from deepfake_detection.params.load import load_params
+from experiments.study import open_evaluated, open_trained
 from stages import run
 
 ALTERED = 6.0  # grey levels, the mean over 3 x 3 pixels and the colours; the compression changes less
@@ -76,8 +76,7 @@ def main() -> None:
 
 def frames_with_originals(rng: np.random.Generator, most: int) -> dict[str, list[tuple[Frame, Frame]]]:
     """For each manipulation of the main data set, fakes of the test split with the original of the same frame."""
-    trained = open_prepared(Path("data/prepared/trained"), Path("data/splits_trained.csv"))
-    evaluated = open_prepared(Path("data/prepared/evaluated"), Path("data/splits.csv"))
+    trained, evaluated = open_trained(), open_evaluated()
     originals = trained[1].query("label == 0 and split == 'test'")
     rows = originals.reset_index(names="row").set_index(["video_id", "frame"])["row"]
     pairs: dict[str, list[tuple[Frame, Frame]]] = {}

@@ -7,7 +7,6 @@ validation, test and corrupted frames go to ``experiments/results/STUDY/METHOD/S
 A killed run goes on with what has no result yet. Methods may run side by side in several processes.
 """
 
-import math
 import time
 from argparse import ArgumentParser
 from functools import partial
@@ -18,7 +17,6 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from pytorch_lightning import seed_everything
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.files import replacing, write_csv
@@ -26,30 +24,31 @@ from deepfake_detection.common.parallel import map_in_processes
 from deepfake_detection.evaluation.adaptation import shuffled_batches
 from deepfake_detection.evaluation.corruptions import CORRUPTIONS
 from deepfake_detection.frames.dataset import FrameDataset, derive_seed
-from deepfake_detection.frames.prepared import open_landmarks, open_prepared, open_unlabelled
+from deepfake_detection.frames.prepared import Pixels, open_landmarks
 from deepfake_detection.inference.adabn import with_statistics_of
 from deepfake_detection.inference.logits import predict_logits
 from deepfake_detection.network.allocator import keep_freed_memory
-from deepfake_detection.network.model import Network, add_level, build_model, drop_level
+from deepfake_detection.network.model import Network, build_model
 from deepfake_detection.network.weights import save_weights
 from deepfake_detection.params.load import Params, load_params
-from deepfake_detection.training.distillation import load_teacher
-from deepfake_detection.training.fit import fit
-from deepfake_detection.training.loader import FrameBatches, Unlabelled
-from deepfake_detection.training.self_supervised import Source, pretrain
+from deepfake_detection.training.loader import FrameBatches, Unlabelled, open_unlabelled
+from deepfake_detection.training.runs import pretrain_backbone, train_network
+from deepfake_detection.training.self_supervised import Source
 from experiments.study import (
+    PREPARED,
     RESULTS,
-    Method,
-    Study,
+    any_in,
+    frames_of,
     method_of,
     network_file,
-    pretrained,
+    open_evaluated,
+    open_trained,
     read_study,
     result_file,
+    weights_of,
 )
 from stages import run
 
-PREPARED = Path("data/prepared")
 BATCH = 128  # frames whose logits are computed at once
 SAME_VIDEOS = "degraded"  # how the name of a data set begins that experiments.degraded has made of the main one
 Frames = NDArray[np.uint8]
@@ -67,15 +66,16 @@ def main() -> None:
         raise UserError(f"no method {', '.join(unknown)} in the study {options.study}")
     folder.mkdir(parents=True, exist_ok=True)
     keep_freed_memory()
-    trained = open_prepared(PREPARED / "trained", Path("data/splits_trained.csv"))
-    pixels, evaluated = open_prepared(PREPARED / "evaluated", Path("data/splits.csv"))
+    trained, (pixels, evaluated) = open_trained(), open_evaluated()
     # manipulations of videos that were trained on are not measured
     test_groups = trained[1].loc[trained[1]["split"] == "test", "group"]
     evaluated = evaluated[~evaluated["dataset"].isin(trained[1]["dataset"]) | evaluated["group"].isin(test_groups)]
-    unlabelled, target = Unlabelled(*open_unlabelled(PREPARED / "adapt")), evaluated[:0]
+    unlabelled, target = None, evaluated[:0]
     if study.target:
         evaluated, target = halves(evaluated, study.target, trained[1])
-        unlabelled = Unlabelled(pixels[target.index])
+        unlabelled = Unlabelled(pixels, target.index)
+    elif any_in(PREPARED / "adapt"):
+        unlabelled = open_unlabelled(PREPARED / "adapt")
     val, test = (trained[1][trained[1]["split"] == split] for split in ("val", "test"))
     share = min(1.0, params.robustness.max_frames / len(test))
     sample = test.groupby("label").sample(frac=share, random_state=params.evaluate.seed).sort_index()
@@ -89,7 +89,7 @@ def main() -> None:
         "evaluated": FrameDataset(pixels, evaluated),
         "corrupted": FrameDataset(corrupted, pd.DataFrame({"label": np.zeros(len(corrupted))})),
     }
-    landmarks = open_landmarks(PREPARED / "trained")
+    landmarks = open_landmarks(PREPARED / "train")
     for name, seed in product(chosen, study.seeds):
         result = result_file(options.study, name, seed)
         if result.exists():
@@ -98,12 +98,12 @@ def main() -> None:
         start = time.perf_counter()
         if method.of:
             source = network_file(options.study, method.of, seed)
-            network = build_model(method.arch, params.model.dropout, source, trained=True).eval()
-            shown = pixels[chosen_frames(target, method.statistics or "all").index]
+            network = build_model(method.params.model.arch, 0.0, source, trained=True).eval()
+            shown = frames_of(pixels, chosen_frames(target, method.statistics or "all"))
             network = with_statistics_of(network, shuffled_batches(shown, BATCH, seed))
         else:
-            batches = FrameBatches(trained[0], trained[1], method.train, seed, landmarks, unlabelled)
-            network = train_network(study, method, batches, params)
+            batches = FrameBatches(*trained, method.params.train, seed, landmarks, unlabelled)
+            network = trained_network(method.params, batches, result.with_suffix(".backbone.pth"))
         seconds = time.perf_counter() - start
         logits = {name: predict_logits(network, frames, BATCH).astype(np.float32) for name, frames in served.items()}
         result.parent.mkdir(exist_ok=True)
@@ -112,26 +112,17 @@ def main() -> None:
             np.savez_compressed(file, allow_pickle=False, seconds=np.array(seconds), **logits)
 
 
-def train_network(study: Study, method: Method, batches: FrameBatches, params: Params) -> Network:
-    """Trains one network for the steps of the study and returns its best epoch."""
-    train = method.train
-    steps = math.ceil(len(batches.train_rows) / int(train.batch_size))
-    epochs = max(1, round(study.steps / steps))
-    limited = train.model_copy(update={"epochs": epochs, "patience": epochs})
-    seed_everything(train.seed, workers=True, verbose=False)
-    network = build_model(method.arch, params.model.dropout, pretrained(method.arch, method.weights))
-    if method.pretrain:
-        rows = batches.train_rows.drop(columns="pair")
-        print(pretrain(network, [Source(batches.pixels, rows)], train.augment, method.pretrain), flush=True)
-    if train.method == "nested":
-        add_level(network)
-    teacher = load_teacher(train.teacher, params.prepare.crop, params.prepare.margin)
-    if (fitted := fit(network, batches, limited, teacher=teacher)) is None:
+def trained_network(params: Params, batches: FrameBatches, backbone: Path) -> Network:
+    """The best epoch of one network. If it is pretrained first, ``backbone`` gets the result of that."""
+    model, train, weights = params.model, params.train, weights_of(params.model)
+    for method, own in params.pretrain.items():
+        sources = [Source(batches.pixels, batches.train_rows)]
+        print(pretrain_backbone(model.arch, method, own, train.augment, train.threads, sources, backbone), flush=True)
+        weights = backbone
+    trained = train_network(model, train, (params.prepare.crop, params.prepare.margin), batches, weights)
+    if trained is None:
         raise UserError("a study trains each network in one process: set train.devices=1")
-    network.load_state_dict(fitted[0])
-    if train.method == "nested":
-        drop_level(network)
-    return network.eval()
+    return trained[0].eval()
 
 
 def halves(evaluated: pd.DataFrame, target: str, trained: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -142,7 +133,7 @@ def halves(evaluated: pd.DataFrame, target: str, trained: pd.DataFrame) -> tuple
     """
     rows = evaluated[evaluated["dataset"] == target]
     if rows.empty:
-        raise UserError(f"target: there is no data set {target} with use: test in data.extra")
+        raise UserError(f"target: there is no data set {target} with use: test")
     if len(groups := sorted(rows["group"].unique())) < 2:
         raise UserError(f"target: {target} has one identity group, which cannot be halved")
     known = set(trained.loc[trained["split"] != "test", "video_id"]) if target.startswith(SAME_VIDEOS) else set()
@@ -164,7 +155,7 @@ def chosen_frames(target: pd.DataFrame, which: str) -> pd.DataFrame:
     return rows
 
 
-def corrupted_frames(path: Path, pixels: Frames, rows: pd.DataFrame, seed: int) -> Frames:
+def corrupted_frames(path: Path, pixels: Pixels, rows: pd.DataFrame, seed: int) -> Frames:
     """Every frame of ``rows`` under each corruption and severity, in this order, kept in a file for later runs."""
     kinds = [(name, setting) for name, each in CORRUPTIONS.items() for setting in each.settings]
     count = len(kinds) * len(rows)
@@ -183,7 +174,7 @@ def corrupted_frames(path: Path, pixels: Frames, rows: pd.DataFrame, seed: int) 
     return found
 
 
-def _corrupt(pixels: Frames, seed: int, work: tuple[str, float, int]) -> Frames:
+def _corrupt(pixels: Pixels, seed: int, work: tuple[str, float, int]) -> Frames:
     torch.set_num_threads(1)  # there is a process for each core already
     name, setting, row = work
     return CORRUPTIONS[name].apply(np.asarray(pixels[row]), setting, derive_seed(seed, row))

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from deepfake_detection.common.files import write_json
 from deepfake_detection.evaluation.calibration import calibrate
 from deepfake_detection.frames.dataset import FrameDataset
-from deepfake_detection.frames.prepared import open_prepared
+from deepfake_detection.frames.prepared import Pixels
 from deepfake_detection.inference.checkpoint import load_checkpoint
 from deepfake_detection.inference.logits import on_device, predict_logits
 from deepfake_detection.network.model import build_model, mean_and_std
@@ -30,7 +30,7 @@ from deepfake_detection.network.sidecar import Sidecar, categories_of
 from deepfake_detection.network.weights import save_weights
 from deepfake_detection.params.load import load_params
 from deepfake_detection.serving.export import export
-from experiments.study import RESULTS, method_of, network_file, read_study
+from experiments.study import RESULTS, frames_of, method_of, network_file, open_trained, read_study
 from stages import run
 
 Probabilities = Callable[[NDArray[np.uint8]], NDArray[np.float64]]
@@ -46,14 +46,13 @@ def main() -> None:
     torch.set_num_threads(1)
     study, params = read_study(options.study), load_params()
     seed = study.seeds[0]
-    pixels, rows = open_prepared(Path("data/prepared/trained"), Path("data/splits_trained.csv"))
-    test = FrameDataset(pixels, rows[rows["split"] == "test"])
-    frames = np.stack([test.frame(item) for item in range(len(test))])
-    method = method_of(study, options.method, params, seed)
+    pixels, rows = open_trained()
+    frames = frames_of(pixels, rows[rows["split"] == "test"])
+    arch = method_of(study, options.method, params, seed).params.model.arch
     folder = RESULTS / options.study / options.method / "student"
     folder.mkdir(parents=True, exist_ok=True)
-    checkpoint = folder / f"{method.arch}.pth"
-    save_student(checkpoint, method.arch, network_file(options.study, options.method, seed), pixels, rows)
+    checkpoint = folder / f"{arch}.pth"
+    save_student(checkpoint, arch, network_file(options.study, options.method, seed), pixels, rows)
     print(checkpoint)
     if options.teacher is None:
         return
@@ -81,7 +80,7 @@ def main() -> None:
     print(pd.DataFrame(found).T.to_string())
 
 
-def save_student(checkpoint: Path, arch: str, weights: Path, pixels: NDArray[np.uint8], rows: pd.DataFrame) -> None:
+def save_student(checkpoint: Path, arch: str, weights: Path, pixels: Pixels, rows: pd.DataFrame) -> None:
     """Writes a checkpoint and its sidecar, calibrated on the validation frames, without familiarity."""
     network = build_model(arch, 0.0, weights, trained=True).eval()
     val = rows[rows["split"] == "val"]

@@ -1,19 +1,26 @@
-"""What a study compares: the methods, seeds and data of a file in ``experiments/studies/``."""
+"""What a study compares, the methods, seeds and data of a file in ``experiments/studies/``, and the frames it takes."""
 
 from fcntl import LOCK_EX, flock
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
+import pandas as pd
 import yaml
+from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from deepfake_detection.common.errors import UserError
+from deepfake_detection.common.lite0 import LITE0
+from deepfake_detection.frames.prepared import Pixels, StackedPixels, open_prepared
 from deepfake_detection.params.load import Params
 from deepfake_detection.params.section import Count, Section
-from deepfake_detection.params.train_sections import Pretrain, Train
-from deepfake_detection.sources.imagenet import fetch_weights, weights_file
+from deepfake_detection.params.train_sections import Model, Pretrain, Train
+from deepfake_detection.sources.imagenet import fetch_weights
+from deepfake_detection.training.runs import starting_file
 
 STUDIES, RESULTS = Path("experiments/studies"), Path("experiments/results")
+PREPARED = Path("data/prepared")
 
 
 class Study(Section):
@@ -37,10 +44,7 @@ class Study(Section):
 class Method(NamedTuple):
     """How one network comes into being: it is trained, or it is that of the method ``of`` with other statistics."""
 
-    arch: str
-    weights: str
-    train: Train
-    pretrain: Pretrain | None
+    params: Params
     of: str | None
     statistics: Literal["all", "originals", "fakes", "one video"] | None
 
@@ -71,31 +75,62 @@ def network_file(study: str, method: str, seed: int) -> Path:
     return result_file(study, method, seed).with_suffix(".pth")
 
 
-def pretrained(arch: str, weights: str) -> Path | None:
-    """The file of the weights to start from, or None. It is not in data/weights, which is an output of DVC."""
-    folder = RESULTS / "weights" / arch
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with folder.with_suffix(".lock").open("w") as lock:
-        flock(lock, LOCK_EX)  # trainings run side by side, and one would remove what another reads
-        fetch_weights(arch, weights, folder)
-    return weights_file(arch, weights, folder)
+def weights_of(model: Model) -> Path | None:
+    """The file of the weights to start from, or None."""
+    if model.weights != "imagenet" or model.arch == LITE0:
+        return starting_file(model.arch, model.weights, "model.weights")
+    file = RESULTS / "weights" / f"{model.arch}.pth"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.with_suffix(".lock").open("w") as lock:
+        flock(lock, LOCK_EX)  # trainings run side by side
+        if not file.exists():
+            fetch_weights(model.arch, model.weights, file)
+    return file
 
 
 def method_of(study: Study, name: str, params: Params, seed: int) -> Method:
     """A method of a study with one seed.
 
     Its keys are ``augment``, a file of conf/augment/, and further parameters of ``train``. ``arch`` and ``weights``
-    replace those of the study, and ``pretrain`` has parameters of that section. Or else ``of`` names another method,
-    and ``adabn`` says of which frames of the target the batch-norm statistics are. All else is as in params.yaml.
+    replace those of the study, and ``pretrain`` is as that section. Or else ``of`` names another method, and ``adabn``
+    says of which frames of the target the batch-norm statistics are. All else is as in params.yaml.
     """
     keys = dict(study.methods[name])
     if "of" in keys:
         return method_of(study, keys["of"], params, seed)._replace(of=keys["of"], statistics=keys["adabn"])
-    pretrain = keys.pop("pretrain", None)
-    if pretrain is not None:
-        pretrain = Pretrain.model_validate(params.pretrain.model_dump() | pretrain | {"seed": seed})
-    arch, weights = keys.pop("arch", study.arch), keys.pop("weights", study.weights)
+    model = {key: keys.pop(key, getattr(study, key)) for key in ("arch", "weights")}
+    pretrain = {name: Pretrain.model_validate(own | {"seed": seed}) for name, own in keys.pop("pretrain", {}).items()}
     augment = yaml.safe_load(Path("conf/augment", f"{keys.pop('augment')}.yaml").read_text(encoding="utf-8"))
-    tree = params.train.model_dump() | study.train | keys | {"seed": seed}
-    tree["augment"] |= augment["train"]["augment"]
-    return Method(arch, weights, Train.model_validate(tree), pretrain, None, None)
+    train = params.train.model_dump() | study.train | dict.fromkeys(("max_steps", "epochs", "patience"), study.steps)
+    train |= keys | {"seed": seed}
+    train["augment"] |= augment["train"]["augment"]
+    sections = {"model": params.model.model_copy(update=model), "pretrain": pretrain}
+    return Method(params.model_copy(update={**sections, "train": Train.model_validate(train)}), None, None)
+
+
+def open_trained() -> tuple[Pixels, pd.DataFrame]:
+    """The frames that the project trains, validates and tests on, with the rows of their index."""
+    return open_prepared(PREPARED / "train", Path("data/splits_trained.csv"))
+
+
+def open_evaluated() -> tuple[Pixels, pd.DataFrame]:
+    """The frames that the project only tests on: held-out categories, then further data sets."""
+    folders = {"unseen": Path("data/splits_unseen.csv"), "test": Path("data/splits.csv")}
+    found = [open_prepared(PREPARED / name, splits) for name, splits in folders.items() if any_in(PREPARED / name)]
+    if not found:
+        raise UserError(f"{PREPARED}: nothing to test on but the frames trained on; see use: test in datasets")
+    return stacked(found)
+
+
+def any_in(folder: Path) -> bool:
+    return any(folder.glob("*.csv"))
+
+
+def stacked(parts: list[tuple[Pixels, pd.DataFrame]]) -> tuple[Pixels, pd.DataFrame]:
+    """Several results of ``open_prepared`` as one."""
+    return StackedPixels([pixels for pixels, _ in parts]), pd.concat([rows for _, rows in parts], ignore_index=True)
+
+
+def frames_of(pixels: Pixels, rows: pd.DataFrame) -> NDArray[np.uint8]:
+    """The frames of ``rows`` in memory, of shape (frames, size, size, 3)."""
+    return np.stack([np.asarray(pixels[row]) for row in rows.index])

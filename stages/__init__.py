@@ -11,9 +11,12 @@ if missing := [name for name in ("pandas", "pydantic", "torch") if not find_spec
 sys.path.append(str(Path(__file__).parents[1] / "src"))  # a training machine may not have the project installed
 
 from deepfake_detection.common.errors import UserError
+from deepfake_detection.common.parallel import spin_briefly
 from deepfake_detection.common.text import printable
 from deepfake_detection.params.data_sections import Dataset
 from deepfake_detection.params.load import Params
+
+spin_briefly()
 
 
 def run(stage: Callable[..., None], *arguments: str) -> None:

@@ -15,9 +15,9 @@ PREPARED = Path("data/prepared")
 
 
 def main(method: str) -> None:
+    if method != "adabn":
+        raise UserError(f"adapt: {method} is no method, only adabn")
     params = load_params()
-    if method not in params.adapt:
-        raise UserError(f"adapt has no {method}, only {', '.join(params.adapt) or 'none'}")
     keep_freed_memory()
     network, sidecar, _ = load_checkpoint(Path(f"models/best_model_{params.model.arch}.pth"))
     target, _ = open_set(PREPARED / "adapt")

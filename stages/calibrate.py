@@ -17,8 +17,6 @@ from deepfake_detection.params.load import load_params
 from stages import run
 from stages.own import noting
 
-BATCH_SIZE = 32
-
 
 def main() -> None:
     params = load_params()
@@ -30,7 +28,7 @@ def main() -> None:
     pixels, rows = open_prepared(Path("data/prepared/train"), Path("data/splits_trained.csv"))
     training, validation = (rows[rows["split"] == split] for split in ("train", "val"))
     held_out = FrameDataset(pixels, validation)
-    logits = predict_logits(model, held_out, BATCH_SIZE)
+    logits = predict_logits(model, held_out, batch_size=32)
     rule, prior, share = params.calibrate.threshold, params.calibrate.prior, params.calibrate.familiarity
     frame, video = calibrate_both(validation.assign(logit=logits), rule, prior)
     familiarity = fit_familiarity(FrameDataset(pixels, training), held_out, share) if share else None

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from deepfake_detection.common.files import write_csv, write_json
-from deepfake_detection.common.tables import read_index, read_missing, read_scores, read_splits
+from deepfake_detection.common.tables import headline_rows, read_index, read_missing, read_scores, read_splits
 from deepfake_detection.common.text import group_count
 from deepfake_detection.evaluation import metrics
 from deepfake_detection.network.sidecar import read_sidecar
@@ -34,7 +34,7 @@ def main() -> None:
         as_chance=params.evaluate.missing == "as_chance",
     )
     val, test = (measure(table[table["split"] == name]) for name in ("val", "test"))
-    headline = metrics.headline_rows(table[table["split"] == "test"], sidecar.categories.fake, elsewhere)
+    headline = headline_rows(table[table["split"] == "test"], sidecar.categories.fake, elsewhere)
     write_csv(DATA / "predictions.csv", table.drop(columns="unfamiliarity"))
     write_csv(DATA / "unfamiliarity.csv", table[["path", "unfamiliarity"]])
     write_json(METRICS / "details.json", test | {"val": val})

@@ -11,7 +11,7 @@ from deepfake_detection.frames.dataset import FrameDataset
 from deepfake_detection.frames.prepared import Pixels, open_prepared, open_set
 from deepfake_detection.inference.backends import choose_backend
 from deepfake_detection.inference.checkpoint import load_checkpoint
-from deepfake_detection.inference.familiarity import judging
+from deepfake_detection.inference.familiarity import scoring
 from deepfake_detection.inference.logits import predict_logits, score_table
 from deepfake_detection.network.allocator import keep_freed_memory
 from deepfake_detection.params.load import load_params
@@ -29,7 +29,7 @@ def main(name: str) -> None:
         model, _, familiarity = load_checkpoint(Path(f"models/best_model_{params.model.arch}.pth"))
         pixels, rows = open_prepared(PREPARED / "train", TRAINED)
         validation = FrameDataset(pixels, rows[rows["split"] == "val"])
-        predict = judging(choose_backend(params.evaluate.backend, model, validation, batch_size), familiarity)
+        predict = scoring(choose_backend(params.evaluate.backend, model, validation, batch_size), familiarity)
         for pixels, rows in not_trained_on(name, use):
             tables.append(score_table(rows, predict_logits(predict, FrameDataset(pixels, rows), batch_size)))
     write_csv(DATA / "scores" / f"{name}.csv", pd.concat(tables))

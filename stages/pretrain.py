@@ -1,46 +1,30 @@
-"""Trains the backbone without labels, if ``pretrain.method`` says so. Otherwise it leaves an empty file."""
+"""Trains the backbone without labels, by one of the methods in ``pretrain``: ``python -m stages.pretrain simsiam``."""
 
 from pathlib import Path
 
-from deepfake_detection.common.files import replacing, write_json
-from deepfake_detection.params.load import Params, load_params
+from deepfake_detection.common.errors import UserError
+from deepfake_detection.common.files import write_json
+from deepfake_detection.frames.prepared import open_prepared, open_set
+from deepfake_detection.params.load import load_params
+from deepfake_detection.training.runs import pretrain_backbone
+from deepfake_detection.training.self_supervised import Source
 from stages import run
 
-PREPARED, OUT = Path("data/prepared"), Path("data/pretrained.pth")
+PREPARED = Path("data/prepared")
 
 
-def main() -> None:
+def main(method: str) -> None:
     params = load_params()
-    summary: dict[str, object] = {"method": params.pretrain.method}
-    with replacing(OUT) as (part,):
-        part.touch()
-        if params.pretrain.method != "none":
-            summary |= pretrained(params, part)
-    write_json(Path("metrics/pretrain.json"), summary)
-
-
-def pretrained(params: Params, part: Path) -> dict[str, object]:
-    # imported here, because the stage is to cost nothing when it is switched off
-    from pytorch_lightning import seed_everything
-
-    from deepfake_detection.common.tables import read_index
-    from deepfake_detection.frames.prepared import ROWS, open_prepared, open_unlabelled
-    from deepfake_detection.network.allocator import keep_freed_memory
-    from deepfake_detection.network.model import build_model
-    from deepfake_detection.network.weights import save_backbone
-    from deepfake_detection.sources.imagenet import weights_file
-    from deepfake_detection.training.self_supervised import Source, pretrain
-
-    seed_everything(params.pretrain.seed, workers=True, verbose=False)
-    keep_freed_memory()
-    pixels, rows = open_prepared(PREPARED / "trained", Path("data/splits_trained.csv"))
-    others, _ = open_unlabelled(folder := PREPARED / params.pretrain.unlabelled)
-    sources = [Source(pixels, rows[rows["split"] == "train"]), Source(others, read_index(folder / ROWS))]
-    weights = weights_file(params.model.arch, params.model.weights, Path("data/weights"))
-    network = build_model(params.model.arch, params.model.dropout, weights)
-    summary = pretrain(network, sources, params.train.augment, params.pretrain)
-    save_backbone(part, network.efficientnet)
-    return summary
+    if method not in params.pretrain:
+        raise UserError(f"pretrain.{method}: not in params.yaml")
+    pixels, rows = open_prepared(PREPARED / "train", Path("data/splits_trained.csv"))
+    sources = [Source(pixels, rows[rows["split"] == "train"])]
+    if params.pretrain[method].unlabelled == "adapt":
+        sources.append(Source(*open_set(PREPARED / "adapt")))
+    own, to = params.pretrain[method], Path(f"data/pretrained-{method}.pth")
+    how = params.train.augment, params.train.threads
+    summary = pretrain_backbone(params.model.arch, method, own, *how, sources, to)
+    write_json(Path(f"metrics/pretrain/{method}.json"), {"method": method, **summary})
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from deepfake_detection.frames.dataset import FrameDataset
 from deepfake_detection.frames.prepared import open_prepared
 from deepfake_detection.inference.backends import choose_backend
 from deepfake_detection.inference.checkpoint import load_checkpoint
-from deepfake_detection.inference.familiarity import judging
+from deepfake_detection.inference.familiarity import scoring
 from deepfake_detection.network.allocator import keep_freed_memory
 from deepfake_detection.params.load import load_params
 from stages import run
@@ -31,7 +31,7 @@ def main() -> None:
         params.evaluate.backend, model, FrameDataset(pixels, validation), params.evaluate.batch_size
     )
     found = evaluate_robustness(
-        judging(backend, familiarity),
+        scoring(backend, familiarity),
         pixels,
         test.groupby("label").sample(frac=share, random_state=params.evaluate.seed).sort_index(),
         params.evaluate.batch_size,

@@ -8,20 +8,20 @@ from deepfake_detection.params.train_sections import Train
 def tree() -> dict[str, Any]:
     """A new dictionary with every parameter, nested like params.yaml."""
     return {
-        "data": {
-            "source": "embedded",
-            "kaggle": "owner/name",
-            "local_dir": "",
-            "layout": "auto",
-            "compression": "c23",
-            "frames": 4,
-            "frame_format": "png",
-            "categories": {"real": ["Original"], "fake": ["Deepfakes"], "unseen": ["FaceSwap"]},
-            "extra": [],
-            "embedded": {"identities": 40, "frames": 5, "size": 64, "seed": 42},
+        "datasets": {
+            "embedded": {
+                "path": "none",
+                "use": "train",
+                "layout": "embedded",
+                "real": ["Original"],
+                "fake": ["Deepfakes"],
+                "unseen": ["FaceSwap"],
+                "drawn": {"identities": 40, "frames": 5, "size": 64, "seed": 42},
+            }
         },
+        "video": {"frames": 4, "format": "png"},
         "index": {"max_rejected": 0.05},
-        "split": {"strategy": "group", "seed": 42, "official_dir": "", "train": 0.7, "val": 0.15, "test": 0.15},
+        "split": {"strategy": "group", "seed": 42, "official_dir": "none", "train": 0.7, "val": 0.15, "test": 0.15},
         "prepare": {"image_size": 32, "crop": "none", "margin": 0.3},
         "model": {"arch": "efficientnet_b0", "weights": "none", "dropout": 0.2},
         "pretrain": {},

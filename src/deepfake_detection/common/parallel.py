@@ -1,4 +1,4 @@
-"""Counts the processors that this process may use, and runs work on them."""
+"""The processors that this process may use, and work that is spread over them."""
 
 import gc
 import os
@@ -20,6 +20,16 @@ def cpu_count() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def spin_briefly() -> None:
+    """Lets idle threads of OpenMP wait without taking a processor. Call it before torch or scikit-learn is loaded.
+
+    By default they spin, which keeps beside other busy processes whoever has work from a processor: training is then 2
+    to 9 times slower. On a quiet machine waiting costs up to 10%. A choice in the environment stays.
+    """
+    if not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & os.environ.keys():
+        os.environ["GOMP_SPINCOUNT"] = "10000"
 
 
 def in_process(function: Callable[..., Result], *arguments: object) -> Result:

@@ -129,6 +129,11 @@ def _read(path: Path, columns: Mapping[str, type], what: str) -> pd.DataFrame:
     return table[list(columns)]
 
 
+def headline_rows(table: pd.DataFrame, seen: Collection[str], only_evaluated: Collection[str]) -> pd.DataFrame:
+    """The rows that the headline is measured on: of data sets trained on, the originals and the categories ``seen``."""
+    return table[((table["label"] == 0) | table["category"].isin(seen)) & ~table["dataset"].isin(only_evaluated)]
+
+
 def require_inside(paths: pd.Series, table: Path) -> pd.Series:
     """Returns ``paths``, which ``table`` holds. Raises UserError if one leads out of the data."""
     for path in paths:

@@ -5,48 +5,19 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy.special import logit
 from sklearn.metrics import classification_report
 
 from deepfake_detection.common.errors import UserError
-from deepfake_detection.common.tables import CLASS_NAMES, MISSING_COLUMNS, PREDICTION_COLUMNS, VIDEO_KEY
+from deepfake_detection.common.tables import CLASS_NAMES, MISSING_COLUMNS, PREDICTION_COLUMNS, VIDEO_KEY, headline_rows
 from deepfake_detection.common.text import guessing
-from deepfake_detection.evaluation.bootstrap import DRAWS, METRICS, group_intervals, resampled_metrics
+from deepfake_detection.evaluation.bootstrap import DRAWS, frame_metrics, group_intervals
 from deepfake_detection.evaluation.selective import is_familiar
 from deepfake_detection.network.sidecar import Calibration, Sidecar
 
 KEY_NUMBERS = ("accuracy", "precision", "recall", "f1", "auroc", "log_loss", "ece", "threshold", "coverage")
 MACRO = ("macro_auroc_seen", "macro_auroc_unseen", "worst_category_auroc")
 ANSWERED = ("accuracy", "precision", "recall", "f1", "auroc", "log_loss", "ece")  # given for the familiar frames too
-
-
-def frame_metrics(labels: NDArray[np.int64], probabilities: NDArray[np.float64], threshold: float) -> dict[str, Any]:
-    """Metrics over frames (or videos). A frame is called fake if its probability is at least ``threshold``.
-
-    ``labels`` and ``probabilities`` are of shape (frames,). These metrics are less common: ``eer`` is the rate at which
-    the ROC curve, with straight lines between its points, has FPR = 1 - TPR. ``tpr_at_fpr_1pct`` and
-    ``tpr_at_fpr_0_1pct`` are the highest TPR of a threshold whose FPR is at most 1% or 0.1%. ``ece`` follows Guo et al.
-    2017, with 15 bins on the probability of fake. Metrics that need both classes are None with only one class. All
-    metrics are None without frames. ``undefined`` says why. Precision without a positive call, recall and F1 without a
-    fake, and MCC when all calls are alike, are 0.
-    """
-    labels, called = np.asarray(labels, np.int64), np.asarray(probabilities, np.float64) >= threshold
-    values: dict[str, float] = {}
-    if len(labels):
-        # the sample is a draw in which each frame, all of one group, is there once
-        group, once = np.zeros(len(labels), np.int64), np.ones((1, 1), np.int64)
-        found = resampled_metrics(labels, probabilities, group, once, threshold)
-        values = {name: float(value[0]) for name, value in found.items() if not np.isnan(value[0])}
-    reason = (
-        f"needs both classes, found only {CLASS_NAMES[labels[0]]}" if len(labels) else "there is nothing to measure"
-    )
-    counts = np.bincount(2 * labels + called, minlength=4).tolist()
-    return {
-        **{name: values.get(name) for name in METRICS},
-        "confusion_matrix": dict(zip(("tn", "fp", "fn", "tp"), counts, strict=True)),
-        "undefined": {name: reason for name in METRICS if name not in values},
-    }
 
 
 def video_table(table: pd.DataFrame) -> pd.DataFrame:
@@ -233,11 +204,6 @@ def evaluation(
         "categories": categories,
         "datasets": datasets,
     }
-
-
-def headline_rows(table: pd.DataFrame, seen: Collection[str], only_evaluated: Collection[str]) -> pd.DataFrame:
-    """The rows that the headline is measured on: of data sets trained on, the originals and the categories ``seen``."""
-    return table[((table["label"] == 0) | table["category"].isin(seen)) & ~table["dataset"].isin(only_evaluated)]
 
 
 def key_numbers(found: dict[str, Any]) -> dict[str, Any]:

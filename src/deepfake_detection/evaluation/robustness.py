@@ -1,5 +1,7 @@
 """How much a detector's metrics fall when its frames are corrupted."""
 
+from typing import Any, NamedTuple
+
 import numpy as np
 import pandas as pd
 import torch
@@ -11,6 +13,7 @@ from deepfake_detection.evaluation.bootstrap import (
     DRAWS,
     NO_SPREAD,
     Floats,
+    frame_metrics,
     group_draws,
     metric_interval,
     resampled_auroc,
@@ -18,7 +21,7 @@ from deepfake_detection.evaluation.bootstrap import (
     t_quantile,
 )
 from deepfake_detection.evaluation.corruptions import CORRUPTIONS, Corruption
-from deepfake_detection.evaluation.metrics import frame_metrics, prediction_table
+from deepfake_detection.evaluation.metrics import prediction_table
 from deepfake_detection.evaluation.selective import is_familiar, selective_curve
 from deepfake_detection.frames.dataset import FrameDataset, derive_seed
 from deepfake_detection.frames.prepared import Pixels

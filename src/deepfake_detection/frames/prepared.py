@@ -32,7 +32,7 @@ class Pixels(Protocol):
 class StackedPixels:
     """Several arrays of frames as one, without a copy. Pickled, a memory-mapped one is the name of its file."""
 
-    def __init__(self, arrays: Sequence[NDArray[np.uint8]]) -> None:
+    def __init__(self, arrays: Sequence[Pixels]) -> None:
         self.arrays = list(arrays)
         self.ends = list(accumulate(map(len, self.arrays)))
         self.shape = (self.ends[-1] if self.ends else 0, *self.arrays[0].shape[1:])
@@ -66,7 +66,7 @@ class _Mapped(NamedTuple):
     shape: tuple[int, ...]
 
 
-def _named(array: NDArray[np.uint8]) -> Any:
+def _named(array: Pixels) -> Any:
     if isinstance(array, np.memmap) and isinstance(array.base, mmap.mmap) and array.flags.c_contiguous:
         return _Mapped(str(array.filename), array.dtype, array.offset, array.shape)
     return array

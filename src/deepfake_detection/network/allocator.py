@@ -1,12 +1,14 @@
-"""Tells the C library's malloc what to do with freed memory. On a CPU torch allocates its tensors with malloc.
+"""Sets how the process computes: the threads of torch, and what the C library's malloc does with freed memory.
 
-The setting is one of the whole process. So only programs choose it: stages, commands, the page's worker, benchmarks,
-and training. A Detector in somebody else's program leaves it alone.
+On a CPU torch allocates its tensors with malloc. Each setting is one of the whole process. So only programs choose it:
+stages, commands, the page's worker, benchmarks, and training. A Detector in somebody else's program leaves it alone.
 """
 
 import ctypes
 import sys
 from typing import TYPE_CHECKING
+
+from deepfake_detection.common.parallel import cpu_count
 
 if TYPE_CHECKING:
     import torch
@@ -28,6 +30,16 @@ def keep_freed_memory(device: "torch.device | None" = None) -> None:
 
     if device.type == "cpu" if device else not torch.accelerator.is_available():
         set_malloc({MMAP_MAX: 0, TRIM_THRESHOLD: -1})
+
+
+def use_threads(number: int) -> None:
+    """Sets the threads that torch computes with on a CPU. 0: one for each granted processor.
+
+    Sums are added up in another order by another number of threads, so the last digits depend on it.
+    """
+    import torch
+
+    torch.set_num_threads(number or cpu_count())
 
 
 def set_malloc(options: dict[int, int]) -> None:

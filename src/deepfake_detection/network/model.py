@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from torchvision.models import EfficientNet, get_model
 from torchvision.models.efficientnet import MBConv
 
+from deepfake_detection.common.lite0 import LITE0
 from deepfake_detection.network.lite import efficientnet_lite0
 from deepfake_detection.network.normalise import LITE_MEAN, LITE_STD, MEAN, STD, Normalise
-from deepfake_detection.network.weights import load_weights
-from deepfake_detection.params.train_sections import LITE0
+from deepfake_detection.network.weights import is_scratch, load_weights
 
 
 class Network(nn.Module):
@@ -53,22 +53,23 @@ def build_model(arch: str, dropout: float, weights: Path | None = None, trained:
     """Builds a network of ``arch``, efficientnet_b0 to b7 or efficientnet_lite0, that starts from ``weights``.
 
     ``weights`` is a state_dict of the same architecture. If it has not one logit but 1000 classes, say, only its
-    backbone is loaded, unless it must be ``trained``. Without ``weights`` the network is initialised for a short run
-    from scratch.
+    backbone is loaded, unless it must be ``trained``. Without ``weights``, and with those of a backbone that was itself
+    pretrained from scratch, the network is set up for a short run from scratch.
     Raises UserError when the file does not fit the architecture.
     """
-    scratch = {} if weights else {"stochastic_depth_prob": 0.0}
+    scratch = weights is None or (not trained and is_scratch(weights))
+    options = {"stochastic_depth_prob": 0.0} if scratch else {}
     if arch == LITE0:
-        efficientnet = efficientnet_lite0(dropout, **scratch)
+        efficientnet = efficientnet_lite0(dropout, **options)
     else:
-        efficientnet = cast(EfficientNet, get_model(arch, weights=None, dropout=dropout, **scratch))
+        efficientnet = cast(EfficientNet, get_model(arch, weights=None, dropout=dropout, **options))
     # a new layer, because with num_classes=1 torchvision would draw the head from U(-1, 1)
     head = efficientnet.classifier
     head[-1] = nn.Linear(cast(nn.Linear, head[-1]).in_features, 1)
+    if scratch:
+        _initialise_from_scratch(efficientnet)
     if weights:
         load_weights(efficientnet, weights, trained)
-    else:
-        _initialise_from_scratch(efficientnet)
     return Network(efficientnet, Normalise(*mean_and_std(arch))).to(memory_format=torch.channels_last)
 
 

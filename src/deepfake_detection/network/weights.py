@@ -16,8 +16,8 @@ from torchvision.models import get_model, list_models
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.files import replacing
+from deepfake_detection.common.lite0 import LITE0
 from deepfake_detection.network.lite import efficientnet_lite0, torchvision_names
-from deepfake_detection.params.train_sections import LITE0
 
 # the keys under which training programs keep the network's state_dict, those of averaged weights last
 WRAPPERS = (
@@ -25,6 +25,7 @@ WRAPPERS = (
     *("state_dict_ema", "ema_state_dict", "model_ema", "ema"),
 )
 HEAD = "classifier.1.weight"
+SCRATCH = "from_scratch"
 
 
 def save_weights(path: Path, efficientnet: nn.Module) -> None:
@@ -34,10 +35,20 @@ def save_weights(path: Path, efficientnet: nn.Module) -> None:
         save_tensors({name: value.cpu().contiguous() for name, value in state.items()}, part)
 
 
-def save_backbone(path: Path, efficientnet: nn.Module) -> None:
-    """Writes as ``save_weights`` does, but without the head, so that training starts with a new one."""
+def save_backbone(path: Path, efficientnet: nn.Module, scratch: bool) -> None:
+    """Writes the state_dict without the head, so that training starts with a new one.
+
+    ``scratch`` says whether the backbone itself was trained from scratch, see ``is_scratch``.
+    """
     state = {name: value for name, value in efficientnet.state_dict().items() if not name.startswith("classifier.")}
-    save_tensors({name: value.cpu().contiguous() for name, value in state.items()}, path)
+    state = {name: value.cpu().contiguous() for name, value in state.items()}
+    save_tensors({"state_dict": state, SCRATCH: scratch}, path)
+
+
+def is_scratch(path: Path) -> bool:
+    """Whether a file is of ``save_backbone`` and was trained from scratch, so that training goes on like that."""
+    state = _read(path)
+    return isinstance(state, dict) and state.get(SCRATCH) is True
 
 
 def save_tensors(state: dict[str, Any], path: Path) -> None:

@@ -6,8 +6,6 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from deepfake_detection.params.section import Count, Fraction, Section, Seed, UserPath
 
-LITE0 = "efficientnet_lite0"
-
 
 class Model(Section):
     arch: Annotated[
@@ -147,7 +145,10 @@ class Train(Section):
     epochs: Annotated[Count, Field(description="Largest number of epochs.")]
     max_steps: Annotated[
         int,
-        Field(ge=0, description="Steps of the optimiser after which the run ends, within an epoch too. 0: no limit."),
+        Field(
+            ge=0,
+            description="Steps of the optimiser after which the run ends; its last epoch may be shorter. 0: no limit.",
+        ),
     ]
     batch_size: Annotated[
         int | Literal["auto"],
@@ -279,8 +280,8 @@ class Train(Section):
         int,
         Field(
             ge=0,
-            description="Threads that compute on a CPU. Their number changes the last digits of the weights. 0: one for "
-            "each granted processor.",
+            description="Threads that compute on a CPU; another number gives other bytes. 0: as many as processors "
+            "are granted.",
         ),
     ]
     devices: Annotated[

@@ -7,8 +7,7 @@ from typing import Any
 import pandas as pd
 
 from deepfake_detection.common.errors import UserError
-from deepfake_detection.common.tables import one_line_errors
-from deepfake_detection.evaluation.metrics import headline_rows
+from deepfake_detection.common.tables import headline_rows, one_line_errors
 
 
 def read_measured(path: Path) -> dict[str, Any]:

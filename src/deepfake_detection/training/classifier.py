@@ -31,7 +31,7 @@ OPTIMIZERS: dict[str, type[torch.optim.Adam]] = {"adam": torch.optim.Adam, "adam
 class FrameClassifier(pl.LightningModule):
     """BCEWithLogitsLoss on one logit, with Adam or AdamW. Loss, accuracy and AUROC of an epoch are over its frames.
 
-    With ``params.unlabelled`` the second half of a training batch has no labels. Only a ``teacher`` and
+    With ``params.unlabelled: adapt`` the second half of a training batch has no labels. Only a ``teacher`` and
     ``params.adapt`` learn from it.
     """
 
@@ -94,7 +94,7 @@ class FrameClassifier(pl.LightningModule):
 
     def _labelled(self, frames: int) -> int:
         """How many frames of a batch of ``frames`` have labels; they come first."""
-        return frames // 2 if self.training and self.params.unlabelled != "none" else frames
+        return frames // 2 if self.training and self.params.unlabelled == "adapt" else frames
 
     def _unlikeness(self, source: Tensor, target: Tensor) -> Tensor:
         """How well the features of frames with labels and without can be told apart, as ``params.adapt`` sees it."""
@@ -173,8 +173,9 @@ class FrameClassifier(pl.LightningModule):
         optimizer = kind(self.parameters(), self.params.lr, weight_decay=self.params.weight_decay, fused=fused)
         # not Lightning's estimate, which would load an epoch's frames before the number of the epoch is known
         steps = cast(FrameBatches, self.trainer.datamodule).steps()  # type: ignore[attr-defined]
-        self.total_steps = steps * self.params.epochs
-        schedule = lr_schedule(optimizer, self.params, self.total_steps)
+        steps *= self.params.epochs
+        self.total_steps = min(steps, self.params.max_steps or steps)
+        schedule = lr_schedule(optimizer, self.params, steps)
         return [optimizer], [{"scheduler": schedule, "interval": "step"}] if schedule else []
 
 
@@ -221,7 +222,9 @@ def read_later(value: Tensor) -> Callable[[], float]:
 
 
 def lr_schedule(optimizer: Optimizer, params: Train, steps: int) -> LRScheduler | None:
-    """A linear warm-up, then a constant rate or half a cosine that reaches 0 at the end of the run, after ``steps``.
+    """A linear warm-up, then a constant rate or half a cosine that reaches 0 at the end of the run.
+
+    ``steps`` are those of all epochs; with ``params.max_steps`` the run may end before.
 
     Goyal et al. 2017, "Accurate, Large Minibatch SGD" (warm-up); Loshchilov and Hutter 2017, "SGDR" (cosine).
     """
@@ -230,5 +233,5 @@ def lr_schedule(optimizer: Optimizer, params: Train, steps: int) -> LRScheduler 
     if rising:
         parts.append(LinearLR(optimizer, 1 / (rising + 1), total_iters=rising))
     if params.schedule == "cosine":
-        parts.append(CosineAnnealingLR(optimizer, max(steps - rising, 1)))
+        parts.append(CosineAnnealingLR(optimizer, max(min(steps, params.max_steps or steps) - rising, 1)))
     return SequentialLR(optimizer, parts, [rising]) if len(parts) == 2 else next(iter(parts), None)

@@ -113,6 +113,7 @@ def fit(
         try:
             trainer = pl.Trainer(
                 max_epochs=params.epochs,
+                max_steps=params.max_steps or -1,
                 devices=params.devices,
                 num_nodes=params.num_nodes,
                 accumulate_grad_batches=params.accumulate,

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from itertools import islice
+from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias, cast
 
 import numpy as np
@@ -15,6 +16,7 @@ from torch.utils.data import ConcatDataset, DataLoader
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.frames.dataset import derive_seed
+from deepfake_detection.frames.prepared import Pixels, open_landmarks, open_set
 from deepfake_detection.params.train_sections import Train
 from deepfake_detection.training.distributed import rank_batches
 from deepfake_detection.training.training_frames import TrainingFrames
@@ -32,10 +34,17 @@ BATCH_ON_CPU = 16  # for batch_size: auto, because a CPU's memory sets no clear 
 
 
 class Unlabelled(NamedTuple):
-    """Frames without labels, uint8 of shape (frames, size, size, 3), and their landmarks, as those with labels."""
+    """Frames without labels: their numbers in ``pixels``, and the landmarks of all of these."""
 
-    pixels: NDArray[np.uint8]
+    pixels: Pixels
+    rows: pd.Index
     landmarks: NDArray[np.float32] | None = None
+
+
+def open_unlabelled(folder: Path) -> Unlabelled:
+    """All frames in a folder such as data/prepared/adapt. Raises UserError as ``open_set`` does."""
+    pixels, rows = open_set(folder)
+    return Unlabelled(pixels, rows.index, open_landmarks(folder))
 
 
 class FrameBatches(pl.LightningDataModule):
@@ -43,13 +52,13 @@ class FrameBatches(pl.LightningDataModule):
 
     ``micro_batch_size`` is how many frames a device takes at once. Several processes share the frames of each step.
     ``landmarks`` are those of TrainingFrames; without them nothing is erased, and a line says so. With
-    ``params.unlabelled`` each training batch ends in as many frames of ``unlabelled``, whose label is -1. They are
-    augmented as the others are. Raises UserError when there are none.
+    ``params.unlabelled: adapt`` each training batch ends in as many frames of ``unlabelled``, whose label is -1. They
+    are augmented as the others are. Raises UserError when there are none.
     """
 
     def __init__(
         self,
-        pixels: NDArray[np.uint8],
+        pixels: Pixels,
         rows: pd.DataFrame,
         params: Train,
         seed: int,
@@ -57,11 +66,9 @@ class FrameBatches(pl.LightningDataModule):
         unlabelled: Unlabelled | None = None,
     ) -> None:
         super().__init__()
-        if params.unlabelled != "none" and (unlabelled is None or not len(unlabelled.pixels)):
-            raise UserError(
-                "train.unlabelled: there are no frames without labels: name a data set with use: adapt in data.extra"
-            )
-        self.unlabelled = unlabelled if params.unlabelled != "none" else None
+        self.unlabelled = unlabelled if params.unlabelled == "adapt" else None
+        if params.unlabelled == "adapt" and (unlabelled is None or unlabelled.rows.empty):
+            raise UserError("train.unlabelled: there are no frames without labels: name a data set with use: adapt")
         self.pixels, self.params, self.seed, self.landmarks = pixels, params, seed, landmarks
         if landmarks is None and params.augment.erase:
             print("train.augment.erase does nothing: the faces are not known without prepare.crop=face")
@@ -85,8 +92,8 @@ class FrameBatches(pl.LightningDataModule):
         return min(step, len(self.train_rows) - index // accumulate * step) / (accumulate * world_size)
 
     def steps(self) -> int:
-        """The number of optimiser steps in an epoch."""
-        return math.ceil(len(self._train_batches()) / self._sharing()[0])
+        """The number of optimiser steps in a whole epoch."""
+        return math.ceil(len(self._whole_epoch()) / self._sharing()[0])
 
     def names(self, training: bool, index: int) -> list[str]:
         """The paths of the frames in micro-batch ``index`` of this process in the epoch."""
@@ -102,6 +109,12 @@ class FrameBatches(pl.LightningDataModule):
         return self.train_rows.iloc[place[self.train_rows["pair"]].argsort(kind="stable")]
 
     def _train_batches(self) -> list[list[int]]:
+        """The micro-batches of this process in the epoch, which ends early where the run does."""
+        batches, limit = self._whole_epoch(), self.params.max_steps
+        left = limit - cast(pl.Trainer, self.trainer).current_epoch * self.steps()
+        return batches[: max(left, 0) * self._sharing()[0]] if limit else batches
+
+    def _whole_epoch(self) -> list[list[int]]:
         accumulate, world_size, rank = self._sharing()
         return rank_batches(
             len(self.train_rows), self.micro_batch_size * accumulate * world_size, accumulate, world_size, rank
@@ -124,7 +137,7 @@ class FrameBatches(pl.LightningDataModule):
         return ResumableLoader(both, self._with_unlabelled(len(frames), len(others), epoch), **self._reading())
 
     def _without_labels(self, unlabelled: Unlabelled, epoch: int) -> TrainingFrames:
-        rows = pd.DataFrame({"label": np.full(len(unlabelled.pixels), -1)})
+        rows = pd.DataFrame({"label": -1}, index=unlabelled.rows)
         if "weight" in self.train_rows:  # of the loss with the labels, in which they have no part
             rows["weight"] = 0.0
         draw = derive_seed(self.seed, 1)  # not the augmentations of the frames with labels

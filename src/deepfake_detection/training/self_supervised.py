@@ -29,6 +29,7 @@ from torch.utils.data import DataLoader, Dataset
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.progress import progress
 from deepfake_detection.frames.dataset import Frame, derive_seed
+from deepfake_detection.frames.prepared import Pixels
 from deepfake_detection.network.model import Network
 from deepfake_detection.params.train_sections import Augment, Pretrain
 from deepfake_detection.training.augment import apply_augmentation, draw_augmentation
@@ -38,9 +39,9 @@ MOMENTUM = 0.996  # of BYOL's second network at the start; 1 at the end
 
 
 class Source(NamedTuple):
-    """Frames, uint8 of shape (frames, size, size, 3), and the rows of the index to take; its index numbers them."""
+    """Frames, and the rows of the index to take; its index numbers them."""
 
-    pixels: Frame
+    pixels: Pixels
     rows: pd.DataFrame
 
 
@@ -77,8 +78,10 @@ class VideoPairs(Dataset[tuple[Tensor, Tensor]]):
         return apply_effects(self.augment, frame, np.random.default_rng(effects))
 
 
-def pretrain(network: Network, sources: list[Source], augment: Augment, params: Pretrain) -> dict[str, Any]:
+def pretrain(network: Network, sources: list[Source], augment: Augment, name: str, params: Pretrain) -> dict[str, Any]:
     """Trains the backbone of ``network`` on the accelerator, or else the CPU. Uses torch's random numbers.
+
+    ``name`` is that of a method in METHODS.
 
     Returns the last epoch's mean loss, from -1 to 1, and ``spread``: the standard deviation of the normalised
     projections times the root of their number. 1 is spread evenly; near 0 all frames have become the same, which is
@@ -90,7 +93,7 @@ def pretrain(network: Network, sources: list[Source], augment: Augment, params: 
     if batch_size < 2:
         raise UserError("pretrain: two videos or more are needed")
     steps = params.epochs * (len(pairs) // batch_size)
-    method = METHODS[params.method](network.width)
+    method = METHODS[name](network.width)
     whole = nn.ModuleDict({"network": network, "method": method}).to(device).train()
     # as in both papers, whose rate is for 256 frames a step
     optimizer = torch.optim.SGD(whole.parameters(), params.lr * batch_size / 256, momentum=0.9, weight_decay=1e-4)

@@ -5,6 +5,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from deepfake_detection.frames.dataset import Frame, FrameDataset, derive_seed
+from deepfake_detection.frames.prepared import Pixels
 from deepfake_detection.params.train_sections import Augment
 from deepfake_detection.training.augment import augment_frame
 from deepfake_detection.training.blending import self_blend
@@ -25,7 +26,7 @@ class TrainingFrames(FrameDataset):
 
     def __init__(
         self,
-        pixels: Frame,
+        pixels: Pixels,
         rows: pd.DataFrame,
         augment: Augment | None,
         landmarks: Points | None = None,

@@ -8,12 +8,12 @@ import imagehash
 import numpy as np
 import pandas as pd
 import pytest
+from deepfake_detection.index.listing import Listing
 from numpy.dtypes import StringDType
 from PIL import Image
 
 from deepfake_detection.common.tables import REJECTED_COLUMNS
 from deepfake_detection.index.decode import decode_frames, open_frames
-from deepfake_detection.index.listing import Listing
 from deepfake_detection.pictures.faces import detect_faces
 from deepfake_detection.pictures.images import read_rgb
 from deepfake_detection.sources.drawn.drawing import film

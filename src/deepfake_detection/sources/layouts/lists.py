@@ -76,7 +76,7 @@ def read_rows(path: Path, needed: tuple[str, ...]) -> Iterator[tuple[int, dict[s
             there = ", ".join(columns) or "none"
             raise UserError(f"{path} lacks the column {' and '.join(missing)} (there is {there}): add it")
         for row in rows:
-            if any(cell.strip() for cell in row):
+            if any(_plain(cell) for cell in row):
                 cells = [cell.strip() for cell in row] + [""] * (len(columns) - len(row))
                 yield rows.line_num, dict(zip(columns, cells, strict=False))
     except csv.Error as error:

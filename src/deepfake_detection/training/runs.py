@@ -1,0 +1,94 @@
+"""A whole run: from the prepared frames and the weights to start from to the network of the best epoch."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from pytorch_lightning import seed_everything
+
+from deepfake_detection.common.errors import UserError
+from deepfake_detection.common.files import replacing, write_csv
+from deepfake_detection.common.lite0 import LITE0, lite0_weights
+from deepfake_detection.network.allocator import keep_freed_memory, use_threads
+from deepfake_detection.network.model import Network, add_level, build_model, drop_level
+from deepfake_detection.network.weights import is_scratch, save_backbone
+from deepfake_detection.params.train_sections import Augment, Model, Pretrain, Train
+from deepfake_detection.training.classifier import EpochLog
+from deepfake_detection.training.distillation import load_teacher
+from deepfake_detection.training.fit import fit
+from deepfake_detection.training.loader import FrameBatches
+from deepfake_detection.training.self_supervised import Source, pretrain
+
+COLUMNS = ["epoch", *(f"{side}_{name}" for name in ("loss", "accuracy", "auroc") for side in ("train", "val"))]
+
+
+def train_network(
+    model: Model,
+    train: Train,
+    crop: tuple[str, float],
+    batches: FrameBatches,
+    weights: Path | None,
+    on_epoch: EpochLog | None = None,
+    state: Path | None = None,
+) -> tuple[Network, dict[str, Any]] | None:
+    """Trains a network as the sections ``model`` and ``train`` say, from ``weights`` or from scratch.
+
+    ``crop`` has the values of prepare.crop and prepare.margin, which a teacher must share.
+    Returns the network of the best epoch, with one logit, and the summary of ``fit``, which also says what ``on_epoch``
+    and ``state`` are for. Of several processes all but the first return None. Raises UserError as ``fit`` does, or when
+    the weights or the teacher do not fit.
+    """
+    use_threads(train.threads)
+    seed_everything(train.seed, workers=True, verbose=False)
+    network = build_model(model.arch, model.dropout, weights)
+    if train.method == "nested":
+        add_level(network)
+    teacher = load_teacher(train.teacher, *crop)
+    if (fitted := fit(network, batches, train, on_epoch, state, teacher)) is None:
+        return None
+    best, summary = fitted
+    network.load_state_dict(best)
+    if train.method == "nested":
+        drop_level(network)
+    return network, summary
+
+
+def pretrain_backbone(
+    arch: str, method: str, own: Pretrain, augment: Augment, threads: int, sources: list[Source], to: Path
+) -> dict[str, Any]:
+    """Writes the backbone of a network that ``own``, the entry pretrain.<method>, describes.
+
+    Returns what ``pretrain`` does.
+
+    Raises UserError as ``pretrain`` does, or when the weights to start from do not fit.
+    """
+    weights = starting_file(arch, own.weights, f"pretrain.{method}.weights")
+    use_threads(threads)
+    keep_freed_memory()
+    seed_everything(own.seed, workers=True, verbose=False)
+    network = build_model(arch, 0.0, weights)
+    summary = pretrain(network, sources, augment, method, own)
+    with replacing(to) as (part,):
+        save_backbone(part, network.efficientnet, scratch=weights is None or is_scratch(weights))
+    return summary
+
+
+def starting_file(arch: str, weights: str, key: str) -> Path | None:
+    """The file that ``weights``, the value of ``key``, refers to without a download: none, or Lite0's, or a path."""
+    if weights == "imagenet" and arch != LITE0:
+        raise UserError(f"{key}: imagenet is for {LITE0} alone, whose weights are a package; name a file of weights")
+    if weights == "imagenet":
+        return lite0_weights()
+    return None if weights == "none" else Path(weights)
+
+
+def epoch_log(curves: Path) -> EpochLog:
+    """A function that prints an epoch's values and writes those of all epochs so far to the table ``curves``."""
+    epochs: list[dict[str, float]] = []
+
+    def log(values: dict[str, float]) -> None:
+        epochs.append({"epoch": len(epochs), **values})
+        print(", ".join(f"{name} {value:.4f}" for name, value in values.items()), flush=True)
+        write_csv(curves, pd.DataFrame(epochs)[COLUMNS])
+
+    return log
