@@ -102,7 +102,7 @@ def test_what_is_inert_is_there(module: str) -> None:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_params_name_every_key_that_the_stage_reads(stage: str) -> None:
-    named = {leaf for key in STAGES[stage]["params"] for leaf in leaves(key.replace(".${key}", ""))}
+    named = {leaf for key in STAGES[stage].get("params", []) for leaf in leaves(key.replace(".${key}", ""))}
     assert named == keys_of(stage)
 
 

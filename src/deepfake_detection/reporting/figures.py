@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from deepfake_detection.common.tables import CLASS_NAMES
-from deepfake_detection.evaluation.metrics import frame_metrics
+from deepfake_detection.evaluation.bootstrap import frame_metrics
 from deepfake_detection.evaluation.reliability import reliability_table
 
 SPLIT_COLOURS = {"train": "#3b6ea8", "val": "#8a6d1f", "test": "#b8452c"}
