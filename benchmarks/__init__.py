@@ -20,6 +20,7 @@ import pandas as pd
 import yaml
 
 from deepfake_detection.common.parallel import cpu_count
+from deepfake_detection.common.tables import COLUMNS
 from deepfake_detection.frames.preparing import prepare_frames
 from deepfake_detection.network.allocator import (
     MMAP_MAX,
@@ -112,10 +113,12 @@ def parameters(**chosen: str) -> Params:
 
 
 def prepare(paths: list[Path], labels: list[int], folder: Path, size: int, workers: int | None = None) -> pd.DataFrame:
-    """Prepares picture files into ``folder``, as the pipeline does. Returns their rows, with ``path`` and ``label``."""
+    """Prepares picture files into ``folder``.npy as the pipeline does. Returns their rows: ``path`` and ``label``."""
     raw = Path(os.path.commonpath([path.absolute().parent for path in paths]))
     rows = pd.DataFrame({"path": [path.absolute().relative_to(raw).as_posix() for path in paths], "label": labels})
-    index = folder.with_suffix(".csv")
-    rows.to_csv(index, index=False)
+    index = folder.with_name(f"{folder.name}-index.csv")
+    rows.assign(**{name: 0 if kind is int else "-" for name, kind in COLUMNS.items() if name not in rows}).to_csv(
+        index, index=False
+    )
     prepare_frames(index, raw, folder, size, workers)
     return rows
