@@ -54,9 +54,11 @@ def run(
 def run_stages(params: dict[str, Any], *stages: str) -> None:
     for stage in stages:
         main = import_module(f"stages.{stage}").main
-        entries = params["datasets"] if stage in ONE_EACH else params.get(stage)
-        for name in entries if stage in (*ONE_EACH, "pretrain", "adapt") else [None]:
-            main(*([name] if name else []))
+        if stage in ONE_EACH or stage in ("pretrain", "adapt"):
+            for name in params["datasets" if stage in ONE_EACH else stage]:
+                main(name)
+        else:
+            main()
 
 
 @pytest.fixture
