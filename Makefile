@@ -23,11 +23,9 @@ $(STAMP): requirements.lock pyproject.toml $(MOVED)
 	$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --no-deps --no-build-isolation --editable .
 	touch $@
 
-# a kill may leave DVC's lock file half written, and DVC then does nothing at all
-# where a folder of yours is gone, the first line says so in the words of params.yaml, before DVC does in its own
+# a power cut may leave DVC's list of who writes what half written, and DVC then does nothing at all
 repro: env ## Run the whole pipeline, or what of it has changed
-	@python -m tools.unlock
-	@python -m stages.inputs
+	@test ! -e .dvc/tmp/rwlock || python -m json.tool .dvc/tmp/rwlock /dev/null 2>/dev/null || rm .dvc/tmp/rwlock
 	dvc repro
 
 # OpenVINO once ended a process that had run other tests: its tests have a process of their own
@@ -56,6 +54,7 @@ bench: env ## Time this against the original recipe, quickly
 
 docs: env ## Write docs/reference/ anew from the code
 	python -m tools.reference
+	python -m tools.diagram
 
 lock: env ## Write requirements.lock anew from pyproject.toml
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \

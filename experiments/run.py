@@ -114,11 +114,13 @@ def main() -> None:
 
 def trained_network(params: Params, batches: FrameBatches, backbone: Path) -> Network:
     """The best epoch of one network. If it is pretrained first, ``backbone`` gets the result of that."""
-    weights = weights_of(params.model)
-    for method in params.pretrain:
-        print(pretrain_backbone(params, method, [Source(batches.pixels, batches.train_rows)], backbone), flush=True)
+    model, train, weights = params.model, params.train, weights_of(params.model)
+    for method, own in params.pretrain.items():
+        sources = [Source(batches.pixels, batches.train_rows)]
+        print(pretrain_backbone(model.arch, method, own, train.augment, train.threads, sources, backbone), flush=True)
         weights = backbone
-    if (trained := train_network(params, batches, weights)) is None:
+    trained = train_network(model, train, (params.prepare.crop, params.prepare.margin), batches, weights)
+    if trained is None:
         raise UserError("a study trains each network in one process: set train.devices=1")
     return trained[0].eval()
 

@@ -16,11 +16,17 @@ from scipy.special import stdtr
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.files import write_json
 from deepfake_detection.common.tables import read_index
-from deepfake_detection.evaluation.bootstrap import NO_SPREAD, group_draws, resampled_auroc, standard_error, t_quantile
+from deepfake_detection.evaluation.bootstrap import (
+    NO_SPREAD,
+    frame_metrics,
+    group_draws,
+    resampled_auroc,
+    standard_error,
+    t_quantile,
+)
 from deepfake_detection.evaluation.calibration import calibrate
 from deepfake_detection.evaluation.compare import holm
 from deepfake_detection.evaluation.corruptions import CORRUPTIONS
-from deepfake_detection.evaluation.metrics import frame_metrics
 from experiments.study import RESULTS, Study, read_study, result_file
 from stages import run
 

@@ -1,11 +1,11 @@
-"""Fits the calibration and the thresholds on validation frames, and writes the sidecar of the checkpoint."""
+"""Puts the trained network where it is used, with its calibration and thresholds, and what is familiar to it."""
 
+import shutil
 from pathlib import Path
 
-from deepfake_detection.common.files import write_json
-from deepfake_detection.evaluation.calibration import calibrate
+from deepfake_detection.common.files import replacing, write_json
+from deepfake_detection.evaluation.calibration import calibrate_both
 from deepfake_detection.evaluation.fit_familiarity import fit_familiarity
-from deepfake_detection.evaluation.metrics import video_table
 from deepfake_detection.frames.dataset import FrameDataset
 from deepfake_detection.frames.prepared import open_prepared
 from deepfake_detection.inference.familiarity import familiarity_file, save_familiarity
@@ -15,30 +15,30 @@ from deepfake_detection.network.model import build_model, mean_and_std
 from deepfake_detection.network.sidecar import Sidecar, categories_of
 from deepfake_detection.params.load import load_params
 from stages import run
-
-BATCH_SIZE = 32
+from stages.own import noting
 
 
 def main() -> None:
     params = load_params()
     keep_freed_memory()
     checkpoint = Path(f"models/best_model_{params.model.arch}.pth")
+    with replacing(checkpoint) as (part,), noting(checkpoint, part):
+        shutil.copyfile("data/trained.pth", part)
     model = build_model(params.model.arch, dropout=0.0, weights=checkpoint, trained=True)
-    pixels, rows = open_prepared(Path("data/prepared/trained"), Path("data/splits_trained.csv"))
+    pixels, rows = open_prepared(Path("data/prepared/train"), Path("data/splits_trained.csv"))
     training, validation = (rows[rows["split"] == split] for split in ("train", "val"))
-    logits = predict_logits(model, FrameDataset(pixels, validation), BATCH_SIZE)
-    videos = video_table(validation.assign(logit=logits))
-    rule, prior = params.calibrate.threshold, params.calibrate.prior
-    frame = calibrate(logits, validation["label"].to_numpy(), rule, prior)
-    share = params.calibrate.familiarity
-    known = fit_familiarity(FrameDataset(pixels, training), FrameDataset(pixels, validation), share) if share else None
-    save_familiarity(familiarity_file(checkpoint), known)
-    mean, std = mean_and_std(params.model.arch)
+    held_out = FrameDataset(pixels, validation)
+    logits = predict_logits(model, held_out, batch_size=32)
+    rule, prior, share = params.calibrate.threshold, params.calibrate.prior, params.calibrate.familiarity
+    frame, video = calibrate_both(validation.assign(logit=logits), rule, prior)
+    familiarity = fit_familiarity(FrameDataset(pixels, training), held_out, share) if share else None
+    save_familiarity(familiarity_file(checkpoint), familiarity)
+    mean, std = map(list, mean_and_std(params.model.arch))
     sidecar = Sidecar(
         arch=params.model.arch,
         input_size=[pixels.shape[1]] * 2,
-        mean=list(mean),
-        std=list(std),
+        mean=mean,
+        std=std,
         crop=params.prepare.crop,
         margin=params.prepare.margin,
         categories=categories_of(training),
@@ -47,7 +47,7 @@ def main() -> None:
         threshold_rule=rule,
         familiarity=share,
         frame=frame,
-        video=calibrate(videos["logit"].to_numpy(), videos["label"].to_numpy(), rule, prior),
+        video=video,
     )
     write_json(checkpoint.with_suffix(".json"), sidecar.model_dump())
     print(f"threshold {frame.threshold:.4f} by {rule}, temperature {frame.temperature:.4f}, bias {frame.bias:.4f}")

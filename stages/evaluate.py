@@ -1,59 +1,49 @@
-"""Evaluates the best checkpoint on the test split, once, and on the validation split, where experiments are chosen."""
+"""Measures the scores, on the test split, once, and on the validation split, where experiments are chosen."""
 
 from functools import partial
 from pathlib import Path
 
 import pandas as pd
-from deepfake_detection.params.data import only_evaluated
 
 from deepfake_detection.common.files import write_csv, write_json
-from deepfake_detection.common.tables import read_missing
+from deepfake_detection.common.tables import headline_rows, read_index, read_missing, read_scores, read_splits
 from deepfake_detection.common.text import group_count
-from deepfake_detection.evaluation.metrics import class_report, evaluation, overview, prediction_table
-from deepfake_detection.frames.dataset import FrameDataset
-from deepfake_detection.frames.prepared import open_prepared
-from deepfake_detection.inference.backends import choose_backend
-from deepfake_detection.inference.checkpoint import load_checkpoint
-from deepfake_detection.inference.familiarity import judging
-from deepfake_detection.inference.logits import predict_logits
-from deepfake_detection.network.allocator import keep_freed_memory
+from deepfake_detection.evaluation import metrics
+from deepfake_detection.network.sidecar import read_sidecar
+from deepfake_detection.params.data_sections import of_use
 from deepfake_detection.params.load import load_params
 from stages import run
 
-METRICS, PREPARED = Path("metrics"), Path("data/prepared")
+DATA, METRICS = Path("data"), Path("metrics")
 
 
 def main() -> None:
     params = load_params()
-    keep_freed_memory()
-    model, sidecar, familiarity = load_checkpoint(Path(f"models/best_model_{params.model.arch}.pth"))
-    trained = open_prepared(PREPARED / "trained", Path("data/splits_trained.csv"))
-    evaluated = open_prepared(PREPARED / "evaluated", Path("data/splits.csv"))
-    validation = FrameDataset(trained[0], trained[1].query("split == 'val'"))
-    backend = choose_backend(params.evaluate.backend, model, validation, params.evaluate.batch_size)
-    predict, tables = judging(backend, familiarity), []
-    for pixels, rows in (trained, evaluated):
-        rows = rows.query("split in ['val', 'test']")
-        scores = predict_logits(predict, FrameDataset(pixels, rows), params.evaluate.batch_size)
-        tables.append(prediction_table(rows, scores, sidecar.frame))
-    table = pd.concat(tables).sort_values("path", ignore_index=True)
+    sidecar = read_sidecar(Path(f"models/best_model_{params.model.arch}.json"))
+    elsewhere = list(of_use(params.datasets, "test"))
+    rows = read_index(DATA / "index.csv").merge(read_splits(DATA / "splits.csv")[["path", "split"]], on="path")
+    scores = pd.concat(read_scores(DATA / "scores" / f"{name}.csv") for name in params.datasets)
+    table = metrics.prediction_table(rows.query("split in ['val', 'test']"), scores, sidecar.frame)
     measure = partial(
-        evaluation,
+        metrics.evaluation,
         sidecar=sidecar,
         seed=params.evaluate.seed,
         draws=params.evaluate.bootstrap_draws,
-        only_evaluated=only_evaluated(params.data.source, params.data.extra),
-        missing=read_missing(Path("data/missing.csv")),
+        only_evaluated=elsewhere,
+        missing=pd.concat(read_missing(DATA / "missing" / f"{name}.csv") for name in params.datasets),
         as_chance=params.evaluate.missing == "as_chance",
     )
     val, test = (measure(table[table["split"] == name]) for name in ("val", "test"))
-    write_csv(Path("data/predictions.csv"), table.drop(columns="unfamiliarity"))
-    write_csv(Path("data/unfamiliarity.csv"), table[["path", "unfamiliarity"]])
-    write_json(METRICS / "test.json", test)
-    write_json(METRICS / "val.json", val)
-    headline = tables[0].query("split == 'test'")
-    write_json(METRICS / "classification_report.json", class_report(headline, sidecar.frame.threshold))
-    print(f"95% intervals from {group_count(test['groups'])}\n{overview(test).to_string()}")
+    headline = headline_rows(table[table["split"] == "test"], sidecar.categories.fake, elsewhere)
+    write_csv(DATA / "predictions.csv", table.drop(columns="unfamiliarity"))
+    write_csv(DATA / "unfamiliarity.csv", table[["path", "unfamiliarity"]])
+    write_json(METRICS / "details.json", test | {"val": val})
+    write_json(METRICS / "test.json", metrics.key_numbers(test))
+    write_json(METRICS / "val.json", metrics.key_numbers(val | {"datasets": {}}))
+    write_json(METRICS / "classification_report.json", metrics.class_report(headline, sidecar.frame.threshold))
+    print(f"95% intervals from {group_count(test['groups'])}\n{metrics.overview(test).to_string()}")
+    for words in metrics.guesses(test):
+        print(words)
 
 
 if __name__ == "__main__":

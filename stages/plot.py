@@ -1,6 +1,5 @@
-"""Draws the figures of the split, the evaluation, the learning curves and the robustness."""
+"""Draws the figures of the split, the training, the evaluation and the robustness, and writes their tables."""
 
-import json
 from pathlib import Path
 
 import pandas as pd
@@ -8,52 +7,43 @@ import pandas as pd
 from deepfake_detection.common.files import write_csv, write_figure
 from deepfake_detection.common.tables import CLASS_NAMES, read_predictions
 from deepfake_detection.evaluation.selective import selective_curve
-from deepfake_detection.index.roles import TRAINED, roles
-from deepfake_detection.params.data import only_evaluated, uses
-from deepfake_detection.params.load import load_params
-from deepfake_detection.reporting import figures
-from deepfake_detection.reporting.robustness_figures import robustness_curves, robustness_heatmap, verdicts_heatmap
-from deepfake_detection.training.curves import read_curves
+from deepfake_detection.reporting import figures, robustness_figures
+from deepfake_detection.reporting.measured import headline_of, read_measured, read_robustness, trained_and_other
 from stages import run
 
-METRICS, PLOTS, ROBUSTNESS = Path("metrics"), Path("metrics/plots"), Path("metrics/robustness")
+METRICS, PLOTS, TABLES = Path("metrics"), Path("metrics/plots"), Path("metrics/tables")
 
 
 def main() -> None:
-    params = load_params()
+    test, robustness = read_measured(METRICS / "details.json"), read_robustness(METRICS)
     table = read_predictions(Path("data/predictions.csv")).query("split == 'test'")
     table = table.merge(pd.read_csv("data/unfamiliarity.csv"), on="path")
-    trained = roles(table, params.data.categories.unseen, uses(params.data.source, params.data.extra)) == TRAINED
-    elsewhere = table[table["dataset"].isin(set(only_evaluated(params.data.source, params.data.extra)))]
-    table = table[trained]
-    labels, probabilities, raw = (table[name].to_numpy() for name in ("label", "probability", "raw_probability"))
-    test = json.loads((METRICS / "test.json").read_text())
-    predicted = (probabilities >= (threshold := test["threshold"])).astype(int)
-    best_epoch, curves = json.loads((METRICS / "train.json").read_text())["best_epoch"], read_curves(METRICS / "train")
-    distances = pd.read_csv(METRICS / "split" / "distances.csv")
-    max_distance = json.loads((METRICS / "split.json").read_text())["leak_audit"]["max_distance"]
-    robustness = json.loads((METRICS / "robustness.json").read_text())
-    coverage = [
-        selective_curve(table, threshold).assign(frames="test frames"),
-        *(selective_curve(rows, threshold).assign(frames=name) for name, rows in elsewhere.groupby("dataset")),
-        pd.read_csv(ROBUSTNESS / "coverage.csv").query("frames == 'corrupted'"),
-    ]
-    write_figure(PLOTS / "confusion_matrix.png", figures.confusion_figure(labels, predicted))
-    write_figure(PLOTS / "roc.png", figures.roc_figure(labels, probabilities))
-    write_figure(PLOTS / "precision_recall.png", figures.precision_recall_figure(labels, probabilities))
-    write_figure(PLOTS / "reliability.png", figures.reliability_figure(labels, raw, probabilities))
-    write_figure(PLOTS / "learning_curves.png", figures.curves_figure(curves, best_epoch))
-    write_figure(PLOTS / "leak_distances.png", figures.distances_figure(distances, max_distance))
-    write_figure(PLOTS / "coverage.png", figures.coverage_figure(pd.concat(coverage)))
-    write_figure(ROBUSTNESS / "heatmap.png", robustness_heatmap(robustness))
-    write_figure(ROBUSTNESS / "curves.png", robustness_curves(robustness))
-    write_figure(ROBUSTNESS / "verdicts.png", verdicts_heatmap(robustness))
-    names = pd.DataFrame({"actual": labels, "predicted": predicted}).replace(dict(enumerate(CLASS_NAMES)))
-    write_csv(PLOTS / "confusion_matrix.csv", names)
-    write_csv(PLOTS / "roc.csv", figures.roc_table(labels, probabilities))
-    write_csv(PLOTS / "precision_recall.csv", figures.precision_recall_table(labels, probabilities))
-    write_csv(PLOTS / "learning_curves.csv", curves)
-    write_csv(PLOTS / "coverage.csv", pd.concat(coverage))
+    headline, (_, elsewhere), threshold = headline_of(table, test), trained_and_other(test), test["threshold"]
+    frames = {"test frames": headline} | {name: table[table["dataset"] == name] for name in sorted(elsewhere)}
+    coverage = [selective_curve(rows, threshold).assign(frames=name) for name, rows in frames.items()]
+    coverage.append(pd.read_csv(METRICS / "robustness" / "coverage.csv").query("frames == 'corrupted'"))
+    labels, probabilities, raw = (headline[name].to_numpy() for name in ("label", "probability", "raw_probability"))
+    called = (probabilities >= threshold).astype(int)
+    best_epoch = read_measured(METRICS / "train.json")["best_epoch"]
+    near = read_measured(METRICS / "split.json")["leak_audit"]["max_distance"]
+    for name, figure in {
+        "confusion_matrix": figures.confusion_figure(labels, called),
+        "roc": figures.roc_figure(labels, probabilities),
+        "precision_recall": figures.precision_recall_figure(labels, probabilities),
+        "reliability": figures.reliability_figure(labels, raw, probabilities),
+        "learning_curves": figures.curves_figure(pd.read_csv(METRICS / "train" / "curves.csv"), best_epoch),
+        "leak_distances": figures.distances_figure(pd.read_csv(METRICS / "split" / "distances.csv"), near),
+        "coverage": figures.coverage_figure(pd.concat(coverage)),
+        "robustness_heatmap": robustness_figures.robustness_heatmap(*robustness),
+        "robustness_curves": robustness_figures.robustness_curves(*robustness),
+        "robustness_verdicts": robustness_figures.verdicts_heatmap(*robustness),
+    }.items():
+        write_figure(PLOTS / f"{name}.png", figure)
+    names = pd.DataFrame({"actual": labels, "predicted": called}).replace(dict(enumerate(CLASS_NAMES)))
+    write_csv(TABLES / "confusion_matrix.csv", names)
+    write_csv(TABLES / "roc.csv", figures.roc_table(labels, probabilities))
+    write_csv(TABLES / "precision_recall.csv", figures.precision_recall_table(labels, probabilities))
+    write_csv(TABLES / "coverage.csv", pd.concat(coverage))
 
 
 if __name__ == "__main__":

@@ -21,7 +21,9 @@ def main(method: str) -> None:
     sources = [Source(pixels, rows[rows["split"] == "train"])]
     if params.pretrain[method].unlabelled == "adapt":
         sources.append(Source(*open_set(PREPARED / "adapt")))
-    summary = pretrain_backbone(params, method, sources, Path(f"data/pretrained-{method}.pth"))
+    own, to = params.pretrain[method], Path(f"data/pretrained-{method}.pth")
+    how = params.train.augment, params.train.threads
+    summary = pretrain_backbone(params.model.arch, method, own, *how, sources, to)
     write_json(Path(f"metrics/pretrain/{method}.json"), {"method": method, **summary})
 
 

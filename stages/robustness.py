@@ -1,19 +1,18 @@
-"""Evaluates the best checkpoint on the test split under corruptions of increasing severity."""
+"""Tests the network on test frames under corruptions of rising severity."""
 
 from pathlib import Path
 
-import pandas as pd
 import torch
 
 from deepfake_detection.common.files import write_csv, write_json
 from deepfake_detection.common.parallel import cpu_count
 from deepfake_detection.common.text import group_count
-from deepfake_detection.evaluation.robustness import evaluate_robustness, robustness_table
+from deepfake_detection.evaluation.robustness import evaluate_robustness
 from deepfake_detection.frames.dataset import FrameDataset
 from deepfake_detection.frames.prepared import open_prepared
 from deepfake_detection.inference.backends import choose_backend
 from deepfake_detection.inference.checkpoint import load_checkpoint
-from deepfake_detection.inference.familiarity import judging
+from deepfake_detection.inference.familiarity import scoring
 from deepfake_detection.network.allocator import keep_freed_memory
 from deepfake_detection.params.load import load_params
 from stages import run
@@ -25,13 +24,14 @@ def main() -> None:
     params = load_params()
     keep_freed_memory()
     model, sidecar, familiarity = load_checkpoint(Path(f"models/best_model_{params.model.arch}.pth"))
-    pixels, rows = open_prepared(Path("data/prepared/trained"), Path("data/splits_trained.csv"))
-    test = rows[rows["split"] == "test"]
+    pixels, rows = open_prepared(Path("data/prepared/train"), Path("data/splits_trained.csv"))
+    validation, test = (rows[rows["split"] == split] for split in ("val", "test"))
     share = min(1, params.robustness.max_frames / len(test))
-    validation = FrameDataset(pixels, rows[rows["split"] == "val"])
-    backend = choose_backend(params.evaluate.backend, model, validation, params.evaluate.batch_size)
-    result, coverage = evaluate_robustness(
-        judging(backend, familiarity),
+    backend = choose_backend(
+        params.evaluate.backend, model, FrameDataset(pixels, validation), params.evaluate.batch_size
+    )
+    found = evaluate_robustness(
+        scoring(backend, familiarity),
         pixels,
         test.groupby("label").sample(frac=share, random_state=params.evaluate.seed).sort_index(),
         params.evaluate.batch_size,
@@ -41,12 +41,10 @@ def main() -> None:
         num_workers=cpu_count() if torch.cuda.is_available() else 0,
         draws=params.evaluate.bootstrap_draws,
     )
-    write_json(METRICS / "robustness.json", result)
-    write_csv(METRICS / "robustness" / "robustness.csv", robustness_table(result))
-    write_csv(METRICS / "robustness" / "coverage.csv", coverage)
-    print(f"95% intervals from {group_count(result['groups'])}")
-    rows_shown = {name: {"test frames": result[name], "95%": ends or ""} for name, ends in result["intervals"].items()}
-    print(pd.DataFrame.from_dict(rows_shown, orient="index").to_string())
+    write_json(METRICS / "robustness.json", found.summary)
+    for name in ("robustness", "intervals", "coverage"):
+        write_csv(METRICS / "robustness" / f"{name}.csv", getattr(found, name))
+    print(f"95% intervals from {group_count(found.summary['groups'])}\n{found.intervals.to_string(index=False)}")
 
 
 if __name__ == "__main__":

@@ -27,8 +27,10 @@ def main() -> None:
     files += [SPLITS, WEIGHTS, *teacher_files(params.train.teacher)]
     with training_state(STATES, run_key(repr((params.model, params.train)), files, STATES)) as state:
         weights = WEIGHTS if WEIGHTS.stat().st_size else None  # an empty file: from scratch
+        crop = (params.prepare.crop, params.prepare.margin)
         log = epoch_log(Path("metrics/train/curves.csv"))
-        if trained := train_network(params, batches, weights, log, state):  # with several processes, rank 0 writes
+        # with several processes, the first one writes
+        if trained := train_network(params.model, params.train, crop, batches, weights, log, state):
             network, summary = trained
             save_weights(Path("data/trained.pth"), network.efficientnet)
             write_json(Path("metrics/train.json"), summary)

@@ -8,8 +8,8 @@ from stages import run
 
 
 def main() -> None:
-    model = load_params().model
-    fetch_weights(model.arch, model.weights, Path("data/weights.pth"))
+    params = load_params()
+    fetch_weights(params.model.arch, params.model.weights, Path("data/weights.pth"))
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ def main() -> None:
         tree = params.train.model_dump() | own | {"seed": seed, "patience": own["epochs"]}
         train = Train.model_validate(tree | {"augment": tree["augment"] | augment})
         batches = FrameBatches(pixels, trained, train, seed)
-        done = train_network(params.model_copy(update={"model": model, "train": train}), batches, weights_of(model))
+        done = train_network(model, train, (params.prepare.crop, params.prepare.margin), batches, weights_of(model))
         if done is None:
             return  # with several processes, only rank 0 writes
         logits = predict_logits(done[0], FrameDataset(pixels, test), 32)

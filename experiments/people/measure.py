@@ -19,7 +19,7 @@ from deepfake_detection.common.text import clock, percent
 from deepfake_detection.network.sidecar import Calibration
 from deepfake_detection.serving.cli import load_detector
 from deepfake_detection.serving.detector import Detector
-from deepfake_detection.serving.results import WINDOW, Score, VideoPrediction, judged
+from deepfake_detection.serving.results import WINDOW, Score, VideoPrediction, verdict_of
 from experiments.people.films import SEED, Part, write_film
 from stages import run
 
@@ -125,7 +125,7 @@ def _write_grid(folder: Path, video: tuple[int, int]) -> None:
 
 
 def _any_fake(logits: list[float], calibration: Calibration, looks: int) -> bool:
-    return any(judged(Score(logit, None), calibration, max(1, looks))[1] == "fake" for logit in logits)
+    return any(verdict_of(Score(logit, None), calibration, max(1, looks))[1] == "fake" for logit in logits)
 
 
 def _whole(found: VideoPrediction, calibration: Calibration, corrected: bool) -> bool:

@@ -58,6 +58,14 @@ class Project:
         output = self.run(*command).stdout
         return [line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage '")]
 
+    def runs(self, *command: str) -> tuple[set[str], set[str]]:
+        """The stages that a DVC command ran, and those that it took from its run cache."""
+        lines = self.run(*command).stdout.splitlines()
+        ran, cached = (
+            {line.split("'")[1] for line in lines if mark in line} for mark in ("Running stage '", "is cached")
+        )
+        return ran, cached
+
     def set_params(self, **changes: Any) -> None:
         """Edits params.yaml as a user would: ``train__lr=0.1`` sets train.lr."""
         path = self.path / "params.yaml"
@@ -79,9 +87,10 @@ class Project:
         return line
 
     def stage(self, name: str) -> None:
-        """Runs a stage in this process, which has loaded what takes a stage's process seconds to load."""
+        """Runs a stage, such as ``index@own``, in this process, which has loaded what takes seconds to load."""
+        module, _, key = name.partition("@")
         with contextlib.chdir(self.path):
-            stages.run(import_module(f"stages.{name}").main)
+            stages.run(import_module(f"stages.{module}").main, [key] if key else [])
 
     def stage_fails_with_one_line(self, name: str) -> str:
         """As ``fails_with_one_line``, in this process."""
@@ -92,9 +101,23 @@ class Project:
         return line
 
 
+STAGES = ("download", "weights", "index", "split", "prepare", "train", "calibrate", "predict", "evaluate")
+
+
+def run_stages(folder: Path, params: dict[str, Any], stages_: tuple[str, ...] = STAGES) -> None:
+    """Writes params.yaml into the current folder and runs stages in this process, those of a data set for each."""
+    (folder / "params.yaml").write_text(yaml.safe_dump(params))
+    for name in ("none", "imagenet"):
+        shutil.copy(ROOT / name, folder / name)
+    for stage in stages_:
+        for key in params["datasets"] if stage in ("download", "index", "prepare", "predict") else ("",):
+            import_module(f"stages.{stage}").main(*filter(None, [key]))
+
+
 def make_project(path: Path) -> Project:
-    names = [".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore", "dvc.yaml", "data/.gitignore"]
-    for name in (*names, "models/.gitignore"):
+    names = [".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore", "dvc.yaml", "none", "imagenet"]
+    kept = [path.relative_to(ROOT).as_posix() for path in (ROOT / "data").rglob(".gitignore")]
+    for name in (*names, *kept, "models/.gitignore"):
         (path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, path / name)
     for folder in ("conf", "stages", "src"):

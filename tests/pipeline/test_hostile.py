@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from deepfake_detection.network.model import build_model
-from deepfake_detection.sources.imagenet import weights_file
 from deepfake_detection.sources.layouts.kaggle import FRAMES
 from stages import evaluate, run
 from tests.pipeline.conftest import Project, make_project
@@ -22,7 +21,8 @@ pytestmark = pytest.mark.slow
 LIMITED = """
 import resource, runpy, sys
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))
-runpy.run_module(sys.argv[1], run_name="__main__")
+module, sys.argv[1:] = sys.argv[1], sys.argv[3:]
+runpy.run_module(module, run_name="__main__")
 """
 
 
@@ -30,9 +30,13 @@ runpy.run_module(sys.argv[1], run_name="__main__")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project with all that comes before training, and a checkpoint that was not trained; not to be changed."""
     project = make_project(tmp_path_factory.mktemp("prepared"))
-    project.set_params(data__categories__fake=["Deepfakes"], data__categories__unseen=[])
-    for stage in ("download", "index", "split", "prepare"):
-        project.run("python", "-m", f"stages.{stage}")
+    project.set_params(datasets__embedded__unseen=[])
+    sets = ("embedded", "embedded_shifted")
+    for stage in ("download", "index"):
+        for name in sets:
+            project.stage(f"{stage}@{name}")
+    for stage in ("split", "prepare@embedded", "prepare@embedded_shifted"):
+        project.stage(stage)
     checkpoint = project.path / "models" / "best_model_efficientnet_b0.pth"
     save_checkpoint(checkpoint, build_model("efficientnet_b0", 0.2), sidecar())
     return project
@@ -50,13 +54,14 @@ def outputs(project: Project) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize(
-    ("stage", "output", "limit"), [("index", "data/index.csv", 200), ("prepare", "data/prepared/trained", 50_000)]
+    ("stage", "output", "limit"),
+    [("index", "data/index/embedded.csv", 200), ("prepare", "data/prepared/train", 50_000)],
 )
 def test_a_full_disk_names_the_output_and_leaves_the_earlier_one(
     project: Project, stage: str, output: str, limit: int
 ) -> None:
     before = outputs(project)
-    line = project.fails_with_one_line("python", "-c", LIMITED, f"stages.{stage}", str(limit))
+    line = project.fails_with_one_line("python", "-c", LIMITED, f"stages.{stage}", str(limit), "embedded")
     assert line == f"error: {output}: File too large; check permissions and free disk space"
     assert outputs(project) == before
 
@@ -68,7 +73,7 @@ def test_a_full_disk_leaves_earlier_predictions(project: Project, monkeypatch: p
     monkeypatch.chdir(project.path)
     full = r"^error: data/predictions\.csv: File too large; check permissions and free disk space$"
     with file_size_limit(200), pytest.raises(SystemExit, match=full):
-        run(evaluate.main)
+        run(evaluate.main, [])
     assert outputs(project) == before
 
 
@@ -78,8 +83,8 @@ def test_a_disk_that_is_really_full(project: Project, small_disk: Path) -> None:
     shutil.rmtree(project.path / "data")
     (project.path / "data").symlink_to(small_disk / "data")
     before = outputs(project)
-    line = project.fails_with_one_line("python", "-m", "stages.prepare")
-    assert line == "error: data/prepared/trained: No space left on device; check permissions and free disk space"
+    line = project.fails_with_one_line("python", "-m", "stages.prepare", "embedded")
+    assert line == "error: data/prepared/train: No space left on device; check permissions and free disk space"
     assert outputs(project) == before
 
 
@@ -87,51 +92,50 @@ def test_a_pickle_bomb_for_weights(project: Project, tmp_path: Path) -> None:
     mark = tmp_path / "went off"
     (tmp_path / "bomb.pth").write_bytes(pickle.dumps(Bomb(mark), protocol=2))
     project.set_params(model__weights=str(tmp_path / "bomb.pth"))
-    project.run("python", "-m", "stages.download")
-    weights = weights_file("efficientnet_b0", str(tmp_path / "bomb.pth"), project.path / "data" / "weights")
+    project.stage("weights")
 
     def start() -> None:  # as the training stage does
-        build_model("efficientnet_b0", 0.2, weights)
+        build_model("efficientnet_b0", 0.2, project.path / "data" / "weights.pth")
 
-    refusal = r"^error: .*bomb\.pth: not a checkpoint of tensors alone \(it holds the .*\); nothing of it was run$"
+    refusal = r"^error: .*weights\.pth: not a checkpoint of tensors alone \(it holds the .*\); nothing of it was run$"
     with pytest.raises(SystemExit, match=refusal):
-        run(start)
+        run(start, [])
     assert not mark.exists()
 
 
 def test_an_archive_with_members_that_lead_out(project: Project, tmp_path: Path, kaggle_server: Kaggle) -> None:
     kaggle_server.archive = zipped({f"{FRAMES}/Original/000_f0.jpg": b"x", f"{'../' * 12}{tmp_path}/evil": b"evil"})
-    (tmp_path / "conversion_dict.json").write_text('{"000": "recording 0"}')
-    project.set_params(data__source="kaggle", data__kaggle="owner/name", split__official_dir=str(tmp_path))
+    project.set_params(datasets__own={"path": "none", "use": "train", "kaggle": "owner/name"})
     before = outputs(project)
-    line = project.fails_with_one_line("python", "-m", "stages.download")
+    line = project.fails_with_one_line("python", "-m", "stages.download", "own")
     assert "owner/name is not safe to unpack and was deleted (a member would lie outside the folder" in line
     assert outputs(project) == before
     assert not (tmp_path / "evil").exists()
     assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
 
 
-def test_a_huge_picture_and_a_list_of_paths_elsewhere(project: Project) -> None:
-    raw = project.path / "data" / "raw"
-    secret = project.path / "006_f0.jpg"
-    shutil.copy(raw / FRAMES / "Original" / "005_f0.jpg", secret)
-    (raw / FRAMES / "Original" / "005_f0.jpg").write_bytes(one_bit_png(50_000))
-    with (raw / "CSVs" / "Original.csv").open("a") as file:
+def test_a_huge_picture_and_a_list_of_paths_elsewhere(project: Project, tmp_path: Path) -> None:
+    own, secret = tmp_path / "own", tmp_path / "006_f0.jpg"
+    shutil.copytree(project.path / "data" / "raw" / "embedded" / "files", own)
+    shutil.copy(own / FRAMES / "Original" / "005_f0.jpg", secret)
+    (own / FRAMES / "Original" / "005_f0.jpg").write_bytes(one_bit_png(50_000))
+    with (own / "CSVs" / "Original.csv").open("a") as file:
         file.writelines(f"{path},Original\n" for path in (secret, "../../../../006_f0.jpg", "/etc/passwd"))
-    line = project.stage_fails_with_one_line("index")
+    project.set_params(datasets__own={"path": "../own", "use": "train"})
+    project.stage("download@own")
+    line = project.stage_fails_with_one_line("index@own")
     assert "4 of 35 files rejected" in line
     assert '"CSV row points outside the category folder" (3)' in line
-    rejected = (project.path / "data" / "rejected.csv").read_text()
+    rejected = (project.path / "data" / "rejected" / "own.csv").read_text()
     reason = "could not be decoded: too many pixels: at most 67 million are read"
-    assert f"{FRAMES}/Original/005_f0.jpg,Original,{reason}\n" in rejected
+    assert f"own/files/{FRAMES}/Original/005_f0.jpg,Original,{reason}\n" in rejected
 
 
 def test_a_table_of_paths_elsewhere(project: Project) -> None:
-    index = project.path / "data" / "index.csv"
-    shutil.copy(project.path / "data" / "raw" / FRAMES / "Original" / "005_f0.jpg", project.path / "outside.jpg")
-    index.write_text(index.read_text().replace(f"{FRAMES}/Original/005_f0.jpg", "../../outside.jpg"))
+    index = project.path / "data" / "index" / "embedded.csv"
+    index.write_text(index.read_text().replace(f"embedded/files/{FRAMES}/Original/005_f0.jpg", "../../outside.jpg"))
     before = outputs(project)
-    for stage in ("split", "prepare"):
+    for stage in ("split", "prepare@embedded"):
         line = project.stage_fails_with_one_line(stage)
-        assert "data/index.csv: the path '../../outside.jpg' leads out of the data" in line
+        assert "data/index/embedded.csv: the path '../../outside.jpg' leads out of the data" in line
     assert outputs(project) == before

@@ -1,6 +1,7 @@
 """dvc.yaml says what the code reads: DVC does not check this itself (treeverse/dvc issue 9195)."""
 
 import ast
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,55 +10,37 @@ import yaml
 from pydantic import BaseModel
 
 from deepfake_detection.params.load import Params
-from stages.inputs import OWNED
+from stages.own import OWNED
 from tests.support.modules import LIBRARY, ROOT, imported_files
 
-STAGES: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
-LOADER = LIBRARY / "params" / "load.py"
+ENTRIES: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+STAGES = {name: entry.get("do", entry) for name, entry in ENTRIES.items()}
 
-# Modules that cannot change a byte of any output. A stage does not run again when they change.
+# What cannot change a byte of any output. A stage does not run again when it changes.
 INERT = {
-    "src/deepfake_detection/common/errors.py": "an exception class: what raises it ends the stage",
-    "src/deepfake_detection/common/text.py": "words for a terminal or a page; tables and metrics never hold them",
-    "src/deepfake_detection/common/progress.py": "shows progress on stderr; items pass through it as they are",
-    "src/deepfake_detection/common/parallel.py": "spreads work over processes; results come in the order of the items",
+    "src/deepfake_detection/params": "every key is strict, and what a stage sees of it is what dvc.lock records. Only "
+    "datasets has defaults, which test_defaults_of_a_data_set fixes",
     "src/deepfake_detection/__init__.py": "the public names, loaded on demand; no stage uses them",
-    "src/deepfake_detection/common/written.py": "stops a stage that would replace what is not its own; writes notes",
-    "stages/own.py": "the same: tells what DVC has",
     "stages/__init__.py": "starts a stage and prints its error in one line",
+    "stages/own.py": "stops a stage that would replace what is not its own, and removes what no data set needs",
 }
-INERT |= {
-    path.relative_to(ROOT).as_posix(): "a docstring, as tests/unit/test_packages.py proves"
-    for path in LIBRARY.rglob("__init__.py")
-    if path.parent != LIBRARY
-}
+
+
+def is_inert(module: str) -> bool:
+    return any(Path(module).is_relative_to(inert) for inert in INERT)
 
 
 def modules_of(stage: str) -> set[str]:
-    """First-party files whose content the outputs of a stage may depend on, the stage's own included.
-
-    The loader of params.yaml validates every section, but a section that a stage does not read can only end it with
-    an error: of the modules in params/ those count that hold a section that the stage reads.
-    """
+    """First-party files whose content the outputs of a stage may depend on, the stage's own included."""
     found: set[Path] = set()
-    waiting = [ROOT / "stages" / f"{stage}.py", ROOT / "stages" / "__init__.py"]
-    waiting += [LIBRARY / "params" / f"{section}.py" for section in sections_of(stage)]
+    waiting = [ROOT / "stages" / f"{stage}.py"]
     while waiting:
         path = waiting.pop()
-        if path not in found:
+        if path not in found and not is_inert(path.relative_to(ROOT).as_posix()):
             found.add(path)
-            files = set(imported_files(path))
-            waiting += files - sections() if path == LOADER else files
-    return {path.relative_to(ROOT).as_posix() for path in found} - set(INERT)
-
-
-def sections() -> set[Path]:
-    """The modules of the sections of params.yaml."""
-    return {LIBRARY / "params" / f"{name}.py" for name in Params.model_fields if name != "seed"}
-
-
-def sections_of(stage: str) -> set[str]:
-    return {key.partition(".")[0] for key in keys_of(stage)} - {"seed"}
+            waiting += imported_files(path)
+    # an __init__.py is a docstring, as tests/unit/test_packages.py proves
+    return {path.relative_to(ROOT).as_posix() for path in found if path.name != "__init__.py"}
 
 
 def attribute_chains(tree: ast.AST, root: str) -> set[str]:
@@ -77,9 +60,12 @@ def attribute_chains(tree: ast.AST, root: str) -> set[str]:
 
 
 def leaves(key: str) -> set[str]:
-    """The parameters under a key; the key itself when it is one."""
-    model: Any = Params
-    for part in key.split("."):
+    """The parameters under a key; the key itself when it is one, or a dictionary or list that makes stages."""
+    section, *rest = key.split(".")
+    model: Any = Params.model_fields[section].annotation
+    if section in ("datasets", "pretrain", "adapt"):
+        return {section}
+    for part in rest:
         model = model.model_fields[part].annotation
     if isinstance(model, type) and issubclass(model, BaseModel):
         return {leaf for field in model.model_fields for leaf in leaves(f"{key}.{field}")}
@@ -87,13 +73,11 @@ def leaves(key: str) -> set[str]:
 
 
 def keys_of(stage: str) -> set[str]:
-    """The parameters that a stage reads, to the leaf.
-
-    A section that the stage hands to the library counts whole, and
-    test_a_section_is_read_whole proves that the library reads all of it.
-    """
+    """The parameters that a stage reads, to the leaf. A section that it hands to the library counts whole."""
     tree = ast.parse((ROOT / "stages" / f"{stage}.py").read_text())
-    return {leaf for key in attribute_chains(tree, "params") for leaf in leaves(key)}
+    chains = attribute_chains(tree, "params")
+    chains |= {"datasets"} if "data_set(params" in ast.unparse(tree) else set()
+    return {leaf for key in chains for leaf in leaves(re.sub(r"\.(items|values|keys|get)$", "", key))}
 
 
 def code_deps(stage: str) -> list[str]:
@@ -101,47 +85,30 @@ def code_deps(stage: str) -> list[str]:
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_every_module_that_a_stage_runs_lies_under_a_dep(stage: str) -> None:
-    deps = [Path(dep) for dep in code_deps(stage)]
-    missing = {module for module in modules_of(stage) if not any(Path(module).is_relative_to(dep) for dep in deps)}
-    assert not missing, f"add to the deps of {stage}, or to INERT with a reason"
-
-
-@pytest.mark.parametrize("stage", STAGES)
-def test_every_dep_is_used_and_named_once(stage: str) -> None:
+def test_the_packages_that_a_stage_runs_are_its_deps(stage: str) -> None:
     modules, deps = modules_of(stage), code_deps(stage)
-    for dep in deps:
-        assert (ROOT / dep).exists(), dep
-        assert any(Path(module).is_relative_to(dep) for module in modules), f"{stage} does not use {dep}"
-        nested = [other for other in deps if other != dep and Path(other).is_relative_to(dep)]
-        assert not nested, f"{nested} lie under {dep}"
-    assert len(deps) == len(set(deps))
+    assert deps[0] == f"stages/{stage}.py"
+    assert all((ROOT / dep).is_dir() for dep in deps[1:]), "deps name whole packages"
+    missing = {module for module in modules if not any(Path(module).is_relative_to(dep) for dep in deps)}
+    assert not missing, f"add their packages to the deps of {stage}"
+    unused = [dep for dep in deps if not any(Path(module).is_relative_to(dep) for module in modules)]
+    assert not unused, f"{stage} does not run them"
 
 
 @pytest.mark.parametrize("module", INERT)
-def test_inert_modules_exist_and_use_nothing_else(module: str) -> None:
-    imported = {path.relative_to(ROOT).as_posix() for path in imported_files(ROOT / module)}
-    assert imported <= set(INERT), "what it imports could change an output through it"
+def test_what_is_inert_is_there(module: str) -> None:
+    assert (ROOT / module).exists()
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_params_name_every_key_that_the_stage_reads(stage: str) -> None:
-    named = [leaf for key in STAGES[stage]["params"] for leaf in leaves(key)]
-    assert len(named) == len(set(named)), "a key is named twice"
-    assert set(named) == keys_of(stage)
-
-
-@pytest.mark.parametrize("stage", STAGES)
-def test_a_section_is_read_whole(stage: str) -> None:
-    trees = [ast.parse((ROOT / path).read_text()) for path in modules_of(stage)]
-    read = {node.attr for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
-    for leaf in keys_of(stage):
-        assert leaf.rpartition(".")[2] in read, f"{leaf} is read nowhere"
+    named = {leaf for key in STAGES[stage].get("params", []) for leaf in leaves(key.replace(".${key}", ""))}
+    assert named == keys_of(stage)
 
 
 def outputs() -> dict[str, bool]:
     """Every output of the pipeline, and whether it has persist."""
-    outs = [out for stage in STAGES.values() for key in ("outs", "metrics") for out in stage.get(key, [])]
+    outs = [out for stage in STAGES.values() for key in ("outs", "metrics", "plots") for out in stage.get(key, [])]
     return {
         name: bool(options.get("persist"))
         for out in outs
@@ -151,15 +118,49 @@ def outputs() -> dict[str, bool]:
 
 def test_dvc_removes_only_files_that_the_pipeline_names() -> None:
     folders = {name for name in outputs() if not Path(name).suffix}
-    assert folders == {"data/raw", "data/weights"}
+    assert folders == {"data/raw/${key}", "metrics/plots", "metrics/tables"}
     assert all(outputs()[name] for name in folders)
 
 
 def test_no_source_lies_where_the_pipeline_writes() -> None:
-    assert {Path(name).parts[0] for name in outputs()} <= {str(folder) for folder in OWNED}
+    assert {Path(name).parts[0] for name in outputs()} <= {*map(str, OWNED), "report"}
+
+
+def test_the_run_cache_works_for_what_takes_long() -> None:
+    for stage in ("train", "pretrain", "predict", "robustness", "prepare", "index"):
+        outs = [out for out in STAGES[stage].get("outs", []) if isinstance(out, dict)]
+        assert not outs, f"{stage}: DVC's run cache skips a stage with options under outs"
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_stage_is_a_short_module_run_from_the_root(stage: str) -> None:
-    assert STAGES[stage]["cmd"] == f"python -m stages.{stage}"
+    argument = {"datasets": " ${key}", "pretrain": " ${key}", "adapt": " ${item}"}
+    each = ENTRIES[stage].get("foreach", "").strip("${}")
+    assert STAGES[stage]["cmd"] == f"python -m stages.{stage}{argument.get(each, '')}"
     assert len((ROOT / "stages" / f"{stage}.py").read_text().splitlines()) <= 60
+
+
+def test_dvc_yaml_is_short() -> None:
+    assert len((ROOT / "dvc.yaml").read_text().splitlines()) <= 220
+
+
+def test_module_names_are_unique() -> None:
+    names = [path.name for path in LIBRARY.rglob("*.py") if path.name != "__init__.py"]
+    assert sorted({name for name in names if names.count(name) > 1}) == []
+
+
+def test_defaults_of_a_data_set() -> None:
+    defaults = Params.model_fields["datasets"].annotation.__args__[1]  # type: ignore[union-attr]
+    found = defaults(path="somewhere", use="test").model_dump()
+    assert found == {
+        "path": "somewhere",
+        "use": "test",
+        "layout": "auto",
+        "real": [],
+        "fake": [],
+        "unseen": [],
+        "kaggle": "none",
+        "compression": "c23",
+        "lists": "none",
+        "drawn": {"identities": 120, "frames": 5, "size": 128, "seed": 42},
+    }

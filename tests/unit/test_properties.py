@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from deepfake_detection.common.errors import UserError
-from deepfake_detection.evaluation.metrics import frame_metrics
+from deepfake_detection.evaluation.bootstrap import frame_metrics
 from deepfake_detection.index.build import build_index
 from deepfake_detection.index.groups import identity_groups
 from deepfake_detection.index.splits import split_frames, split_report

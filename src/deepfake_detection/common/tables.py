@@ -46,6 +46,7 @@ REJECTED_COLUMNS = ["path", "category", "reason"]
 MISSING_COLUMNS = ["dataset", "category", "label", "video_id", "source_id"]  # of videos without a usable frame
 HASH_COLUMNS = ["path", "phash"]  # a phash is 16 hexadecimal digits
 SPLIT_COLUMNS = ["path", "split", "dataset", "group"]
+SCORE_COLUMNS: dict[str, type[str] | type[float]] = {"path": str, "logit": float, "unfamiliarity": float}
 PREDICTION_COLUMNS: dict[str, type[str] | type[int] | type[float]] = {
     "path": str,
     "dataset": str,
@@ -103,6 +104,11 @@ def read_splits(path: Path) -> pd.DataFrame:
     return _read(path, dict.fromkeys(SPLIT_COLUMNS, str), "a table of splits")
 
 
+def read_scores(path: Path) -> pd.DataFrame:
+    """Reads a file of scores, with SCORE_COLUMNS. Raises as ``read_index`` does."""
+    return _read(path, SCORE_COLUMNS, "a table of scores")
+
+
 def read_predictions(path: Path) -> pd.DataFrame:
     """Reads a file of predictions. Raises as ``read_index`` does."""
     return _read(path, PREDICTION_COLUMNS, "a table of predictions")
@@ -121,6 +127,11 @@ def _read(path: Path, columns: Mapping[str, type], what: str) -> pd.DataFrame:
         if "path" in columns:
             require_inside(table["path"], path)
     return table[list(columns)]
+
+
+def headline_rows(table: pd.DataFrame, seen: Collection[str], only_evaluated: Collection[str]) -> pd.DataFrame:
+    """The rows that the headline is measured on: of data sets trained on, the originals and the categories ``seen``."""
+    return table[((table["label"] == 0) | table["category"].isin(seen)) & ~table["dataset"].isin(only_evaluated)]
 
 
 def require_inside(paths: pd.Series, table: Path) -> pd.Series:

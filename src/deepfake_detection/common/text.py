@@ -1,5 +1,7 @@
 """Formats numbers, times, names and errors for people."""
 
+from collections.abc import Sequence
+
 FEW_GROUPS = 20  # fewer say little about the spread between groups
 
 
@@ -37,3 +39,14 @@ def system_words(error: OSError) -> str:
 def group_count(groups: int) -> str:
     """The number of groups behind an interval: "40 groups", or "9 groups: too few groups" below 20."""
     return f"{groups} groups" if groups >= FEW_GROUPS else f"{groups} group{'s' * (groups != 1)}: too few groups"
+
+
+def guessing(auroc: float | None, interval: Sequence[float] | None, frames: str = "the test frames") -> str:
+    """Says that a network is no better than guessing on some frames, or nothing ("").
+
+    It is no better if the 95% ``interval`` of its AUROC reaches down to 0.5; without an interval, if the AUROC does.
+    """
+    if auroc is None or (interval[0] if interval else auroc) > 0.5:
+        return ""
+    ends = f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else ""
+    return f"No better than guessing on {frames}: the AUROC is {auroc:.3f}{ends}, and guessing has 0.5."

@@ -6,19 +6,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from deepfake_detection.common.errors import UserError
+from deepfake_detection.common.tables import VIDEO_KEY
 from deepfake_detection.evaluation.compare import compare
 from deepfake_detection.frames.dataset import FrameDataset
+from deepfake_detection.frames.prepared import Pixels
 from deepfake_detection.inference.adabn import with_statistics_of
 from deepfake_detection.inference.logits import predict_logits
 from deepfake_detection.network.model import Network
 from deepfake_detection.network.sidecar import Sidecar
-
-Pixels = NDArray[np.uint8]
-VIDEO = ["dataset", "category", "video_id", "source_id"]
 
 
 def adaptation(
@@ -69,9 +67,9 @@ def without_videos_in(target: Pixels, pixels: Pixels, rows: pd.DataFrame) -> tup
 
     Frames are the same if all their bytes are.
     """
-    known = {frame.tobytes() for frame in target}
+    known = {target[row].tobytes() for row in range(len(target))}
     same = pd.Series([pixels[row].tobytes() in known for row in rows.index], index=rows.index)
-    videos = rows.groupby(VIDEO, dropna=False).ngroup()
+    videos = rows.groupby(VIDEO_KEY, dropna=False).ngroup()
     shared = videos.isin(videos[same])
     left_out = rows[shared].assign(video=videos[shared]).groupby("dataset")["video"].nunique()
     return rows[~shared], {str(name): int(count) for name, count in left_out.items()}
@@ -81,4 +79,4 @@ def shuffled_batches(frames: Pixels, batch_size: int, seed: int) -> Iterator[Ten
     """``frames`` in batches of about the same size, in an order drawn from ``seed``, so that each is a fair sample."""
     order = np.random.default_rng(seed).permutation(len(frames))
     for part in np.array_split(order, max(1, round(len(frames) / batch_size))):
-        yield torch.from_numpy(frames[np.sort(part)])
+        yield torch.from_numpy(np.stack([frames[row] for row in np.sort(part)]))

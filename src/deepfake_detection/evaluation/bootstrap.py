@@ -1,4 +1,4 @@
-"""95% intervals by a bootstrap over identity groups, because frames of one video are not independent.
+"""The metrics, with 95% intervals by a bootstrap over identity groups, because frames of one video are not independent.
 
 Whole groups are drawn with replacement, and all frames of a group stay together: the cluster bootstrap of Davison &
 Hinkley 1997 (Bootstrap Methods and their Application, section 3.8) and Field & Welsh 2007 (Bootstrapping clustered
@@ -18,6 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
+from deepfake_detection.common.tables import CLASS_NAMES
 from deepfake_detection.evaluation.reliability import BINS, reliability_bins
 
 Floats = NDArray[np.float64]
@@ -46,6 +47,34 @@ LEVEL = 0.95
 UNDEFINED_SHARE = 0.1
 NO_SPREAD = 1e-12  # a standard error below this share of the metric is only rounding
 CHUNK_CELLS = 300_000  # draws x frames at a time: 2.4 MB per array
+
+
+def frame_metrics(labels: NDArray[np.int64], probabilities: NDArray[np.float64], threshold: float) -> dict[str, Any]:
+    """Metrics over frames (or videos). A frame is called fake if its probability is at least ``threshold``.
+
+    ``labels`` and ``probabilities`` are of shape (frames,). These metrics are less common: ``eer`` is the rate at which
+    the ROC curve, with straight lines between its points, has FPR = 1 - TPR. ``tpr_at_fpr_1pct`` and
+    ``tpr_at_fpr_0_1pct`` are the highest TPR of a threshold whose FPR is at most 1% or 0.1%. ``ece`` follows Guo et al.
+    2017, with 15 bins on the probability of fake. Metrics that need both classes are None with only one class. All
+    metrics are None without frames. ``undefined`` says why. Precision without a positive call, recall and F1 without a
+    fake, and MCC when all calls are alike, are 0.
+    """
+    labels, called = np.asarray(labels, np.int64), np.asarray(probabilities, np.float64) >= threshold
+    values: dict[str, float] = {}
+    if len(labels):
+        # the sample is a draw in which each frame, all of one group, is there once
+        group, once = np.zeros(len(labels), np.int64), np.ones((1, 1), np.int64)
+        found = resampled_metrics(labels, probabilities, group, once, threshold)
+        values = {name: float(value[0]) for name, value in found.items() if not np.isnan(value[0])}
+    reason = (
+        f"needs both classes, found only {CLASS_NAMES[labels[0]]}" if len(labels) else "there is nothing to measure"
+    )
+    counts = np.bincount(2 * labels + called, minlength=4).tolist()
+    return {
+        **{name: values.get(name) for name in METRICS},
+        "confusion_matrix": dict(zip(("tn", "fp", "fn", "tp"), counts, strict=True)),
+        "undefined": {name: reason for name in METRICS if name not in values},
+    }
 
 
 def group_intervals(
@@ -139,7 +168,7 @@ def resampled_metrics(
     """Every metric in every draw, each of shape (draws,), NaN where undefined.
 
     ``codes`` of shape (frames,) is the group of each frame. ``counts`` of shape (draws, groups) is how often each group
-    is drawn. The numbers are the same as those of ``frame_metrics`` on frames repeated that often.
+    is drawn. The numbers are those of a sample in which each frame is there as often as its group is drawn.
     """
     labels, probabilities = np.asarray(labels, np.int64), np.asarray(probabilities, np.float64)
     weights = counts.astype(np.float64)

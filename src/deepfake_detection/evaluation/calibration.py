@@ -1,12 +1,14 @@
 """Calibration and thresholds, which come from validation frames and never from test frames."""
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import expit
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.rules import Rule
+from deepfake_detection.evaluation.metrics import video_table
 from deepfake_detection.network.sidecar import Calibration
 
 SLOPES, BIASES = (0.05, 20.0), (-20.0, 20.0)
@@ -36,6 +38,15 @@ def fit_platt(logits: NDArray[np.float64], labels: NDArray[np.int64], prior: flo
     # convex in slope and bias; scaled logits keep the two comparable
     found = minimize(loss, [1.0, 0.0], jac=True, method="L-BFGS-B", bounds=[SLOPES, BIASES], options={"ftol": 1e-14})
     return 1 / float(found.x[0]), float(found.x[1])
+
+
+def calibrate_both(validation: pd.DataFrame, rule: float | str, prior: float = 0.5) -> tuple[Calibration, Calibration]:
+    """The calibrations of frames and of videos. ``validation`` is as for ``video_table``. See ``calibrate``."""
+    frame, video = (
+        calibrate(table["logit"].to_numpy(), table["label"].to_numpy(), rule, prior)
+        for table in (validation, video_table(validation))
+    )
+    return frame, video
 
 
 def calibrate(

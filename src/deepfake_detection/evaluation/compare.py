@@ -31,6 +31,7 @@ from deepfake_detection.evaluation.bootstrap import (
     standard_error,
     t_quantile,
 )
+from deepfake_detection.params.data_sections import of_use
 from deepfake_detection.params.load import load_params
 
 PREDICTIONS = "data/predictions.csv"
@@ -302,11 +303,11 @@ def _of_datasets(name: str, table: pd.DataFrame, datasets: Collection[str] | Non
 
 
 def _unseen_categories(tables: Mapping[str, pd.DataFrame]) -> set[str]:
-    """The manipulations in all tables that params.yaml does not train on."""
-    held = (set(table.loc[table["label"] == 1, "category"]) for table in tables.values())
-    trained_on = load_params().data.categories.fake
-    if not (unseen := set.intersection(*held) - set(trained_on)):
-        raise UserError(f"all manipulations that the files have in common are trained on ({', '.join(trained_on)})")
+    """The manipulations in all tables that params.yaml holds out."""
+    held = set.intersection(*(set(table.loc[table["label"] == 1, "category"]) for table in tables.values()))
+    held_out = {name for each in of_use(load_params().datasets, "train").values() for name in each.unseen}
+    if not (unseen := held & held_out):
+        raise UserError(f"{', '.join(sorted(held))}: datasets.<name>.unseen has none of what the files have in common")
     return unseen
 
 

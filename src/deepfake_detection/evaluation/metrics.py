@@ -1,89 +1,23 @@
-"""The metrics of the evaluation, from scikit-learn where it has them. Positive class: fake (label 1)."""
+"""The metrics of the evaluation. Positive class: fake (label 1)."""
 
 from collections.abc import Collection, Iterable
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy.special import logit
-from sklearn.metrics import (
-    accuracy_score,
-    average_precision_score,
-    balanced_accuracy_score,
-    brier_score_loss,
-    classification_report,
-    confusion_matrix,
-    f1_score,
-    log_loss,
-    matthews_corrcoef,
-    precision_score,
-    recall_score,
-    roc_auc_score,
-    roc_curve,
-)
+from sklearn.metrics import classification_report
 
 from deepfake_detection.common.errors import UserError
-from deepfake_detection.common.tables import CLASS_NAMES, MISSING_COLUMNS
-from deepfake_detection.evaluation.bootstrap import DRAWS, METRICS, group_intervals
-from deepfake_detection.evaluation.reliability import expected_calibration_error
+from deepfake_detection.common.tables import CLASS_NAMES, MISSING_COLUMNS, PREDICTION_COLUMNS, VIDEO_KEY, headline_rows
+from deepfake_detection.common.text import guessing
+from deepfake_detection.evaluation.bootstrap import DRAWS, frame_metrics, group_intervals
 from deepfake_detection.evaluation.selective import is_familiar
 from deepfake_detection.network.sidecar import Calibration, Sidecar
 
+KEY_NUMBERS = ("accuracy", "precision", "recall", "f1", "auroc", "log_loss", "ece", "threshold", "coverage")
+MACRO = ("macro_auroc_seen", "macro_auroc_unseen", "worst_category_auroc")
 ANSWERED = ("accuracy", "precision", "recall", "f1", "auroc", "log_loss", "ece")  # given for the familiar frames too
-
-
-def frame_metrics(labels: NDArray[np.int64], probabilities: NDArray[np.float64], threshold: float) -> dict[str, Any]:
-    """Metrics over frames (or videos). A frame is called fake if its probability is at least ``threshold``.
-
-    ``labels`` and ``probabilities`` are of shape (frames,). These metrics are less common: ``eer`` is the rate at which
-    the ROC curve, with straight lines between its points, has FPR = 1 - TPR. ``tpr_at_fpr_1pct`` and
-    ``tpr_at_fpr_0_1pct`` are the highest TPR of a threshold whose FPR is at most 1% or 0.1%. ``ece`` follows Guo et al.
-    2017, with 15 bins on the probability of fake. Metrics that need both classes are None with only one class. All
-    metrics are None without frames. ``undefined`` says why. Precision without a positive call, recall and F1 without a
-    fake, and MCC when all calls are alike, are 0.
-    """
-    labels, probabilities = np.asarray(labels, np.int64), np.asarray(probabilities, np.float64)
-    called = (probabilities >= threshold).astype(int)
-    (tn, fp), (fn, tp) = [[0, 0], [0, 0]]
-    values: dict[str, float] = {}
-    if len(labels):
-        (tn, fp), (fn, tp) = confusion_matrix(labels, called, labels=[0, 1]).tolist()
-        values |= {
-            "accuracy": accuracy_score(labels, called),
-            "precision": precision_score(labels, called, zero_division=0),
-            "recall": recall_score(labels, called, zero_division=0),
-            "f1": f1_score(labels, called, zero_division=0),
-            "log_loss": log_loss(labels, probabilities, labels=[0, 1]),
-            "brier": brier_score_loss(labels, probabilities, pos_label=1),
-            "ece": expected_calibration_error(labels, probabilities),
-        }
-    if len(np.unique(labels)) == 2:
-        fpr, tpr, _ = roc_curve(labels, probabilities, drop_intermediate=False)
-        values |= {
-            "auroc": roc_auc_score(labels, probabilities),
-            "average_precision": average_precision_score(labels, probabilities),
-            "eer": _equal_error_rate(fpr, tpr),
-            "tpr_at_fpr_1pct": tpr[fpr <= 0.01].max(),
-            "tpr_at_fpr_0_1pct": tpr[fpr <= 0.001].max(),
-            "balanced_accuracy": balanced_accuracy_score(labels, called),
-            "mcc": matthews_corrcoef(labels, called),
-        }
-    reason = (
-        f"needs both classes, found only {CLASS_NAMES[labels[0]]}" if len(labels) else "there is nothing to measure"
-    )
-    return {
-        **{name: float(values[name]) if name in values else None for name in METRICS},
-        "confusion_matrix": {"tn": tn, "fp": fp, "fn": fn, "tp": tp},
-        "undefined": {name: reason for name in METRICS if name not in values},
-    }
-
-
-def _equal_error_rate(fpr: NDArray[np.float64], tpr: NDArray[np.float64]) -> float:
-    excess = fpr + tpr - 1  # from -1 to 1
-    after = int(np.argmax(excess >= 0))
-    along = -excess[after - 1] / (excess[after] - excess[after - 1])
-    return float(fpr[after - 1] + along * (fpr[after] - fpr[after - 1]))
 
 
 def video_table(table: pd.DataFrame) -> pd.DataFrame:
@@ -91,9 +25,8 @@ def video_table(table: pd.DataFrame) -> pd.DataFrame:
 
     If ``table`` has ``unfamiliarity``, that is the median of the frames, so that half of them decide.
     """
-    keys = ["dataset", "category", "video_id", "source_id"]
     # dropna=False, because originals have no source_id, and pandas may read an empty one as NaN.
-    videos = table.groupby(keys, as_index=False, dropna=False, sort=True)
+    videos = table.groupby(VIDEO_KEY, as_index=False, dropna=False, sort=True)
     taken = {"label": ("label", "first"), "group": ("group", "first"), "logit": ("logit", "mean")}
     if "unfamiliarity" in table:
         taken["unfamiliarity"] = ("unfamiliarity", "median")
@@ -213,11 +146,8 @@ def summary(categories: dict[str, Any]) -> dict[str, float | None]:
     """
     known = [(found["seen"], auroc) for found in categories.values() if (auroc := found["frame"]["auroc"]) is not None]
     seen, unseen = ([auroc for kind, auroc in known if kind is wanted] for wanted in (True, False))
-    return {
-        "macro_auroc_seen": float(np.mean(seen)) if seen else None,
-        "macro_auroc_unseen": float(np.mean(unseen)) if unseen else None,
-        "worst_category_auroc": min(seen + unseen, default=None),
-    }
+    means = (float(np.mean(aurocs)) if aurocs else None for aurocs in (seen, unseen))
+    return dict(zip(MACRO, (*means, min(seen + unseen, default=None)), strict=True))
 
 
 def evaluation(
@@ -229,7 +159,7 @@ def evaluation(
     missing: pd.DataFrame | None = None,
     as_chance: bool = False,
 ) -> dict[str, Any]:
-    """The whole content of metrics/test.json, or of metrics/val.json.
+    """Everything that is measured on the test frames, or on the validation frames: metrics/details.json.
 
     ``table`` has one row per frame (label, dataset, category, video_id, source_id, group, logit), of the categories
     trained on, which ``sidecar`` names, and of others. The originals and the manipulations trained on make up the
@@ -252,7 +182,7 @@ def evaluation(
     seen = sidecar.categories.real + sidecar.categories.fake
     datasets = _dataset_metrics(table, sidecar, (seed, draws), only_evaluated, missing, as_chance)
     table = table[~table["dataset"].isin(set(only_evaluated))]
-    headline = table[(table["label"] == 0) | table["category"].isin(seen)]
+    headline = headline_rows(table, seen, only_evaluated)
     raw = frame_metrics(headline["label"].to_numpy(), Calibration().probability(headline["logit"].to_numpy(float)), 0.5)
     categories = category_metrics(table, sidecar, seen, seed, draws)
     return {
@@ -276,10 +206,24 @@ def evaluation(
     }
 
 
+def key_numbers(found: dict[str, Any]) -> dict[str, Any]:
+    """The numbers of ``evaluation`` that people compare: the content of metrics/test.json."""
+    video = {name: found["video"][name] for name in ("auroc", "accuracy")}
+    datasets = {name: {"auroc": each["frame"]["auroc"]} for name, each in found["datasets"].items()}
+    return {name: found[name] for name in KEY_NUMBERS + MACRO} | {"video": video, "datasets": datasets}
+
+
+def guesses(found: dict[str, Any]) -> list[str]:
+    """Where ``evaluation`` found the network no better than guessing: on the test frames, on other data sets."""
+    blocks = {"the test frames": found}
+    blocks |= {name: each["frame"] for name, each in found["datasets"].items() if each["use"] == "test"}
+    said = (guessing(block["auroc"], block["intervals"]["auroc"], name) for name, block in blocks.items())
+    return [words for words in said if words]
+
+
 def overview(test: dict[str, Any]) -> pd.DataFrame:
     """What ``evaluation`` found in one table for a terminal: the summary, the headline, and the data sets' AUROC."""
-    means = ("macro_auroc_seen", "macro_auroc_unseen", "worst_category_auroc", "macro_auroc_datasets")
-    rows = {name: (test[name], "") for name in means}
+    rows = {name: (test[name], "") for name in (*MACRO, "macro_auroc_datasets")}
     rows |= {name: (test[name], ends or "") for name, ends in test["intervals"].items()}
     rows |= {"coverage": (test["coverage"], ""), "accuracy of the answered": (test["answered"]["accuracy"], "")}
     for name, found in test["datasets"].items():
@@ -301,17 +245,17 @@ def class_report(table: pd.DataFrame, threshold: float) -> dict[str, Any]:
     return report
 
 
-def prediction_table(rows: pd.DataFrame, scores: NDArray[np.float64], calibration: Calibration) -> pd.DataFrame:
+def prediction_table(rows: pd.DataFrame, scores: pd.DataFrame, calibration: Calibration) -> pd.DataFrame:
     """One row per frame: what ``rows`` says of it, its logit, its probabilities, and how unfamiliar it is.
 
-    ``rows`` are those of an index with ``split``. ``scores`` are what ``inference.familiarity.judging`` gives.
+    ``rows`` are those of an index with ``split``. ``scores`` has SCORE_COLUMNS for these frames, and maybe others.
     ``probability`` is the calibrated one. ``unfamiliarity`` is above 1 if the frame is unlike the training frames, and
-    0 if every frame is judged.
+    0 if every frame is judged. Raises UserError when a frame has no score.
     """
-    logits, unfamiliarity = (scores, 0.0) if scores.ndim == 1 else scores.T
-    table = rows[["path", "dataset", "category", "video_id", "source_id", "group", "label", "split"]].copy()
-    table["logit"] = logits
-    table["raw_probability"] = Calibration().probability(logits)
-    table["probability"] = calibration.probability(logits)
-    table["unfamiliarity"] = unfamiliarity
-    return table
+    described = [name for name in PREDICTION_COLUMNS if name in rows]
+    table = rows[described].merge(scores, on="path")
+    if len(table) != len(rows):
+        raise UserError(f"{len(rows)} frames to measure, {len(table)} with a score: run `dvc repro predict`")
+    table["raw_probability"] = Calibration().probability(table["logit"])
+    table["probability"] = calibration.probability(table["logit"])
+    return table[[*described, "logit", "raw_probability", "probability", "unfamiliarity"]]

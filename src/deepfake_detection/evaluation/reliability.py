@@ -1,7 +1,5 @@
 """Reliability: how far stated probabilities are from observed shares of fakes."""
 
-import math
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -30,17 +28,3 @@ def reliability_table(labels: NDArray[np.int64], probabilities: NDArray[np.float
             "share_fake": np.bincount(where, weights=labels, minlength=bins) / filled,
         }
     )
-
-
-def expected_calibration_error(
-    labels: NDArray[np.int64], probabilities: NDArray[np.float64], bins: int = BINS
-) -> float:
-    """Mean |mean probability - share of fakes| of the bins, weighted by their counts (Guo et al. 2017, equation 3).
-
-    It uses the probability of fake, not the confidence in the predicted class. NaN without frames.
-    """
-    if not len(labels):
-        return math.nan
-    table = reliability_table(labels, probabilities, bins)
-    gap = (table["mean_probability"] - table["share_fake"]).abs()
-    return float((gap * table["count"]).sum() / len(labels))

@@ -1,12 +1,10 @@
 """How much a detector's metrics fall when its frames are corrupted."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
-from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
 from torch import Tensor, nn
 
 from deepfake_detection.common.errors import UserError
@@ -15,6 +13,7 @@ from deepfake_detection.evaluation.bootstrap import (
     DRAWS,
     NO_SPREAD,
     Floats,
+    frame_metrics,
     group_draws,
     metric_interval,
     resampled_auroc,
@@ -25,7 +24,8 @@ from deepfake_detection.evaluation.corruptions import CORRUPTIONS, Corruption
 from deepfake_detection.evaluation.metrics import prediction_table
 from deepfake_detection.evaluation.selective import is_familiar, selective_curve
 from deepfake_detection.frames.dataset import FrameDataset, derive_seed
-from deepfake_detection.inference.logits import Predictor, predict_each
+from deepfake_detection.frames.prepared import Pixels
+from deepfake_detection.inference.logits import Predictor, predict_each, score_table
 from deepfake_detection.network.sidecar import Calibration
 
 
@@ -35,9 +35,7 @@ class CorruptedFrames(FrameDataset):
     A frame's noise depends only on the seed and on its row.
     """
 
-    def __init__(
-        self, pixels: NDArray[np.uint8], rows: pd.DataFrame, corruption: Corruption, setting: float, seed: int
-    ) -> None:
+    def __init__(self, pixels: Pixels, rows: pd.DataFrame, corruption: Corruption, setting: float, seed: int) -> None:
         super().__init__(pixels, rows)
         self.corruption, self.setting, self.seed = corruption, setting, seed
 
@@ -47,81 +45,91 @@ class CorruptedFrames(FrameDataset):
         return torch.from_numpy(frame), torch.tensor(self.labels[item])
 
 
+class Robustness(NamedTuple):
+    """What ``evaluate_robustness`` finds.
+
+    ``summary`` is the content of metrics/robustness.json. ``robustness`` has one row per corruption and severity, and
+    ``intervals`` one per AUROC of the summary: name, value, and the ends of its 95% interval, low and high.
+    ``coverage`` has two tables of ``selective.selective_curve`` one below the other: those of ``clean`` frames and of
+    the ``corrupted`` ones of all kinds together, as its column ``frames`` says.
+    """
+
+    summary: dict[str, Any]
+    robustness: pd.DataFrame
+    intervals: pd.DataFrame
+    coverage: pd.DataFrame
+
+
 def evaluate_robustness(
     model: nn.Module | Predictor,
-    pixels: NDArray[np.uint8],
+    pixels: Pixels,
     rows: pd.DataFrame,
     batch_size: int,
     calibration: Calibration,
     seed: int,
     num_workers: int = 0,
     draws: int = DRAWS,
-) -> tuple[dict[str, Any], pd.DataFrame]:
-    """Evaluates ``rows`` clean and under every corruption of CORRUPTIONS at its five severities.
-
-    Returns the metrics, and two tables of ``selective.selective_curve`` one below the other: those of ``clean`` frames
-    and of the ``corrupted`` ones of all kinds together, as ``frames`` says.
+) -> Robustness:
+    """Tests ``rows`` clean and under every corruption of CORRUPTIONS at its five severities.
 
     ``pixels`` and ``rows`` are as for FrameDataset, ``model`` as for predict_logits; ``rows`` also has the identity
     ``group`` of each frame. ``auroc``, ``accuracy`` and ``log_loss`` are over frames. Accuracy and log loss are of
     calibrated probabilities, at the threshold of ``calibration``. ``coverage`` is the share of frames that are
     familiar to the network, ``answered_accuracy`` the accuracy over these, None if there are none. ``mean_auroc``
     is the plain mean over all corruptions and severities; ``mean_auroc_drop`` is how far it is below
-    ``clean_auroc``. ``intervals`` has the 95% interval of these three, by a bootstrap with ``draws`` draws of whole
-    groups. The same draws serve all corruptions. AUROCs and intervals are None if there is only one class. The
-    result does not depend on ``num_workers``. Raises UserError when there are no rows.
+    ``clean_auroc``. The intervals of these three are by a bootstrap with ``draws`` draws of whole groups. The same
+    draws serve all corruptions. AUROCs and intervals are None if there is only one class. The result does not depend
+    on ``num_workers``. Raises UserError when there are no rows.
     """
     if rows.empty:
-        raise UserError("no frame to corrupt: the test split has none of data.categories; see split.test")
-    labels = rows["label"].to_numpy()
+        raise UserError("no frame to corrupt: the test split has none that are trained on; see split.test")
     codes, names = pd.factorize(rows["group"])
     counts = np.vstack([np.ones((1, len(names)), np.int64), group_draws(len(names), seed, draws)])
-    drawn: list[Floats] = []  # the AUROCs of a pass: in the sample, then in each draw
-
+    kinds: list[dict[str, Any]] = [
+        {"corruption": name, "severity": severity, "unit": corruption.unit, "setting": setting}
+        for name, corruption in CORRUPTIONS.items()
+        for severity, setting in enumerate(corruption.settings, start=1)
+    ]
     passes = [FrameDataset(pixels, rows)]
-    for corruption in CORRUPTIONS.values():
-        passes += [CorruptedFrames(pixels, rows, corruption, setting, seed) for setting in corruption.settings]
-
-    judged: list[pd.DataFrame] = []
-
-    def measured() -> dict[str, float | None]:
-        table = prediction_table(rows, next(scores), calibration)
-        drawn.append(resampled_auroc(labels, table["logit"].to_numpy(), codes, counts))
-        judged.append(table[["label", "probability", "unfamiliarity"]])
-        return _corruption_metrics(table, calibration)
-
-    result: dict[str, Any] = {}
+    passes += [CorruptedFrames(pixels, rows, CORRUPTIONS[k["corruption"]], k["setting"], seed) for k in kinds]
+    judged: list[pd.DataFrame] = []  # of each pass
+    drawn: list[Floats] = []  # its AUROC in the sample, then in each draw
+    found: list[dict[str, float | None]] = []
     with progress(total=len(passes) * len(rows), unit="frame") as bar:
         # one loader for all passes, because starting its workers for each of them would take longer than the passes
         scores = predict_each(model, passes, batch_size, num_workers, bar)
-        bar.set_description("clean")
-        clean_metrics = measured()
-        clean = clean_metrics["auroc"]
-        for name, corruption in CORRUPTIONS.items():
-            severities = []
-            for severity, setting in enumerate(corruption.settings, start=1):
-                bar.set_description(f"{name} {severity}")
-                severities.append({"severity": severity, "setting": setting, **measured()})
-            result[name] = {"unit": corruption.unit, "severities": severities}
-    aurocs = [entry["auroc"] for corruption in result.values() for entry in corruption["severities"]]
-    mean = None if clean is None else float(np.mean(aurocs))
-    drop = None if clean is None or mean is None else clean - mean
+        for title in ("clean", *(f"{kind['corruption']} {kind['severity']}" for kind in kinds)):
+            bar.set_description(title)
+            table = prediction_table(rows, score_table(rows, next(scores)), calibration)
+            # from logits, because probabilities near 0 or 1 round to ties
+            drawn.append(resampled_auroc(table["label"].to_numpy(), table["logit"].to_numpy(), codes, counts))
+            judged.append(table[["label", "probability", "unfamiliarity"]])
+            found.append(_metrics_of_pass(table, float(drawn[-1][0]), calibration.threshold))
+    clean, *corrupted = found
+    mean = None if clean["auroc"] is None else float(np.mean([each["auroc"] for each in corrupted]))
+    aurocs = {
+        "clean_auroc": clean["auroc"],
+        "mean_auroc": mean,
+        "mean_auroc_drop": None if clean["auroc"] is None or mean is None else clean["auroc"] - mean,
+    }
     curves = [
         selective_curve(part, calibration.threshold).assign(frames=kind)
         for kind, part in (("clean", judged[0]), ("corrupted", pd.concat(judged[1:])))
     ]
-    found = {
-        "frames": len(rows),
-        "groups": len(names),
-        "clean_auroc": clean,
-        "mean_auroc": mean,
-        "mean_auroc_drop": drop,
-        "intervals": _intervals(np.array(drawn), len(names), len(rows)),
-        "clean_coverage": clean_metrics["coverage"],
-        "clean_answered_accuracy": clean_metrics["answered_accuracy"],
-        "corruptions": result,
-    }
-    return found, pd.concat(curves, ignore_index=True)
+    ends = _intervals(np.array(drawn), len(names), len(rows))
+    return Robustness(
+        summary={"frames": len(rows), "groups": len(names)}
+        | aurocs
+        | {"clean_coverage": clean["coverage"], "clean_answered_accuracy": clean["answered_accuracy"]},
+        robustness=pd.DataFrame([kind | each for kind, each in zip(kinds, corrupted, strict=True)]).astype(
+            {"auroc": float, "answered_accuracy": float}
+        ),
+        intervals=pd.DataFrame(
+            [(name, value, *(ends[name] or (None, None))) for name, value in aurocs.items()],
+            columns=["name", "value", "low", "high"],
+        ),
+        coverage=pd.concat(curves, ignore_index=True),
+    )
 
 
 def _intervals(drawn: Floats, groups: int, frames: int) -> dict[str, list[float] | None]:
@@ -140,24 +148,14 @@ def _intervals(drawn: Floats, groups: int, frames: int) -> dict[str, list[float]
     }
 
 
-def robustness_table(result: dict[str, Any]) -> pd.DataFrame:
-    """One row per corruption and severity: corruption, severity, setting, and its metrics."""
-    return pd.DataFrame(
-        {"corruption": name, **entry}
-        for name, corruption in result["corruptions"].items()
-        for entry in corruption["severities"]
-    )
-
-
-def _corruption_metrics(table: pd.DataFrame, calibration: Calibration) -> dict[str, float | None]:
+def _metrics_of_pass(table: pd.DataFrame, auroc: float, threshold: float) -> dict[str, float | None]:
     labels, probabilities = table["label"].to_numpy(), table["probability"].to_numpy()
-    called, familiar = probabilities >= calibration.threshold, is_familiar(table).to_numpy()
-    both = len(np.unique(labels)) == 2
+    familiar = is_familiar(table).to_numpy()
+    found = frame_metrics(labels, probabilities, threshold)
     return {
-        # from logits, because probabilities near 0 or 1 round to ties
-        "auroc": float(roc_auc_score(labels, table["logit"])) if both else None,
-        "accuracy": float(accuracy_score(labels, called)),
-        "log_loss": float(log_loss(labels, probabilities, labels=[0, 1])),
+        "auroc": None if np.isnan(auroc) else auroc,
+        "accuracy": found["accuracy"],
+        "log_loss": found["log_loss"],
         "coverage": float(familiar.mean()),
-        "answered_accuracy": float(accuracy_score(labels[familiar], called[familiar])) if familiar.any() else None,
+        "answered_accuracy": frame_metrics(labels[familiar], probabilities[familiar], threshold)["accuracy"],
     }

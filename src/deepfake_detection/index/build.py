@@ -23,7 +23,7 @@ from deepfake_detection.index.decode import DUPLICATE, open_frames
 from deepfake_detection.index.tracks import NO_FACE, choose_faces
 from deepfake_detection.pictures.faces import FACE_COLUMNS
 
-CLASSES = {0: "real ", 1: "fake ", -1: ""}  # of an unlabelled frame nobody says which it is
+CLASSES: dict[Any, str] = {0: "real ", 1: "fake ", -1: ""}  # of an unlabelled frame nobody says which it is
 
 
 class RejectedError(UserError):
@@ -93,7 +93,7 @@ def _require_usable(
             lost = rejected[rejected["category"].isin(wanted)]
             why = f"all {len(lost)} files rejected, {_commonest(lost)}" if len(lost) else "no files"
             raise RejectedError(
-                f"{name}: no usable {CLASSES[int(label)]}frame of {', '.join(wanted)}: {why}; mend the data, or leave "
+                f"{name}: no usable {CLASSES[label]}frame of {', '.join(wanted)}: {why}; mend the data, or leave "
                 f"it out of datasets.{name}",
                 rejected,
             )

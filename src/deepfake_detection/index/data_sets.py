@@ -1,17 +1,51 @@
 """Divides each data set by itself, so that a further one never changes what another is trained on."""
 
+import json
 from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from deepfake_detection.common.errors import UserError
-from deepfake_detection.common.tables import ADAPT, COLUMNS
+from deepfake_detection.common.tables import ADAPT, AUTHORS, COLUMNS, SOURCE, read_data_set
 from deepfake_detection.index.groups import frame_groups
+from deepfake_detection.index.official import read_lists, read_recordings
 from deepfake_detection.index.splits import split_frames, split_report
+from deepfake_detection.params.data_sections import Dataset, Split
 
 # the layouts with the ids of FaceForensics++, of which its authors say the split and the recordings
 OF_FACEFORENSICS = ("kaggle", "faceforensics", "embedded", "embedded_shifted")
+
+
+def split_data_sets(
+    datasets: Mapping[str, Dataset], how: Split, raw: Path, indexes: Path
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """The frames of all data sets, sorted by path, as ``split_data_set`` gives them; and the report for split.json.
+
+    ``indexes`` is the folder of their index files, ``raw`` that of what the download stage brought. The authors' lists
+    are those of ``how.official_dir``, for data sets with the ids of FaceForensics++, or else the data set's own.
+    Raises UserError as ``split_data_set`` does, and if the strategy is official and no data set comes with a division.
+    """
+    tables, reports = [], {}
+    for name, dataset in datasets.items():
+        folders = [raw / name / AUTHORS]
+        layout = json.loads((raw / name / SOURCE).read_text(encoding="utf-8"))["layout"]
+        if layout in OF_FACEFORENSICS and how.official_dir != "none":
+            folders = [Path(how.official_dir), *folders]
+        official = read_lists(folders) if how.strategy == "official" else {}
+        index, shares = read_data_set(indexes / f"{name}.csv"), (how.train, how.val, how.test)
+        choice = (dataset.use, dataset.unseen, how.strategy, shares, how.seed)
+        table, reports[name] = split_data_set(index, *choice, official, read_recordings(folders))
+        tables.append(table)
+    trained = [report for report in reports.values() if report["use"] == "train"]
+    if how.strategy == "official" and all(report["strategy"] == "group" for report in trained):
+        raise UserError(
+            "split.strategy official: no data set says what is for training and what for the test: name the folder of "
+            "the authors' lists in split.official_dir, set lists: authors, or set split.strategy to group"
+        )
+    total = _added([{key: value for key, value in report.items() if key != "use"} for report in trained])
+    return pd.concat(tables).sort_values("path", ignore_index=True), total | {"datasets": reports}
 
 
 def split_data_set(
@@ -61,17 +95,8 @@ def split_data_set(
     return index[list(COLUMNS)].assign(role=role, split=split.astype(str)), report
 
 
-def summed(reports: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
-    """The report for metrics/split.json: that of all data sets that are trained on, with each one under ``datasets``.
-
-    Counts are added. What is not the same in all data sets, and is no number, is joined by a comma.
-    """
-    trained = [report for report in reports.values() if report["use"] == "train"]
-    total = _added([{key: value for key, value in report.items() if key != "use"} for report in trained])
-    return total | {"datasets": dict(reports)}
-
-
 def _added(parts: list[dict[str, Any]]) -> dict[str, Any]:
+    """Reports as one: counts are added; what differs and is no number is joined by commas."""
     found: dict[str, Any] = {}
     for key in dict.fromkeys(key for part in parts for key in part):
         values = [part[key] for part in parts if key in part]
@@ -82,12 +107,3 @@ def _added(parts: list[dict[str, Any]]) -> dict[str, Any]:
         else:
             found[key] = sum(values) if isinstance(values[0], int) else ", ".join(dict.fromkeys(values))
     return found
-
-
-def require_official(reports: Mapping[str, dict[str, Any]]) -> None:
-    """Raises UserError if the strategy was official, and no data set came with a division."""
-    if all(report["strategy"] == "group" for report in reports.values() if report["use"] == "train"):
-        raise UserError(
-            "split.strategy official: no data set says what is for training and what for the test: name the folder of "
-            "the authors' lists in split.official_dir, set lists: authors, or set split.strategy to group"
-        )

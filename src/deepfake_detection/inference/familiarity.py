@@ -60,7 +60,7 @@ def frame_statistics(frames: Tensor) -> Tensor:
     return torch.cat(found, dim=1)
 
 
-def judging(predict: Predictor | nn.Module, familiarity: Familiarity | None) -> Predictor:
+def scoring(predict: Predictor | nn.Module, familiarity: Familiarity | None) -> Predictor:
     """What gives logits and unfamiliarity together, of shape (frames, 2), or without ``familiarity`` logits alone."""
     predict = on_device(predict) if isinstance(predict, nn.Module) else predict
     if familiarity is None:

@@ -8,6 +8,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -57,6 +58,15 @@ def predict_each(
             found.append(predict(batch))
             bar.update(len(batch))
         yield torch.cat(found).double().numpy() if found else np.zeros(0)
+
+
+def score_table(rows: pd.DataFrame, scores: NDArray[np.float64]) -> pd.DataFrame:
+    """The path, logit and unfamiliarity of each of ``rows``, SCORE_COLUMNS, from what the network gave for them.
+
+    ``scores`` has shape (frames, 2), or (frames,) without unfamiliarity, which is then 0.
+    """
+    logits, unfamiliarity = (scores, np.zeros(len(rows))) if scores.ndim == 1 else scores.T
+    return pd.DataFrame({"path": rows["path"].to_numpy(), "logit": logits, "unfamiliarity": unfamiliarity})
 
 
 def find_device(name: str | None = None) -> torch.device:

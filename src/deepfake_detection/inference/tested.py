@@ -4,14 +4,13 @@ It names the files that were tested by their SHA-256, so that the figures are ne
 """
 
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.files import sha256_of, write_json
-from deepfake_detection.common.text import printable
-from deepfake_detection.params.data import DRAWN_LAYOUTS
+from deepfake_detection.common.text import guessing, printable
 
 TESTED = ".tested.json"  # the end of the file's name
 METRICS = ("auroc", "accuracy", "recall", "tpr_at_fpr_1pct", "ece")  # those of the metrics files that it repeats
@@ -49,6 +48,12 @@ class Result(BaseModel):
     frame: dict[str, Measured]
     video: dict[str, Measured]
 
+    def guessing(self) -> str:
+        """Says that the network is no better than guessing on these frames, or nothing ("")."""
+        auroc = self.frame["auroc"]
+        ends = None if auroc.low is None or auroc.high is None else (auroc.low, auroc.high)
+        return guessing(auroc.value, ends, self.name)
+
 
 class Tested(BaseModel):
     """The results of a checkpoint, whose file and sidecar have these SHA-256.
@@ -83,17 +88,15 @@ def results_file(checkpoint: Path) -> Path:
 
 def summarised(
     checkpoint: Path,
-    origin: dict[str, Any],
+    drawn: bool,
     split: dict[str, Any],
     test: dict[str, Any],
     robustness: dict[str, Any],
 ) -> Tested:
     """The results of a checkpoint, which is read for its SHA-256, from the parsed files in ``metrics/``.
 
-    ``origin`` is the parsed ``source.json`` of the raw data.
+    ``test`` is details.json. ``robustness`` is robustness.json with the ``intervals`` of its AUROCs.
     """
-    trained_on = {name for name, found in test["datasets"].items() if found["use"] == "train"}
-    drawn = origin["source"] == "embedded" and trained_on <= {*get_args(DRAWN_LAYOUTS)}
     return Tested(
         checkpoint_sha256=sha256_of(checkpoint),
         sidecar_sha256=sha256_of(checkpoint.with_suffix(".json")),

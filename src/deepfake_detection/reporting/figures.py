@@ -5,16 +5,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MultipleLocator
 from numpy.typing import NDArray
-from sklearn.metrics import (
-    average_precision_score,
-    confusion_matrix,
-    precision_recall_curve,
-    roc_auc_score,
-    roc_curve,
-)
+from sklearn.metrics import precision_recall_curve, roc_curve
 
 from deepfake_detection.common.tables import CLASS_NAMES
-from deepfake_detection.evaluation.reliability import expected_calibration_error, reliability_table
+from deepfake_detection.evaluation.bootstrap import frame_metrics
+from deepfake_detection.evaluation.reliability import reliability_table
 
 SPLIT_COLOURS = {"train": "#3b6ea8", "val": "#8a6d1f", "test": "#b8452c"}
 COLOURS = {"train": "#3b6ea8", "val": "#c8553d"}
@@ -23,7 +18,7 @@ TITLES = {"loss": "Loss (BCE)", "accuracy": "Accuracy", "auroc": "AUROC"}
 
 def confusion_figure(labels: NDArray[np.int64], called: NDArray[np.int64]) -> Figure:
     """Confusion matrix as a heat map. Each cell shows its count and, below it, its share of the row."""
-    counts = confusion_matrix(labels, called, labels=[0, 1])
+    counts = np.bincount(2 * labels + called, minlength=4).reshape(2, 2)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     figure = Figure(figsize=(4.2, 3.6), layout="constrained")
     axes = figure.subplots()
@@ -56,7 +51,7 @@ def roc_figure(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) ->
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color="0.7", linestyle="--", linewidth=1, label="Chance")
     if len(points):
-        label = f"AUROC = {roc_auc_score(labels, probabilities):.3f}"
+        label = f"AUROC = {_metric(labels, probabilities, 'auroc')}"
         axes.plot(points["fpr"], points["tpr"], color=COLOURS["train"], linewidth=2, label=label)
     else:
         axes.text(0.5, 0.6, "one class only", ha="center")
@@ -84,7 +79,7 @@ def precision_recall_figure(labels: NDArray[np.int64], probabilities: NDArray[np
     axes = figure.subplots()
     axes.axhline(labels.mean(), color="0.7", linestyle="--", linewidth=1, label="Chance")
     if len(points):
-        label = f"Average precision = {average_precision_score(labels, probabilities):.3f}"
+        label = f"Average precision = {_metric(labels, probabilities, 'average_precision')}"
         axes.plot(points["recall"], points["precision"], color=COLOURS["train"], linewidth=2, label=label)
     axes.set(xlim=(-0.01, 1.01), ylim=(0.0, 1.01), aspect="equal", xlabel="Recall", ylabel="Precision")
     axes.set_title("Precision and recall, test frames")
@@ -103,7 +98,7 @@ def reliability_figure(labels: NDArray[np.int64], raw: NDArray[np.float64], cali
         axes.plot(table["mean_probability"], table["share_fake"], color=COLOURS["train"], linewidth=1)
         axes.scatter(table["mean_probability"], table["share_fake"], s=10 + 2 * table["count"], color=COLOURS["train"])
         axes.set(xlim=(-0.04, 1.04), ylim=(-0.04, 1.04), aspect="equal", xlabel="Predicted probability of a fake")
-        axes.set_title(f"{title}: ECE = {expected_calibration_error(labels, probabilities):.3f}")
+        axes.set_title(f"{title}: ECE = {_metric(labels, probabilities, 'ece')}")
         axes.grid(alpha=0.25)
     sides[0].set_ylabel("Share of fakes")
     return figure
@@ -174,3 +169,8 @@ def curves_figure(curves: pd.DataFrame, best_epoch: int) -> Figure:
         axes.grid(alpha=0.25)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside right center", frameon=False)
     return figure
+
+
+def _metric(labels: NDArray[np.int64], probabilities: NDArray[np.float64], name: str) -> str:
+    value = frame_metrics(labels, probabilities, 0.5)[name]
+    return "undefined" if value is None else f"{value:.3f}"

@@ -5,6 +5,7 @@ contains a time, a host name or an absolute path, so the same inputs give the sa
 """
 
 import html
+import math
 import re
 from collections.abc import Hashable
 from pathlib import Path
@@ -16,10 +17,12 @@ from PIL import Image
 from deepfake_detection.common.rules import Rule
 from deepfake_detection.common.tables import SPLITS, UNUSED
 from deepfake_detection.common.text import FEW_GROUPS, group_count
+from deepfake_detection.evaluation.metrics import guesses
 from deepfake_detection.network.sidecar import Sidecar
 from deepfake_detection.pictures.images import UnreadableImageError, read_rgb
 from deepfake_detection.reporting.html import data_uri, template_environment
 from deepfake_detection.reporting.literature import REPORTED
+from deepfake_detection.reporting.measured import headline_of, trained_and_other
 
 PACKAGE = "deepfake_detection.reporting"
 
@@ -60,17 +63,14 @@ PLOTS = {
     "coverage": ("Coverage", "Accuracy of the most familiar frames against their share, by kind of frames"),
     "leak_distances": ("Distances", "Frames of each split by the distance to the nearest frame of another split"),
     "leak_audit": ("Closest pairs", "Contact sheet of the closest pairs of frames that stand in two splits"),
-}
-ROBUSTNESS_PLOTS = {
-    "heatmap": ("Heat map", "AUROC by corruption and severity; the numbers are in the table below"),
-    "verdicts": ("Verdicts", "Share of corrupted frames that get a verdict, and how many of these are right"),
-    "curves": ("Curves", "AUROC against severity, a line a corruption; the numbers are in the table below"),
+    "robustness_heatmap": ("Heat map", "AUROC by corruption and severity; the numbers are in the table below"),
+    "robustness_verdicts": (
+        "Verdicts",
+        "Share of corrupted frames that get a verdict, and how many of these are right",
+    ),
+    "robustness_curves": ("Curves", "AUROC against severity, a line a corruption; the numbers are in the table below"),
 }
 _NAMES = {"jpeg": "JPEG", "webp": "WebP", "h264": "H.264", "jpeg_quality": "JPEG quality"}
-_SOURCES = {
-    "embedded": "faces drawn by this project's own code; no real person is in them",
-    "local": "frames from a local folder",
-}
 
 
 def number(value: float | None, interval: list[float] | None = None, reason: str | None = None) -> str:
@@ -98,30 +98,32 @@ def build_context(
     raw: Path,
     pictures: dict[str, Path],
     robustness: dict[str, Any],
-    origin: dict[str, Any],
+    corrupted: pd.DataFrame,
+    origins: dict[str, dict[str, Any]],
 ) -> dict[str, Any]:
     """Everything that the templates show, formatted.
 
-    ``index``, ``split``, ``train``, ``test`` and ``robustness`` are the parsed metrics files. ``origin`` is
-    the parsed ``source.json`` of the raw data. ``sidecar`` is that of the checkpoint. ``predictions`` has one
-    row per frame: path (relative to ``raw``), category, label, split, logit, raw_probability and probability.
-    ``pictures`` maps each name in PLOTS and ROBUSTNESS_PLOTS to a PNG.
+    ``index``, ``split`` and ``train`` are the parsed metrics files, and ``test`` is details.json. ``origins`` has the
+    parsed ``source.json`` of each data set that was trained on. ``sidecar`` is that of the checkpoint. ``predictions``
+    has one row per frame: path (relative to ``raw``), category, label, split, logit, raw_probability and probability.
+    ``pictures`` maps each name in PLOTS to a PNG. ``robustness`` and ``corrupted`` are as ``read_robustness`` gives
+    them.
     """
     blocks = _blocks(test)
     categories = _categories(test)
     unseen = [row["name"] for row in categories if not row["seen"]]
     threshold = test["threshold"]
-    elsewhere = [name for name, found in test["datasets"].items() if found["use"] == "test"]
-    headline = predictions[~predictions["category"].isin(unseen) & ~predictions["dataset"].isin(elsewhere)]
-    wrong = _wrong_decisions(headline, threshold)
+    elsewhere = trained_and_other(test)[1]
+    wrong = _wrong_decisions(headline_of(predictions, test), threshold)
+    drawn = all(origin["source"] == "embedded" for origin in origins.values())
     matrix = test["confusion_matrix"]
     return {
         "model": _model(sidecar, train),
-        "source": _source_text(origin),
-        "drawn": origin["source"] == "embedded",
+        "source": "; ".join(dict.fromkeys(map(_source_text, origins.values()))),
+        "drawn": drawn,
         "trained_on": sidecar.categories,
         "unseen": unseen,
-        "index": index,
+        "index": _added([index["datasets"][name] for name in origins]),
         "split": split,
         "split_names": [*SPLITS, UNUSED],
         "split_categories": list(
@@ -157,11 +159,12 @@ def build_context(
         "elsewhere": elsewhere,
         "reported": REPORTED,
         "pictures": {name: _picture(name, path) for name, path in pictures.items()},
-        "robustness": _robustness(robustness),
+        "robustness": _robustness(robustness, corrupted),
         "errors": [_error_entry(row, raw, threshold) for row in wrong.head(ERRORS_SHOWN).to_dict("records")],
         "wrong": len(wrong),
         "error_threshold": f"{threshold:.3f}",
-        "warnings": _warnings(split, test, origin),
+        "warnings": guesses(test)
+        + _warnings(split, test, drawn, [origin.get("layout") for origin in origins.values()]),
     }
 
 
@@ -219,8 +222,21 @@ def _familiarity(sidecar: Sidecar, test: dict[str, Any]) -> dict[str, Any] | Non
 def _source_text(origin: dict[str, Any]) -> str:
     if origin["source"] == "kaggle":
         return f"the Kaggle data set {origin['handle']}, version {origin['version']}"
-    layout = f", in the layout {origin['layout']}" if "layout" in origin else ""
-    return _SOURCES[origin["source"]] + layout
+    if origin["source"] == "embedded":
+        return "faces drawn by this project's own code; no real person is in them"
+    return f"frames from a local folder, in the layout {origin['layout']}"
+
+
+def _added(counts: list[dict[str, Any]]) -> dict[str, Any]:
+    """The counts of the index of several data sets together."""
+    files = sum(each["frames"] + each["rejected"] for each in counts)
+    found = _sums(counts)
+    return found | {"rejected_share": found["rejected"] / files}
+
+
+def _sums(parts: list[dict[str, Any]]) -> dict[str, Any]:
+    values = {key: [part[key] for part in parts if key in part] for part in parts for key in part}
+    return {key: _sums(found) if isinstance(found[0], dict) else sum(found) for key, found in values.items()}
 
 
 def _blocks(test: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -270,34 +286,34 @@ def _datasets(test: dict[str, Any]) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: not row["trained"])
 
 
-def _robustness(found: dict[str, Any]) -> dict[str, Any]:
-    rows, lowest = [], None
-    clean = found["clean_auroc"]
-    for name, corruption in found["corruptions"].items():
+def _robustness(found: dict[str, Any], corrupted: pd.DataFrame) -> dict[str, Any]:
+    clean, rows = found["clean_auroc"], []
+    for name, steps in corrupted.groupby("corruption", sort=False):
         cells = []
-        for step in corruption["severities"]:
-            auroc = step["auroc"]
-            drop = None if auroc is None or clean is None else clean - auroc
-            shade = "" if drop is None else f"drop{sum(drop > limit for limit in (0.01, 0.03, 0.1, 0.2))}"
-            cells.append({"auroc": number(auroc), "setting": f"{step['setting']:g}", "shade": shade})
-            if auroc is not None and (lowest is None or auroc < lowest[0]):
-                lowest = (auroc, _display_name(name), step["severity"])
-        rows.append({"name": _display_name(name), "unit": corruption["unit"], "cells": cells})
+        for auroc, setting in steps[["auroc", "setting"]].to_numpy().tolist():
+            cell = {"auroc": number(None if math.isnan(auroc) else auroc), "setting": f"{setting:g}", "shade": ""}
+            if clean is not None:
+                cell["shade"] = f"drop{sum(clean - auroc > limit for limit in (0.01, 0.03, 0.1, 0.2))}"
+            cells.append(cell)
+        rows.append({"name": _display_name(str(name)), "unit": steps["unit"].iloc[0], "cells": cells})
+    lowest = corrupted.dropna(subset="auroc").sort_values("auroc", kind="stable").head(1).to_dict("records")
     return {
         "clean": number(clean, found["intervals"]["clean_auroc"]),
         "mean": number(found["mean_auroc"], found["intervals"]["mean_auroc"]),
         "drop": number(found["mean_auroc_drop"], found["intervals"]["mean_auroc_drop"]),
         "groups": group_count(found["groups"]),
-        "severities": [step["severity"] for step in next(iter(found["corruptions"].values()))["severities"]],
+        "severities": corrupted["severity"].unique().tolist(),
         "rows": rows,
-        "lowest": {"auroc": number(lowest[0]), "name": lowest[1], "severity": lowest[2]} if lowest else None,
+        "lowest": [
+            {"auroc": number(step["auroc"]), "name": _display_name(step["corruption"]), "severity": step["severity"]}
+            for step in lowest
+        ],
     }
 
 
 def _wrong_decisions(predictions: pd.DataFrame, threshold: float) -> pd.DataFrame:
     """Wrong decisions on test frames, the most confident first."""
-    rows = predictions[predictions["split"] == "test"]
-    rows = rows[(rows["probability"] >= threshold) != (rows["label"] == 1)]
+    rows = predictions[(predictions["probability"] >= threshold) != (predictions["label"] == 1)]
     # Sorted by logit, because the probabilities of very wrong frames all round to 0 or 1.
     margin = rows["logit"] * (1 - 2 * rows["label"])
     return rows.assign(margin=margin).sort_values(["margin", "path"], ascending=[False, True])
@@ -319,7 +335,7 @@ def _error_entry(row: dict[Hashable, Any], raw: Path, threshold: float) -> dict[
 def _picture(name: str, path: Path) -> dict[str, Any]:
     with Image.open(path, formats=["PNG"]) as image:
         width, height = image.size
-    title, alt = (PLOTS | ROBUSTNESS_PLOTS)[name]
+    title, alt = PLOTS[name]
     return {"uri": data_uri(path.read_bytes(), "PNG"), "width": width, "height": height, "title": title, "alt": alt}
 
 
@@ -328,7 +344,7 @@ def _display_name(name: str) -> str:
     return _NAMES.get(name, words[:1].upper() + words[1:])
 
 
-def _warnings(split: dict[str, Any], test: dict[str, Any], origin: dict[str, Any]) -> list[str]:
+def _warnings(split: dict[str, Any], test: dict[str, Any], drawn: bool, layouts: list[str | None]) -> list[str]:
     """What a reader must know before trusting the numbers, the most serious first."""
     found = []
     if split["leaked_recordings"] and split["strategy"] == "official":
@@ -349,15 +365,14 @@ def _warnings(split: dict[str, Any], test: dict[str, Any], origin: dict[str, Any
             f"{split['recordings']} recordings and {split['leaked_videos']} videos stand on two sides. The numbers "
             "below are too good; use split.strategy=group."
         )
-    of_faceforensics = origin.get("layout", "faceforensics") in ("kaggle", "faceforensics")
-    if not split["recordings_known"] and origin["source"] != "embedded" and of_faceforensics:
+    if not split["recordings_known"] and not drawn and {"kaggle", "faceforensics"} & set(layouts):
         found.append(
             "It is not known which sequences come from one recording, so recordings may stand on two sides unseen; "
-            "put conversion_dict.json of FaceForensics++ into data.local_dir or split.official_dir."
+            "put conversion_dict.json of FaceForensics++ into the data set's folder or split.official_dir."
         )
     if pairs := split["leak_audit"]["near_duplicates"]:
         found.append(f"{pairs} pairs of near-duplicate frames stand in two splits; look at them under Split.")
-    if origin["source"] == "embedded":
+    if drawn:
         found.append(
             "The frames are drawn by code. The numbers show that the pipeline works; they say nothing of how well "
             "it does on film of real people."

@@ -25,9 +25,19 @@ from deepfake_detection.common.rules import Rule
 from deepfake_detection.common.text import printable
 from deepfake_detection.inference.tested import TESTED
 from deepfake_detection.network.sidecar import FAMILIARITY
-from deepfake_detection.serving.jobs import in_shard, job_of, left_to_do, outcome, summary
-from deepfake_detection.serving.lines import AS_STORED, print_csv, print_json, print_line, results, shown
-from deepfake_detection.serving.paths import VIDEO, find_files, left_out
+from deepfake_detection.serving.lines import (
+    AS_STORED,
+    job_of,
+    left_to_do,
+    outcome,
+    print_csv,
+    print_json,
+    print_line,
+    results,
+    shown,
+    summary,
+)
+from deepfake_detection.serving.paths import VIDEO, find_files, in_shard, left_out
 from deepfake_detection.videos.video import is_video
 
 if TYPE_CHECKING:  # torch takes seconds to load, and --help does not need it
@@ -181,7 +191,7 @@ def predict(
         raise typer.Exit(1)
 
 
-def adapted(detector: "Detector", folder: Path, judged: list[str]) -> "Detector":
+def adapted(detector: "Detector", folder: Path, files: list[str]) -> "Detector":
     """The detector with the batch-norm statistics of what is in ``folder``, with words on how to read its scores.
 
     Raises UserError if there is nothing to adapt to, or if a file to judge is in the folder too.
@@ -190,14 +200,14 @@ def adapted(detector: "Detector", folder: Path, judged: list[str]) -> "Detector"
     if listed.problems:
         raise UserError(f"--adapt: {listed.problems[0]}")
     there = {Path(file).resolve() for file in listed.files}
-    if both := [file for file in judged if Path(file).resolve() in there]:
+    if both := [file for file in files if Path(file).resolve() in there]:
         raise UserError(
             f"--adapt: {printable(both[0])} is to be judged and lies in {folder} too: judge files that are not there"
         )
     refused: list[Prediction] = []
     shuffled = Random(0).sample(listed.files, len(listed.files))  # noqa: S311, so that each batch is a mixture
-    with progress(shuffled, title="adapting", unit="file", leave=False) as files:
-        changed, frames = detector.adapted_to(files, refused.append)
+    with progress(shuffled, title="adapting", unit="file", leave=False) as bar:
+        changed, frames = detector.adapted_to(bar, refused.append)
     kept = len(shuffled) - len(refused)
     print(
         f"adapted to {frames} frames of {kept} files in {folder}. The scores are transductive: they depend on these "
@@ -300,8 +310,7 @@ def report(
     A file that cannot be read is named with the reason, and makes the exit status 1.
     """
     try:
-        from deepfake_detection.serving.case.pdf import find_printer
-        from deepfake_detection.serving.case.write import check_files, write_case
+        from deepfake_detection.serving.case.write import check_files, find_printer, write_case
     except ModuleNotFoundError as error:
         raise UserError(f"report: {error.name} is not installed; run make env, or pip install {error.name}") from None
 
@@ -377,10 +386,10 @@ def info(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Say what a checkpoint is, what it was trained on, and at which threshold it decides."""
-    from deepfake_detection.serving.info import described, table
+    from deepfake_detection.serving.words import checkpoint_facts, checkpoint_table
 
-    found = described(checkpoint)
-    print(json.dumps(found, indent=2) if as_json else table(found))
+    found = checkpoint_facts(checkpoint)
+    print(json.dumps(found, indent=2) if as_json else checkpoint_table(found))
 
 
 def may_write(paths: list[Path], force: bool, option: str = "--out") -> None:

@@ -31,8 +31,7 @@ from deepfake_detection.network.sidecar import Sidecar
 from deepfake_detection.pictures.faces import Box, DetectedFace, crop_face, detect_faces
 from deepfake_detection.pictures.images import Picture as ReadPicture
 from deepfake_detection.pictures.images import UnreadableImageError, opened_picture, read_picture
-from deepfake_detection.serving.kept import KeptFrames
-from deepfake_detection.serving.people import Look, Sighting, follow_people, look_of, shot_of
+from deepfake_detection.serving.people import KeptFrames, Look, Sighting, follow_people, look_of, shot_of
 from deepfake_detection.serving.results import (
     GRAVITY,
     Face,
@@ -42,8 +41,8 @@ from deepfake_detection.serving.results import (
     Score,
     Verdict,
     VideoPrediction,
-    judged,
-    judged_people,
+    people_of,
+    verdict_of,
 )
 from deepfake_detection.videos.video import Frame, Video, is_video
 
@@ -178,11 +177,11 @@ class Detector:
                 while len(crops) >= batch_size or (crops and len(waiting) > 3 * batch_size):
                     scores += self._scores(crops[:batch_size], batch_size, fill=True)
                     crops, fill = crops[batch_size:], True
-                yield from self._judged(waiting, scores)
+                yield from self._ready(waiting, scores)
         scores += self._scores(crops, batch_size, fill)
-        yield from self._judged(waiting, scores)
+        yield from self._ready(waiting, scores)
 
-    def _judged(self, waiting: "deque[_Read | Prediction]", scores: deque[Score]) -> Iterator[Prediction]:
+    def _ready(self, waiting: "deque[_Read | Prediction]", scores: deque[Score]) -> Iterator[Prediction]:
         """Takes the predictions from the front of ``waiting`` for which there are scores, and these scores."""
         while waiting:
             found = waiting[0]
@@ -268,7 +267,7 @@ class Detector:
             return _of_video(path, video, reason=NO_FACE)
         times = _spans([frame.seconds for frame in shown], video.seconds)
         timed = [[(*times[sound[at].seconds], scores[at, track]) for at in boxes] for track, boxes in enumerate(tracks)]
-        order, people = judged_people(timed, self.sidecar.video)
+        order, people = people_of(timed, self.sidecar.video)
         moments = [
             Moment(
                 sound[at].seconds,
@@ -364,7 +363,7 @@ class Detector:
         return Prediction(read.path, worst.verdict, worst.probability, worst.logit, worst.unfamiliarity, faces, reason)
 
     def _to_face(self, box: Box | None, score: Score, looks: int) -> Face:
-        return Face(box, score.logit, *judged(score, self.sidecar.frame, looks), score.unfamiliarity)
+        return Face(box, score.logit, *verdict_of(score, self.sidecar.frame, looks), score.unfamiliarity)
 
 
 def _unfamiliar(verdict: Verdict, unfamiliarity: float | None) -> str:

@@ -26,7 +26,7 @@ from deepfake_detection.common.text import clock, percent
 from deepfake_detection.pictures.faces import Box, crop_face, square_around
 from deepfake_detection.pictures.images import UnreadableImageError, read_picture
 from deepfake_detection.serving.detector import Detector
-from deepfake_detection.serving.kept import KeptFrames
+from deepfake_detection.serving.people import KeptFrames
 from deepfake_detection.serving.results import Face, Prediction, VideoPrediction
 from deepfake_detection.videos.video import is_video
 
@@ -58,7 +58,7 @@ def heat_map(detector: Detector, pixels: Pixels, box: Box | None) -> Pixels:
     ``pixels`` is RGB of shape (height, width, 3). ``box`` is that of a Face: the result shows the square around it, or
     the whole picture if it is None. The result is uint8 RGB with up to LARGEST pixels a side. Blue means no evidence
     for a fake. Yellow means the most evidence in this picture, but at least MIN_TOP. So the map is all blue if the
-    network found nothing. Raises UserError if the extra ``explain`` is missing.
+    network found nothing.
     """
     found = evidence(detector, _crop(detector, pixels, box))
     return _overlay(network_view(pixels, box, detector.sidecar.margin), found, _scale_maximum([found]))
@@ -71,7 +71,6 @@ def evidence(detector: Detector, crop: Pixels) -> Evidence:
     for a crop that looks original, and nearly the log odds for one that looks fake. The places share it in proportion
     to their positive ``contributions``, and it is 0 if there are none. The unit is that of 1% of the picture, so the
     numbers are alike for maps of any size. ``crop`` is uint8 RGB of shape (size, size, 3) with the detector's size.
-    Raises UserError if the extra ``explain`` is missing.
     """
     places, logit = contributions(detector, crop)
     positive = places.clip(0)
@@ -85,22 +84,17 @@ def contributions(detector: Detector, crop: Pixels) -> tuple[Evidence, float]:
 
     It is the features' product with the logit's gradient, summed over the channels. On the last stage of an
     EfficientNet the sum over the places is exactly the logit less its bias. No hook or gradient stays in the network.
-    Raises UserError if the extra ``explain`` is missing.
     """
-    try:
-        from captum.attr import InputXGradient
-    except ImportError:
-        raise UserError("captum is not installed; run make env, or pip install captum") from None
     with detector.exclusive() as network:
         efficientnet = cast("EfficientNet", network.efficientnet)
         device = next(network.parameters()).device
         with torch.no_grad():
             frames = network.normalise(torch.from_numpy(np.array(crop)[None]).to(device))
             before, behind = _divided(efficientnet.features, frames)
-            rest = nn.Sequential(behind, efficientnet.avgpool, nn.Flatten(), efficientnet.classifier)
-            logit = rest(before).item()
-        places = InputXGradient(rest).attribute(before.requires_grad_()).sum(1)[0]
-    return places.detach().cpu().numpy(), logit
+        rest = nn.Sequential(behind, efficientnet.avgpool, nn.Flatten(), efficientnet.classifier)
+        logit = rest(before.requires_grad_())
+        (gradient,) = torch.autograd.grad(logit, before)
+    return (before * gradient).sum(1)[0].detach().cpu().numpy(), logit.item()
 
 
 def _divided(stages: nn.Sequential, frames: Tensor) -> tuple[Tensor, nn.Sequential]:

@@ -170,8 +170,8 @@ class ExportedModel(nn.Module):
 
     def forward(self, frames: Tensor) -> tuple[Tensor, ...]:
         logit = self.network(frames)
-        judged = torch.sigmoid(logit / self.temperature + self.bias), logit
-        return judged if self.familiarity is None else (*judged, self.familiarity(frames))
+        scores = torch.sigmoid(logit / self.temperature + self.bias), logit
+        return scores if self.familiarity is None else (*scores, self.familiarity(frames))
 
 
 def _traced(model: nn.Module, size: int) -> torch.export.ExportedProgram:

@@ -1,5 +1,6 @@
 """Finds the pictures and videos that the arguments of a command stand for, and says what it leaves out."""
 
+import hashlib
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -7,6 +8,7 @@ from dataclasses import dataclass, field
 from glob import glob, has_magic
 from pathlib import Path
 
+from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.text import printable, system_words
 from deepfake_detection.pictures.kinds import IMAGE_SUFFIXES, VIDEO_SUFFIXES, file_kind, is_clutter
 
@@ -55,6 +57,21 @@ def left_out(found: Found) -> str:
     return "left out: " + ", ".join(
         f"{count} {several.get(what, what) if count > 1 else what}" for what, count in counts
     )
+
+
+def in_shard(files: list[str], shard: str) -> list[str]:
+    """The files of one share: ``2/4`` is the second of four. Raises UserError for what is no share.
+
+    A file's share depends on its path alone. So every machine finds the same shares, whatever else is in the folder.
+    """
+    part, _, whole = shard.partition("/")
+    if not (part.isdecimal() and whole.isdecimal() and 1 <= int(part) <= int(whole)):
+        raise UserError(f"--shard {shard}: give a number and how many there are, such as 2/4")
+    return [file for file in files if _number(file) % int(whole) == int(part) - 1]
+
+
+def _number(file: str) -> int:
+    return int.from_bytes(hashlib.sha256(file.encode(errors="surrogateescape")).digest()[:8], "big")
 
 
 def _below(top: str, found: Found, entered: set[tuple[int, int]]) -> Iterator[str]:

@@ -1,6 +1,11 @@
-"""Follows every face through the sampled frames of a video. The faces of one person form a track."""
+"""Follows every face through the sampled frames of a video, which are kept, so that it is decoded once.
+
+The faces of one person form a track.
+"""
 
 from collections.abc import Sequence
+from tempfile import SpooledTemporaryFile, gettempdir
+from types import TracebackType
 from typing import NamedTuple
 
 import numpy as np
@@ -8,6 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.optimize import linear_sum_assignment
 
+from deepfake_detection.common.errors import UserError
+from deepfake_detection.common.text import system_words
 from deepfake_detection.index.tracks import MIN_IOU, overlap
 from deepfake_detection.pictures.faces import Box, DetectedFace, crop_face
 
@@ -21,6 +28,7 @@ SAME_SHOT = 0.85  # of two frames; less is a cut
 SAME_PLACE = 0.6  # of a face where the last one was, in the same shot
 SAME_PLACE_AFTER_CUT = 0.85
 SAME_LOOK = 0.93  # of a face elsewhere
+IN_MEMORY = 2**28  # bytes; what is more goes to a temporary file
 
 Pixels = NDArray[np.uint8]
 Look = NDArray[np.float32]
@@ -85,3 +93,43 @@ def _unit(small: Pixels) -> Look:
     look -= look.mean()
     scaled: Look = look / max(float(np.linalg.norm(look)), 1e-6)
     return scaled
+
+
+class KeptFrames:
+    """Frames by their times in seconds, uint8 of shape (height, width, 3). It is a context, at whose end all are gone.
+
+    Up to IN_MEMORY bytes are in memory, and more in a temporary file without a name. A frame that is the same array as
+    the one before it takes no space.
+    """
+
+    def __init__(self) -> None:
+        self._file = SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115  closed by __exit__
+        self._places: dict[float, tuple[int, tuple[int, ...]]] = {}
+        self._last: tuple[Pixels, tuple[int, tuple[int, ...]]] | None = None
+
+    def __enter__(self) -> "KeptFrames":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._last = None
+        self._file.close()
+
+    def add(self, seconds: float, pixels: Pixels) -> None:
+        """Keeps a frame. Raises UserError if there is no space for it."""
+        if self._last is None or self._last[0] is not pixels:
+            start = self._file.seek(0, 2)
+            try:
+                self._file.write(np.ascontiguousarray(pixels).data)
+            except OSError as error:
+                where = f"{gettempdir()}: the frames of a video cannot be kept there ({system_words(error)})"
+                raise UserError(f"{where}; set TMPDIR to a folder with more space") from None
+            self._last = pixels, (start, pixels.shape)
+        self._places[seconds] = self._last[1]
+
+    def __getitem__(self, seconds: float) -> Pixels:
+        start, shape = self._places[seconds]
+        self._file.seek(start)
+        read = self._file.read(int(np.prod(shape)))
+        return np.frombuffer(read, np.uint8).reshape(shape)

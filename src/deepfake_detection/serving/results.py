@@ -30,8 +30,8 @@ class Score(NamedTuple):
 class Face:
     """The network's result for one face, or for the whole picture if ``box`` is None.
 
-    ``probability`` is the calibrated probability of a deepfake, see ``judged``. ``verdict`` is "fake" if it is at or
-    above the checkpoint's threshold. It is "unfamiliar", and the numbers mean little, if ``unfamiliarity`` is above 1,
+    ``probability`` is the calibrated probability of a deepfake, see ``verdict_of``. ``verdict`` is "fake" if it reaches
+    the checkpoint's threshold. It is "unfamiliar", and the numbers mean little, if ``unfamiliarity`` is above 1,
     see network.familiarity. That is None if the checkpoint has no familiarity.
     """
 
@@ -47,7 +47,7 @@ class Prediction:
     """The network's result for a picture. The numbers are those of the face that decides.
 
     That is the most suspicious one of the faces with the gravest verdict: "fake", then "unfamiliar", then "original".
-    Without a judgement, ``verdict`` is "none", the numbers are None, and ``reason`` says why. ``failed`` is true if
+    Without a score, ``verdict`` is "none", the numbers are None, and ``reason`` says why. ``failed`` is true if
     the file could not be read, and false if it was read but shows nothing to judge. A video of which too much is
     damaged or missing is "undecided" and has the numbers. ``transductive`` is true if the network was first adapted to
     other files, on which the numbers then depend.
@@ -151,7 +151,7 @@ def prediction_schemas(ref_template: str) -> tuple[dict[str, Any], dict[str, Any
     return schema, definitions
 
 
-def judged(score: Score, calibration: Calibration, looks: int = 1) -> tuple[float, FaceVerdict]:
+def verdict_of(score: Score, calibration: Calibration, looks: int = 1) -> tuple[float, FaceVerdict]:
     """The calibrated probability, and the verdict at the threshold.
 
     The score is one of ``looks``, for example of the faces of one picture, and the highest of them counts. The odds are
@@ -165,7 +165,7 @@ def judged(score: Score, calibration: Calibration, looks: int = 1) -> tuple[floa
     return probability, "fake" if probability >= calibration.threshold else "original"
 
 
-def judged_people(
+def people_of(
     tracks: Sequence[Sequence[tuple[float, float, Score]]], calibration: Calibration
 ) -> tuple[list[int], list[Person]]:
     """The people of a video, the one who decides first, and the place of each in ``tracks``.
@@ -186,8 +186,8 @@ def _place(person: Person) -> tuple[int, float, float]:
 def _person(track: Sequence[tuple[float, float, Score]], calibration: Calibration, people: int, windows: int) -> Person:
     logits = [score.logit for _, _, score in track]
     mean = Score(sum(logits) / len(logits), _median(track))
-    probability, verdict = judged(mean, calibration, people)
-    stretch = _stretch(track, calibration, windows, judge=verdict == "original") if len(track) > WINDOW else None
+    probability, verdict = verdict_of(mean, calibration, people)
+    stretch = _stretch(track, calibration, windows, decide=verdict == "original") if len(track) > WINDOW else None
     if stretch and stretch.decides:
         probability, verdict = stretch.probability, "fake"
     times = track[0][0], track[-1][1]
@@ -195,20 +195,20 @@ def _person(track: Sequence[tuple[float, float, Score]], calibration: Calibratio
 
 
 def _stretch(
-    track: Sequence[tuple[float, float, Score]], calibration: Calibration, windows: int, judge: bool
+    track: Sequence[tuple[float, float, Score]], calibration: Calibration, windows: int, decide: bool
 ) -> Stretch:
     logits = np.array([score.logit for _, _, score in track])
     means = np.convolve(logits, np.full(WINDOW, 1 / WINDOW), "valid")
     first = int(means.argmax())
     last = first + WINDOW - 1
     score = Score(float(means[first]), _median(track[first : last + 1]))
-    probability, verdict = judged(score, calibration, windows)
+    probability, verdict = verdict_of(score, calibration, windows)
     suspicious = calibration.probability(logits) > 0.5
     while first and suspicious[first - 1]:
         first -= 1
     while last < len(track) - 1 and suspicious[last + 1]:
         last += 1
-    decides = judge and verdict == "fake"
+    decides = decide and verdict == "fake"
     return Stretch(track[first][0], track[last][1], last - first + 1, score.logit, probability, decides)
 
 

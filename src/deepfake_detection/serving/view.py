@@ -1,6 +1,6 @@
 """Prepares what the page and case files show for a picture or video: text, numbers, small pictures.
 
-``load`` and ``judge`` are the page's. They run in a separate process, which may be killed at any time.
+``load`` and ``values_of`` are the page's. They run in a separate process, which may be killed at any time.
 """
 
 import warnings
@@ -13,12 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.text import clock
 from deepfake_detection.pictures.images import UnreadableImageError, read_picture
 from deepfake_detection.reporting.html import data_uri
-from deepfake_detection.serving.kept import KeptFrames
-from deepfake_detection.serving.words import judgement, rounded_percent
+from deepfake_detection.serving.people import KeptFrames
+from deepfake_detection.serving.words import rounded_percent, wording
 from deepfake_detection.videos.video import is_video
 
 if TYPE_CHECKING:  # the server process holds no network and starts without torch
@@ -38,7 +37,7 @@ def load(checkpoint: Path, device: str | None = None, threshold: float | str | N
     detector_of(checkpoint, device, threshold)
 
 
-def judge(
+def values_of(
     checkpoint: Path, path: Path, device: str | None = None, threshold: float | str | None = None
 ) -> dict[str, Any]:
     """What the template shows for the picture or video in ``path``: plain values and data: URIs.
@@ -51,11 +50,11 @@ def judge(
 def shown(detector: "Detector", path: Path, frames: int | None = None) -> "tuple[Prediction, dict[str, Any]]":
     """The prediction of a picture or video, and what a template shows for it. ``frames`` is as for Detector.video.
 
-    Raises UnreadableImageError as ``judge`` does.
+    Raises UnreadableImageError as ``values_of`` does.
     """
     found, values = _video(detector, path, frames) if is_video(path) else _picture(detector, path)
     return found, values | {
-        "said": judgement(found, detector.sidecar),
+        "said": wording(found, detector.sidecar),
         "probability": found.probability,
         "reason": found.reason,
     }
@@ -167,10 +166,9 @@ def _look(detector: "Detector", pixels: Pixels, face: "Face") -> dict[str, str]:
     """The crop that the network saw, and its heat map, as data: URIs; {} if the extra ``explain`` is not installed."""
     try:
         from deepfake_detection.serving.explain import heat_map, network_view
-
-        overlay = heat_map(detector, pixels, face.box)
-    except (ModuleNotFoundError, UserError):
+    except ModuleNotFoundError:
         return {}
+    overlay = heat_map(detector, pixels, face.box)
     crop = network_view(pixels, face.box, detector.sidecar.margin)
     return {
         "crop": data_uri(_enlarged(crop), "JPEG", quality=88),

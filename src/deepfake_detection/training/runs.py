@@ -12,7 +12,7 @@ from deepfake_detection.common.lite0 import LITE0, lite0_weights
 from deepfake_detection.network.allocator import keep_freed_memory, use_threads
 from deepfake_detection.network.model import Network, add_level, build_model, drop_level
 from deepfake_detection.network.weights import is_scratch, save_backbone
-from deepfake_detection.params.load import Params
+from deepfake_detection.params.train_sections import Augment, Model, Pretrain, Train
 from deepfake_detection.training.classifier import EpochLog
 from deepfake_detection.training.distillation import load_teacher
 from deepfake_detection.training.fit import fit
@@ -23,7 +23,9 @@ COLUMNS = ["epoch", *(f"{side}_{name}" for name in ("loss", "accuracy", "auroc")
 
 
 def train_network(
-    params: Params,
+    model: Model,
+    train: Train,
+    crop: tuple[str, float],
     batches: FrameBatches,
     weights: Path | None,
     on_epoch: EpochLog | None = None,
@@ -31,37 +33,41 @@ def train_network(
 ) -> tuple[Network, dict[str, Any]] | None:
     """Trains a network as the sections ``model`` and ``train`` say, from ``weights`` or from scratch.
 
+    ``crop`` has the values of prepare.crop and prepare.margin, which a teacher must share.
     Returns the network of the best epoch, with one logit, and the summary of ``fit``, which also says what ``on_epoch``
     and ``state`` are for. Of several processes all but the first return None. Raises UserError as ``fit`` does, or when
     the weights or the teacher do not fit.
     """
-    use_threads(params.train.threads)
-    seed_everything(params.train.seed, workers=True, verbose=False)
-    network = build_model(params.model.arch, params.model.dropout, weights)
-    if params.train.method == "nested":
+    use_threads(train.threads)
+    seed_everything(train.seed, workers=True, verbose=False)
+    network = build_model(model.arch, model.dropout, weights)
+    if train.method == "nested":
         add_level(network)
-    teacher = load_teacher(params.train.teacher, params.prepare.crop, params.prepare.margin)
-    if (fitted := fit(network, batches, params.train, on_epoch, state, teacher)) is None:
+    teacher = load_teacher(train.teacher, *crop)
+    if (fitted := fit(network, batches, train, on_epoch, state, teacher)) is None:
         return None
     best, summary = fitted
     network.load_state_dict(best)
-    if params.train.method == "nested":
+    if train.method == "nested":
         drop_level(network)
     return network, summary
 
 
-def pretrain_backbone(params: Params, method: str, sources: list[Source], to: Path) -> dict[str, Any]:
-    """Writes the backbone of a network that ``pretrain.<method>`` describes, and returns what ``pretrain`` does.
+def pretrain_backbone(
+    arch: str, method: str, own: Pretrain, augment: Augment, threads: int, sources: list[Source], to: Path
+) -> dict[str, Any]:
+    """Writes the backbone of a network that ``own``, the entry pretrain.<method>, describes.
+
+    Returns what ``pretrain`` does.
 
     Raises UserError as ``pretrain`` does, or when the weights to start from do not fit.
     """
-    own = params.pretrain[method]
-    weights = starting_file(params.model.arch, own.weights, f"pretrain.{method}.weights")
-    use_threads(params.train.threads)
+    weights = starting_file(arch, own.weights, f"pretrain.{method}.weights")
+    use_threads(threads)
     keep_freed_memory()
     seed_everything(own.seed, workers=True, verbose=False)
-    network = build_model(params.model.arch, params.model.dropout, weights)
-    summary = pretrain(network, sources, params.train.augment, method, own)
+    network = build_model(arch, 0.0, weights)
+    summary = pretrain(network, sources, augment, method, own)
     with replacing(to) as (part,):
         save_backbone(part, network.efficientnet, scratch=weights is None or is_scratch(weights))
     return summary

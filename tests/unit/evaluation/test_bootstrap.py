@@ -12,8 +12,13 @@ from scipy.stats import norm
 from scipy.stats import t as student
 
 from benchmarks.coverage import AUROCS, coverage
-from deepfake_detection.evaluation.bootstrap import METRICS, NO_INTERVAL, group_intervals, resampled_metrics
-from deepfake_detection.evaluation.metrics import frame_metrics
+from deepfake_detection.evaluation.bootstrap import (
+    METRICS,
+    NO_INTERVAL,
+    frame_metrics,
+    group_intervals,
+    resampled_metrics,
+)
 
 
 def _sample(

@@ -18,7 +18,7 @@ from sklearn.metrics import roc_auc_score
 
 from benchmarks.compare_null import called
 from deepfake_detection.common.errors import UserError
-from deepfake_detection.evaluation.bootstrap import METRICS
+from deepfake_detection.evaluation.bootstrap import METRICS, frame_metrics
 from deepfake_detection.evaluation.compare import (
     PREDICTIONS,
     compare,
@@ -28,7 +28,6 @@ from deepfake_detection.evaluation.compare import (
     read_predictions,
     report,
 )
-from deepfake_detection.evaluation.metrics import frame_metrics
 from tests.support.params import tree
 
 

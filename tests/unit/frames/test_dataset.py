@@ -11,6 +11,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from deepfake_detection.frames.dataset import Frame, FrameDataset, chained_loader, frame_loader
+from deepfake_detection.frames.prepared import StackedPixels
 
 
 @pytest.fixture(scope="module")
@@ -27,29 +28,29 @@ def batches(dataset: FrameDataset, workers: int = 0) -> list[torch.Tensor]:
 
 def test_a_mapped_data_set_is_pickled_without_its_pixels(stored: tuple[Path, pd.DataFrame]) -> None:
     path, rows = stored
-    pixels = np.load(path, mmap_mode="r")
+    pixels = StackedPixels([np.load(path, mmap_mode="r")])
     frames = FrameDataset(pixels, rows)
     packed = pickle.dumps(frames)
-    assert len(packed) < 5_000 < pixels.nbytes
+    assert len(packed) < 5_000 < path.stat().st_size
     again = pickle.loads(packed)  # noqa: S301, our own
-    assert isinstance(again.pixels, np.memmap)
-    assert not again.pixels.flags.writeable
+    assert isinstance(again.pixels.arrays[0], np.memmap)
+    assert not again.pixels.arrays[0].flags.writeable
     for item in range(len(frames)):
         assert torch.equal(frames[item][0], again[item][0])
-    assert isinstance(frames.pixels, np.memmap), "the data set itself is as it was"
+    assert isinstance(pixels.arrays[0], np.memmap), "the data set itself is as it was"
 
 
 def test_arrays_in_memory_and_parts_of_a_map_are_pickled_whole(stored: tuple[Path, pd.DataFrame]) -> None:
-    path, rows = stored
+    path, _ = stored
     mapped = np.load(path, mmap_mode="r")
     for pixels in (np.array(mapped), mapped[:, ::-1], mapped[:, 8:40, 8:40]):
-        again = pickle.loads(pickle.dumps(FrameDataset(pixels, rows)))  # noqa: S301, our own
-        assert np.array_equal(again.pixels, pixels)
+        again = pickle.loads(pickle.dumps(StackedPixels([pixels])))  # noqa: S301, our own
+        assert np.array_equal(again.arrays[0], pixels)
 
 
 def test_spawned_workers_serve_the_same_batches(stored: tuple[Path, pd.DataFrame]) -> None:
     path, rows = stored
-    frames = FrameDataset(np.load(path, mmap_mode="r"), rows)
+    frames = FrameDataset(StackedPixels([np.load(path, mmap_mode="r")]), rows)
     alone = list(frame_loader(frames, 6))
     spawned = list(DataLoader(frames, 6, num_workers=2, multiprocessing_context="spawn"))
     assert len(alone) == len(spawned) == 3

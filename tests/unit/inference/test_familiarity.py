@@ -12,9 +12,9 @@ from deepfake_detection.inference.familiarity import (
     FLOOR,
     Familiarity,
     frame_statistics,
-    judging,
     load_familiarity,
     save_familiarity,
+    scoring,
 )
 
 STATISTICS = 2 * 2 * 6  # scales, directions, mixtures of colours
@@ -45,11 +45,11 @@ def test_a_chequerboard_is_grey_at_half_the_size() -> None:
 def test_logits_and_unfamiliarity_come_together() -> None:
     frames = torch.randint(0, 256, (3, 16, 16, 3), dtype=torch.uint8)
     known = Familiarity(torch.zeros(STATISTICS), torch.eye(STATISTICS))
-    both = judging(lambda batch: batch.float().mean((1, 2, 3)), known)(frames)
+    both = scoring(lambda batch: batch.float().mean((1, 2, 3)), known)(frames)
     assert both.shape == (3, 2)
     assert torch.equal(both[:, 0], frames.float().mean((1, 2, 3)))
     assert both[:, 1].tolist() == pytest.approx(frame_statistics(frames).norm(dim=1).tolist(), rel=1e-5)
-    assert judging(lambda batch: batch.float().mean((1, 2, 3)), None)(frames).shape == (3,)
+    assert scoring(lambda batch: batch.float().mean((1, 2, 3)), None)(frames).shape == (3,)
 
 
 def test_the_file_holds_it_and_what_is_wrong_is_one_line(tmp_path: Path) -> None:

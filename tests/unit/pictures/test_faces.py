@@ -7,7 +7,7 @@ from functools import cache
 
 import numpy as np
 import pytest
-from deepfake_detection.media import faces
+from deepfake_detection.pictures import faces
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from deepfake_detection.params.data import Categories
 from PIL import Image
 
-from deepfake_detection.params.data import Categories
 from deepfake_detection.reporting.report import (
     PLOTS,
     ROBUSTNESS_PLOTS,

@@ -54,11 +54,11 @@ def test_scores_are_those_of_the_adapted_network_and_say_so(place: Path, run: Ru
     assert count == 8
     crops = torch.from_numpy(np.stack(list(detector.crops(pictures))))
     expected = with_statistics_of(load_checkpoint(place / "model.pth").network, [crops])
-    judged = sorted((place / "judge").iterdir())
-    shown = torch.from_numpy(np.stack(list(detector.crops(judged))))
+    pictures = sorted((place / "judge").iterdir())
+    shown = torch.from_numpy(np.stack(list(detector.crops(pictures))))
     with torch.inference_mode():
-        assert [found.logit for found in changed.predict(judged)] == pytest.approx(expected(shown).tolist(), abs=1e-4)
-    assert logits(plain.out) == pytest.approx([found.logit for found in detector.predict(judged)], abs=1e-4)
+        assert [found.logit for found in changed.predict(pictures)] == pytest.approx(expected(shown).tolist(), abs=1e-4)
+    assert logits(plain.out) == pytest.approx([found.logit for found in detector.predict(pictures)], abs=1e-4)
 
 
 def test_csv_has_a_column_for_it(place: Path, run: Run) -> None:

@@ -15,8 +15,8 @@ from PIL import ExifTags, Image
 from deepfake_detection.common.files import sha256_of
 from deepfake_detection.inference.familiarity import Familiarity, familiarity_file, frame_statistics, save_familiarity
 from deepfake_detection.serving import view
-from deepfake_detection.serving.case.chart import score_chart
 from deepfake_detection.serving.case.record import case_schema
+from deepfake_detection.serving.case.render import score_chart
 from deepfake_detection.serving.case.write import MOST_FILES
 from deepfake_detection.serving.detector import Detector
 from deepfake_detection.serving.words import rounded_percent
@@ -266,8 +266,8 @@ def test_a_file_that_changes_meanwhile_is_no_evidence(
     path = tmp_path / "three.jpg"
     path.write_bytes((place / "three.jpg").read_bytes())
 
-    def changing(detector: Detector, judged: Path, frames: int | None = None) -> Any:
-        found = view.shown(detector, judged, frames)
+    def changing(detector: Detector, file: Path, frames: int | None = None) -> Any:
+        found = view.shown(detector, file, frames)
         path.write_bytes(path.read_bytes() + b"more")
         return found
 
@@ -311,7 +311,7 @@ def test_a_printer_that_fails_is_one_line_and_the_page_is_kept(
     printer.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/bin")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("deepfake_detection.serving.case.pdf.BROWSERS", ())
+    monkeypatch.setattr("deepfake_detection.serving.case.write.BROWSERS", ())
     done = run("report", place / "three.jpg", "--checkpoint", place / "b0.pth", "--pdf")
     assert done.status == 1
     assert done.err.endswith(f"error: --pdf: {printer} wrote nothing: out of paper\n")

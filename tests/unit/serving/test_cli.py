@@ -75,10 +75,10 @@ def test_json_has_a_line_for_each_file_and_a_bad_one_stops_nothing(folder: Path,
     assert done.status == 1, done.err
     rows = [json.loads(line) for line in done.out.splitlines()]
     verdicts = Counter(row["verdict"] for row in rows)
-    judged = [f"{verdicts[name]} {name}" for name in ("original", "fake") if verdicts[name]]
+    counts = [f"{verdicts[name]} {name}" for name in ("original", "fake") if verdicts[name]]
     assert done.err.splitlines() == [
         "left out: 1 .json, 1 .pth, 1 .txt",
-        f"4 files: {', '.join(judged)}, 1 unreadable",
+        f"4 files: {', '.join(counts)}, 1 unreadable",
         "1 of 4 files could not be read",
     ]
     assert [Path(row["path"]).name for row in rows] == ["a.png", "b.JPG", "c.mp4", "text.jpg"]
@@ -114,9 +114,9 @@ def test_json_names_the_fields_of_a_box(tmp_path: Path, run: Run) -> None:
     Image.fromarray(face).save(tmp_path / "a.png")
     checkpoint = save(tmp_path / "best.pth", crop="face", margin=0.3)
     done = run("predict", tmp_path / "a.png", "--checkpoint", checkpoint, "--json")
-    (judged,) = json.loads(done.out)["faces"]
-    assert Box(**judged["box"]) == detect_faces(face)[0].box
-    assert list(judged["box"]) == ["left", "top", "right", "bottom", "score"]
+    (face_found,) = json.loads(done.out)["faces"]
+    assert Box(**face_found["box"]) == detect_faces(face)[0].box
+    assert list(face_found["box"]) == ["left", "top", "right", "bottom", "score"]
     whole = run("predict", tmp_path / "a.png", "--checkpoint", save(tmp_path / "whole.pth"), "--json")
     assert json.loads(whole.out)["faces"][0]["box"] is None
     out = io.StringIO()
@@ -175,7 +175,7 @@ def test_debug_shows_where_an_error_comes_from(folder: Path, run: Run) -> None:
 
 def test_info_says_what_a_checkpoint_is(folder: Path, tmp_path: Path, run: Run) -> None:
     rules = {"youden": 0.41, "fpr@0.01": 0.93}
-    path = save(tmp_path / "best.pth", crop="face", margin=0.3, frame={"thresholds": rules})
+    path = save(tmp_path / "best.pth", crop="face", margin=0.3, frame={"temperature": 2.0, "thresholds": rules})
     digest = sha256(path.read_bytes()).hexdigest()
     found = json.loads(run("info", path, "--json").out)
     assert found["path"] == str(path)

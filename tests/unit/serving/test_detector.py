@@ -3,7 +3,6 @@
 import io
 import json
 import re
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,9 +23,10 @@ from deepfake_detection.inference.logits import predict_logits
 from deepfake_detection.network.model import build_model
 from deepfake_detection.pictures.faces import Box, detect_faces
 from deepfake_detection.pictures.images import UnreadableImageError, read_picture
+from deepfake_detection.serving import view
 from deepfake_detection.serving.detector import _Read
 from deepfake_detection.serving.results import Score
-from deepfake_detection.serving.view import judge, shown
+from deepfake_detection.serving.view import shown, values_of
 from deepfake_detection.serving.words import UNFAMILIAR_HEADLINE
 from deepfake_detection.sources.drawn.drawing import film
 from tests.support.checkpoints import save_checkpoint, sidecar
@@ -46,7 +46,7 @@ def of_faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save(tmp_path_factory.mktemp("faces") / "best.pth", crop="face", margin=0.3)
 
 
-def save(path: Path, **crop: Any) -> Path:
+def save(path: Path, **changes: Any) -> Path:
     """A B0 of 64 px with random weights, temperature 2."""
     torch.manual_seed(1)
     model = build_model("efficientnet_b0", 0.2)
@@ -57,7 +57,7 @@ def save(path: Path, **crop: Any) -> Path:
     with torch.no_grad():
         model.efficientnet.train()(torch.randn(16, 3, 64, 64))
         model.get_submodule("efficientnet.classifier.1").weight.mul_(0.05)  # type: ignore[operator]
-    save_checkpoint(path, model, sidecar(input_size=[64, 64], frame={"temperature": 2.0}, **crop))
+    save_checkpoint(path, model, sidecar(**{"input_size": [64, 64], "frame": {"temperature": 2.0}} | changes))
     return path
 
 
@@ -87,13 +87,13 @@ def test_each_face_is_judged_and_the_most_suspicious_counts(of_faces: Path, face
     other = np.round(film(3, 0, 256, 42).filmed * 255).astype(np.uint8)
     board = np.concatenate([face, other], 1)
     (found,) = Detector.load(of_faces).predict([board])
-    assert sorted(cast(Box, judged.box) for judged in found.faces) == sorted(box for box, _ in detect_faces(board))
+    assert sorted(cast(Box, face.box) for face in found.faces) == sorted(box for box, _ in detect_faces(board))
     assert len(found.faces) == 2
-    assert found.logit == max(judged.logit for judged in found.faces)
+    assert found.logit == max(face.logit for face in found.faces)
     assert found.faces[0].logit != found.faces[1].logit
-    assert all(judged.verdict == ("fake" if judged.probability >= 0.5 else "original") for judged in found.faces)
-    odds = [judged.probability / (1 - judged.probability) for judged in found.faces]
-    assert odds == pytest.approx([np.exp(judged.logit / 2) / 2 for judged in found.faces], rel=1e-4)  # of two faces
+    assert all(face.verdict == ("fake" if face.probability >= 0.5 else "original") for face in found.faces)
+    odds = [face.probability / (1 - face.probability) for face in found.faces]
+    assert odds == pytest.approx([np.exp(face.logit / 2) / 2 for face in found.faces], rel=1e-4)  # of two faces
 
 
 def test_what_cannot_be_judged_says_why_and_stops_nothing(tmp_path: Path, of_faces: Path, face: Any) -> None:
@@ -425,7 +425,7 @@ def test_what_is_refused_is_refused_alike_by_every_way_in(
         reason = detector.predict(tmp_path / name).reason
         assert reason.startswith(start)
         with pytest.raises(UnreadableImageError) as caught:
-            judge(checkpoint, tmp_path / name)
+            values_of(checkpoint, tmp_path / name)
         assert str(caught.value) == reason
         assert command("explain", tmp_path / name, "--checkpoint", checkpoint) == f"error: {tmp_path / name}: {reason}"
         assert command("predict", tmp_path / name, "--checkpoint", checkpoint) == 1
@@ -519,7 +519,7 @@ def test_the_command_says_unfamiliar_and_keeps_the_score(
 def test_the_page_gives_no_verdict_on_an_unfamiliar_picture(
     tmp_path: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "captum.attr", None)
+    monkeypatch.setattr(view, "_look", lambda *_: {})
     detector = knowing(checkpoint)
     Image.new("RGB", (80, 80), "white").save(tmp_path / "a.png")
     _, found = shown(detector, tmp_path / "a.png")

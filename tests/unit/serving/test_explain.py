@@ -1,7 +1,6 @@
 """Heat maps: they add up to what the network says, follow the weights, and lie where the picture decides."""
 
 import copy
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, cast
@@ -184,12 +183,6 @@ def test_the_heat_map_is_yellow_on_the_evidence_and_blue_without(detector: Detec
     assert (nothing[..., 2] > nothing[..., 0] + 30).all()
 
 
-def test_without_captum_it_says_so(detector: Detector, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "captum.attr", None)
-    with pytest.raises(UserError, match="captum is not installed; run make env"):
-        evidence(detector, pictures(1, 0)[0][0])
-
-
 def words(figure: Figure) -> str:
     return "\n".join(text.get_text() for text in figure.findobj(Text) if isinstance(text, Text))
 
@@ -202,12 +195,12 @@ def test_every_face_of_a_picture_is_explained(detector: Detector, tmp_path: Path
     detector.sidecar = sidecar(crop="face", margin=0.3)
     Image.fromarray(np.hstack([drawn(3), drawn(4)])).save(tmp_path / "two.png")
     figure = explain(detector, tmp_path / "two.png")
-    judged = detector.predict([tmp_path / "two.png"])[0]
+    found = detector.predict([tmp_path / "two.png"])[0]
     said = words(figure)
     assert said.count("what speaks for a fake") + said.count("nothing speaks for a fake") == 2
-    probability = percent(cast(float, judged.probability))
-    assert f"{judged.verdict}: calibrated probability of a fake {probability}, threshold 50.0%" in said
-    for place, face in enumerate(sorted(judged.faces, key=lambda face: -face.logit), 1):
+    probability = percent(cast(float, found.probability))
+    assert f"{found.verdict}: calibrated probability of a fake {probability}, threshold 50.0%" in said
+    for place, face in enumerate(sorted(found.faces, key=lambda face: -face.logit), 1):
         assert f"face {place}: {percent(face.probability)}" in said
     assert "4 x 4 places" in said
     Image.new("RGB", (64, 64), "grey").save(tmp_path / "grey.png")

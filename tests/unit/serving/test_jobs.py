@@ -15,7 +15,8 @@ import pytest
 from PIL import Image
 
 from deepfake_detection.common.errors import UserError
-from deepfake_detection.serving.jobs import UNFINISHED, in_shard, left_to_do, resumed, summary
+from deepfake_detection.serving.lines import UNFINISHED, left_to_do, resumed, summary
+from deepfake_detection.serving.paths import in_shard
 from tests.support.commands import command
 from tests.unit.serving.test_detector import save
 

@@ -17,9 +17,8 @@ from deepfake_detection.network.sidecar import Calibration
 from deepfake_detection.pictures.faces import Box, DetectedFace, Landmarks, detect_faces
 from deepfake_detection.serving import view
 from deepfake_detection.serving.explain import explain
-from deepfake_detection.serving.kept import KeptFrames
-from deepfake_detection.serving.people import Sighting, follow_people, look_of
-from deepfake_detection.serving.results import WINDOW, Score, judged, judged_people
+from deepfake_detection.serving.people import KeptFrames, Sighting, follow_people, look_of
+from deepfake_detection.serving.results import WINDOW, Score, people_of, verdict_of
 from deepfake_detection.videos.video import Video
 from experiments.people.films import Part, draw, write_film
 from tests.support.checkpoints import sidecar
@@ -177,16 +176,16 @@ def tracks_of(*people: Sequence[float], unfamiliarity: float | None = None) -> A
 
 
 def test_the_odds_are_divided_by_the_number_of_people() -> None:
-    alone = judged_people(tracks_of([2.0] * 3), ODDS)[1]
+    alone = people_of(tracks_of([2.0] * 3), ODDS)[1]
     assert alone[0].verdict == "fake"
     assert alone[0].probability == pytest.approx(expit(2.0))
-    among_ten = judged_people(tracks_of([2.0] * 3, *[[-9.0] * 3] * 9), ODDS)[1]
+    among_ten = people_of(tracks_of([2.0] * 3, *[[-9.0] * 3] * 9), ODDS)[1]
     assert (among_ten[0].verdict, among_ten[0].logit) == ("original", 2.0)
     assert among_ten[0].probability == pytest.approx(expit(2 - np.log(10)))
     assert [person.number for person in among_ten] == list(range(1, 11))
     # with another temperature, it is the calibrated odds that are divided
     warm = Calibration(temperature=4.0, bias=0.5)
-    assert judged(Score(8.0, None), warm, 3)[0] == pytest.approx(expit(2.5 - np.log(3)))
+    assert verdict_of(Score(8.0, None), warm, 3)[0] == pytest.approx(expit(2.5 - np.log(3)))
 
 
 @pytest.mark.parametrize("people", [1, 3, 10])
@@ -195,7 +194,7 @@ def test_genuine_people_are_called_fake_as_rarely_when_there_are_more(people: in
     rng = np.random.default_rng(people)
     logits = rng.normal(-2, 2, (4000, people))  # of fakes it would be +2
     strict = Calibration(threshold=0.9)
-    alarms = sum(judged_people(tracks_of(*row[:, None]), strict)[1][0].verdict == "fake" for row in logits)
+    alarms = sum(people_of(tracks_of(*row[:, None]), strict)[1][0].verdict == "fake" for row in logits)
     alone = (rng.normal(-2, 2, 4000) >= np.log(9)).sum()
     assert alarms <= alone * 1.3
     uncorrected = (logits.max(1) >= np.log(9)).sum()
@@ -204,19 +203,19 @@ def test_genuine_people_are_called_fake_as_rarely_when_there_are_more(people: in
 
 def test_a_stretch_that_is_unfamiliar_decides_nothing() -> None:
     logits = [-9.0] * 20 + [9.0] * 4
-    assert judged_people(tracks_of(logits, unfamiliarity=0.5), ODDS)[1][0].verdict == "fake"
-    (person,) = judged_people(tracks_of(logits, unfamiliarity=1.5), ODDS)[1]
+    assert people_of(tracks_of(logits, unfamiliarity=0.5), ODDS)[1][0].verdict == "fake"
+    (person,) = people_of(tracks_of(logits, unfamiliarity=1.5), ODDS)[1]
     assert (person.verdict, person.stretch and person.stretch.decides) == ("unfamiliar", False)
     # the person is familiar as a whole, and the stretch is not
     ((*track,),) = tracks_of(logits, unfamiliarity=0.5)
     track[20:] = [(start, end, Score(score.logit, 2.0)) for start, end, score in track[20:]]
-    (person,) = judged_people([track], ODDS)[1]
+    (person,) = people_of([track], ODDS)[1]
     assert (person.verdict, person.stretch and person.stretch.decides) == ("original", False)
 
 
 def test_few_frames_have_no_stretch() -> None:
-    assert judged_people(tracks_of([1.0] * WINDOW), ODDS)[1][0].stretch is None
-    (person,) = judged_people(tracks_of([1.0] * (WINDOW + 1)), ODDS)[1]
+    assert people_of(tracks_of([1.0] * WINDOW), ODDS)[1][0].stretch is None
+    (person,) = people_of(tracks_of([1.0] * (WINDOW + 1)), ODDS)[1]
     assert person.stretch is not None
     assert not person.stretch.decides  # the whole decides already
     assert (person.stretch.start, person.stretch.end, person.stretch.frames) == (0, 4, 4)
@@ -271,7 +270,7 @@ def test_kept_frames_come_back_from_memory_and_from_the_disk(monkeypatch: pytest
     rng = np.random.default_rng(0)
     frames = [rng.integers(0, 256, (30, 40 + each, 3), np.uint8) for each in range(6)]
     for limit in (2**20, 8000):
-        monkeypatch.setattr("deepfake_detection.serving.kept.IN_MEMORY", limit)
+        monkeypatch.setattr("deepfake_detection.serving.people.IN_MEMORY", limit)
         with KeptFrames() as kept:
             for seconds, frame in enumerate([*frames, frames[-1], np.asfortranarray(frames[2])]):
                 kept.add(seconds, frame)

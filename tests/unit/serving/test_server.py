@@ -25,13 +25,14 @@ from PIL import Image
 from deepfake_detection.common.text import clock
 from deepfake_detection.network.model import Network, build_model
 from deepfake_detection.network.sidecar import Calibration
+from deepfake_detection.serving import view
 from deepfake_detection.serving.detector import Detector
 from deepfake_detection.serving.view import shown
 from deepfake_detection.serving.web.server import WAITING, host_allowed
 from deepfake_detection.serving.words import (
     MIXED_HEADLINE,
     UNDECIDED_HEADLINE,
-    Judgement,
+    Wording,
     certainty,
     false_alarms,
     frames_above,
@@ -444,7 +445,7 @@ class Bright(torch.nn.Module):
 def test_a_video_of_which_a_part_is_fake_is_not_called_clear(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: float, headline: str
 ) -> None:
-    monkeypatch.setitem(sys.modules, "captum.attr", None)  # no heat map of such a network
+    monkeypatch.setattr(view, "_look", lambda *_: {})  # no heat map of such a network
     detector = Detector(Network(Bright(limit)), sidecar())
     found, values = shown(detector, write_video(tmp_path / "a.mp4", 100))  # from black to white
     said = values["said"]
@@ -455,23 +456,23 @@ def test_a_video_of_which_a_part_is_fake_is_not_called_clear(
 
 
 def test_the_page_says_what_was_not_seen_of_a_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "captum.attr", None)
+    monkeypatch.setattr(view, "_look", lambda *_: {})
     detector = Detector(Network(Bright(2.3)), sidecar())
 
-    def judged(*damage: float) -> tuple[Judgement, str]:
+    def seen(*damage: float) -> tuple[Wording, str]:
         _, found = shown(detector, zeroed(textured(tmp_path / "a.avi", 100), *damage))
         return found["said"], page_of(found, detector.sidecar)
 
-    said, text = judged(4.0)
+    said, text = seen(4.0)
     assert (said.headline, said.side) == ("No sign of the deepfakes it knows", "original")
     assert "Not all of it was seen</strong>: 0:01.0 of 0:10.0 damaged or missing." in text
-    said, text = judged(1.0)
+    said, text = seen(1.0)
     assert (said.headline, said.side, said.level) == (UNDECIDED_HEADLINE, "none", "uncertain")
     assert UNDECIDED_HEADLINE in text
     assert "No verdict.</strong> 0:04.0 of 0:10.0 damaged or missing." in text
     assert not re.search("Clear, for|Leaning|Not all of it", text)
     assert said.percent in text
-    _, text = judged()
+    _, text = seen()
     assert "damaged" not in text
 
 

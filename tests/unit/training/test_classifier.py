@@ -55,6 +55,17 @@ def test_schedule_sets_the_rate_of_each_step() -> None:
     assert in_parts == pytest.approx([1e-3 / 3, 2e-3 / 3, *falling])
 
 
+@pytest.mark.parametrize(("max_steps", "epochs"), [(3, 1), (5, 2), (7, 3), (99, 4)])
+def test_a_run_ends_after_its_steps_and_the_schedule_with_it(max_steps: int, epochs: int) -> None:
+    seen: list[float] = []
+    with each_step(seen, lambda optimizer: optimizer.param_groups[0]["lr"]):
+        _, summary = train(tiny(), epochs=4, max_steps=max_steps, schedule="cosine", patience=9)
+    steps = min(max_steps, 12)
+    assert seen == pytest.approx([1e-3 * (1 + math.cos(math.pi * step / steps)) / 2 for step in range(steps)])
+    assert summary["epochs_run"] == epochs
+    assert not summary["early_stopped"]
+
+
 def first_step(**changes: object) -> tuple[Tensor, Tensor]:
     """All weights of ``tiny`` before and after its first step."""
     model = tiny()

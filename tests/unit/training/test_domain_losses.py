@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -15,7 +16,8 @@ from tests.unit.training.small import make_batches
 
 
 def unlabelled(frames: int = 9) -> Unlabelled:
-    return Unlabelled(np.random.default_rng(1).integers(100, 255, (frames, 32, 32, 3), dtype=np.uint8))
+    pixels = np.random.default_rng(1).integers(100, 255, (frames, 32, 32, 3), dtype=np.uint8)
+    return Unlabelled(pixels, pd.RangeIndex(frames))
 
 
 def batches_of(frames: int = 9, **changes: Any) -> FrameBatches:
@@ -90,7 +92,7 @@ def test_training_with_adaptation_repeats_and_differs_from_training_without(meth
 
     first, again = (trained(adapt=method) for _ in range(2))
     assert all(torch.equal(first[name], again[name]) for name in first)
-    without = trained(unlabelled="none", adapt="none")
+    without = trained(unlabelled="train", adapt="none")
     assert first.keys() == without.keys(), "the discriminator is no part of the network"
     heavier = trained(adapt=method, adapt_weight=50.0)
     assert not all(torch.equal(first[name], heavier[name]) for name in first)

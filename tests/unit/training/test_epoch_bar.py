@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from deepfake_detection.training.curves import epoch_log
 from deepfake_detection.training.fit import fit
+from deepfake_detection.training.runs import epoch_log
 from tests.support.terminals import on_terminal
 from tests.unit.training.small import make_batches, tiny
 
@@ -16,7 +16,7 @@ EPOCHS, STEPS = 3, 11
 
 def main(folder: str) -> None:
     batches = make_batches(epochs=EPOCHS, batch_size=2, patience=9)
-    assert fit(tiny(), batches, batches.params, epoch_log(folder))
+    assert fit(tiny(), batches, batches.params, epoch_log(Path(folder, "curves.csv")))
 
 
 def test_a_log_gets_a_line_an_epoch(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -29,6 +29,9 @@ def test_a_log_gets_a_line_an_epoch(tmp_path: Path, capfd: pytest.CaptureFixture
     assert last.startswith("peak memory")
     assert len(epochs) == EPOCHS
     assert all("val_loss" in line for line in epochs)
+    header, *rows = (tmp_path / "curves.csv").read_text().splitlines()
+    assert header == "epoch,train_loss,val_loss,train_accuracy,val_accuracy,train_auroc,val_auroc"
+    assert [row.split(",")[0] for row in rows] == ["0", "1", "2"]
 
 
 def test_a_terminal_gets_a_bar_an_epoch(tmp_path: Path) -> None:

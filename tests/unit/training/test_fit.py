@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from deepfake_detection.params.data import Categories
 from numpy.typing import NDArray
 from pytorch_lightning import seed_everything
 from scipy.special import expit
@@ -22,7 +21,7 @@ from deepfake_detection.frames.dataset import FrameDataset
 from deepfake_detection.inference.logits import predict_logits
 from deepfake_detection.network.model import Network, build_model
 from deepfake_detection.network.normalise import MEAN, STD
-from deepfake_detection.network.sidecar import Sidecar
+from deepfake_detection.network.sidecar import Categories, Sidecar
 from deepfake_detection.params.train_sections import Train
 from deepfake_detection.training.fit import fast_precision, fit
 from deepfake_detection.training.loader import FrameBatches

@@ -17,7 +17,7 @@ from deepfake_detection.pictures.images import UnreadableImageError
 from deepfake_detection.serving.case.facts import Facts, facts_of
 from deepfake_detection.serving.results import Prediction, fields_of, prediction_schemas
 from deepfake_detection.serving.view import shown
-from deepfake_detection.serving.words import Judgement, Said, judgement, not_meant
+from deepfake_detection.serving.words import Said, Wording, not_meant, wording
 
 if TYPE_CHECKING:
     from deepfake_detection.serving.detector import Detector
@@ -82,7 +82,7 @@ def examined(
         raise UserError(
             f"{printable(str(path))}: it changed while it was examined; examine a copy that nothing changes"
         )
-    said = judgement(found, detector.sidecar)
+    said = wording(found, detector.sidecar)
     record = Examined(
         path=printable(str(path)),
         facts=facts,
@@ -94,7 +94,7 @@ def examined(
     return record, values, found
 
 
-def trust(said: Judgement, tested: Tested | None) -> list[Said]:
+def trust(said: Wording, tested: Tested | None) -> list[Said]:
     """How far to trust a verdict, given what the network was trained on."""
     drawn = Said("Trained on drawn faces.", " This network says nothing about photographs and films of real people.")
     return [*([drawn] if said.trust and tested and tested.drawn else []), *said.trust]

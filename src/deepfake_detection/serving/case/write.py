@@ -1,23 +1,28 @@
-"""Writes a case file: HTML, JSON and, where a program prints it, PDF."""
+"""Writes a case file: HTML, JSON and, where Chromium or WeasyPrint is there to print it, PDF."""
 
+import os
+import shutil
+import subprocess
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.files import replacing
 from deepfake_detection.common.progress import progress
-from deepfake_detection.common.text import printable, system_words
+from deepfake_detection.common.text import one_line, printable, system_words
 from deepfake_detection.inference.tested import read_tested
 from deepfake_detection.reporting.html import data_uri
-from deepfake_detection.serving.case.chart import score_chart
-from deepfake_detection.serving.case.pdf import print_pdf
 from deepfake_detection.serving.case.record import case_of, examined
-from deepfake_detection.serving.case.render import render_case
+from deepfake_detection.serving.case.render import render_case, score_chart
 from deepfake_detection.serving.detector import Detector
 from deepfake_detection.serving.results import VideoPrediction
 
 MOST_FILES = 50  # a case file holds the pictures of all of them
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+WEASYPRINT = "weasyprint"
+SECONDS = 120
 
 
 def check_files(paths: Sequence[Path]) -> None:
@@ -66,3 +71,39 @@ def write_case(
     if printer:
         print_pdf(printer, out, out.with_suffix(".pdf"))
     return sum(record.prediction["failed"] for record in records)
+
+
+def find_printer() -> str:
+    """The path of a program that prints. Raises UserError if there is none."""
+    for name in (*BROWSERS, WEASYPRINT):
+        if path := shutil.which(name):
+            return path
+    raise UserError("--pdf: neither Chromium nor WeasyPrint is there; install one, or print the HTML from a browser")
+
+
+def print_pdf(printer: str, page: Path, pdf: Path) -> None:
+    """Prints ``page``, a self-contained HTML file, whole or not at all. Raises UserError if that fails."""
+    with TemporaryDirectory() as profile, replacing(pdf) as (part,):
+        if Path(printer).name == WEASYPRINT:
+            command = [printer, str(page), str(part)]
+        else:
+            command = [
+                printer,
+                "--headless",
+                "--disable-gpu",
+                "--disable-background-networking",
+                "--no-first-run",
+                f"--user-data-dir={profile}",
+                "--no-pdf-header-footer",
+                # a browser that runs as root refuses its sandbox; the page is ours and has no script
+                *(["--no-sandbox"] if os.geteuid() == 0 else []),
+                f"--print-to-pdf={part.resolve()}",
+                page.resolve().as_uri(),
+            ]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)  # noqa: S603  no shell
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise UserError(f"--pdf: {printer} failed: {one_line(error)}") from None
+        if done.returncode or not part.exists():
+            words = printable(one_line(done.stderr))[-300:]
+            raise UserError(f"--pdf: {printer} wrote nothing: {words}")

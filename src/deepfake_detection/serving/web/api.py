@@ -36,7 +36,7 @@ def problem(status: int, detail: str) -> Response:
 def predict(checkpoint: Path, path: Path, device: str | None, threshold: float | str | None) -> dict[str, Any]:
     """The fields of the prediction for a file, without its path. Runs in the process that holds the network.
 
-    Raises UnreadableImageError as ``view.judge`` does.
+    Raises UnreadableImageError as ``view.values_of`` does.
     """
     from deepfake_detection.pictures.images import UnreadableImageError
     from deepfake_detection.serving.view import detector_of

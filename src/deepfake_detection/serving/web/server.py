@@ -32,12 +32,11 @@ from deepfake_detection.common.text import printable
 from deepfake_detection.network.sidecar import Sidecar, read_sidecar
 from deepfake_detection.pictures.images import UnreadableImageError
 from deepfake_detection.reporting.html import template_environment
-from deepfake_detection.serving.info import usable_results
-from deepfake_detection.serving.view import judge, load
+from deepfake_detection.serving.view import load, values_of
 from deepfake_detection.serving.web import api
 from deepfake_detection.serving.web.uploads import RefusedError, receive_upload, shortened
 from deepfake_detection.serving.web.workers import Workers
-from deepfake_detection.serving.words import is_calibrated, not_meant, rounded_percent, unseen_words
+from deepfake_detection.serving.words import is_calibrated, not_meant, rounded_percent, unseen_words, usable_results
 
 PACKAGE = "deepfake_detection.serving"
 WAITING = 4  # uploads that may wait while another is judged
@@ -165,7 +164,7 @@ def create_app(
     tested = usable_results(checkpoint)
     about |= {"unseen": unseen_words(tested), "not_meant": not_meant(sidecar, tested)}
     about |= {"prior": rounded_percent(sidecar.prior), "calibrated": is_calibrated(sidecar)}
-    judging, active = anyio.Lock(), set[object]()
+    turn, active = anyio.Lock(), set[object]()
 
     def page(status: int = 200, error: str = "", **shown: Any) -> Response:
         return HTMLResponse(template.render(about, error=error, **({"result": None, "name": ""} | shown)), status)
@@ -174,28 +173,28 @@ def create_app(
         return page()
 
     async def post(request: Request) -> Response:
-        return await judged_upload(
+        return await answer_upload(
             request,
-            judge,
+            values_of,
             lambda found, name: page(result=found, name=name),
             lambda refused: page(refused.status, refused.words, name=refused.name),
         )
 
     async def post_for_program(request: Request) -> Response:
-        return await judged_upload(
+        return await answer_upload(
             request,
             api.predict,
             lambda found, name: JSONResponse(found | {"path": name}),
             lambda refused: api.problem(refused.status, refused.words),
         )
 
-    async def judged_upload(
+    async def answer_upload(
         request: Request,
-        judge: Callable[..., dict[str, Any]],
+        predict: Callable[..., dict[str, Any]],
         answer: Callable[[dict[str, Any], str], Response],
         refuse: Callable[[RefusedError], Response],
     ) -> Response:
-        """What ``answer`` makes of what ``judge`` finds, or ``refuse`` of the reason why there is no result."""
+        """What ``answer`` makes of what ``predict`` finds, or ``refuse`` of the reason why there is no result."""
         try:
             if len(active) > WAITING:
                 words = "Too many files are waiting to be judged. Try again in a minute."
@@ -204,8 +203,9 @@ def create_app(
             try:
                 with tempfile.TemporaryDirectory(prefix="deepfake-detect-") as folder:
                     path = Path(folder) / "upload"
-                    name = await receive_upload(request, path, max_bytes, raw=judge is api.predict)
-                    return answer(*await judge_while_connected(request, path, shortened(name), judge))
+                    name = await receive_upload(request, path, max_bytes, raw=predict is api.predict)
+                    name = shortened(name)
+                    return answer(await predict_while_connected(request, path, name, predict), name)
             finally:
                 active.remove(request)
         except RefusedError as refused:
@@ -218,9 +218,9 @@ def create_app(
         except anyio.get_cancelled_exc_class():  # only uvicorn cancels, and nothing is awaited after this
             return refuse(RefusedError(503, "The server is being ended."))
 
-    async def judge_while_connected(
-        request: Request, path: Path, name: str, judge: Callable[..., dict[str, Any]]
-    ) -> tuple[dict[str, Any], str]:
+    async def predict_while_connected(
+        request: Request, path: Path, name: str, predict: Callable[..., dict[str, Any]]
+    ) -> dict[str, Any]:
         """What ``judge`` finds, and the name. It is stopped if the client disconnects."""
         found: dict[str, Any] | None = None
         refused: RefusedError | None = None
@@ -233,7 +233,7 @@ def create_app(
 
             group.start_soon(stop_when_gone)
             try:
-                found = await judged(path, name, judge)
+                found = await predict_in_turn(path, name, predict)
             except RefusedError as error:  # the group would wrap it
                 refused = error
             group.cancel_scope.cancel()
@@ -241,14 +241,14 @@ def create_app(
             raise refused
         if found is None:
             raise ClientDisconnect
-        return found, name
+        return found
 
-    async def judged(path: Path, name: str, judge: Callable[..., dict[str, Any]]) -> dict[str, Any]:
-        async with judging:
+    async def predict_in_turn(path: Path, name: str, predict: Callable[..., dict[str, Any]]) -> dict[str, Any]:
+        async with turn:
             try:
-                await workers.ready()  # not part of the time for judging
+                await workers.ready()  # not part of the time for one file
                 with anyio.fail_after(max_seconds):
-                    found: dict[str, Any] = await workers.run(judge, checkpoint, path, device, threshold)
+                    found: dict[str, Any] = await workers.run(predict, checkpoint, path, device, threshold)
                 return found
             except UnreadableImageError as error:
                 raise RefusedError(422, _sentence(str(error)), name) from None
