@@ -112,13 +112,12 @@ def parameters(**chosen: str) -> Params:
     return Params.model_validate(tree)
 
 
-def prepare(paths: list[Path], labels: list[int], folder: Path, size: int, workers: int | None = None) -> pd.DataFrame:
-    """Prepares picture files into ``folder``.npy as the pipeline does. Returns their rows: ``path`` and ``label``."""
+def prepare(paths: list[Path], labels: list[int], to: Path, size: int, workers: int | None = None) -> pd.DataFrame:
+    """Prepares picture files, as the pipeline does: pixels to ``to`` with the suffix .npy. Returns their rows."""
     raw = Path(os.path.commonpath([path.absolute().parent for path in paths]))
-    rows = pd.DataFrame({"path": [path.absolute().relative_to(raw).as_posix() for path in paths], "label": labels})
-    index = folder.with_name(f"{folder.name}-index.csv")
-    rows.assign(**{name: 0 if kind is int else "-" for name, kind in COLUMNS.items() if name not in rows}).to_csv(
-        index, index=False
-    )
-    prepare_frames(index, raw, folder, size, workers)
+    names = [path.absolute().relative_to(raw).as_posix() for path in paths]
+    index = to.with_name(f"{to.name}-index.csv")
+    rows = pd.DataFrame({"path": names, "label": labels}).reindex(columns=list(COLUMNS), fill_value=0)
+    rows.to_csv(index, index=False)
+    prepare_frames(index, raw, to, size, workers)
     return rows
