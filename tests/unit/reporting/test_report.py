@@ -304,10 +304,9 @@ def test_a_file_name_cannot_leave_its_attribute_or_table(inputs: dict[str, Any])
     predictions = inputs["predictions"]
     path, category = f"FF++C32-Frames/Original/{name.replace('/', ':')}", f"{name}/Original"
     picture = inputs["raw"] / path
-    (inputs["raw"] / predictions.loc[1, "path"]).rename(picture)
-    predictions.loc[1, ["path", "category"]] = [path, category]
+    (inputs["raw"] / predictions.loc[2, "path"]).rename(picture)
+    predictions.loc[2, ["path", "category"]] = [path, category]
     inputs["split"]["leak_audit"]["pairs"][0]["paths"][1] = path
-    inputs["test"]["categories"] = {category: manipulation(True, 0.9, None)}
     inputs["index"]["datasets"]["FaceForensics++"]["categories"] = {category: {"frames": 1, "videos": 1}}
     context = build_context(**inputs)
     page, card = render_html(context), render_card(context)
