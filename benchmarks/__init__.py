@@ -20,6 +20,7 @@ import pandas as pd
 import yaml
 
 from deepfake_detection.common.parallel import cpu_count
+from deepfake_detection.common.tables import COLUMNS
 from deepfake_detection.frames.preparing import prepare_frames
 from deepfake_detection.network.allocator import (
     MMAP_MAX,
@@ -111,11 +112,12 @@ def parameters(**chosen: str) -> Params:
     return Params.model_validate(tree)
 
 
-def prepare(paths: list[Path], labels: list[int], folder: Path, size: int, workers: int | None = None) -> pd.DataFrame:
-    """Prepares picture files into ``folder``, as the pipeline does. Returns their rows, with ``path`` and ``label``."""
+def prepare(paths: list[Path], labels: list[int], to: Path, size: int, workers: int | None = None) -> pd.DataFrame:
+    """Prepares picture files, as the pipeline does: pixels to ``to`` with the suffix .npy. Returns their rows."""
     raw = Path(os.path.commonpath([path.absolute().parent for path in paths]))
-    rows = pd.DataFrame({"path": [path.absolute().relative_to(raw).as_posix() for path in paths], "label": labels})
-    index = folder.with_suffix(".csv")
+    names = [path.absolute().relative_to(raw).as_posix() for path in paths]
+    index = to.with_name(f"{to.name}-index.csv")
+    rows = pd.DataFrame({"path": names, "label": labels}).reindex(columns=list(COLUMNS), fill_value=0)
     rows.to_csv(index, index=False)
-    prepare_frames(index, raw, folder, size, workers)
+    prepare_frames(index, raw, to, size, workers)
     return rows

@@ -23,7 +23,6 @@ from torch import Tensor
 from benchmarks import default_malloc, in_turn, machine, prepare
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.frames.dataset import FrameDataset
-from deepfake_detection.frames.prepared import PIXELS
 from deepfake_detection.inference.backends import BACKENDS, choose_backend
 from deepfake_detection.inference.checkpoint import load_checkpoint
 from deepfake_detection.inference.logits import Predictor, predict_logits
@@ -54,7 +53,7 @@ def drawn_frames(count: int, size: int, seed: int) -> FrameDataset:
         generate(root, ["Original", "Deepfakes"], identities=2 * -(-count // 20), frames=5, size=size, seed=seed)
         paths = sorted(root.rglob("*.jpg"))
         index = prepare(paths, [int("Deepfakes" in path.parts) for path in paths], root / "prepared", size)
-        pixels = np.load(root / "prepared" / PIXELS)
+        pixels = np.load(root / "prepared.npy")
     # in an order that mixes the classes, so that no batch has only one class
     return FrameDataset(pixels, index.sample(count, random_state=seed))
 

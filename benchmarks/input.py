@@ -20,7 +20,6 @@ from torch.utils.data import DataLoader
 from benchmarks import arguments, in_turn, machine, parameters, prepare, seconds
 from benchmarks.recipe import BATCH_SIZE, RecipeFrames, Transform, literal, pil_first, write_frames
 from deepfake_detection.frames.dataset import derive_seed, frame_loader
-from deepfake_detection.frames.prepared import PIXELS
 from deepfake_detection.network.normalise import Normalise
 from deepfake_detection.training.augment import apply_augmentation, draw_augmentation
 from deepfake_detection.training.effects import apply_effects
@@ -46,7 +45,7 @@ def main() -> None:
         prepared, labels = Path(folder) / "prepared", [0, 1] * (len(paths) // 2)
         preparing = seconds(lambda: prepare(paths, labels, prepared, options.image_size, workers=1))
         rows = pd.DataFrame({"label": labels})
-        frames = TrainingFrames(np.load(prepared / PIXELS, mmap_mode="r"), rows, AUGMENT)
+        frames = TrainingFrames(np.load(prepared.with_suffix(".npy"), mmap_mode="r"), rows, AUGMENT)
 
         def recipe(transform: Transform) -> Callable[[], None]:
             loader = DataLoader(RecipeFrames(paths, transform), BATCH_SIZE)

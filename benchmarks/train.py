@@ -36,7 +36,6 @@ from torchvision.models import get_model
 
 from benchmarks import default_malloc, machine, parameters, prepare, seconds
 from benchmarks.recipe import BATCH_SIZE, LR, recipe_loader, recipe_step, write_frames
-from deepfake_detection.frames.prepared import PIXELS
 from deepfake_detection.network.model import build_model
 from deepfake_detection.params.load import Params
 from deepfake_detection.params.train_sections import Train
@@ -185,7 +184,7 @@ def measure(params: Params, size: int, options: argparse.Namespace, folder: Path
     rows = pd.DataFrame({"label": np.arange(count) % 2, "split": "train"}, index=np.arange(count) % FILES)
     rows = pd.concat([rows, rows[:2].assign(split="val")])
     batches = TimedBatches(
-        np.load(folder / "prepared" / PIXELS, mmap_mode="r"),
+        np.load(folder / "prepared.npy", mmap_mode="r"),
         rows,
         train,
         params.train.seed,

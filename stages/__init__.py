@@ -2,7 +2,7 @@
 
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -19,15 +19,15 @@ from deepfake_detection.params.load import Params
 spin_briefly()
 
 
-def run(stage: Callable[..., None], *arguments: str) -> None:
-    """Runs a stage with the arguments of its command line.
+def run(stage: Callable[..., None], arguments: Sequence[str] | None = None) -> None:
+    """Runs a stage with ``arguments``, by default those of the command line.
 
     A mistake that the user can fix ends it with a one-line message and exit status 1.
     """
     # Pillow warns of malformed metadata in single pictures, which does not matter to the pixels
     warnings.filterwarnings("ignore", module="PIL")
     try:
-        stage(*(arguments or sys.argv[1:]))
+        stage(*(sys.argv[1:] if arguments is None else arguments))
     except UserError as error:
         sys.exit(f"error: {printable(str(error))}")
     except OSError as error:

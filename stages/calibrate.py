@@ -10,7 +10,7 @@ from deepfake_detection.frames.dataset import FrameDataset
 from deepfake_detection.frames.prepared import open_prepared
 from deepfake_detection.inference.familiarity import familiarity_file, save_familiarity
 from deepfake_detection.inference.logits import predict_logits
-from deepfake_detection.network.allocator import keep_freed_memory
+from deepfake_detection.network.allocator import keep_freed_memory, use_threads
 from deepfake_detection.network.model import build_model, mean_and_std
 from deepfake_detection.network.sidecar import Sidecar, categories_of
 from deepfake_detection.params.load import load_params
@@ -21,6 +21,7 @@ from stages.own import noting
 def main() -> None:
     params = load_params()
     keep_freed_memory()
+    use_threads(params.train.threads)
     checkpoint = Path(f"models/best_model_{params.model.arch}.pth")
     with replacing(checkpoint) as (part,), noting(checkpoint, part):
         shutil.copyfile("data/trained.pth", part)

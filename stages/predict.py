@@ -13,7 +13,7 @@ from deepfake_detection.inference.backends import choose_backend
 from deepfake_detection.inference.checkpoint import load_checkpoint
 from deepfake_detection.inference.familiarity import scoring
 from deepfake_detection.inference.logits import predict_logits, score_table
-from deepfake_detection.network.allocator import keep_freed_memory
+from deepfake_detection.network.allocator import keep_freed_memory, use_threads
 from deepfake_detection.params.load import load_params
 from stages import data_set, run
 
@@ -23,6 +23,7 @@ DATA, PREPARED, TRAINED = Path("data"), Path("data/prepared"), Path("data/splits
 def main(name: str) -> None:
     params = load_params()
     keep_freed_memory()
+    use_threads(params.train.threads)
     use, batch_size = data_set(params, name).use, params.evaluate.batch_size
     tables = [pd.DataFrame(columns=list(SCORE_COLUMNS))]
     if use != "adapt":

@@ -13,7 +13,7 @@ from deepfake_detection.frames.prepared import open_prepared
 from deepfake_detection.inference.backends import choose_backend
 from deepfake_detection.inference.checkpoint import load_checkpoint
 from deepfake_detection.inference.familiarity import scoring
-from deepfake_detection.network.allocator import keep_freed_memory
+from deepfake_detection.network.allocator import keep_freed_memory, use_threads
 from deepfake_detection.params.load import load_params
 from stages import run
 
@@ -23,6 +23,7 @@ METRICS = Path("metrics")
 def main() -> None:
     params = load_params()
     keep_freed_memory()
+    use_threads(params.train.threads)
     model, sidecar, familiarity = load_checkpoint(Path(f"models/best_model_{params.model.arch}.pth"))
     pixels, rows = open_prepared(Path("data/prepared/train"), Path("data/splits_trained.csv"))
     validation, test = (rows[rows["split"] == split] for split in ("val", "test"))

@@ -90,7 +90,7 @@ class Project:
         """Runs a stage, such as ``index@own``, in this process, which has loaded what takes seconds to load."""
         module, _, key = name.partition("@")
         with contextlib.chdir(self.path):
-            stages.run(import_module(f"stages.{module}").main, *filter(None, [key]))
+            stages.run(import_module(f"stages.{module}").main, [key] if key else [])
 
     def stage_fails_with_one_line(self, name: str) -> str:
         """As ``fails_with_one_line``, in this process."""

@@ -16,8 +16,8 @@ def test_two_devices_train_and_write_once(built: Project) -> None:
     assert output.count("peak memory: ") == 1
     assert output.count("val_auroc 0.") == 2  # one line an epoch
     assert json.loads((built.path / "metrics" / "train.json").read_text())["epochs_run"] == 2
-    curve = (built.path / "metrics" / "train" / "plots" / "metrics" / "val" / "loss.tsv").read_text()
-    assert [line.split("\t")[0] for line in curve.splitlines()] == ["step", "0", "1"]
+    curves = (built.path / "metrics" / "train" / "curves.csv").read_text()
+    assert [line.split(",")[0] for line in curves.splitlines()] == ["epoch", "0", "1"]
     assert "Data and pipelines are up to date" in built.run("dvc", "status", "train").stdout
 
 

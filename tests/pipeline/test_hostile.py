@@ -73,7 +73,7 @@ def test_a_full_disk_leaves_earlier_predictions(project: Project, monkeypatch: p
     monkeypatch.chdir(project.path)
     full = r"^error: data/predictions\.csv: File too large; check permissions and free disk space$"
     with file_size_limit(200), pytest.raises(SystemExit, match=full):
-        run(evaluate.main)
+        run(evaluate.main, [])
     assert outputs(project) == before
 
 
@@ -99,7 +99,7 @@ def test_a_pickle_bomb_for_weights(project: Project, tmp_path: Path) -> None:
 
     refusal = r"^error: .*weights\.pth: not a checkpoint of tensors alone \(it holds the .*\); nothing of it was run$"
     with pytest.raises(SystemExit, match=refusal):
-        run(start)
+        run(start, [])
     assert not mark.exists()
 
 

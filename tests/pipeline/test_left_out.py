@@ -10,7 +10,7 @@ import yaml
 
 from deepfake_detection.common.errors import UserError
 from experiments.left_out import network, table
-from experiments.left_out.network import DEFAULT, frames_of_main_data_set
+from experiments.left_out.network import DEFAULT, frames_of_all_categories
 from experiments.study import RESULTS
 from tests.pipeline.conftest import Project
 
@@ -19,7 +19,7 @@ def test_every_category_stands_where_the_originals_of_its_group_stand(
     built: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(built.path)
-    pixels, rows = frames_of_main_data_set({"embedded_shifted": "test"})
+    pixels, rows = frames_of_all_categories()
     assert set(rows["dataset"]) == {"embedded"}
     assert len(rows) == 8 * 2 * 3
     assert rows.groupby(["category", "split"]).size().groupby("split").nunique().eq(1).all()

@@ -222,5 +222,5 @@ def test_a_folder_that_may_not_be_written(project: Project, monkeypatch: pytest.
         shutil.copy(project.path / "params.yaml", folder)
         monkeypatch.chdir(folder)
         with unprivileged(), pytest.raises(SystemExit, match=r"^error: data/index: Permission denied; check"):
-            run(index.main, "embedded")
+            run(index.main, ["embedded"])
         assert not (folder / "data" / "index").exists()

@@ -18,9 +18,11 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from deepfake_detection.index.build import build_index
+from deepfake_detection.index.build import index_data_set
+from deepfake_detection.params.data_sections import Dataset, Video
 from deepfake_detection.pictures.images import UnreadableImageError, read_rgb
 from deepfake_detection.sources.drawn.drawing import film
+from deepfake_detection.sources.gather import gather
 from deepfake_detection.sources.layouts.kaggle import FRAMES
 
 LONGEST = 5.0  # seconds that one picture may take
@@ -85,7 +87,7 @@ def main() -> None:
     rng = np.random.default_rng(options.seed)
     sources = originals()
     with tempfile.TemporaryDirectory() as folder:
-        raw = Path(folder)
+        raw = Path(folder) / "mine"
         for category, name in (("Original", "0_f0.png"), ("Deepfakes", "0_1_f0.png")):
             (raw / FRAMES / category).mkdir(parents=True)
             Image.fromarray(rng.integers(0, 255, (64, 64, 3), np.uint8)).save(raw / FRAMES / category / name)
@@ -98,7 +100,9 @@ def main() -> None:
             with suppress(UnreadableImageError):
                 read_rgb(file)
             longest = max(longest, time.perf_counter() - start)
-        index, rejected, _ = build_index(raw, ["Original"], ["Deepfakes"], max_rejected=1.0)
+        wanted = Dataset(path=str(raw), use="train")
+        gather("own", wanted, Video(frames=1, format="png"), Path(folder, "raw", "own"), Path(folder, "work"))
+        index, _, rejected, _ = index_data_set(Path(folder, "raw"), "own", max_rejected=1.0, faces=False)
     reasons = Counter(reason.partition(" of ")[0] for reason in rejected["reason"])
     accepted = len(index) - 2
     print(f"mutated files {options.files}, accepted {accepted}, rejected {len(rejected)}, crashes 0")

@@ -230,10 +230,11 @@ def split_report(
     """
     table = index[["category", "video_id", "source_id"]].assign(split=split)
     table["video"] = table.groupby(["category", "video_id", "source_id"]).ngroup()
-    used = table[table["split"] != UNUSED]
-    used = used.assign(group=identity_groups(used, recordings) if groups is None else groups)
-    unused = table[table["split"] == UNUSED]
-    unused = unused.assign(group=identity_groups(unused, recordings) if groups is None else groups)
+    used, unused = (
+        # of the groups only these rows, because pandas lets a frame without rows grow by what it is given
+        part.assign(group=identity_groups(part, recordings) if groups is None else groups[part.index])
+        for part in (table[table["split"] != UNUSED], table[table["split"] == UNUSED])
+    )
     sides = _splits_of_each_recording(used, recordings)
     known = {"", *(recordings or {})}  # "" is the missing source of an original
 

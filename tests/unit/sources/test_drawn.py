@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
@@ -14,11 +13,14 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from deepfake_detection.common.errors import UserError
-from deepfake_detection.index.build import build_index
 from deepfake_detection.index.groups import identity_groups
 from deepfake_detection.sources.drawn.drawing import CATEGORIES, ORIGINAL, Style, film, generate
 from deepfake_detection.sources.drawn.manipulations import MANIPULATIONS
-from deepfake_detection.sources.drawn.shifted import FIRST, SHIFTED, SIZE, generate_shifted
+from deepfake_detection.sources.drawn.shifted import FIRST, SHIFTED
+from deepfake_detection.sources.layouts import kaggle
+from deepfake_detection.sources.layouts.table import Options
+
+SIZE = 160  # of the shifted set
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +33,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def shifted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("shifted")
-    generate_shifted(root, CATEGORIES, identities=36, frames=2, seed=42)
+    generate(root, CATEGORIES, identities=36, frames=2, size=SIZE, seed=42, style=SHIFTED)
     return root
 
 
@@ -39,16 +41,18 @@ def files(root: Path) -> dict[str, bytes]:
     return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
 
 
-def test_same_seed_same_bytes_whatever_the_workers(tmp_path: Path) -> None:
+@pytest.mark.parametrize("style", [Style(), SHIFTED])
+def test_same_seed_same_bytes_whatever_the_workers(tmp_path: Path, style: Style) -> None:
     for name, seed, workers in (("a", 1, 1), ("b", 1, 2), ("c", 2, 2)):
-        generate(tmp_path / name, CATEGORIES, identities=4, frames=1, size=64, seed=seed, workers=workers)
+        generate(tmp_path / name, CATEGORIES, 4, frames=1, size=64, seed=seed, workers=workers, style=style)
     assert files(tmp_path / "a") == files(tmp_path / "b")
     assert files(tmp_path / "a") != files(tmp_path / "c")
 
 
 def test_layout_is_that_of_faceforensics(drawn: Path) -> None:
-    index, rejected, _ = build_index(drawn, [ORIGINAL], list(MANIPULATIONS), max_rejected=0)
-    assert rejected.empty
+    found = kaggle.read(drawn)
+    index = found.table
+    assert found.rejected.empty
     assert index.groupby("category").size().to_dict() == dict.fromkeys(sorted(CATEGORIES), 48 * 3)
     fakes = index[index["category"] == "Deepfakes"]
     directions = set(zip(fakes["video_id"], fakes["source_id"], strict=True))
@@ -85,8 +89,8 @@ def trivial_features(path: Path) -> NDArray[np.float64]:
 @pytest.mark.parametrize("data_set", ["drawn", pytest.param("shifted", marks=pytest.mark.slow)])
 def test_trivial_features_do_not_tell_fakes_apart(data_set: str, category: str, request: pytest.FixtureRequest) -> None:
     root = request.getfixturevalue(data_set)
-    index, _, _ = build_index(root, [ORIGINAL], [category], max_rejected=0, workers=1)
-    features = np.stack([trivial_features(root / path) for path in index["path"]])
+    index = kaggle.read(root, Options(categories={ORIGINAL: 0, category: 1})).table
+    features = np.stack([trivial_features(root / file) for file in index["file"]])
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
     groups = identity_groups(index)
     for columns in (features, features[:, -1:], features[:, :6]):
@@ -95,12 +99,6 @@ def test_trivial_features_do_not_tell_fakes_apart(data_set: str, category: str, 
         )
         auroc = roc_auc_score(index["label"], scores)
         assert max(auroc, 1 - auroc) < 0.65
-
-
-def test_lists_name_every_frame(drawn: Path) -> None:
-    listed = pd.read_csv(drawn / "CSVs" / "FaceSwap.csv")
-    assert list(listed.columns) == ["filename", "label"]
-    assert set(listed["filename"]) == {path.name for path in (drawn / "FF++C32-Frames" / "FaceSwap").iterdir()}
 
 
 @pytest.mark.slow
@@ -117,10 +115,3 @@ def test_the_shifted_set_has_other_people_pictures_of_another_size_and_other_col
     # it is not only darker or brighter: what is typical of one set is far from typical of the other
     blue = [mean[:, 2] - mean[:, 0] for mean in means]
     assert blue[1].mean() > blue[0].mean() + blue[0].std() / 2
-
-
-def test_the_shifted_set_has_the_same_bytes_for_the_same_seed(tmp_path: Path) -> None:
-    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-        generate_shifted(tmp_path / name, CATEGORIES, identities=2, frames=1, seed=seed)
-    assert files(tmp_path / "a") == files(tmp_path / "b")
-    assert files(tmp_path / "a") != files(tmp_path / "c")

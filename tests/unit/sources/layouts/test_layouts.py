@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 
 from deepfake_detection.common.tables import VIDEO
+from deepfake_detection.index.groups import frame_groups
 from deepfake_detection.sources.layouts import detect
 from deepfake_detection.sources.layouts.table import COLUMNS, REJECTED_COLUMNS, Layout, Options
 from deepfake_detection.videos.video import Video
-from tests.unit.sources.layouts.conftest import MAKERS
+from tests.unit.sources.conftest import MAKERS
 
-# file, category, label, video_id, source_id, group, unit ("" if it is the group), frame, split
+# file, category, label, video_id, source_id, group, unit, frame, split
 Row = tuple[str, str, int, str, str, str, str, int, str]
 
 FF = "FF++C32-Frames"
@@ -210,8 +211,8 @@ ROWS: dict[str, tuple[str, list[Row]]] = {
 
 
 def rows_of(layout: Layout) -> list[Row]:
-    table = layout.table.copy()
-    table["unit"] = table["unit"].where(table["unit"] != table["group"], "")
+    """The rows, with the groups that are made of target and source where the layout names none."""
+    table = layout.table.assign(group=frame_groups(layout.table))
     return list(table.drop(columns="dataset").itertuples(index=False, name=None))
 
 
@@ -244,6 +245,7 @@ def test_deepfakebench_gives_the_rows_of_both_data_sets(miniatures: Path) -> Non
     ]
     assert read.notes == ("Celeb-DF-v2: 2 videos stand in several parts; those of test are not trained on",)
     assert {*forensics["dataset"]} == {"FF-DF"}
+    forensics = forensics.assign(group=frame_groups(forensics))
     counts = forensics.groupby(["category", "label", "group", "split"]).size()
     assert counts.to_dict() == {
         (category, label, group, split): 4

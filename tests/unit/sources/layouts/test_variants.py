@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from deepfake_detection.common.errors import UserError
+from deepfake_detection.index.groups import frame_groups
 from deepfake_detection.sources.layouts import detect, lists
 from deepfake_detection.sources.layouts.names import celebdf, dfdc_preview, faceforensics, numbered
 from deepfake_detection.sources.layouts.table import Layout, Options
@@ -18,8 +19,9 @@ def read(folder: Path, **options: Any) -> Layout:
 
 
 def column(layout: Layout, name: str) -> dict[str, Any]:
-    """A column of the table by file."""
-    return dict(zip(layout.table["file"], layout.table[name], strict=True))
+    """A column of the table by file, with the groups that are made of target and source where none is named."""
+    table = layout.table.assign(group=frame_groups(layout.table))
+    return dict(zip(table["file"], table[name], strict=True))
 
 
 def rejections(layout: Layout) -> dict[str, str]:
@@ -278,7 +280,7 @@ def test_deepfakebench_chooses_the_compression(tmp_path: Path) -> None:
         entries[label] = {"train": {"c23": {}, "c40": video}, "val": {}, "test": {}}
     write(tmp_path, "FF.json", {"FF": entries})
     assert len(read(tmp_path, compression="c40").table) == 2
-    with pytest.raises(UserError, match=r"FF-real is not there in raw, but in c23, c40: set data\.compression"):
+    with pytest.raises(UserError, match=r"FF-real is not there in raw, but in c23, c40: set compression"):
         read(tmp_path, compression="raw")
 
 
@@ -423,34 +425,6 @@ def test_the_sister_set_may_name_files_relatively_and_by_class(tmp_path: Path) -
         "Frames/Original/005_f4.jpg": "Original",
     }
     assert rejections(found) == {"Frames/FaceSwap/1_2_f1.jpg": "listed but missing"}
-
-
-def test_the_kaggle_set_rejects_as_the_index_does(tmp_path: Path) -> None:
-    real, fake = "FF++C32-Frames/Camera", "FF++C32-Frames/Swap"
-    names = ("1_f1.jpg", "2_f1.jpg", "3_f1.jpg", "x.jpg", "notes.txt", "deep/4_f1.jpg")
-    touch(tmp_path, *(f"{real}/{name}" for name in names), f"{fake}/1_2_f1.jpg")
-    touch(tmp_path, f"{real}/5_f1.jpg", f"{real}/6_f1.jpg")
-    rows = [
-        "./1_f1.jpg,Camera",
-        f"{real}/5_f1.jpg,Camera",
-        ".\\Camera\\6_f1.jpg,real",
-        "3_f1.jpg,fake",
-        "x.jpg,0",
-        "9_f1.jpg,real",
-        "../../secret.jpg,real",
-    ]
-    write(tmp_path, "CSVs/Camera.csv", "\n".join(["filename,label", *rows]))
-    found = read(tmp_path, categories={"Camera": 0, "Swap": 1})
-    assert column(found, "label") == {f"{fake}/1_2_f1.jpg": 1} | {f"{real}/{each}_f1.jpg": 0 for each in (1, 5, 6)}
-    assert rejections(found) == {
-        f"{real}/../../secret.jpg": "CSV row points outside the category folder",
-        f"{real}/2_f1.jpg": "present but unlisted",
-        f"{real}/3_f1.jpg": "label in CSV differs from the category: fake",
-        f"{real}/9_f1.jpg": "listed but missing",
-        f"{real}/deep": "not a regular file",
-        f"{real}/notes.txt": "present but unlisted",
-        f"{real}/x.jpg": "name gives no video id: expected one like 005_f4.jpg",
-    }
 
 
 def test_names_of_the_data_sets() -> None:
