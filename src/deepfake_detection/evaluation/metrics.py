@@ -207,10 +207,9 @@ def evaluation(
 
 
 def key_numbers(found: dict[str, Any]) -> dict[str, Any]:
-    """The numbers of ``evaluation`` that people compare: the content of metrics/test.json."""
+    """The numbers of ``evaluation`` that people compare: metrics/val.json, and most of metrics/test.json."""
     video = {name: found["video"][name] for name in ("auroc", "accuracy")}
-    datasets = {name: {"auroc": each["frame"]["auroc"]} for name, each in found["datasets"].items()}
-    return {name: found[name] for name in KEY_NUMBERS + MACRO} | {"video": video, "datasets": datasets}
+    return {name: found[name] for name in KEY_NUMBERS + MACRO} | {"video": video}
 
 
 def guesses(found: dict[str, Any]) -> list[str]:

@@ -368,7 +368,7 @@ def _warnings(split: dict[str, Any], test: dict[str, Any], drawn: bool, layouts:
     if not split["recordings_known"] and not drawn and {"kaggle", "faceforensics"} & set(layouts):
         found.append(
             "It is not known which sequences come from one recording, so recordings may stand on two sides unseen; "
-            "put conversion_dict.json of FaceForensics++ into the data set's folder or split.official_dir."
+            "put conversion_dict.json of FaceForensics++ into the folder of the data set or split.official_dir."
         )
     if pairs := split["leak_audit"]["near_duplicates"]:
         found.append(f"{pairs} pairs of near-duplicate frames stand in two splits; look at them under Split.")

@@ -20,7 +20,7 @@ def robustness_heatmap(summary: dict[str, Any], table: pd.DataFrame) -> Figure:
 
     ``summary`` and ``table`` are those of ``evaluation.robustness.Robustness``, here as in the other figures.
     """
-    aurocs = table["auroc"].map("{:.3f}".format, na_action="ignore").fillna("-")
+    aurocs = table["auroc"].map("{:.3f}".format).replace("nan", "-")
     settings = [UNITS.get(unit, SIGMA).format(each) for unit, each in zip(table["unit"], table["setting"], strict=True)]
     cells = list(zip(aurocs, settings, strict=True))
     values = _grid(table, "auroc")
@@ -31,7 +31,7 @@ def robustness_heatmap(summary: dict[str, Any], table: pd.DataFrame) -> Figure:
 
 def verdicts_heatmap(summary: dict[str, Any], table: pd.DataFrame) -> Figure:
     """The share of frames that get a verdict, for each corruption and severity, and the accuracy of these verdicts."""
-    right = table["answered_accuracy"].map("{:.0%} right".format, na_action="ignore").fillna("no verdict")
+    right = table["answered_accuracy"].map("{:.0%} right".format).replace("nan% right", "no verdict")
     cells = list(zip(table["coverage"].map("{:.0%}".format), right, strict=True))
     title = f"Corrupted test frames that get a verdict (clean: {summary['clean_coverage']:.0%})"
     return _heatmap(table, _grid(table, "coverage"), cells, 0.0, title, "Coverage")

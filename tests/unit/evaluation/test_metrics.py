@@ -9,52 +9,28 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 from scipy.special import expit
 
 from deepfake_detection.common.errors import UserError
-from deepfake_detection.evaluation.bootstrap import METRICS
+from deepfake_detection.common.tables import PREDICTION_COLUMNS
+from deepfake_detection.evaluation.bootstrap import METRICS, frame_metrics
 from deepfake_detection.evaluation.metrics import (
     category_metrics,
     class_report,
     evaluation,
-    frame_metrics,
+    guesses,
+    key_numbers,
     prediction_table,
     summary,
     video_table,
 )
 from deepfake_detection.network.sidecar import Calibration
 from tests.support.checkpoints import sidecar
+from tests.support.oracle import oracle
 
 EXACT = 1e-9
 LABELS = np.array([0, 0, 0, 1, 1, 1, 1, 0])
 PROBABILITIES = np.array([0.1, 0.6, 0.2, 0.9, 0.4, 0.8, 0.5, 0.5])
-
-
-def test_metrics_by_hand() -> None:
-    found = frame_metrics(LABELS, PROBABILITIES, 0.5)
-    assert found["confusion_matrix"] == {"tn": 2, "fp": 2, "fn": 1, "tp": 3}
-    assert found["accuracy"] == pytest.approx(5 / 8, abs=1e-12)
-    assert found["precision"] == pytest.approx(3 / 5, abs=1e-12)
-    assert found["recall"] == pytest.approx(3 / 4, abs=1e-12)
-    assert found["f1"] == pytest.approx(2 * 3 / 5 * 3 / 4 / (3 / 5 + 3 / 4), abs=1e-12)
-    wins = [(f > r) + 0.5 * (f == r) for f in (0.9, 0.4, 0.8, 0.5) for r in (0.1, 0.6, 0.2, 0.5)]
-    assert found["auroc"] == pytest.approx(sum(wins) / 16, abs=1e-12)
-    likelihood = [p if label else 1 - p for p, label in zip(PROBABILITIES, LABELS, strict=True)]
-    assert found["log_loss"] == pytest.approx(-np.mean(np.log(likelihood)), abs=1e-12)
-
-
-def test_threshold_moves_the_calls_but_not_the_ranking() -> None:
-    strict = frame_metrics(LABELS, PROBABILITIES, 0.85)
-    assert strict["confusion_matrix"] == {"tn": 4, "fp": 0, "fn": 3, "tp": 1}
-    assert strict["auroc"] == frame_metrics(LABELS, PROBABILITIES, 0.5)["auroc"]
-
-
-@pytest.mark.parametrize("label", [0, 1])
-def test_one_class_has_no_auroc_and_no_nan(label: int) -> None:
-    found = frame_metrics(np.full(4, label), np.array([0.1, 0.2, 0.3, 0.4]), 0.5)
-    assert found["auroc"] is None
-    json.dumps(found, allow_nan=False)
 
 
 def test_report_has_a_row_a_class() -> None:
@@ -64,68 +40,28 @@ def test_report_has_a_row_a_class() -> None:
     assert report["Deepfake"]["support"] == 4
 
 
-def test_further_metrics_by_hand() -> None:
+def test_metrics_by_hand() -> None:
     found = frame_metrics(LABELS, PROBABILITIES, 0.5)
-    assert found["balanced_accuracy"] == pytest.approx((3 / 4 + 2 / 4) / 2, abs=EXACT)
-    assert found["mcc"] == pytest.approx((3 * 2 - 2 * 1) / math.sqrt(5 * 4 * 4 * 3), abs=EXACT)
-    # Called one after the other: 0.9 and 0.8 fake, 0.6 original, 0.5 one of each, 0.4 fake.
-    assert found["average_precision"] == pytest.approx((1 + 1 + 3 / 5 + 4 / 6) / 4, abs=EXACT)
-    # From (1/4, 2/4) the curve goes straight to (2/4, 3/4); FPR = 1 - TPR halfway.
-    assert found["eer"] == pytest.approx(3 / 8, abs=EXACT)
-    assert found["tpr_at_fpr_1pct"] == found["tpr_at_fpr_0_1pct"] == 2 / 4
-    squares = [0.01, 0.36, 0.04, 0.01, 0.36, 0.04, 0.25, 0.25]
-    assert found["brier"] == pytest.approx(sum(squares) / 8, abs=EXACT)
-    # Each alone in its bin but the two at 0.5, whose mean and share of fakes agree.
-    assert found["ece"] == pytest.approx((0.1 + 0.6 + 0.2 + 0.1 + 0.6 + 0.2) / 8, abs=EXACT)
-    assert found["undefined"] == {}
-
-
-def _otherwise(labels: NDArray[np.int64], p: NDArray[np.float64], threshold: float) -> dict[str, float]:
-    """The metrics from their definitions, one threshold or pair at a time."""
-    fakes, originals = p[labels == 1], p[labels == 0]
-    cuts = np.unique(p)[::-1]
-    tpr = np.array([0.0] + [float((fakes >= cut).mean()) for cut in cuts])
-    fpr = np.array([0.0] + [float((originals >= cut).mean()) for cut in cuts])
-    precision = np.array([1.0] + [float(labels[p >= cut].mean()) for cut in cuts])
-    places = np.arange(len(tpr))
-
-    def excess(place: float) -> float:
-        return float(np.interp(place, places, fpr) + np.interp(place, places, tpr)) - 1
-
-    right, high = labels == 1, p >= threshold
-    ece = 0.0
-    for low in range(15):
-        inside = (p > low / 15) & (p <= (low + 1) / 15)
-        if inside.any():
-            ece += inside.mean() * abs(p[inside].mean() - right[inside].mean())
-    return {
-        "accuracy": float((right == high).mean()),
-        "precision": float(right[high].mean()),
-        "recall": float(high[right].mean()),
-        "f1": float(2 * (right & high).sum() / (right.sum() + high.sum())),
-        "auroc": float(np.mean([(f > originals) + 0.5 * (f == originals) for f in fakes])),
-        "log_loss": float(-np.mean(np.log(np.where(right, p, 1 - p)))),
-        "average_precision": float(np.sum(np.diff(tpr) * precision[1:])),
-        "eer": float(np.interp(brentq(excess, 0, len(tpr) - 1, xtol=1e-13), places, fpr)),
-        "tpr_at_fpr_1pct": float(max(t for t, f in zip(tpr, fpr, strict=True) if f <= 0.01)),
-        "tpr_at_fpr_0_1pct": float(max(t for t, f in zip(tpr, fpr, strict=True) if f <= 0.001)),
-        "balanced_accuracy": float((high[right].mean() + (~high[~right]).mean()) / 2),
-        "mcc": float(np.corrcoef(right, high)[0, 1]),
-        "brier": float(np.mean((p - right) ** 2)),
-        "ece": float(ece),
-    }
+    assert found["confusion_matrix"] == {"tn": 2, "fp": 2, "fn": 1, "tp": 3}
+    assert (found["accuracy"], found["precision"], found["recall"]) == pytest.approx((5 / 8, 3 / 5, 3 / 4), abs=1e-12)
+    wins = [(f > r) + 0.5 * (f == r) for f in (0.9, 0.4, 0.8, 0.5) for r in (0.1, 0.6, 0.2, 0.5)]
+    assert found["auroc"] == pytest.approx(sum(wins) / 16, abs=1e-12)
+    strict = frame_metrics(LABELS, PROBABILITIES, 0.85)
+    assert strict["confusion_matrix"] == {"tn": 4, "fp": 0, "fn": 3, "tp": 1}
+    assert strict["auroc"] == found["auroc"]
 
 
 @pytest.mark.parametrize("decimals", [2, 12])
 @pytest.mark.parametrize("strength", [0.3, 3.0])
-def test_every_metric_agrees_with_its_definition(decimals: int, strength: float) -> None:
+def test_every_metric_is_scikit_learn_s(decimals: int, strength: float) -> None:
     rng = np.random.default_rng(7)
     labels = rng.integers(0, 2, 600)
     logits = rng.normal(strength * (labels - 0.5), 1)
     probabilities = np.clip(expit(logits).round(decimals), 0.005, 0.995)  # two decimals make many ties
-    found, other = frame_metrics(labels, probabilities, 0.4), _otherwise(labels, probabilities, 0.4)
+    found, other = frame_metrics(labels, probabilities, 0.4), oracle(labels, probabilities, 0.4)
+    assert set(found) == {*other, "confusion_matrix", "undefined"}
     assert set(other) == set(METRICS)
-    assert {name: found[name] for name in METRICS} == pytest.approx(other, abs=EXACT)
+    assert {name: found[name] for name in METRICS} == pytest.approx(other, abs=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -202,14 +138,14 @@ def test_evaluation_has_every_part_from_the_right_rows() -> None:
     def expect(
         part: dict[str, Any], labels: NDArray[np.int64], probabilities: NDArray[np.float64], threshold: float = 0.4
     ) -> None:
-        other = _otherwise(labels, probabilities, threshold)
+        other = oracle(labels, probabilities, threshold)
         assert {name: part[name] for name in METRICS} == pytest.approx(other, abs=EXACT)
 
     def calibrated(logits: pd.Series, of: Calibration = FRAME) -> NDArray[np.float64]:
         return 1 / (1 + np.exp(-(logits.to_numpy() / of.temperature + of.bias)))
 
     expect(found, labels, calibrated(seen["logit"]))
-    raw = _otherwise(labels, 1 / (1 + np.exp(-logits)), 0.5)
+    raw = oracle(labels, 1 / (1 + np.exp(-logits)), 0.5)
     assert found["raw"] == pytest.approx({name: raw[name] for name in ("log_loss", "brier", "ece")}, abs=EXACT)
     means = seen.groupby(["category", "video_id"])[["label", "logit"]].mean()
     expect(found["video"], means["label"].to_numpy(int), calibrated(means["logit"], VIDEO), 0.45)
@@ -276,25 +212,42 @@ def test_logits_that_are_no_numbers_are_refused(bad: float) -> None:
         evaluation(table, sidecar(), seed=1, draws=10)
 
 
+def _scored(table: pd.DataFrame, unfamiliarity: NDArray[np.float64] | float) -> pd.DataFrame:
+    """The prediction table of a ``_table`` whose frames are scored in another order, with a further frame."""
+    rows = table.drop(columns="logit").assign(path=[f"{number}.png" for number in range(len(table))], split="test")
+    scores = pd.DataFrame({"path": rows["path"], "logit": table["logit"], "unfamiliarity": unfamiliarity})
+    scores.loc[len(scores)] = ["other.png", 1.0, 0.0]
+    return prediction_table(rows, scores.sample(frac=1, random_state=0), FRAME)
+
+
 def test_prediction_table_is_what_evaluation_reads() -> None:
     table = _table()
-    rows = table.drop(columns="logit").assign(path="a.jpg", split="test")
-    found = prediction_table(rows, table["logit"].to_numpy(), FRAME)
-    assert list(found) == [
-        *["path", "dataset", "category", "video_id", "source_id", "group", "label", "split", "logit"],
-        *["raw_probability", "probability", "unfamiliarity"],
-    ]
-    logits = table["logit"].to_numpy()
+    found, logits = _scored(table, 0.0), table["logit"].to_numpy()
+    assert list(found) == [*PREDICTION_COLUMNS, "unfamiliarity"]
     assert found["raw_probability"].to_numpy() == pytest.approx(1 / (1 + np.exp(-logits)), abs=EXACT)
     assert found["probability"].to_numpy() == pytest.approx(1 / (1 + np.exp(-(logits / 2 - 0.3))), abs=EXACT)
     assert evaluation(found, SIDECAR, 1, 10) == evaluation(table, SIDECAR, 1, 10)
+    rows = found.drop(columns=["logit", "raw_probability", "probability", "unfamiliarity"])
+    with pytest.raises(UserError, match="180 frames to measure, 179 with a score"):
+        prediction_table(rows, found[["path", "logit", "unfamiliarity"]].iloc[1:], FRAME)
+
+
+def test_key_numbers_are_few_and_say_where_the_network_guesses() -> None:
+    table = _table()
+    elsewhere = table.assign(dataset="other", logit=-table["logit"])
+    found = evaluation(pd.concat([table, elsewhere]), SIDECAR, 1, 100, ["other"])
+    numbers = key_numbers(found)
+    assert (numbers["auroc"], numbers["threshold"]) == (found["auroc"], 0.4)
+    assert numbers["video"] == {name: found["video"][name] for name in ("auroc", "accuracy")}
+    assert len(numbers) + len(numbers["video"]) < 30
+    (said,) = guesses(found)
+    assert said.startswith("No better than guessing on other: the AUROC is 0.")
+    assert guesses(evaluation(elsewhere, SIDECAR, 1, 100))[0].startswith("No better than guessing on the test frames")
 
 
 def test_unfamiliar_frames_and_videos_count_only_in_the_metrics_of_all() -> None:
     table = _table()
-    rng = np.random.default_rng(0)
-    scores = np.column_stack([table["logit"], rng.uniform(0, 2, len(table))])
-    found = prediction_table(table.drop(columns="logit").assign(path="a.jpg", split="test"), scores, FRAME)
+    found = _scored(table, np.random.default_rng(0).uniform(0, 2, len(table)))
     result, plain = evaluation(found, SIDECAR, 1, 10), evaluation(table, SIDECAR, 1, 10)
     assert (plain["coverage"], plain["video"]["coverage"]) == (1, 1)
     assert plain["answered"]["auroc"] == plain["auroc"] == result["auroc"]

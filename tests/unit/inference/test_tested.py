@@ -7,7 +7,7 @@ import pytest
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.files import sha256_of
-from deepfake_detection.inference.tested import read_tested, results_file
+from deepfake_detection.inference.tested import Measured, read_tested, results_file
 from tests.support.tested import committed, save_tested
 
 
@@ -23,7 +23,7 @@ def test_the_figures_are_those_of_the_metrics_files(checkpoint: Path) -> None:
     save_tested(checkpoint)
     found = read_tested(checkpoint)
     assert found is not None
-    test = committed("test.json")
+    test = committed("details.json")
     assert found.checkpoint_sha256 == sha256_of(checkpoint)
     assert found.test.frame["auroc"].value == test["auroc"]
     assert [found.test.video["auroc"].low, found.test.video["auroc"].high] == test["video"]["intervals"]["auroc"]
@@ -38,9 +38,14 @@ def test_the_figures_are_those_of_the_metrics_files(checkpoint: Path) -> None:
     assert found.leaked_groups == 0
 
 
-def test_drawn_is_only_what_was_trained_on_drawn_faces_alone(checkpoint: Path) -> None:
-    assert save_tested(checkpoint).drawn
-    assert not save_tested(checkpoint, source="local").drawn
+def test_an_auroc_that_may_be_0_5_is_said_to_be_no_better_than_guessing(checkpoint: Path) -> None:
+    found = save_tested(checkpoint).test
+    assert found.guessing() == ""
+    for auroc in (Measured(value=0.6, low=0.49, high=0.7), Measured(value=0.5), Measured(value=0.3, low=0.1, high=0.4)):
+        weak = found.model_copy(update={"frame": found.frame | {"auroc": auroc}})
+        assert weak.guessing().startswith(f"No better than guessing on the test set: the AUROC is {auroc}")
+    undefined = found.model_copy(update={"frame": found.frame | {"auroc": Measured(value=None)}})
+    assert undefined.guessing() == ""
 
 
 def test_no_file_is_no_error(checkpoint: Path) -> None:

@@ -11,12 +11,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from deepfake_detection.params.data import Categories
 from PIL import Image
 
+from deepfake_detection.network.sidecar import Categories
 from deepfake_detection.reporting.report import (
     PLOTS,
-    ROBUSTNESS_PLOTS,
     build_context,
     markdown_text,
     number,
@@ -101,18 +100,16 @@ def inputs(tmp_path: Path) -> dict[str, Any]:
     predictions = pd.DataFrame(rows, columns=columns)
     predictions["dataset"] = "FaceForensics++"
     predictions["probability"] = 1 / (1 + np.exp(-predictions["logit"] / 2))
-    pictures = {name: tmp_path / f"{name}.png" for name in PLOTS | ROBUSTNESS_PLOTS}
+    pictures = {name: tmp_path / f"{name}.png" for name in PLOTS}
     for picture in pictures.values():
         Image.new("RGB", (600, 400), "white").save(picture)
-    severities = [
-        {"severity": s, "setting": 100 - 17 * s, "auroc": 0.99 - 0.07 * s, "accuracy": 0.9, "log_loss": 0.3}
-        | {"coverage": 1 - 0.1 * s, "answered_accuracy": 0.95}
-        for s in range(1, 6)
-    ]
+    corrupted = pd.DataFrame({"corruption": "jpeg", "severity": range(1, 6), "unit": "quality"})
+    corrupted = corrupted.assign(setting=100 - 17 * corrupted["severity"], auroc=0.99 - 0.07 * corrupted["severity"])
     pair = {"distance": 3, "paths": [f"FF++C32-Frames/Original/{HOSTILE}.jpg", rows[1][0]], "splits": ["train", "test"]}
+    counts = {"frames": 1200, "videos": 240, "rejected": 3, "rejected_share": 0.002494}
+    counts |= {"categories": {name: {"frames": 600, "videos": 120} for name in names[:2]}, "reasons": {HOSTILE: 3}}
     return {
-        "index": {"frames": 1200, "videos": 240, "rejected": 3, "rejected_share": 0.002494}
-        | {"categories": {name: {"frames": 600, "videos": 120} for name in names[:2]}, "reasons": {HOSTILE: 3}},
+        "index": {"datasets": {"FaceForensics++": counts, "Celeb-DF": counts}},
         "split": {"strategy": "group", "groups": 60, "leaked_groups": 0, "leaked_videos": 0}
         | {"recordings_known": True, "recordings": 117, "leaked_recordings": 0}
         | {
@@ -137,6 +134,7 @@ def inputs(tmp_path: Path) -> dict[str, Any]:
         | {
             "categories": {
                 "FaceSwap": manipulation(False, 0.71, 0.75),
+                "Deepfakes": manipulation(True, 0.99, None),
                 names[2]: manipulation(True, 0.99, None),
             }
         },
@@ -157,9 +155,12 @@ def inputs(tmp_path: Path) -> dict[str, Any]:
         "raw": raw,
         "pictures": pictures,
         "robustness": {"clean_auroc": 0.992, "mean_auroc": 0.78, "mean_auroc_drop": 0.212}
-        | {"groups": 30, "intervals": {"clean_auroc": [0.97, 1.0], "mean_auroc": None, "mean_auroc_drop": [0.1, 0.324]}}
-        | {"corruptions": {"jpeg": {"unit": "quality", "severities": severities}}},
-        "origin": {"source": "embedded"},
+        | {
+            "groups": 30,
+            "intervals": {"clean_auroc": [0.97, 1.0], "mean_auroc": None, "mean_auroc_drop": [0.1, 0.324]},
+        },
+        "corrupted": corrupted,
+        "origins": {"FaceForensics++": {"source": "embedded", "layout": "embedded"}},
     }
 
 
@@ -215,7 +216,7 @@ def test_page_has_every_section_under_one_title(inputs: dict[str, Any]) -> None:
     assert [len(page.all(tag)) for tag in ("h1", "header", "nav", "main", "footer")] == [1, 1, 1, 1, 1]
     assert all(len(attrs["alt"]) > 10 for attrs in page.all("img"))
     assert {attrs["href"][1:] for attrs in page.all("a")} == set(SECTIONS)
-    assert len(page.all("img")) == len(PLOTS) + len(ROBUSTNESS_PLOTS) + 11  # one of the 12 worst errors is not there
+    assert len(page.all("img")) == len(PLOTS) + 11  # one of the 12 worst errors is not there
 
 
 def test_unfamiliar_frames_have_a_table_or_a_sentence(inputs: dict[str, Any]) -> None:
@@ -303,10 +304,10 @@ def test_a_file_name_cannot_leave_its_attribute_or_table(inputs: dict[str, Any])
     predictions = inputs["predictions"]
     path, category = f"FF++C32-Frames/Original/{name.replace('/', ':')}", f"{name}/Original"
     picture = inputs["raw"] / path
-    (inputs["raw"] / predictions.loc[1, "path"]).rename(picture)
-    predictions.loc[1, ["path", "category"]] = [path, category]
+    (inputs["raw"] / predictions.loc[2, "path"]).rename(picture)
+    predictions.loc[2, ["path", "category"]] = [path, category]
     inputs["split"]["leak_audit"]["pairs"][0]["paths"][1] = path
-    inputs["index"]["categories"] = {category: {"frames": 1, "videos": 1}}
+    inputs["index"]["datasets"]["FaceForensics++"]["categories"] = {category: {"frames": 1, "videos": 1}}
     context = build_context(**inputs)
     page, card = render_html(context), render_card(context)
     read = Page(page)
@@ -349,33 +350,50 @@ def said_first(inputs: dict[str, Any]) -> str:
     return warning
 
 
-def test_a_leak_is_said_first(inputs: dict[str, Any]) -> None:
-    inputs["split"] |= {"leaked_groups": 12, "leaked_videos": 30, "leaked_recordings": 25, "strategy": "frame"}
+@pytest.mark.parametrize(
+    ("split", "words"),
+    [
+        (
+            {"leaked_groups": 12, "leaked_videos": 30, "leaked_recordings": 25, "strategy": "frame"},
+            "The split leaks: 12 of 60 groups, 25 of 117 recordings and 30 videos",
+        ),
+        (
+            {"leaked_groups": 7, "leaked_recordings": 7, "recordings": 977, "strategy": "official"},
+            "The official lists put 7 of 977 recordings on two sides",
+        ),
+        (
+            {"leaked_groups": 7, "groups": 470, "strategy": "own"},
+            "The division that the data set comes with puts 7 of 470",
+        ),
+    ],
+)
+def test_a_leak_is_said_first(inputs: dict[str, Any], split: dict[str, Any], words: str) -> None:
+    inputs["split"] |= split
+    assert said_first(inputs).startswith(words)
+
+
+def test_a_network_that_guesses_is_said_before_all(inputs: dict[str, Any]) -> None:
+    inputs["test"] |= {"auroc": 0.52, "intervals": inputs["test"]["intervals"] | {"auroc": [0.44, 0.6]}}
     assert said_first(inputs).startswith(
-        "The split leaks: 12 of 60 groups, 25 of 117 recordings and 30 videos stand on"
+        "No better than guessing on the test frames: the AUROC is 0.520 [0.440, 0.600]"
     )
-
-
-def test_recordings_on_two_official_lists_are_named(inputs: dict[str, Any]) -> None:
-    inputs["split"] |= {"leaked_groups": 7, "leaked_recordings": 7, "recordings": 977, "strategy": "official"}
-    assert said_first(inputs).startswith("The official lists put 7 of 977 recordings on two sides")
-    inputs["split"] |= {"groups": 470, "strategy": "own"}
-    assert said_first(inputs).startswith("The division that the data set comes with puts 7 of 470 groups and")
 
 
 def test_unknown_recordings_are_said_unless_the_frames_are_drawn(inputs: dict[str, Any]) -> None:
     inputs["split"] |= {"recordings_known": False, "recordings": 120}
-    inputs["origin"] = {"source": "local"}
-    assert said_first(inputs).startswith("It is not known which sequences come from one recording")
-    assert "no sequence and no recording" not in render_html(build_context(**inputs))
-    inputs["origin"] = {"source": "local", "layout": "celebdf"}
-    page = render_html(build_context(**inputs))
-    assert "It is not known which" not in page
-    assert "frames from a local folder, in the layout celebdf" in page
-    inputs["origin"] = {"source": "embedded"}
     page = render_html(build_context(**inputs))
     assert "It is not known which" not in page
     assert "no sequence and no recording is on two sides" in page
+    origin = inputs["origins"]["FaceForensics++"]
+    origin |= {"source": "local", "layout": "faceforensics"}
+    assert said_first(inputs).startswith("It is not known which sequences come from one recording")
+    assert "no sequence and no recording" not in render_html(build_context(**inputs))
+    inputs["origins"]["Celeb-DF"] = {"source": "kaggle", "handle": "owner/name", "version": 3, "layout": "celebdf"}
+    context = build_context(**inputs)
+    assert context["source"].endswith("in the layout faceforensics; the Kaggle data set owner/name, version 3")
+    assert (context["index"]["frames"], context["index"]["rejected_share"]) == (2400, pytest.approx(6 / 2406))
+    del inputs["origins"]["FaceForensics++"]
+    assert "It is not known which" not in render_html(build_context(**inputs))
 
 
 def test_card_has_the_nine_parts_of_the_paper_and_whole_tables(inputs: dict[str, Any]) -> None:

@@ -4,6 +4,7 @@ import io
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 from torch import Tensor
@@ -21,34 +22,27 @@ def sharpness(frames: Tensor) -> Tensor:
     return 10 - frames.float().diff(dim=2).abs().mean((1, 2, 3))
 
 
-def evaluated(labels: list[int]) -> dict[str, Any]:
+def evaluated(labels: list[int]) -> tuple[dict[str, Any], pd.DataFrame]:
     """What the robustness stage finds on ten drawn faces of 40 px, every second one smoothed."""
     faces = np.stack([np.round(film(who, 0, 40, 42).filmed * 255).astype(np.uint8) for who in range(2, 12)])
     for row in range(1, 10, 2):
         faces[row] = CORRUPTIONS["gaussian_blur"].apply(faces[row], 0.6 + 0.1 * row, 0)
-    return evaluate_robustness(
-        sharpness, faces, index_rows(labels, list(range(10))), 4, calibration=Calibration(), seed=5
-    )[0]
+    rows = index_rows(labels, list(range(10)))
+    found = evaluate_robustness(sharpness, faces, rows, 4, calibration=Calibration(), seed=5)
+    return found.summary, found.robustness
 
 
 def test_figures_show_the_numbers() -> None:
-    result = evaluated([0, 1] * 5)
-    heatmap, curves = robustness_heatmap(result), robustness_curves(result)
-    texts = [text.get_text() for text in heatmap.axes[0].texts]
-    shown = [f"{entry['auroc']:.3f}" for c in result["corruptions"].values() for entry in c["severities"]]
-    assert texts[::2] == shown
-    lines = {line.get_label(): np.asarray(line.get_ydata()) for line in curves.axes[0].lines}
+    summary, table = evaluated([0, 1] * 5)
+    figures = [draw(summary, table) for draw in (robustness_heatmap, verdicts_heatmap, robustness_curves)]
+    aurocs, verdicts = ([text.get_text() for text in figure.axes[0].texts] for figure in figures[:2])
+    assert aurocs[::2] == [f"{auroc:.3f}" for auroc in table["auroc"]]
+    assert verdicts[::2] == ["100%"] * len(table)
+    assert verdicts[1::2] == [f"{right:.0%} right" for right in table["answered_accuracy"]]
+    lines = {line.get_label(): np.asarray(line.get_ydata()) for line in figures[2].axes[0].lines}
     assert len(lines) == 1 + len(CORRUPTIONS)
-    jpeg = [entry["auroc"] for entry in result["corruptions"]["jpeg"]["severities"]]
-    assert lines["JPEG"].tolist() == jpeg
-    verdicts = verdicts_heatmap(result)
-    texts = [text.get_text() for text in verdicts.axes[0].texts]
-    right = [
-        f"{entry['answered_accuracy']:.0%} right" for c in result["corruptions"].values() for entry in c["severities"]
-    ]
-    assert texts[::2] == ["100%"] * len(right)
-    assert texts[1::2] == right
-    for figure in (heatmap, curves, verdicts):
+    assert lines["JPEG"].tolist() == table.query("corruption == 'jpeg'")["auroc"].tolist()
+    for figure in figures:
         picture = io.BytesIO()
         figure.savefig(picture, dpi=100)
         assert np.asarray(Image.open(picture)).std() > 10
@@ -56,7 +50,7 @@ def test_figures_show_the_numbers() -> None:
 
 @pytest.mark.parametrize("label", [0, 1])
 def test_one_class_is_drawn_without_numbers(label: int) -> None:
-    result = evaluated([label] * 10)
-    assert result["clean_auroc"] is None
-    for figure in (robustness_heatmap(result), robustness_curves(result), verdicts_heatmap(result)):
-        figure.savefig(io.BytesIO())
+    summary, table = evaluated([label] * 10)
+    assert summary["clean_auroc"] is None
+    for draw in (robustness_heatmap, robustness_curves, verdicts_heatmap):
+        draw(summary, table).savefig(io.BytesIO())
