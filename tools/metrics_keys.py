@@ -149,14 +149,14 @@ ROBUSTNESS = {
 
 # file -> (stage, subject, keys)
 PRETRAIN = {
-    "method": "`pretrain.method`.",
+    "method": "The key in `pretrain`.",
     "loss": "Mean loss of the last epoch: minus the cosine of two views of a video, so -1 is the least.",
     "spread": "How different frames are for the backbone: 1 is as different as can be, near 0 it has collapsed.",
     "videos": "Videos that were trained on.",
     "steps": "Steps of the optimiser.",
 }
 ADAPT = {
-    "method": "`adapt.method`.",
+    "method": "The entry of `adapt`.",
     "transductive": "Always true: the scores depend on the frames that the network was adapted to.",
     "adapted_to": "Frames without labels whose statistics were taken.",
     "data_sets.<name>.frames": "Frames scored.",
@@ -177,9 +177,9 @@ FILES = {
         "How the frames are split, and what leaks between splits.",
         SPLIT | {f"leak_audit.{key}": text for key, text in LEAK_AUDIT.items()},
     ),
-    "pretrain.json": (
+    "pretrain/<method>.json": (
         "pretrain",
-        "The training of the backbone without labels. Without `pretrain.method` there is only `method`.",
+        "The training of the backbone without labels.",
         PRETRAIN,
     ),
     "train.json": ("train", "The epoch that was kept.", TRAIN),
@@ -195,10 +195,9 @@ FILES = {
         TEST,
     ),
     "classification_report.json": ("evaluate", "The test frames, by class.", CLASSIFICATION_REPORT),
-    "adapt.json": (
+    "adapt/<method>.json": (
         "adapt",
-        "The data sets to test on, before and after the batch-norm statistics of frames without labels. Without "
-        "`adapt.method` there is only `method`.",
+        "The data sets to test on, before and after the batch-norm statistics of frames without labels.",
         ADAPT,
     ),
     "robustness.json": ("robustness", "The test frames under eight corruptions.", ROBUSTNESS),

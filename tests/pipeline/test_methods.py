@@ -21,22 +21,26 @@ from tests.pipeline.test_metrics_keys import keys, pattern
 from tests.support.params import tree
 from tools.metrics_keys import ADAPT, PRETRAIN
 
-STAGES = ("inputs", "download", "index", "split", "prepare", "train", "calibrate", "evaluate", "robustness")
+DATA = ("download", "index", "split", "prepare", "weights")
+SCORES = ("calibrate", "predict", "evaluate", "robustness")
+ONE_EACH = ("download", "index", "prepare", "predict")  # for each data set
 
 
 def run(
     project: Path,
     *stages: str,
     crop: str = "face",
-    extra: list[dict[str, str]] | None = None,
-    sections: dict[str, dict[str, Any]] | None = None,
+    extra: dict[str, str] | None = None,
+    sections: dict[str, Any] | None = None,
     **train: Any,
 ) -> None:
-    params = tree()
-    params["data"]["extra"] = extra or []
-    for section, changes in (sections or {}).items():
-        params[section] |= changes
-    params["data"]["embedded"] |= {"identities": 24, "frames": 1, "size": 128}
+    """Runs stages one after the other. ``extra`` has the use of further drawn data sets, by name."""
+    params = tree() | (sections or {})
+    drawn = params["datasets"]["embedded"]
+    drawn["drawn"] = {"identities": 24, "frames": 1, "size": 128, "seed": 42}
+    params["datasets"] |= {
+        name: drawn | {"layout": "embedded_shifted", "use": use} for name, use in (extra or {}).items()
+    }
     params["index"]["max_rejected"] = 0.5
     params["split"] |= {"train": 0.52, "val": 0.23, "test": 0.25}
     params["prepare"] |= {"crop": crop, "image_size": 64}
@@ -44,8 +48,17 @@ def run(
     params["train"] |= {"epochs": 1, "balance": "class"} | train
     params["train"]["augment"] |= {"jpeg": {"p": 0.5, "low": 20, "high": 95}, "erase": 0.5}
     (project / "params.yaml").write_text(yaml.safe_dump(params))
-    for name in stages:
-        import_module(f"stages.{name}").main()
+    run_stages(params, *stages)
+
+
+def run_stages(params: dict[str, Any], *stages: str) -> None:
+    for stage in stages:
+        main = import_module(f"stages.{stage}").main
+        if stage in ONE_EACH or stage in ("pretrain", "adapt"):
+            for name in params["datasets" if stage in ONE_EACH else stage]:
+                main(name)
+        else:
+            main()
 
 
 @pytest.fixture
@@ -55,7 +68,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_nested_training_of_lite0_gives_a_detector_of_one_logit(project: Path) -> None:
-    run(project, *STAGES, method="nested", pairs=True)
+    run(project, *DATA, "train", *SCORES, method="nested", pairs=True)
     checkpoint = project / "models" / "best_model_efficientnet_lite0.pth"
     assert torch.load(checkpoint, weights_only=True)["classifier.1.weight"].shape == (1, 1280)
     sidecar = json.loads(checkpoint.with_suffix(".json").read_text())
@@ -71,9 +84,9 @@ def test_nested_training_of_lite0_gives_a_detector_of_one_logit(project: Path) -
     judged = Detector.load(checkpoint).predict(project / "data" / "raw" / row["path"])
     assert judged.logit == pytest.approx(row["logit"], abs=1e-3)
 
-    rows = pd.read_csv(project / "data" / "prepared" / "trained" / "index.csv")
+    rows = pd.read_csv(project / "data" / "prepared" / "train" / "embedded.csv")
     assert list(Landmarks._fields) == LANDMARKS == list(rows)[-10:]
-    landmarks = open_landmarks(project / "data" / "prepared" / "trained")
+    landmarks = open_landmarks(project / "data" / "prepared" / "train")
     assert landmarks is not None
     eyes, mouth = landmarks[:, :2].mean(1), landmarks[:, 3:].mean(1)
     assert (landmarks > 0).all()
@@ -90,8 +103,6 @@ def test_the_profile_ffpp_strong_runs_end_to_end(project: Path) -> None:
     for name, part in (("train", pairs[:6]), ("val", pairs[6:9]), ("test", pairs[9:])):
         (lists / f"{name}.json").write_text(json.dumps([[f"{who:03d}" for who in pair] for pair in part]))
     smaller = {
-        "data.source": "embedded",
-        "data.embedded": f"{{identities: {people}, frames: 1, size: 128, seed: 42}}",
         "index.max_rejected": 0.5,
         "split.official_dir": lists,
         "prepare.image_size": 64,
@@ -103,8 +114,16 @@ def test_the_profile_ffpp_strong_runs_end_to_end(project: Path) -> None:
     }
     changes = ["profile=ffpp-strong", *(f"{key}={value}" for key, value in smaller.items())]
     compose_and_dump(str(project / "params.yaml"), str(ROOT / "conf"), None, "config", str(project), changes)
-    for name in (*STAGES, "plot", "report"):
-        import_module(f"stages.{name}").main()
+    params = yaml.safe_load((project / "params.yaml").read_text())
+    (given,) = params["datasets"].values()
+    drawn = {
+        "path": "none",
+        "layout": "embedded",
+        "drawn": {"identities": people, "frames": 1, "size": 128, "seed": 42},
+    }
+    params["datasets"] = {"drawn": {key: given[key] for key in ("use", "real", "fake", "unseen")} | drawn}
+    (project / "params.yaml").write_text(yaml.safe_dump(params))
+    run_stages(params, *DATA, "train", *SCORES, "plot", "report")
     index = pd.read_csv(project / "data" / "index.csv", dtype=str).set_index("path")
     splits = pd.read_csv(project / "data" / "splits.csv").set_index("path")["split"]
     official = {f"{who:03d}": name for name, part in (("val", pairs[6:9]), ("train", pairs[:6])) for who in part.flat}
@@ -118,52 +137,44 @@ def test_the_profile_ffpp_strong_runs_end_to_end(project: Path) -> None:
 
 
 def test_a_method_that_needs_faces_says_so(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run(project, *STAGES[:5], crop="none")
-    assert open_landmarks(project / "data" / "prepared" / "trained") is None
+    run(project, *DATA, crop="none")
+    assert open_landmarks(project / "data" / "prepared" / "train") is None
     with pytest.raises(UserError, match=r"train\.method: self_blended needs the landmarks of faces"):
         run(project, "train", crop="none", method="self_blended")
     assert "train.augment.erase does nothing: the faces are not known" in capsys.readouterr().out
 
 
-def shifted(use: str) -> dict[str, str]:
-    return {"name": f"shifted_{use}", "dir": "", "layout": "embedded_shifted", "use": use}
-
-
 @pytest.mark.slow
 def test_pretraining_adaptation_and_a_teacher_in_one_run(project: Path, tmp_path: Path) -> None:
-    extra = [shifted("adapt"), {"name": "other", "dir": "", "layout": "embedded", "use": "test"}]
-    run(project, *STAGES[:5], crop="none", extra=extra)
-    on: dict[str, dict[str, Any]] = {
-        "pretrain": {"method": "simsiam", "epochs": 1, "batch_size": 8, "unlabelled": "adapt"}
-    }
-    run(project, "pretrain", crop="none", extra=extra, sections=on)
-    pretrained = project / "data" / "pretrained.pth"
-    assert not any(name.startswith("classifier.") for name in torch.load(pretrained, weights_only=True))
-    run(project, "train", "calibrate", crop="none", extra=extra, sections=on, adapt="coral", unlabelled="adapt")
+    extra = {"target": "adapt", "other": "test"}
+    simsiam = {"weights": "imagenet", "unlabelled": "adapt", "epochs": 1, "batch_size": 8, "lr": 0.05, "seed": 42}
+    run(project, *DATA, "pretrain", crop="none", extra=extra, sections={"pretrain": {"simsiam": simsiam}})
+    pretrained = project / "data" / "pretrained-simsiam.pth"
+    state = torch.load(pretrained, weights_only=True)["state_dict"]
+    assert not any(name.startswith("classifier.") for name in state)
+    (project / "data" / "weights.pth").write_bytes(pretrained.read_bytes())
+    run(project, "train", "calibrate", crop="none", extra=extra, adapt="coral", unlabelled="adapt")
     checkpoint = project / "models" / "best_model_efficientnet_lite0.pth"
     first = torch.load(checkpoint, weights_only=True)
     (teacher := tmp_path / "teacher.pth").write_bytes(checkpoint.read_bytes())
     teacher.with_suffix(".json").write_bytes(checkpoint.with_suffix(".json").read_bytes())
-    run(project, "inputs", "train", crop="none", extra=extra, teacher=str(teacher), unlabelled="adapt")
-    assert (project / "data" / "inputs" / "train.teacher.json").read_bytes() == teacher.with_suffix(
-        ".json"
-    ).read_bytes()
-    second = torch.load(checkpoint, weights_only=True)
+    run(project, "train", crop="none", extra=extra, teacher=str(teacher), unlabelled="adapt")
+    second = torch.load(project / "data" / "trained.pth", weights_only=True)
     assert first.keys() == second.keys()
     assert not torch.equal(first["classifier.1.weight"], second["classifier.1.weight"])
-    run(project, "adapt", crop="none", extra=extra, sections={"adapt": {"method": "adabn"}})
-    for name, described in (("pretrain", PRETRAIN), ("adapt", ADAPT)):
+    run(project, "adapt", crop="none", extra=extra, sections={"adapt": ["adabn"]})
+    for name, described in (("pretrain/simsiam", PRETRAIN), ("adapt/adabn", ADAPT)):
         written = json.loads((project / "metrics" / f"{name}.json").read_text())
         found, patterns = set(keys(written)), {key: pattern(key) for key in described}
         assert all(any(each.fullmatch(key) for key in found) for each in patterns.values()), name
         assert all(any(each.fullmatch(key) for each in patterns.values()) for key in found), name
     assert written["transductive"] is True
     assert written["data_sets"].keys() == {"other"}
-    assert written["data_sets"]["other"]["videos_left_out"] == 0
 
     with pytest.raises(UserError, match=r"^train\.teacher: .* was trained with prepare\.crop: none"):
         run(project, "train", teacher=str(teacher))
-    with pytest.raises(UserError, match=r"^train\.unlabelled: there are no frames without labels"):
-        run(project, *STAGES[:5], "train", crop="none", teacher=str(teacher), unlabelled="adapt")
-    with pytest.raises(UserError, match=r"^adapt\.method: there are no frames to adapt to"):
-        run(project, "adapt", crop="none", sections={"adapt": {"method": "adabn"}})
+    for path in (project / "data" / "prepared" / "adapt").iterdir():
+        path.unlink()
+    for stage, sections in (("train", {}), ("adapt", {"adapt": ["adabn"]})):
+        with pytest.raises(UserError, match=r"adapt holds no prepared frames"):
+            run(project, stage, crop="none", sections=sections, teacher=str(teacher), unlabelled="adapt")

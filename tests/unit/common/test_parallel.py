@@ -1,9 +1,11 @@
 """Work spread over processes gives what one process gives, in order, without taking in everything at once."""
 
+import os
+
 import pytest
 
 from deepfake_detection.common.errors import UserError
-from deepfake_detection.common.parallel import in_process, map_in_processes
+from deepfake_detection.common.parallel import in_process, map_in_processes, spin_briefly
 
 
 def refuse(item: int) -> int:
@@ -34,3 +36,14 @@ def test_items_are_taken_as_results_are(workers: int) -> None:
     assert next(results) == 0
     assert next(numbers) < 10_000
     results.close()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("own", [{}, {"GOMP_SPINCOUNT": "1"}, {"OMP_WAIT_POLICY": "active"}])
+def test_idle_threads_do_not_spin_unless_the_user_says_so(own: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in own.items():
+        monkeypatch.setenv(name, value)
+    spin_briefly()
+    assert os.environ.get("GOMP_SPINCOUNT") == own.get("GOMP_SPINCOUNT", None if own else "10000")
+    monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)

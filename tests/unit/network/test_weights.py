@@ -84,8 +84,18 @@ def no_head(state: State) -> State:
     return {name: value for name, value in state.items() if not name.startswith("classifier")}
 
 
+def no_dimensions(state: State) -> State:
+    return state | {"classifier.1.weight": torch.tensor(1.0)}
+
+
 @pytest.mark.parametrize(
-    ("change", "found"), [(other_head, "none"), (two_classes, "one of 2 classes"), (no_head, "none")]
+    ("change", "found"),
+    [
+        (other_head, "none"),
+        (two_classes, "one of 2 classes"),
+        (no_head, "none"),
+        (no_dimensions, "one of 0 classes"),
+    ],
 )
 def test_another_head_is_left_out_in_training_and_refused_in_use(
     tmp_path: Path, state: State, change: Any, found: str
@@ -178,9 +188,12 @@ def test_what_is_no_checkpoint_is_named(tmp_path: Path, network: nn.Module, cont
         assert "nothing of it was run" in str(caught.value)
 
 
-def test_a_folder_is_no_checkpoint(tmp_path: Path, network: nn.Module) -> None:
-    with pytest.raises(UserError, match="a folder, not a checkpoint"):
-        load_weights(network, tmp_path)
+def test_a_folder_is_no_checkpoint_nor_what_is_missing_or_cut(tmp_path: Path, network: nn.Module, state: State) -> None:
+    torch.save(state, path := tmp_path / "cut.pth")
+    path.write_bytes(path.read_bytes()[:-1])
+    for name, cause in (("", "a folder"), ("missing.pth", "no such checkpoint"), ("cut.pth", "it is damaged")):
+        with pytest.raises(UserError, match=cause):
+            load_weights(network, tmp_path / name)
 
 
 def test_home_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,13 +7,13 @@ from functools import cache
 
 import numpy as np
 import pytest
-from deepfake_detection.pictures import faces
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
 from deepfake_detection.common.errors import UserError
+from deepfake_detection.pictures import faces
 from deepfake_detection.pictures.faces import Box, crop_face, detect_faces, square_around
 from deepfake_detection.sources.drawn.drawing import film
 from deepfake_detection.sources.drawn.portraits import draw_scene, render

@@ -19,7 +19,7 @@ from deepfake_detection.serving.case.record import case_schema
 from deepfake_detection.serving.case.render import score_chart
 from deepfake_detection.serving.case.write import MOST_FILES
 from deepfake_detection.serving.detector import Detector
-from deepfake_detection.serving.words import rounded_percent
+from deepfake_detection.serving.words import UNFAMILIAR_HEADLINE, rounded_percent
 from experiments.people.films import Part, draw, write_film
 from tests.support.browser import CHROMIUM, browsing
 from tests.support.checkpoints import network_with_statistics, save_checkpoint, sidecar
@@ -54,6 +54,12 @@ def know(checkpoint: Path, unlike: float) -> None:
     """Writes a familiarity for which all frames are about ``unlike`` times the limit from the training frames."""
     mean = frame_statistics(torch.zeros(1, 4, 4, 3, dtype=torch.uint8))[0] * 0
     save_familiarity(familiarity_file(checkpoint), Familiarity(mean, torch.eye(len(mean)) * unlike / 15))
+
+
+def copied(place: Path, to: Path) -> None:
+    """The checkpoint, the files beside it and a picture, to be changed."""
+    for path in (*place.glob("b0.*"), place / "three.jpg"):
+        (to / path.name).write_bytes(path.read_bytes())
 
 
 def report(run: Run, place: Path, tmp_path: Path, *names: str, **also: object) -> tuple[Any, dict[str, Any], str]:
@@ -153,9 +159,8 @@ def test_the_network_and_its_test_results_are_named(run: Run, place: Path, tmp_p
 
 
 def test_without_test_results_it_says_so(run: Run, place: Path, tmp_path: Path) -> None:
-    for ending in (".pth", ".json", ".familiarity.safetensors"):
-        (tmp_path / f"b0{ending}").write_bytes((place / f"b0{ending}").read_bytes())
-    (tmp_path / "three.jpg").write_bytes((place / "three.jpg").read_bytes())
+    copied(place, tmp_path)
+    (tmp_path / "b0.tested.json").unlink()
     done, case, page = report(run, tmp_path, tmp_path, "three.jpg")
     assert done.status == 0
     assert case["tested"] is None
@@ -165,14 +170,13 @@ def test_without_test_results_it_says_so(run: Run, place: Path, tmp_path: Path) 
 
 
 def test_an_unfamiliar_picture_gets_no_verdict(run: Run, place: Path, tmp_path: Path) -> None:
-    for path in place.glob("b0.*"):
-        (tmp_path / path.name).write_bytes(path.read_bytes())
-    (tmp_path / "three.jpg").write_bytes((place / "three.jpg").read_bytes())
+    copied(place, tmp_path)
     know(tmp_path / "b0.pth", 5)
     _, case, page = report(run, tmp_path, tmp_path, "three.jpg")
-    assert case["files"][0]["headline"].startswith("Unfamiliar")
+    assert (case["files"][0]["headline"], case["files"][0]["level"]) == (UNFAMILIAR_HEADLINE, "uncertain")
     text = Reader(page).text
     assert "No verdict. The picture is unlike the training frames" in text
+    assert not re.search("Clear, for|Leaning|of 100 such|in that range", text)
     assert f"{case['files'][0]['headline']} {percent_of(case)}, not to be relied on" in text
 
 
@@ -279,8 +283,7 @@ def test_a_file_that_changes_meanwhile_is_no_evidence(
 
 
 def test_figures_of_other_weights_are_refused(run: Run, place: Path, tmp_path: Path) -> None:
-    for path in place.glob("b0.*"):
-        (tmp_path / path.name).write_bytes(path.read_bytes())
+    copied(place, tmp_path)
     described = tmp_path / "b0.json"
     described.write_text(described.read_text() + "\n")
     done = run("report", place / "three.jpg", "--checkpoint", tmp_path / "b0.pth", "--out", tmp_path / "case.html")

@@ -100,13 +100,9 @@ def test_what_was_not_seen_of_a_video_is_said(folder: Path, tmp_path: Path, run:
     assert re.search(r"^(original|fake) +[<>\d.]+%  .+  \(\d of 9 frames fake, most suspicious at", of_part)
     assert f"  {most}: 0:04.0 of 0:10.0 damaged or missing  (" in of_most
     assert re.search(r"^undecided +[<>\d.]+%  .+  \(\d+ of 10 frames fake, most suspicious at", of_most)
-    rows = [json.loads(line) for line in run(*command, "--json").out.splitlines()]
-    assert [row["verdict"] for row in rows] == [of_part.split()[0], "undecided"]
-    assert [row["seconds"] for row in rows] == [10.0, 10.0]
-    assert [row["unseen_seconds"] for row in rows] == [1.0, 4.0]
-    assert sum(moment["damaged"] for moment in rows[1]["moments"]) == 4
-    assert "undecided" in run(*command, "--csv").out.splitlines()[2]
-    assert run(*command, "--csv").out.count("damaged or missing") == 2
+    as_csv = run(*command, "--csv").out
+    assert "undecided" in as_csv.splitlines()[2]
+    assert as_csv.count("damaged or missing") == 2
 
 
 def test_json_names_the_fields_of_a_box(tmp_path: Path, run: Run) -> None:
@@ -117,8 +113,6 @@ def test_json_names_the_fields_of_a_box(tmp_path: Path, run: Run) -> None:
     (face_found,) = json.loads(done.out)["faces"]
     assert Box(**face_found["box"]) == detect_faces(face)[0].box
     assert list(face_found["box"]) == ["left", "top", "right", "bottom", "score"]
-    whole = run("predict", tmp_path / "a.png", "--checkpoint", save(tmp_path / "whole.pth"), "--json")
-    assert json.loads(whole.out)["faces"][0]["box"] is None
     out = io.StringIO()
     moment = Moment(1.5, Face(Box(1, 2, 3, 4, 0.5), 0.0, 0.5, "fake"))
     print_json(VideoPrediction("a.mp4", "fake", 0.5, 0.0, moments=(moment,)), first=True, out=out)

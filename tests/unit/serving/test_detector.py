@@ -3,7 +3,6 @@
 import io
 import json
 import re
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -23,15 +22,12 @@ from deepfake_detection.inference.logits import predict_logits
 from deepfake_detection.network.model import build_model
 from deepfake_detection.pictures.faces import Box, detect_faces
 from deepfake_detection.pictures.images import UnreadableImageError, read_picture
-from deepfake_detection.serving import view
 from deepfake_detection.serving.detector import _Read
 from deepfake_detection.serving.results import Score
-from deepfake_detection.serving.view import shown, values_of
-from deepfake_detection.serving.words import UNFAMILIAR_HEADLINE
+from deepfake_detection.serving.view import values_of
 from deepfake_detection.sources.drawn.drawing import film
 from tests.support.checkpoints import save_checkpoint, sidecar
 from tests.support.commands import command
-from tests.support.pages import page_of
 from tests.unit.videos.test_damaged_videos import textured, zeroed
 from tests.unit.videos.test_video import film as write_video
 
@@ -108,6 +104,9 @@ def test_what_cannot_be_judged_says_why_and_stops_nothing(tmp_path: Path, of_fac
         np.full((200, 200, 3), 128, np.uint8),
         small,
         np.zeros((64, 64), np.uint8),
+        None,
+        b"a.jpg",
+        ["a.jpg"],
         face,
     ]
     found = Detector.load(of_faces).predict(pictures)
@@ -118,9 +117,10 @@ def test_what_cannot_be_judged_says_why_and_stops_nothing(tmp_path: Path, of_fac
         "no face found",
         "face too small, less than 32 pixels",
         "an array must be uint8 of shape (height, width, 3), not uint8 of shape (64, 64)",
+        *(f"a value of type {name} is not a picture" for name in ("NoneType", "bytes", "list")),
         "",
     ]
-    assert [each.failed for each in found] == [True, True, False, False, False, True, False]
+    assert [each.failed for each in found] == [True, True, False, False, False, True, True, True, True, False]
     assert {each.verdict for each in found[:-1]} == {"none"}
     assert found[-1].probability is not None
 
@@ -138,23 +138,6 @@ def test_a_stream_reads_no_further_than_it_must(checkpoint: Path) -> None:
     first = [next(stream) for _ in range(10)]
     assert len({found.logit for found in first}) > 1
     assert served <= 3 * 4 + 12
-
-
-def test_threads_may_share_a_detector(checkpoint: Path) -> None:
-    detector = Detector.load(checkpoint)
-    pictures = [np.random.default_rng(seed).integers(0, 256, (80, 80, 3), np.uint8) for seed in range(12)]
-    alone = [found.logit for found in detector.predict(pictures, batch_size=3)]
-    together: dict[int, list[float | None]] = {}
-
-    def work(number: int) -> None:
-        together[number] = [found.logit for found in detector.predict(pictures, batch_size=3)]
-
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert all(found == pytest.approx(alone, rel=1e-5) for found in together.values())
 
 
 def test_a_video_is_the_mean_of_its_frames(tmp_path: Path, checkpoint: Path) -> None:
@@ -303,13 +286,6 @@ def test_pictures_without_a_face_do_not_wait_for_one_with_a_face(of_faces: Path,
     assert len(verdicts) == 200
 
 
-def test_a_path_of_a_video_is_judged_as_a_video(detector: Detector, files: list[Path]) -> None:
-    found = detector.predict(files[2], frames=5)
-    assert isinstance(found, VideoPrediction)
-    assert len(found.moments) == 5
-    assert found.logit == pytest.approx(detector.video(files[2], frames=5).logit, rel=1e-4)
-
-
 def test_an_array_of_pictures_is_several_and_one_of_a_picture_one(detector: Detector, face: Any) -> None:
     stack = np.stack([face, face // 2])
     one, *several = detector.predict(face), *detector.predict(list(stack))
@@ -337,16 +313,6 @@ def test_a_pil_image_is_judged_as_its_file(tmp_path: Path, detector: Detector, f
             assert by_path.logit != pytest.approx(other.logit, rel=1e-3)
         else:
             assert by_path.logit == pytest.approx(other.logit, rel=1e-4)
-
-
-def test_what_is_no_picture_among_others_says_so(detector: Detector, face: Any) -> None:
-    mixed: list[Any] = [face, None, float("nan"), b"a.jpg", ["a.jpg"], face]
-    found = detector.predict(mixed)
-    assert [each.failed for each in found] == [False, True, True, True, True, False]
-    wanted = "give a path, a PIL image, or an array of uint8 of shape (height, width, 3)"
-    assert [each.reason for each in found[1:5]] == [
-        f"a value of type {name} is not a picture: {wanted}" for name in ("NoneType", "float", "bytes", "list")
-    ]
 
 
 @pytest.mark.parametrize(
@@ -514,18 +480,3 @@ def test_the_command_says_unfamiliar_and_keeps_the_score(
     header, line = capsys.readouterr().out.splitlines()
     assert header == "path,verdict,probability,logit,reason,unfamiliarity"
     assert line.endswith(f",{row['unfamiliarity']}")
-
-
-def test_the_page_gives_no_verdict_on_an_unfamiliar_picture(
-    tmp_path: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(view, "_look", lambda *_: {})
-    detector = knowing(checkpoint)
-    Image.new("RGB", (80, 80), "white").save(tmp_path / "a.png")
-    _, found = shown(detector, tmp_path / "a.png")
-    said = found["said"]
-    assert (said.headline, said.side, said.level) == (UNFAMILIAR_HEADLINE, "unfamiliar", "uncertain")
-    text = page_of(found, detector.sidecar)
-    assert UNFAMILIAR_HEADLINE in text
-    assert "The picture is unlike the training frames, 2.0 times the limit" in text
-    assert not re.search("Clear, for|Leaning|of 100 such|in that range", text)

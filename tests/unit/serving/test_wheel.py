@@ -19,7 +19,7 @@ from tests.support.exported import checkpoint
 from tests.support.modules import ROOT
 
 UV = Path(sys.executable).with_name("uv")
-PIPELINE = ("dvc", "dvclive", "kagglehub", "pytorch_lightning", "torchmetrics", "sklearn", "matplotlib", "imagehash")
+PIPELINE = ("dvc", "kagglehub", "pytorch_lightning", "torchmetrics", "sklearn", "matplotlib", "imagehash")
 
 
 def with_needs(needs: Iterable[Requirement]) -> set[str]:

@@ -40,6 +40,8 @@ def test_weights_balance_classes_and_categories() -> None:
     categories = ["Original"] * 4 + ["Deepfakes"] * 6 + ["FaceSwap"] * 2
     rows = pd.DataFrame({"category": categories, "label": [0] * 4 + [1] * 8})
     assert with_weights(rows, "none") is rows
+    balanced = pd.DataFrame({"category": ["Original", "Deepfakes"] * 3, "label": [0, 1] * 3})
+    assert all(with_weights(balanced, by) is balanced for by in ("class", "category"))
     by_class = with_weights(rows, "class")["weight"]
     assert by_class.tolist() == pytest.approx([12 / 2 / 4] * 4 + [12 / 2 / 8] * 8)
     by_category = with_weights(rows, "category")["weight"]
@@ -70,9 +72,3 @@ def test_weights_balance_data_sets_and_videos() -> None:
     originals = (rows["label"] == 0) & (rows["dataset"] == "large")
     assert by_dataset[originals].tolist() == pytest.approx([15 / 4 / 8] * 8)
     assert by_video[originals].tolist() == pytest.approx([15 / 8 / 6] * 6 + [15 / 8 / 2] * 2)
-
-
-def test_balanced_frames_get_no_weights() -> None:
-    rows = pd.DataFrame({"category": ["Original", "Deepfakes"] * 3, "label": [0, 1] * 3})
-    for balance in ("class", "category"):
-        assert with_weights(rows, balance) is rows
