@@ -103,12 +103,14 @@ def parameters(**chosen: str) -> Params:
         return below | {key: merge(below.get(key), value) for key, value in above.items()}
 
     tree = yaml.safe_load(Path("conf/config.yaml").read_text())
-    for default in tree.pop("defaults"):
-        if default != "_self_":
-            ((group, name),) = default.items()
-            file = Path("conf", group, f"{chosen.get(group, name)}.yaml")
-            values = yaml.safe_load(file.read_text()) or {}
-            tree = merge(tree, {key: value for key, value in values.items() if key != "defaults"})
+    groups = {group: name for default in tree.pop("defaults") if default != "_self_" for group, name in default.items()}
+    groups |= chosen
+    for default in yaml.safe_load(Path("conf/profile", f"{groups['profile']}.yaml").read_text()).get("defaults", []):
+        groups |= {group.removeprefix("override /"): name for group, name in default.items()}
+    for group, name in (groups | chosen).items():
+        text = Path("conf", group, f"{name}.yaml").read_text()
+        values = {key: value for key, value in (yaml.safe_load(text) or {}).items() if key != "defaults"}
+        tree = merge(tree, values if "@package _global_" in text else {group: values})
     return Params.model_validate(tree)
 
 

@@ -32,16 +32,19 @@ def main() -> None:
         project = make_project(Path(folder))
         full = timed(project, "dvc", "repro")
         times = [timed(project, "dvc", "repro") for _ in range(rounds)]
-        stages = list(yaml.safe_load((project.path / "dvc.yaml").read_text())["stages"])
-        starts: dict[str, list[float]] = {stage: [] for stage in stages}
+        calls = calls_of(project)
+        starts: dict[str, list[float]] = {stage: [] for stage in calls}
         for _ in range(rounds):
-            for stage in stages:
+            for stage in calls:
                 starts[stage].append(timed(project, sys.executable, "-c", f"import stages.{stage}"))
-        alone = {stage: timed(project, sys.executable, "-m", f"stages.{stage}") for stage in stages}
+        alone = {
+            stage: sum(timed(project, sys.executable, "-m", f"stages.{stage}", *arguments) for arguments in those)
+            for stage, those in calls.items()
+        }
     unchanged = statistics.median(times)
 
     print(f"{'':24}{'seconds':>9}{'bar':>6}  {'whole stage':>11}")
-    for stage in stages:
+    for stage in calls:
         bar = BARS.get(stage, "")
         print(f"{'start-up of ' + stage:24}{statistics.median(starts[stage]):9.2f}{bar:>6}  {alone[stage]:11.2f}")
     print(f"{'dvc repro, no change':24}{unchanged:9.2f}{UNCHANGED_BAR:>6}")
@@ -49,6 +52,17 @@ def main() -> None:
     print(f"{'of it the stages':24}{sum(alone.values()):9.2f}")
     print(f"{'of it DVC':24}{full - sum(alone.values()):9.2f}")
     print(f"ratio: {full / unchanged:.2f}")
+
+
+def calls_of(project: Project) -> dict[str, list[list[str]]]:
+    """The arguments of each call of a stage: one for each entry that the stage is there for."""
+    stages = yaml.safe_load((project.path / "dvc.yaml").read_text())["stages"]
+    params = yaml.safe_load((project.path / "params.yaml").read_text())
+    calls = {
+        name: [[entry] for entry in params[stage["foreach"].strip("${}")]] if "foreach" in stage else [[]]
+        for name, stage in stages.items()
+    }
+    return {name: those for name, those in calls.items() if those}
 
 
 def timed(project: Project, *command: str) -> float:

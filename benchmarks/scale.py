@@ -1,8 +1,8 @@
-"""Time and peak memory of index, split, prepare and the reading of one epoch, as the frames grow tenfold.
+"""Time and peak memory of download, index, split, prepare and the reading of one epoch, as the frames grow tenfold.
 
 ``python -m benchmarks.scale`` draws 1,000, 10,000 and 100,000 frames (``--quick``: without the last) of 64 x 64
 pixels in the Kaggle layout. Half of them are fakes, and each video has five. Each step runs as a process of its
-own: first the three stages, as the pipeline runs them, then ``read``, which reads every training frame once,
+own: first the four stages, as the pipeline runs them, then ``read``, which reads every training frame once,
 augmented, in two loader processes, without a network. The times include the start of the process.
 
 Memory is the peak of all processes of a step together, sampled every 50 ms. It includes heap and libraries; pages
@@ -34,9 +34,10 @@ from deepfake_detection.sources.layouts.kaggle import FRAMES
 ROOT = Path(__file__).parents[1]
 SIZES = 1_000, 10_000, 100_000
 STEPS = {
-    "index": "from stages.index import main; main()",
+    "download": "from stages.download import main; main('own')",
+    "index": "from stages.index import main; main('own')",
     "split": "from stages.split import main; main()",
-    "prepare": "from stages.prepare import main; main()",
+    "prepare": "from stages.prepare import main; main('own')",
     "read": "from benchmarks.scale import read; read()",
 }
 A_VIDEO = 5  # frames per video
@@ -63,14 +64,12 @@ def main() -> None:
 def draw(root: Path, frames: int) -> None:
     """Draws frames of as many videos as needed. Writes params.yaml: the repository's parameters, but at 32 pixels."""
     for category in ("Original", "Deepfakes"):
-        (root / "data/raw" / FRAMES / category).mkdir(parents=True)
-    (root / "data/raw" / RECORDINGS).write_text("{}")
+        (root / "mine" / FRAMES / category).mkdir(parents=True)
     with ProcessPoolExecutor() as pool:
-        list(pool.map(partial(draw_video, root / "data/raw" / FRAMES), range(frames // (2 * A_VIDEO)), chunksize=16))
+        list(pool.map(partial(draw_video, root / "mine" / FRAMES), range(frames // (2 * A_VIDEO)), chunksize=16))
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     params["prepare"]["image_size"] = 32
-    params["data"]["categories"]["unseen"] = []  # they are not drawn
-    params["data"]["extra"] = []
+    params["datasets"] = {"own": {"path": "mine", "use": "train"}}
     (root / "params.yaml").write_text(yaml.safe_dump(params))
 
 
@@ -96,7 +95,7 @@ def read() -> None:
     from deepfake_detection.training.training_frames import TrainingFrames
 
     params = load_params()
-    pixels, rows = open_prepared(Path("data/prepared/trained"), Path("data/splits_trained.csv"))
+    pixels, rows = open_prepared(Path("data/prepared/train"), Path("data/splits_trained.csv"))
     train = rows[rows["split"] == "train"].sample(frac=1, random_state=params.train.seed)
     frames = TrainingFrames(pixels, train, params.train.augment)
     count = sum(len(labels) for _, labels in frame_loader(frames, 64, 2))

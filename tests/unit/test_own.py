@@ -1,5 +1,6 @@
 """A stage replaces what a stage wrote or DVC has, and nothing else."""
 
+import hashlib
 import shutil
 import subprocess
 from pathlib import Path
@@ -9,7 +10,7 @@ from dvc.repo import Repo
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.files import replacing
-from stages.own import noting, require_own
+from stages.own import noting, remove_former, require_own
 
 RAW = Path("data/raw")
 
@@ -110,3 +111,43 @@ def test_what_dvc_can_bring_back_is_replaced() -> None:
         (RAW / "mine").write_text("pulled, and one more")
         with pytest.raises(UserError, match="holds 1 file"):
             write({})
+
+
+FORMER = [
+    *("data/index/old.csv", "data/scores/old.csv", "data/prepared/train/old.npy", "data/prepared/test/old.csv"),
+    *("data/raw/old/frames.csv", "data/prepared/test/own.npy"),  # own is trained on now
+]
+WANTED = [
+    *("data/index/own.csv", "data/scores/own.csv", "data/prepared/train/own.npy", "data/prepared/unseen/own.csv"),
+    *("data/raw/own/frames.csv", "data/index/.part-own.csv", "data/notes/mine.txt"),
+]
+
+
+def fill() -> None:
+    for name in [*FORMER, *WANTED]:
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_text(name)
+
+
+def test_what_no_data_set_needs_is_removed_if_dvc_has_it(capsys: pytest.CaptureFixture[str]) -> None:
+    fill()
+    Path("dvc.lock").write_text("\n".join(hashlib.md5(name.encode()).hexdigest() for name in FORMER))  # noqa: S324
+    remove_former({"own": "train"})
+    assert sorted(path.as_posix() for path in Path("data").rglob("*") if path.is_file()) == sorted(WANTED)
+    assert not Path("data/raw/old").exists()
+    out = capsys.readouterr().out
+    assert all(f"{Path(name)}" in out for name in FORMER if not name.startswith("data/raw"))
+    remove_former({"own": "train"})
+
+
+@pytest.mark.parametrize("name", FORMER)
+def test_what_is_the_users_stops_it_and_stays(name: str) -> None:
+    fill()
+    Path("dvc.lock").write_text("\n".join(hashlib.md5(n.encode()).hexdigest() for n in FORMER if n != name))  # noqa: S324
+    with pytest.raises(UserError, match="the pipeline did not write"):
+        remove_former({"own": "train"})
+    assert Path(name).read_text() == name
+
+
+def test_an_empty_project_has_nothing_to_remove() -> None:
+    remove_former({"own": "train"})

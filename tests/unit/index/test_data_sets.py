@@ -10,7 +10,8 @@ import yaml
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.tables import COLUMNS, DIVISION_COLUMNS, SPLIT_COLUMNS, read_splits
-from deepfake_detection.index.data_sets import require_official, split_data_set, summed
+from deepfake_detection.index.data_sets import split_data_set, split_data_sets
+from deepfake_detection.params.data_sections import Dataset, Split
 from tests.support.params import tree
 
 SHARES = (0.5, 0.25, 0.25)
@@ -99,11 +100,7 @@ def test_frames_off_the_official_lists_are_unused() -> None:
 
 def test_without_lists_the_strategy_official_takes_the_own_division_or_groups() -> None:
     assert divide(DIVIDED, strategy="official")[1]["strategy"] == "own"
-    other = divide(OTHER, strategy="official")[1]
-    assert other["strategy"] == "group"
-    with pytest.raises(UserError, match=r"^split\.strategy official: .*split\.official_dir.*lists: authors"):
-        require_official({"other": other, "phone": divide(PHONE, "adapt", "official")[1]})
-    require_official({"other": other, "divided": divide(DIVIDED, strategy="official")[1]})
+    assert divide(OTHER, strategy="official")[1]["strategy"] == "group"
 
 
 def test_a_recording_joins_groups_within_a_data_set() -> None:
@@ -118,24 +115,6 @@ def test_a_data_set_that_cannot_be_divided_is_named() -> None:
         divide(rows("other", {"real": 0, "fake": 1}, 2))
 
 
-def test_the_report_adds_up_what_is_trained_on() -> None:
-    reports = {"main": divide(MAIN)[1], "divided": divide(DIVIDED)[1], "phone": divide(PHONE, "adapt")[1]}
-    total = summed(reports)
-    assert total["datasets"] == reports
-    assert total["strategy"] == "group, own"
-    assert "use" not in total
-    assert counts(total) == {"train": 26, "val": 16, "test": 21, "unused": 15}
-    assert total["test"]["categories"].keys() == {"Original", "Deepfakes", "FaceSwap", "real", "fake"}
-    assert (total["groups"], total["recordings_known"]) == (29, False)
-    twice = summed({"a": reports["main"], "b": reports["main"]})
-    assert twice["strategy"] == "group"
-    assert (
-        twice["val"]["categories"]["Original"]["frames"]
-        == 2 * reports["main"]["val"]["categories"]["Original"]["frames"]
-    )
-    assert summed({"a": {"use": "train", "known": True}, "b": {"use": "train", "known": False}})["known"] is False
-
-
 def write(folder: Path, index: pd.DataFrame, layout: str = "folders", lists: dict[str, Any] | None = None) -> None:
     """What the stages download and index leave of a data set."""
     name = index["dataset"].iloc[0]
@@ -148,6 +127,38 @@ def write(folder: Path, index: pd.DataFrame, layout: str = "folders", lists: dic
     (folder / "data" / "raw" / name / "source.json").write_text(json.dumps({"layout": layout}))
     for file, content in (lists or {}).items():
         (folder / "data" / "raw" / name / "authors" / file).write_text(json.dumps(content))
+
+
+def divide_all(folder: Path, uses: dict[str, str], **split: Any) -> dict[str, Any]:
+    """The report on the data sets that were written to a folder."""
+    how = Split.model_validate(tree()["split"] | {"train": SHARES[0], "val": SHARES[1], "test": SHARES[2]} | split)
+    datasets = {name: Dataset(path="x", use=use, unseen=["FaceSwap"]) for name, use in uses.items()}  # type: ignore[arg-type]
+    return split_data_sets(datasets, how, folder / "data" / "raw", folder / "data" / "index")[1]
+
+
+def test_the_report_adds_up_what_is_trained_on(tmp_path: Path) -> None:
+    write(tmp_path, MAIN, lists={"conversion_dict.json": {f"{video:03d}": f"{video} 0" for video in range(20)}})
+    for index in (DIVIDED, PHONE):
+        write(tmp_path, index)
+    total = divide_all(tmp_path, {"main": "train", "divided": "train", "phone": "adapt"})
+    assert list(total["datasets"]) == ["main", "divided", "phone"]
+    assert total["strategy"] == "group, own"
+    assert "use" not in total
+    assert counts(total) == {"train": 26, "val": 16, "test": 21, "unused": 15}
+    assert total["test"]["categories"].keys() == {"Original", "Deepfakes", "FaceSwap", "real", "fake"}
+    assert (total["groups"], total["recordings_known"]) == (29, False)
+    alone = divide_all(tmp_path, {"main": "train"})
+    assert (alone["groups"], alone["recordings_known"], alone["strategy"]) == (20, True, "group")
+    assert counts(alone) == counts(total["datasets"]["main"])
+
+
+def test_the_strategy_official_needs_a_division_of_some_data_set(tmp_path: Path) -> None:
+    for index in (OTHER, DIVIDED, PHONE):
+        write(tmp_path, index)
+    with pytest.raises(UserError, match=r"^split\.strategy official: .*split\.official_dir.*lists: authors"):
+        divide_all(tmp_path, {"other": "train", "divided": "test", "phone": "adapt"}, strategy="official")
+    report = divide_all(tmp_path, {"other": "train", "divided": "train"}, strategy="official")
+    assert report["strategy"] == "group, own"
 
 
 def stage(folder: Path, monkeypatch: pytest.MonkeyPatch, uses: dict[str, str], **split: Any) -> dict[str, str]:

@@ -1,8 +1,8 @@
 """A user's mistake ends with one line that names the file, the cause and what to do; nothing is lost."""
 
-from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -13,241 +13,196 @@ from deepfake_detection.sources.layouts.table import COLUMNS, REJECTED_COLUMNS, 
 from tests.support.miniatures.empty import touch, write
 
 DFDC = '{"a.mp4": {"label": "REAL"}, "b.mp4": {"label": "FAKE"}}'
+METADATA = "dfdc_train_part_0/metadata.json"
 BENCH = '{"X": {"X_real": {"train": {"v": {"label": "X_real", "frames": ["r/1.png"]}}}, "X_fake": {"train": {%s}}}}'
-
-
-def nothing(folder: Path) -> None:
-    pass
-
-
-def unknown(folder: Path) -> None:
-    touch(folder, "holiday/a.png", "notes.txt")
-
-
-def nested(folder: Path) -> None:
-    touch(folder, "Celeb-DF-v2/Celeb-real/id0_0000.mp4")
-
-
-def two_layouts(folder: Path) -> None:
-    touch(folder, "real/a.png", "fake/b.png", "Celeb-real/id0_0000.mp4")
-
-
-def one_class(folder: Path) -> None:
-    touch(folder, "real/a.png", "real/b.png")
-
-
-def one_class_left(folder: Path) -> None:
-    touch(folder, "real/a.png", "fake/b.txt", "fake/c.pdf")
-
-
-def methods_beside_originals(folder: Path) -> None:
-    touch(folder, "original/a.mp4", "Deepfakes/b.mp4")
-
-
-def no_picture(folder: Path) -> None:
-    touch(folder, "real/a.txt", "fake/b.txt")
-
-
-def empty_classes(folder: Path) -> None:
-    (folder / "real").mkdir()
-    (folder / "fake").mkdir()
-
-
-def no_metadata(folder: Path) -> None:
-    touch(folder, "dfdc_train_part_0/a.mp4", "dfdc_train_part_1/c.mp4")
-    write(folder, "dfdc_train_part_0/metadata.json", DFDC)
-
-
-def wrong_label_in_metadata(folder: Path) -> None:
-    touch(folder, "dfdc_train_part_0/a.mp4")
-    write(folder, "dfdc_train_part_0/metadata.json", DFDC.replace("REAL", "TRUE"))
-
-
-def broken_metadata(folder: Path) -> None:
-    write(folder, "dfdc_train_part_0/metadata.json", DFDC[:20])
-
-
-def metadata_that_is_a_list(folder: Path) -> None:
-    write(folder, "dfdc_train_part_0/metadata.json", "[]")
-
-
-def wrong_label_in_labels(folder: Path) -> None:
-    write(folder, "test/labels.csv", "filename,label\na.mp4,0\nb.mp4,2\n")
-
-
-def no_dataset_json(folder: Path) -> None:
-    touch(folder, "original_videos/1/1_A_001.mp4", "method_A/1/1_A/2_1_A_001.mp4")
-
-
-def wrong_label_in_dataset_json(folder: Path) -> None:
-    touch(folder, "original_videos/1/1_A_001.mp4")
-    write(folder, "dataset.json", {"original_videos/1/1_A_001.mp4": {"label": "fake", "set": "train"}})
-
-
-def celeb(folder: Path, text: str) -> None:
-    touch(folder, "Celeb-real/id0_0000.mp4", "Celeb-synthesis/id0_id1_0000.mp4")
-    write(folder, "List_of_testing_videos.txt", text)
-
-
-def list_of_absent_videos(folder: Path) -> None:
-    celeb(folder, "1 Celeb-real/id9_0000.mp4\n0 Celeb-synthesis/id9_id8_0000.mp4\n")
-
-
-def list_with_zero_for_real(folder: Path) -> None:
-    celeb(folder, "0 Celeb-synthesis/id0_id1_0000.mp4\n0 Celeb-real/id0_0000.mp4\n")
-
-
-def list_of_something_else(folder: Path) -> None:
-    celeb(folder, "Celeb-real/id0_0000.mp4\n")
-
-
-def list_with_another_folder(folder: Path) -> None:
-    celeb(folder, "1 Real/id0_0000.mp4\n")
-
-
-def bench(folder: Path, fake: str) -> None:
-    touch(folder, "r/1.png", "f/1.png")
-    write(folder, "X.json", BENCH % fake)
-
-
-def wrong_label_in_bench(folder: Path) -> None:
-    bench(folder, '"w": {"label": "X", "frames": ["f/1.png"]}')
-
-
-def no_frames_in_bench(folder: Path) -> None:
-    bench(folder, '"w": {"label": "X_fake"}')
-
-
-def absolute_paths_in_bench(folder: Path) -> None:
-    touch(folder, "r/1.png")
-    write(
-        folder, "X.json", (BENCH % '"w": {"label": "X_fake", "frames": ["/data/f/1.png"]}').replace("r/1", "/data/r/1")
-    )
-
-
-def broken_bench(folder: Path) -> None:
-    write(folder, "X.json", (BENCH % "")[:-5])
-
-
-def packed(folder: Path) -> None:
-    touch(folder, "real_train/0.tar.gz", "real_train/1.tar.gz", "fake_train/0.tar.gz")
-
-
-def other_compression(folder: Path) -> None:
-    touch(folder, "original_sequences/youtube/c40/videos/000.mp4", "original_sequences/youtube/raw/videos/000.mp4")
-
-
-def broken_split_list(folder: Path) -> None:
-    touch(folder, "original_sequences/youtube/c23/videos/000.mp4", "splits/val.json", "splits/test.json")
-    write(folder, "splits/train.json", {"000": "003"})
-
-
-def manifest(folder: Path, text: str) -> None:
-    touch(folder, "a.png", "b.png")
-    write(folder, "manifest.csv", text)
-
-
-def unknown_label(folder: Path) -> None:
-    manifest(folder, "path,label\na.png,real\nb.png,maybe\n")
-
-
-def unknown_split(folder: Path) -> None:
-    manifest(folder, "path,label,split\na.png,real,train\nb.png,fake,dev\n")
-
-
-def no_label_column(folder: Path) -> None:
-    manifest(folder, "path,class\na.png,real\n")
-
-
-def two_labels(folder: Path) -> None:
-    manifest(folder, "path,label\na.png,real\nb.png,fake\na.png,fake\n")
-
-
-def one_category_of_both(folder: Path) -> None:
-    manifest(folder, "path,label,category\na.png,real,mixed\nb.png,fake,mixed\n")
-
-
-def a_name_that_is_none(folder: Path) -> None:
-    manifest(folder, "path,label,dataset\na.png,real,../up\nb.png,fake,../up\n")
-
-
-def all_rows_wrong(folder: Path) -> None:
-    manifest(folder, "path,label\n/a.png,real\n/b.png,fake\n")
-
-
-def empty_manifest(folder: Path) -> None:
-    manifest(folder, "")
-
-
-def not_utf8(folder: Path) -> None:
-    (folder / "manifest.csv").write_bytes("path,label\nü.png,real\n".encode("latin-1"))
-
-
-LINES: dict[Callable[[Path], None], str] = {
-    nothing: "DIR is empty: path must name a data set",
-    nested: "DIR has no known layout, but its folder Celeb-DF-v2 fits celebdf: set path to DIR/Celeb-DF-v2",
-    two_layouts: "DIR fits several layouts: celebdf (it holds Celeb-real/); folders (it holds fake/ and real/): "
-    "say in layout which one is meant",
-    one_class: "DIR holds originals only, and no fake: both classes are needed",
-    one_class_left: "DIR holds originals only, and no fake; 2 files are rejected, most often "
-    '"neither a picture nor a video by its name" (2), e.g. fake/b.txt: both classes are needed',
-    methods_beside_originals: "DIR holds originals only, and no fake; Deepfakes/ in DIR is called neither real nor "
-    "fake: left out: both classes are needed",
-    no_picture: "DIR: no picture or video can be used: all 2 files are rejected, most often "
-    '"neither a picture nor a video by its name" (2), e.g. fake/b.txt; check path and layout',
-    empty_classes: "DIR: no picture or video can be used: it holds none; check path and layout",
-    no_metadata: "DIR/dfdc_train_part_1/metadata.json is missing: unpack that part again, or take its folder away",
-    wrong_label_in_metadata: "DIR/dfdc_train_part_0/metadata.json: the label of a.mp4 is 'TRUE', not REAL or FAKE: "
-    "get it again",
-    broken_metadata: "DIR/dfdc_train_part_0/metadata.json is not JSON (Expecting value: line 1 column 21 "
-    "(char 20)): get it again",
-    metadata_that_is_a_list: "DIR/dfdc_train_part_0/metadata.json is JSON, but not an object of names: get it again",
-    wrong_label_in_labels: "DIR/test/labels.csv, line 3: the label is '2', not 0 or 1: get the list again",
-    no_dataset_json: "DIR/dataset.json is missing: it says what each video is; unpack the data set again",
-    wrong_label_in_dataset_json: "DIR/dataset.json: the label of original_videos/1/1_A_001.mp4 does not fit its "
-    "folder: get the file again",
-    list_of_absent_videos: "DIR/List_of_testing_videos.txt: none of its 2 videos is there: "
-    "get the list of this version",
-    list_with_zero_for_real: "DIR/List_of_testing_videos.txt, line 2: 0 means fake in this list, but "
-    "Celeb-real/id0_0000.mp4 is the opposite: get the list again",
-    list_of_something_else: "DIR/List_of_testing_videos.txt, line 1: 'Celeb-real/id0_0000.mp4' is not a line like "
-    "'1 YouTube-real/00170.mp4': get the list again",
-    list_with_another_folder: "DIR/List_of_testing_videos.txt, line 1: Real/id0_0000.mp4 is in none of Celeb-real, "
-    "YouTube-real, Celeb-synthesis: get the list again",
-    wrong_label_in_bench: "DIR/X.json: label 'X' of video w says neither real nor fake: correct it",
-    no_frames_in_bench: "DIR/X.json: video w of X_fake has no list of frames: get it again",
-    absolute_paths_in_bench: "DIR: no picture or video can be used: all 2 files are rejected, most often "
-    '"absolute path" (2), e.g. /data/f/1.png; check path and layout',
-    broken_bench: "DIR/X.json is not JSON (Expecting value: line 1 column 100 (char 99)): get it again",
-    packed: "DIR/fake_train holds 1 archives, e.g. fake_train/0.tar.gz, and no picture: unpack them there (tar -xf)",
-    other_compression: "DIR: Original is not there in c23, but in c40, raw: set compression, or download it",
-    broken_split_list: 'DIR/splits/train.json is not a list of pairs such as [["071", "054"]]: '
-    "get it again, or take it away",
-    unknown_label: "DIR/manifest.csv, row 3: label 'maybe' is not known: write 0 or real, 1 or fake",
-    unknown_split: "DIR/manifest.csv, row 3: split 'dev' is not known: write train, val or test",
-    no_label_column: "DIR/manifest.csv lacks the column label (there is path, class): add it",
-    two_labels: "DIR/manifest.csv, row 4: a.png has another label in a row before: correct one of them",
-    one_category_of_both: "DIR: originals and fakes have one category (mixed): give them two",
-    a_name_that_is_none: "DIR: dataset '../up': a name may have letters, digits and _ . + - only",
-    all_rows_wrong: "DIR: no picture or video can be used: all 2 files are rejected, most often "
-    '"absolute path" (2), e.g. /a.png; check path and layout',
-    empty_manifest: "DIR/manifest.csv lacks the column path and label (there is none): add it",
-    not_utf8: "DIR/manifest.csv is not UTF-8: save it as UTF-8",
+CELEB = ("Celeb-real/id0_0000.mp4", "Celeb-synthesis/id0_id1_0000.mp4")
+TESTING = "List_of_testing_videos.txt"
+YOUTUBE = "original_sequences/youtube"
+NAMELESS = '"neither a picture nor a video by its name"'
+PAIR = ("a.png", "b.png")
+
+# the empty files of a folder, the text of further files, and the line, in which DIR is the folder
+Mistake = tuple[tuple[str, ...], dict[str, Any], str]
+MISTAKES: dict[str, Mistake] = {
+    "nothing": ((), {}, "DIR is empty: path must name a data set"),
+    "nested": (
+        ("Celeb-DF-v2/Celeb-real/id0_0000.mp4",),
+        {},
+        "DIR has no known layout, but its folder Celeb-DF-v2 fits celebdf: set path to DIR/Celeb-DF-v2",
+    ),
+    "two layouts": (
+        ("real/a.png", "fake/b.png", CELEB[0]),
+        {},
+        "DIR fits several layouts: celebdf (it holds Celeb-real/); folders (it holds fake/ and real/): ",
+    ),
+    "one class": (("real/a.png", "real/b.png"), {}, "DIR holds originals only, and no fake: both classes are needed"),
+    "one class left": (
+        ("real/a.png", "fake/b.txt", "fake/c.pdf"),
+        {},
+        f"DIR holds originals only, and no fake; 2 files are rejected, most often {NAMELESS} (2), e.g. fake/b.txt: ",
+    ),
+    "methods beside originals": (
+        ("original/a.mp4", "Deepfakes/b.mp4"),
+        {},
+        "DIR holds originals only, and no fake; Deepfakes/ in DIR is called neither real nor fake: left out: ",
+    ),
+    "no picture": (
+        ("real/a.txt", "fake/b.txt"),
+        {},
+        f"DIR: no picture or video can be used: all 2 files are rejected, most often {NAMELESS} (2), e.g. fake/b.txt; ",
+    ),
+    "empty classes": (
+        ("real/.keep", "fake/.keep"),
+        {},
+        "DIR: no picture or video can be used: it holds none; check path and layout",
+    ),
+    "no metadata": (
+        ("dfdc_train_part_0/a.mp4", "dfdc_train_part_1/c.mp4"),
+        {METADATA: DFDC},
+        "DIR/dfdc_train_part_1/metadata.json is missing: ",
+    ),
+    "wrong label in metadata": (
+        ("dfdc_train_part_0/a.mp4",),
+        {METADATA: DFDC.replace("REAL", "TRUE")},
+        f"DIR/{METADATA}: the label of a.mp4 is 'TRUE', not REAL or FAKE: ",
+    ),
+    "broken metadata": ((), {METADATA: DFDC[:20]}, f"DIR/{METADATA} is not JSON (Expecting value: line 1 column 21 "),
+    "metadata that is a list": ((), {METADATA: "[]"}, f"DIR/{METADATA} is JSON, but not an object of names: "),
+    "wrong label in labels": (
+        (),
+        {"test/labels.csv": "filename,label\na.mp4,0\nb.mp4,2\n"},
+        "DIR/test/labels.csv, line 3: the label is '2', not 0 or 1: ",
+    ),
+    "no dataset.json": (
+        ("original_videos/1/1_A_001.mp4", "method_A/1/1_A/2_1_A_001.mp4"),
+        {},
+        "DIR/dataset.json is missing: ",
+    ),
+    "wrong label in dataset.json": (
+        ("original_videos/1/1_A_001.mp4",),
+        {"dataset.json": {"original_videos/1/1_A_001.mp4": {"label": "fake", "set": "train"}}},
+        "DIR/dataset.json: the label of original_videos/1/1_A_001.mp4 does not fit its folder: ",
+    ),
+    **{
+        name: (CELEB, {TESTING: text}, f"DIR/{TESTING}{line}")
+        for name, text, line in (
+            (
+                "list of absent videos",
+                "1 Celeb-real/id9_0000.mp4\n0 Celeb-synthesis/id9_id8_0000.mp4\n",
+                ": none of its 2 videos is there: ",
+            ),
+            (
+                "list with zero for real",
+                "0 Celeb-synthesis/id0_id1_0000.mp4\n0 Celeb-real/id0_0000.mp4\n",
+                ", line 2: 0 means fake in this list, but Celeb-real/id0_0000.mp4 is the opposite: ",
+            ),
+            ("list of something else", f"{CELEB[0]}\n", f", line 1: '{CELEB[0]}' is not a line like "),
+            (
+                "list with another folder",
+                "1 Real/id0_0000.mp4\n",
+                ", line 1: Real/id0_0000.mp4 is in none of Celeb-real, YouTube-real, Celeb-synthesis: ",
+            ),
+        )
+    },
+    "wrong label in a bench": (
+        ("r/1.png", "f/1.png"),
+        {"X.json": BENCH % '"w": {"label": "X", "frames": ["f/1.png"]}'},
+        "DIR/X.json: label 'X' of video w says neither real nor fake: ",
+    ),
+    "no frames in a bench": (
+        ("r/1.png", "f/1.png"),
+        {"X.json": BENCH % '"w": {"label": "X_fake"}'},
+        "DIR/X.json: video w of X_fake has no list of frames: ",
+    ),
+    "absolute paths in a bench": (
+        ("r/1.png",),
+        {"X.json": (BENCH % '"w": {"label": "X_fake", "frames": ["/data/f/1.png"]}').replace("r/1", "/data/r/1")},
+        "DIR: no picture or video can be used: all 2 files are rejected, most often "
+        '"absolute path" (2), e.g. /data/f/1.png; ',
+    ),
+    "broken bench": ((), {"X.json": (BENCH % "")[:-5]}, "DIR/X.json is not JSON (Expecting value: "),
+    "packed": (
+        ("real_train/0.tar.gz", "real_train/1.tar.gz", "fake_train/0.tar.gz"),
+        {},
+        "DIR/fake_train holds 1 archives, e.g. fake_train/0.tar.gz, and no picture: ",
+    ),
+    "other compression": (
+        (f"{YOUTUBE}/c40/videos/000.mp4", f"{YOUTUBE}/raw/videos/000.mp4"),
+        {},
+        "DIR: Original is not there in c23, but in c40, raw: set compression, ",
+    ),
+    "broken split list": (
+        (f"{YOUTUBE}/c23/videos/000.mp4", "splits/val.json", "splits/test.json"),
+        {"splits/train.json": {"000": "003"}},
+        "DIR/splits/train.json is not a list of pairs such as ",
+    ),
+    **{
+        name: (PAIR, {"manifest.csv": text}, line)
+        for name, text, line in (
+            (
+                "unknown label",
+                "path,label\na.png,real\nb.png,maybe\n",
+                "DIR/manifest.csv, row 3: label 'maybe' is not known: ",
+            ),
+            (
+                "unknown split",
+                "path,label,split\na.png,real,train\nb.png,fake,dev\n",
+                "DIR/manifest.csv, row 3: split 'dev' is not known: ",
+            ),
+            ("no label", "path,class\na.png,real\n", "DIR/manifest.csv lacks the column label (there is path, class)"),
+            (
+                "two labels",
+                "path,label\na.png,real\nb.png,fake\na.png,fake\n",
+                "DIR/manifest.csv, row 4: a.png has another label in a row before: ",
+            ),
+            (
+                "one category of both",
+                "path,label,category\na.png,real,mixed\nb.png,fake,mixed\n",
+                "DIR: originals and fakes have one category (mixed): ",
+            ),
+            (
+                "a name that is none",
+                "path,label,dataset\na.png,real,../up\nb.png,fake,../up\n",
+                "DIR: dataset '../up': a name may have letters, digits and ",
+            ),
+            (
+                "all rows wrong",
+                "path,label\n/a.png,real\n/b.png,fake\n",
+                "DIR: no picture or video can be used: all 2 files are rejected, most often "
+                '"absolute path" (2), e.g. /a.png; ',
+            ),
+            ("empty manifest", "", "DIR/manifest.csv lacks the column path and label (there is none): "),
+        )
+    },
 }
 
 
-@pytest.mark.parametrize("make", LINES, ids=lambda make: make.__name__)
-def test_a_mistake_is_one_line(tmp_path: Path, make: Callable[[Path], None]) -> None:
-    make(tmp_path)
+def make(folder: Path, name: str) -> None:
+    files, contents, _ = MISTAKES[name]
+    touch(folder, *files)
+    for path, content in contents.items():
+        write(folder, path, content)
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_is_one_line(tmp_path: Path, name: str) -> None:
+    make(tmp_path, name)
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
     with pytest.raises(UserError) as caught:
         detect.read(tmp_path)
-    assert str(caught.value) == LINES[make].replace("DIR", str(tmp_path))
+    assert str(caught.value).startswith(MISTAKES[name][2].replace("DIR", str(tmp_path)))
+    assert "\n" not in str(caught.value)
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
 
 
+def test_a_list_that_is_not_utf8_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "manifest.csv").write_bytes("path,label\n\xfc.png,real\n".encode("latin-1"))
+    with pytest.raises(UserError, match=r"manifest\.csv is not UTF-8: save it as UTF-8$"):
+        detect.read(tmp_path)
+
+
 def test_an_unknown_folder_gets_one_line_of_what_was_looked_for(tmp_path: Path) -> None:
-    unknown(tmp_path)
+    touch(tmp_path, "holiday/a.png", "notes.txt")
     with pytest.raises(UserError) as caught:
         detect.detect(tmp_path)
     line = str(caught.value)
@@ -274,7 +229,7 @@ def test_what_is_no_folder(tmp_path: Path, name: str, line: str) -> None:
 
 
 def test_a_layout_that_is_chosen_ends_the_doubt_if_it_fits(tmp_path: Path) -> None:
-    two_layouts(tmp_path)
+    make(tmp_path, "two layouts")
     name, why, read = detect.read(tmp_path, "folders")
     assert (name, why, len(read.table)) == ("folders", "layout says so", 2)
     with pytest.raises(UserError, match=r"does not fit layout kaggle: there is no FF\+\+C32-Frames/"):
@@ -294,7 +249,7 @@ def test_a_category_that_is_not_there_or_of_the_other_class(tmp_path: Path) -> N
 
 
 def test_one_class_is_enough_if_the_caller_says_so(tmp_path: Path) -> None:
-    one_class(tmp_path)
+    make(tmp_path, "one class")
     _, _, read = detect.read(tmp_path, options=Options(one_class=True))
     assert len(read.table) == 2
 
