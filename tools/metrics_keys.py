@@ -9,20 +9,20 @@ from collections.abc import Mapping
 
 Keys = Mapping[str, str | tuple[str, str]]
 
-_METRICS: Keys = {
+_METRICS = {
     "<metric>": "a metric, see the table above; null where it is undefined",
     "confusion_matrix.<cell>": "`tn`, `fp`, `fn` and `tp`: counts of decisions, positive for a deepfake",
     "undefined.<metric>": "why a metric is null",
 }
-_COVERAGE: Keys = {
+_COVERAGE = {
     "coverage": "share that is like the training frames and gets a verdict, see `calibrate.familiarity`",
     "answered.<metric>": "accuracy, precision, recall, F1, AUROC, log loss and ECE of these alone, or null",
 }
-_INTERVALS: Keys = {
+_INTERVALS = {
     "groups": "number of groups behind the intervals",
     "intervals.<metric>": "95% interval [low, high] of a metric over groups, or null",
 }
-_MEANS: Keys = {
+_MEANS = {
     "macro_auroc_seen": "mean AUROC of the manipulations trained on, each against all originals, over frames",
     "macro_auroc_unseen": "mean AUROC of the manipulations that were not trained on",
     "worst_category_auroc": "the lowest AUROC of all manipulations",
@@ -96,7 +96,7 @@ BLOCKS: dict[str, Keys] = {
     },
 }
 
-_NUMBERS: Keys = {
+_NUMBERS = {
     "<key metric>": "accuracy, precision, recall, F1, AUROC, log loss and ECE of the frames, see the table above",
     "threshold": _THRESHOLD,
     "coverage": "share of the frames that gets a verdict, see `calibrate.familiarity`",
