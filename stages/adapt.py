@@ -23,7 +23,8 @@ def main(method: str) -> None:
     target, _ = open_set(PREPARED / "adapt")
     scored = open_prepared(PREPARED / "test", Path("data/splits.csv"))
     how = (params.evaluate.batch_size, params.evaluate.seed, params.evaluate.bootstrap_draws)
-    write_json(Path(f"metrics/adapt/{method}.json"), adaptation(network, sidecar, target, scored, *how))
+    found = {"method": method} | adaptation(network, sidecar, target, scored, *how)
+    write_json(Path(f"metrics/adapt/{method}.json"), found)
 
 
 if __name__ == "__main__":

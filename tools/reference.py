@@ -10,11 +10,15 @@ from dvc.utils.hydra import compose_and_dump
 from deepfake_detection.params.load import Params, load_params
 from deepfake_detection.reporting.report import METRIC_GROUPS
 from deepfake_detection.serving.case.record import case_schema
-from tools.metrics_keys import FILES
+from tools.metrics_keys import BLOCKS, FILES, Keys
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "docs" / "reference"
 PROFILES = ("embedded", "small", "ffpp", "ffpp-strong")
+NAMED: dict[str, dict[str, Any]] = {  # sections with entries that the user names
+    "datasets": {"description": "The data sets, by names of your own: docs/guides/several-data-sets.md."},
+    "pretrain": {},
+}
 NOTE = "<!-- written by `make docs` from the code; do not edit -->\n\n"
 
 
@@ -40,7 +44,8 @@ def parameters() -> str:
     sections: dict[str, list[str]] = {}
     for key, field in leaves(schema, schema):
         values = [code(default[key]) if key in default else "" for default in defaults]
-        row = f"| `{key}` | {' | '.join(values)} | {kind(field)} | {field['description']} |"
+        otherwise = f" If left out: {code(field['default'])}." if "default" in field else ""
+        row = f"| `{key}` | {' | '.join(values)} | {kind(field)} | {field['description']}{otherwise} |"
         sections.setdefault(key.partition(".")[0], []).append(row)
     head = "| key | " + "".join(f"`{name}` | " for name in PROFILES) + "type | meaning |\n"
     head += "|---|" + "---|" * len(PROFILES) + "---|---|\n"
@@ -60,14 +65,26 @@ def metrics_files() -> str:
     ]
     parts = [
         "# Keys of the metrics files\n\nThe files are in `metrics/`, in git. `<...>` stands for any name, `[]` for "
-        "each item of a list. Metrics take a deepfake as the positive class.\n",
+        "each item of a list, `*` for each key of a block. Metrics take a deepfake as the positive class.\n",
         "## Metrics\n\n| key | name | meaning |\n|---|---|---|\n" + "\n".join(rows) + "\n",
     ]
-    for name, (stage, text, keys) in FILES.items():
-        rows = [f"| `{key}` | {meaning} |" for key, meaning in keys.items()]
-        table = "| key | meaning |\n|---|---|\n" + "\n".join(rows)
-        parts.append(f"## `metrics/{name}`\n\nWritten by the stage `{stage}`. {text}\n\n{table}\n")
+    parts += [
+        f"## `metrics/{name}`\n\nWritten by the stage `{stage}`. {text}\n\n{meanings(keys)}"
+        for name, (stage, text, keys) in FILES.items()
+    ]
+    parts += [f"## The block {name}\n\n{meanings(keys)}" for name, keys in BLOCKS.items()]
     return NOTE + "\n".join(parts)
+
+
+def meanings(keys: Keys) -> str:
+    """A table of keys; a block is named, with a link to its own table."""
+    rows = []
+    for key, told in keys.items():
+        meaning = told
+        if not isinstance(told, str):
+            meaning = f"[the block {told[0]}](#the-block-{told[0].replace(' ', '-')}) {told[1]}"
+        rows.append(f"| `{key}` | {meaning} |\n")
+    return "| key | meaning |\n|---|---|\n" + "".join(rows)
 
 
 def composed(profile: str) -> dict[str, Any]:
@@ -81,7 +98,10 @@ def composed(profile: str) -> dict[str, Any]:
 def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in tree.items():
-        found |= flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+        if isinstance(value, dict) and name not in NAMED:
+            found |= flat(value, f"{prefix}{name}.")
+        else:
+            found[f"{prefix}{name}"] = value
     return found
 
 
@@ -89,12 +109,15 @@ def leaves(node: dict[str, Any], schema: dict[str, Any], prefix: str = "") -> li
     """Every parameter below a node of the JSON schema, in the order of the code."""
     found: list[tuple[str, dict[str, Any]]] = []
     for name, field in node["properties"].items():
-        if "$ref" in field:
-            found += leaves(schema["$defs"][field["$ref"].rpartition("/")[2]], schema, f"{prefix}{name}.")
+        entries = [field.get("additionalProperties"), *field.get("patternProperties", {}).values()]
+        below, inner = f"{prefix}{name}.", field
+        if named := [entry for entry in entries if entry]:
+            found.append((f"{prefix}{name}", NAMED[name] | field))
+            below, inner = f"{below}<name>.", named[0]
+        if "$ref" in inner:
+            found += leaves(schema["$defs"][inner["$ref"].rpartition("/")[2]], schema, below)
         else:
             found.append((f"{prefix}{name}", field))
-            if item := field.get("items", {}).get("$ref"):
-                found += leaves(schema["$defs"][item.rpartition("/")[2]], schema, f"{prefix}{name}[].")
     return found
 
 
@@ -105,21 +128,22 @@ def kind(field: dict[str, Any]) -> str:
     if "enum" in field or "const" in field:
         return ", ".join(f"`{value}`" for value in field.get("enum", [field.get("const")]))
     if field["type"] == "array":
-        return "list" if "$ref" in field["items"] else "list of names"
+        return "list of names"
     name = {
         "integer": "whole number",
         "number": "number",
         "boolean": "`true` or `false`",
         "string": "text",
         "null": "`null`",
+        "object": "sections by name",
     }[field["type"]]
     limits = {"minimum": "from", "exclusiveMinimum": "above", "maximum": "to", "exclusiveMaximum": "below"}
     return " ".join([name, *(f"{word} {field[limit]:g}" for limit, word in limits.items() if limit in field)])
 
 
 def code(value: object) -> str:
-    if isinstance(value, list):
-        return ", ".join(f"`{item['name'] if isinstance(item, dict) else item}`" for item in value) or "none"
+    if isinstance(value, list | dict):
+        return ", ".join(f"`{item}`" for item in value) or "none"
     if value == "":
         return "empty"
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from deepfake_detection.reporting.measured import read_robustness
 from tests.support.modules import ROOT
 
-TEST: dict[str, Any] = json.loads((ROOT / "metrics" / "test.json").read_text())
-ROBUSTNESS: dict[str, Any] = json.loads((ROOT / "metrics" / "robustness.json").read_text())
+TEST: dict[str, Any] = json.loads((ROOT / "metrics" / "details.json").read_text())
+ROBUSTNESS, CORRUPTED = read_robustness(ROOT / "metrics")
 ROW = re.compile(r"^(\w+) +([\d.]+) +\[([\d.]+), ([\d.]+)\]$", re.MULTILINE)
 
 
@@ -54,9 +55,7 @@ def test_what_another_data_set_costs() -> None:
 
 def test_how_many_corrupted_frames_get_a_verdict() -> None:
     page = " ".join((ROOT / "docs" / "concepts" / "unfamiliar-frames.md").read_text().split())
-    steps = [step for each in ROBUSTNESS["corruptions"].values() for step in each["severities"]]
-    coverage = sum(step["coverage"] for step in steps)
-    right = sum(step["coverage"] * (step["answered_accuracy"] or 0) for step in steps) / coverage
-    every = sum(step["accuracy"] for step in steps) / len(steps)
-    assert f"In the committed run {coverage / len(steps):.0%} of the corrupted frames get one" in page
-    assert f"and {right:.0%} of these verdicts are right. If every frame got one, {every:.0%} would be" in page
+    coverage, accuracy = CORRUPTED["coverage"], CORRUPTED["accuracy"].mean()
+    right = (coverage * CORRUPTED["answered_accuracy"].fillna(0)).sum() / coverage.sum()
+    assert f"In the committed run {coverage.mean():.0%} of the corrupted frames get one" in page
+    assert f"and {right:.0%} of these verdicts are right. If every frame got one, {accuracy:.0%} would be" in page

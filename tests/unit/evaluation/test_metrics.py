@@ -15,7 +15,6 @@ from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.tables import PREDICTION_COLUMNS
 from deepfake_detection.evaluation.bootstrap import METRICS, frame_metrics
 from deepfake_detection.evaluation.metrics import (
-    category_metrics,
     class_report,
     evaluation,
     guesses,
@@ -89,12 +88,6 @@ def test_degenerate_samples_have_a_value_or_a_reason(
     assert missing == set(found["undefined"])
     assert len(missing) == undefined
     assert all(found["undefined"].values())
-
-
-def test_constant_scores_rank_like_a_coin() -> None:
-    found = frame_metrics(np.array([0, 1, 0, 1]), np.full(4, 0.5), 0.5)
-    assert (found["auroc"], found["eer"], found["average_precision"]) == (0.5, 0.5, 0.5)
-    assert (found["mcc"], found["tpr_at_fpr_1pct"]) == (0, 0)
 
 
 def _table() -> pd.DataFrame:
@@ -199,11 +192,6 @@ def test_evaluation_of_little_has_reasons_but_no_nan(keep: str) -> None:
     assert found["intervals"]["auroc"] is None
 
 
-def test_no_manipulation_gives_no_category() -> None:
-    table = _table()
-    assert category_metrics(table[table["label"] == 0], sidecar(), ["Deepfakes"], 1, 10) == {}
-
-
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_logits_that_are_no_numbers_are_refused(bad: float) -> None:
     table = _table()
@@ -216,7 +204,7 @@ def _scored(table: pd.DataFrame, unfamiliarity: NDArray[np.float64] | float) -> 
     """The prediction table of a ``_table`` whose frames are scored in another order, with a further frame."""
     rows = table.drop(columns="logit").assign(path=[f"{number}.png" for number in range(len(table))], split="test")
     scores = pd.DataFrame({"path": rows["path"], "logit": table["logit"], "unfamiliarity": unfamiliarity})
-    scores.loc[len(scores)] = ["other.png", 1.0, 0.0]
+    scores = pd.concat([scores, scores.iloc[:1].assign(path="other.png")])
     return prediction_table(rows, scores.sample(frac=1, random_state=0), FRAME)
 
 

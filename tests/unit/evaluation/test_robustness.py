@@ -112,7 +112,7 @@ def test_numbers_are_those_of_frames_corrupted_by_hand(frames: Frames, result: R
 
 
 def test_intervals_are_of_whole_groups_drawn_alike_for_all_corruptions(frames: Frames) -> None:
-    def found(rows: pd.DataFrame) -> dict[str, list[float]]:
+    def found(rows: pd.DataFrame) -> dict[Hashable, Any]:
         result = evaluate_robustness(detector(), frames[0], rows, 4, Calibration(), seed=5, draws=40)
         return result.intervals.set_index("name")[["low", "high"]].astype(float).T.to_dict("list")
 
@@ -162,9 +162,8 @@ def test_noise_depends_on_seed_and_row_not_on_the_other_rows(frames: Frames) -> 
 
 
 def test_result_does_not_depend_on_workers_or_batches(frames: Frames) -> None:
-    how = {"calibration": Calibration(), "seed": 5}
-    alone = evaluate_robustness(detector(), *frames, batch_size=3, **how).robustness
-    shared = evaluate_robustness(detector(), *frames, batch_size=10, num_workers=2, **how).robustness
+    alone = evaluate_robustness(detector(), *frames, batch_size=3, calibration=Calibration(), seed=5).robustness
+    shared = evaluate_robustness(detector(), *frames, 10, Calibration(), seed=5, num_workers=2).robustness
     pd.testing.assert_frame_equal(alone, shared, atol=1e-6)
 
 

@@ -106,7 +106,7 @@ def inputs(tmp_path: Path) -> dict[str, Any]:
     corrupted = pd.DataFrame({"corruption": "jpeg", "severity": range(1, 6), "unit": "quality"})
     corrupted = corrupted.assign(setting=100 - 17 * corrupted["severity"], auroc=0.99 - 0.07 * corrupted["severity"])
     pair = {"distance": 3, "paths": [f"FF++C32-Frames/Original/{HOSTILE}.jpg", rows[1][0]], "splits": ["train", "test"]}
-    counts = {"frames": 1200, "videos": 240, "rejected": 3, "rejected_share": 0.002494}
+    counts: dict[str, Any] = {"frames": 1200, "videos": 240, "rejected": 3, "rejected_share": 0.002494}
     counts |= {"categories": {name: {"frames": 600, "videos": 120} for name in names[:2]}, "reasons": {HOSTILE: 3}}
     return {
         "index": {"datasets": {"FaceForensics++": counts, "Celeb-DF": counts}},
