@@ -15,6 +15,33 @@ from tests.support.params import tree
 ROOT = Path(__file__).parents[3]
 
 
+OUT_OF_RANGE: dict[str, list[Any]] = {
+    "train.epochs": [0],
+    "train.lr": [-1.0],
+    "train.batch_size": [1, "many"],
+    "train.devices": [0],
+    "train.accumulate": [0],
+    "train.schedule": ["step"],
+    "train.precision": ["64"],
+    "train.optimizer": ["sgd"],
+    "train.weight_decay": [-0.1],
+    "train.label_smoothing": [1.0],
+    "train.clip_norm": [-1.0],
+    "train.monitor": ["train_loss"],
+    "train.augment.rotate_p": [1.5],
+    "train.ema": [1.0],
+    "train.max_steps": [-1],
+    "prepare.crop": ["eyes"],
+    "prepare.margin": [-0.1],
+    "model.arch": ["resnet50"],
+    "split.test": [0.0],
+    "calibrate.threshold": [1.5, "best"],
+    "datasets.embedded.use": ["extra"],
+    "datasets.embedded.layout": ["ftp"],
+    "datasets.embedded.kaggle": ["faces", "owner/name/versions/newest"],
+    "datasets.embedded.drawn.identities": [3],
+    "video.format": ["gif"],
+}
 # what is set, by the key's path, and what the line must say: the key, and what pydantic says of no value of the type
 BAD: dict[str, tuple[dict[str, Any], str]] = {
     "unknown key": ({"train.learning_rate": 0.1}, "train.learning_rate: unknown parameter"),
@@ -24,37 +51,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "fraction for a count": ({"train.epochs": 1.5}, "train.epochs: Input should be a valid integer"),
     "yes for a number": ({"train.epochs": True}, "train.epochs: Input should be a valid integer"),
     "NaN": ({"train.lr": float("nan")}, "train.lr: Input should be"),
-    **{
-        f"{key} = {value}": ({key: value}, f"{key}: ")
-        for key, values in {
-            "train.epochs": [0],
-            "train.lr": [-1.0],
-            "train.batch_size": [1, "many"],
-            "train.devices": [0],
-            "train.accumulate": [0],
-            "train.schedule": ["step"],
-            "train.precision": ["64"],
-            "train.optimizer": ["sgd"],
-            "train.weight_decay": [-0.1],
-            "train.label_smoothing": [1.0],
-            "train.clip_norm": [-1.0],
-            "train.monitor": ["train_loss"],
-            "train.augment.rotate_p": [1.5],
-            "train.ema": [1.0],
-            "train.max_steps": [-1],
-            "prepare.crop": ["eyes"],
-            "prepare.margin": [-0.1],
-            "model.arch": ["resnet50"],
-            "split.test": [0.0],
-            "calibrate.threshold": [1.5, "best"],
-            "datasets.embedded.use": ["extra"],
-            "datasets.embedded.layout": ["ftp"],
-            "datasets.embedded.kaggle": ["faces", "owner/name/versions/newest"],
-            "datasets.embedded.drawn.identities": [3],
-            "video.format": ["gif"],
-        }.items()
-        for value in values
-    },
+    **{f"{key} = {value}": ({key: value}, f"{key}: ") for key, values in OUT_OF_RANGE.items() for value in values},
     "warm-up without end": ({"train.epochs": 4, "train.warmup_epochs": 4.0}, "train: warmup_epochs must be below"),
     "two that recompute": (
         {"train.compile": "default", "train.checkpoint_activations": True},

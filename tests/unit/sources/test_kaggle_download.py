@@ -88,8 +88,8 @@ def test_sends_the_token(kaggle: Kaggle, monkeypatch: pytest.MonkeyPatch) -> Non
     ("status", "expected"),
     [
         (401, ["owner/name", "credentials", "KAGGLE_API_TOKEN", "~/.kaggle"]),
-        (403, ["owner/name", "/datasets/owner/name,", "licence", "KAGGLE_API_TOKEN", "~/.kaggle", "data.kaggle"]),
-        (404, ["owner/name/versions/3", "data.kaggle", "/datasets/owner/name "]),
+        (403, ["owner/name", "/datasets/owner/name,", "licence", "KAGGLE_API_TOKEN", "~/.kaggle"]),
+        (404, ["owner/name/versions/3", "set kaggle", "/datasets/owner/name "]),
         (503, ["owner/name", "later", "refused"]),
     ],
 )
@@ -108,15 +108,11 @@ def test_a_signed_address_is_never_shown(kaggle: Kaggle) -> None:
     assert "hidden" not in message
 
 
-def test_an_unknown_data_set_names_the_key(kaggle: Kaggle) -> None:
-    message = failure("owner/nmae")
-    assert "owner/nmae" in message
-    assert "data.kaggle" in message
-
-
-def test_a_malformed_handle_names_the_key(kaggle: Kaggle) -> None:
-    assert "data.kaggle" in failure("name")
-    assert "data.kaggle" in failure("owner/name/versions/newest")
+@pytest.mark.parametrize("handle", ["owner/nmae", "name", "owner/name/versions/newest"])
+def test_a_handle_that_is_none_names_the_key(kaggle: Kaggle, handle: str) -> None:
+    message = failure(handle)
+    assert handle in message
+    assert "kaggle" in message
 
 
 @pytest.mark.parametrize("content", ["{", '{"username": "owner"}'])
