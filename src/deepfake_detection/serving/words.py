@@ -136,17 +136,19 @@ def is_calibrated(sidecar: Sidecar) -> bool:
 
 
 def unseen_words(tested: Tested | None) -> str:
-    """How it did on manipulations that it was not trained on, to stand beside a verdict."""
+    """How it did in its tests, to stand beside a verdict: that it guesses, if so; and on manipulations not trained on."""
     if tested is None:
         return (
             "How it does on manipulations that it was not trained on is not known here: no test results lie beside the "
             "checkpoint."
         )
-    unseen = [(result.name, result.frame["auroc"]) for result in tested.unseen()]
-    if not unseen:
-        return "It was tested on no manipulation that it was not trained on. How it does on others is not known."
-    each = ", ".join(f"{name} {found}" for name, found in unseen)
-    return f"On manipulations that it was not trained on, its AUROC was: {each}. 0.5 is guessing, 1 is faultless."
+    each = ", ".join(f"{result.name} {result.frame['auroc']}" for result in tested.unseen())
+    said = (
+        f"On manipulations that it was not trained on, its AUROC was: {each}. 0.5 is guessing, 1 is faultless."
+        if each
+        else "It was tested on no manipulation that it was not trained on. How it does on others is not known."
+    )
+    return f"{tested.test.guessing()} {said}".lstrip()
 
 
 def not_meant(sidecar: Sidecar, tested: Tested | None) -> list[Said]:
