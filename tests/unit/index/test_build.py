@@ -120,7 +120,7 @@ def test_width_and_height_are_those_upright(raw: Path) -> None:
     exif[0x0112] = 6
     add_frame(raw, "Original/005_f0.jpg", exif=exif)
     frames = build(raw).frames.set_index("path")
-    assert frames.loc[f"{BELOW}/Original/005_f0.jpg", ["width", "height"]].tolist() == [24, 40]
+    assert frames[["width", "height"]].loc[[f"{BELOW}/Original/005_f0.jpg"]].to_numpy().tolist() == [[24, 40]]
 
 
 @pytest.mark.parametrize(

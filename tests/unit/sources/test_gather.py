@@ -102,8 +102,8 @@ def test_a_table_says_what_each_frame_is(tmp_path: Path, capsys: pytest.CaptureF
 
 
 def test_what_is_drawn_is_in_place(tmp_path: Path) -> None:
-    drawn = {"identities": 4, "frames": 2, "size": 32, "seed": 3}
-    wanted = {"real": ["Original"], "fake": ["Deepfakes"], "unseen": ["FaceSwap"], "drawn": drawn}
+    drawn: dict[str, Any] = {"identities": 4, "frames": 2, "size": 32, "seed": 3}
+    wanted: dict[str, Any] = {"real": ["Original"], "fake": ["Deepfakes"], "unseen": ["FaceSwap"], "drawn": drawn}
     found = Gathered(tmp_path, layout="embedded", **wanted)
     generate(tmp_path / "again", ["Original", "Deepfakes", "FaceSwap"], workers=1, **drawn)
     again = {path.relative_to(tmp_path / "again").as_posix(): path for path in (tmp_path / "again").rglob("*.jpg")}
@@ -127,7 +127,7 @@ def test_a_list_of_files_names_what_lies_beside_it(miniatures: Path, tmp_path: P
 
 
 def test_categories_that_are_only_tested_on_may_be_missing(miniatures: Path, tmp_path: Path) -> None:
-    wanted = {"path": str(miniatures / "faceforensics"), "real": ["Original"]}
+    wanted: dict[str, Any] = {"path": str(miniatures / "faceforensics"), "real": ["Original"]}
     found = Gathered(tmp_path, **wanted, fake=["Deepfakes"], unseen=["FaceSwap", "NeuralTextures"])
     assert set(found.table["category"]) == {"Original", "Deepfakes", "FaceSwap"}
     assert set(found.table.loc[found.table["category"] == "FaceSwap", "label"]) == {1}
@@ -164,7 +164,7 @@ def test_pictures_without_labels_can_only_be_adapted_to(miniatures: Path, tmp_pa
 
 
 def test_of_several_data_sets_in_a_folder_one_is_named(miniatures: Path, tmp_path: Path) -> None:
-    wanted = {"path": str(miniatures / "deepfakebench")}
+    wanted: dict[str, Any] = {"path": str(miniatures / "deepfakebench")}
     found = Gathered(tmp_path, "Celeb-DF-v2", **wanted)
     assert set(found.table["category"]) == {"CelebDFv2_real", "CelebDFv2_fake"}
     assert len(found.table) == 8
