@@ -1,6 +1,6 @@
 """Face detection: ours (YuNet) against OpenCV's Haar cascade, which most tutorials use, on one core.
 
-``python -m benchmarks.faces FOLDER`` takes the frames below FOLDER, which is a folder such as ``data.local_dir``
+``python -m benchmarks.faces FOLDER`` takes the frames below FOLDER, which is a folder such as ``datasets.own.path``
 names. Each frame has one face. Without FOLDER, drawn faces are used. ``recall`` is the share of frames on which
 something is found; ``more`` is the number of frames on which more than one face is found. Frames are then pasted
 onto 1280x720 backdrops, one or three at a time. ``one of one`` and ``three of three`` are the shares of these

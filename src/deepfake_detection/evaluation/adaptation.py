@@ -28,7 +28,7 @@ def adaptation(
     seed: int,
     draws: int,
 ) -> dict[str, Any]:
-    """Each data set of ``scored`` before and after the statistics of ``target``: the content of metrics/adapt.json.
+    """Each data set of ``scored`` before and after the statistics of ``target``: the content of metrics/adapt/adabn.json.
 
     ``target`` are frames without labels, ``scored`` the pixels and rows of frames with labels. A video of which a frame
     is in ``target`` too is not scored, and ``videos_left_out`` counts these. The calibration is that of ``sidecar``,
@@ -38,11 +38,11 @@ def adaptation(
     Raises UserError when ``target`` is empty, or nothing is left to score.
     """
     if not len(target):
-        raise UserError("adapt.method: there are no frames to adapt to: name a data set with use: adapt in data.extra")
+        raise UserError("adapt: there are no frames to adapt to: name a data set with use: adapt in datasets")
     pixels, rows = scored
     kept, left_out = without_videos_in(target, pixels, rows)
     if kept.empty:
-        raise UserError("adapt.method: no video is left to score: name another data set with use: test in data.extra")
+        raise UserError("adapt: no video is left to score: name another data set with use: test in datasets")
     adapted = with_statistics_of(network, shuffled_batches(target, batch_size, seed))
     frames = FrameDataset(pixels, kept)
     tables = {
