@@ -41,7 +41,7 @@ def test_each_data_set_is_scored_before_and_after() -> None:
     assert loss["difference"] == pytest.approx(loss["second"] - loss["first"])
     assert loss["difference"] != 0
     for target, rows in ((PIXELS[:0], ROWS), (PIXELS, ROWS)):
-        with pytest.raises(UserError, match=r"^adapt\.method: (there are no frames to adapt to|no video is left)"):
+        with pytest.raises(UserError, match=r"^adapt: (there are no frames to adapt to|no video is left)"):
             adaptation(network, sidecar(), target, (PIXELS, rows), 4, 0, 50)
 
 
