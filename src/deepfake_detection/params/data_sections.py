@@ -1,7 +1,7 @@
 """The sections on data: the data sets, the frames taken of videos, the index, the split and the prepared pixels."""
 
 import math
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
@@ -190,26 +190,3 @@ def require_trained(datasets: dict[str, Dataset]) -> dict[str, Dataset]:
 def of_use(datasets: dict[str, Dataset], use: str) -> dict[str, Dataset]:
     """The data sets with a use."""
     return {name: each for name, each in datasets.items() if each.use == use}
-
-
-# the keys that were replaced, and by what, for who has a params.yaml from before
-MOVED: dict[str, str] = {
-    "data.source": "datasets=embedded, datasets=ffpp_kaggle or datasets=own",
-    "data.local_dir": "datasets.own.path",
-    "data.layout": "datasets.own.layout",
-    "data.kaggle": "datasets.<name>.kaggle",
-    "data.compression": "datasets.<name>.compression",
-    "data.categories": "datasets.<name>.real, fake and unseen",
-    "data.extra": "datasets.<name> with path, layout and use",
-    "data.embedded": "datasets.embedded.drawn",
-    "data.frames": "video.frames",
-    "data.frame_format": "video.format",
-    "data": "datasets",
-}
-
-
-def moved(tree: Any) -> list[str]:
-    """The keys of a parsed params.yaml that have another name now, each with that name."""
-    data = tree.get("data") if isinstance(tree, dict) else None
-    keys = [f"data.{key}" for key in data] if isinstance(data, dict) else ["data"] * (data is not None)
-    return [f"{key}: now {MOVED.get(key, MOVED['data'])}" for key in keys]

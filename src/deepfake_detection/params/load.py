@@ -2,14 +2,14 @@
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import yaml
 from pydantic import AfterValidator, ValidationError
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.text import printable
-from deepfake_detection.params.data_sections import Dataset, Index, Key, Prepare, Split, Video, moved, require_trained
+from deepfake_detection.params.data_sections import Dataset, Index, Key, Prepare, Split, Video, require_trained
 from deepfake_detection.params.score_sections import Calibrate, Evaluate, Robustness
 from deepfake_detection.params.section import Section
 from deepfake_detection.params.train_sections import ADAPT, PRETRAIN, Model, Train
@@ -28,6 +28,32 @@ class Params(Section):
     calibrate: Calibrate
     evaluate: Evaluate
     robustness: Robustness
+
+
+# keys of earlier versions, and what took their place
+MOVED: dict[str, str] = {
+    "data.source": "datasets=embedded, datasets=ffpp_kaggle or datasets=own",
+    "data.local_dir": "datasets.own.path",
+    "data.layout": "datasets.own.layout",
+    "data.kaggle": "datasets.<name>.kaggle",
+    "data.compression": "datasets.<name>.compression",
+    "data.categories": "datasets.<name>.real, fake and unseen",
+    "data.extra": "datasets.<name> with path, layout and use",
+    "data.embedded": "datasets.embedded.drawn",
+    "data.frames": "video.frames",
+    "data.frame_format": "video.format",
+    "data": "datasets",
+    "pretrain.method": "pretrain.simsiam or pretrain.byol",
+    "adapt.method": "adapt: [adabn]",
+}
+
+
+def moved(tree: Any) -> list[str]:
+    """The keys of a parsed params.yaml that have another name now, each with that name."""
+    sections = tree.items() if isinstance(tree, dict) else ()
+    keys = [name for name, content in sections if not isinstance(content, dict)]
+    keys += [f"{name}.{key}" for name, content in sections if isinstance(content, dict) for key in content]
+    return [f"{key}: now {MOVED[key]}" for key in keys if key in MOVED]
 
 
 class _Loader(yaml.SafeLoader):

@@ -22,8 +22,8 @@ import requests
 import torch
 from PIL import Image
 
-from deepfake_detection.inference.tested import Measured
 from deepfake_detection.common.text import clock
+from deepfake_detection.inference.tested import Measured
 from deepfake_detection.network.model import Network, build_model
 from deepfake_detection.network.sidecar import Calibration
 from deepfake_detection.serving import view
@@ -416,7 +416,9 @@ def test_it_says_how_the_network_does_on_what_it_was_not_trained_on(tmp_path: Pa
     assert unseen_words(seen) == (
         "It was tested on no manipulation that it was not trained on. How it does on others is not known."
     )
-    guess = tested.test.model_copy(update={"frame": tested.test.frame | {"auroc": Measured(value=0.6, low=0.4, high=0.8)}})
+    guess = tested.test.model_copy(
+        update={"frame": tested.test.frame | {"auroc": Measured(value=0.6, low=0.4, high=0.8)}}
+    )
     assert unseen_words(tested.model_copy(update={"test": guess})).startswith("No better than guessing on the test set")
     drawn, photographs, unknown = (
         not_meant(sidecar(), found)[-1].rest for found in (tested, tested.model_copy(update={"drawn": False}), None)
