@@ -28,7 +28,7 @@ def adaptation(
     seed: int,
     draws: int,
 ) -> dict[str, Any]:
-    """Each data set of ``scored`` before and after the statistics of ``target``: the content of metrics/adapt/adabn.json.
+    """Each data set of ``scored`` before and after the statistics of ``target``, for metrics/adapt/adabn.json.
 
     ``target`` are frames without labels, ``scored`` the pixels and rows of frames with labels. A video of which a frame
     is in ``target`` too is not scored, and ``videos_left_out`` counts these. The calibration is that of ``sidecar``,

@@ -53,7 +53,8 @@ def moved(tree: Any) -> list[str]:
     sections = tree.items() if isinstance(tree, dict) else ()
     keys = [name for name, content in sections if not isinstance(content, dict)]
     keys += [f"{name}.{key}" for name, content in sections if isinstance(content, dict) for key in content]
-    return [f"{key}: now {MOVED[key]}" for key in keys if key in MOVED]
+    found = [(key, MOVED.get(key) or MOVED.get(key.partition(".")[0])) for key in keys]
+    return [f"{key}: now {new}" for key, new in found if new]
 
 
 class _Loader(yaml.SafeLoader):

@@ -136,7 +136,7 @@ def is_calibrated(sidecar: Sidecar) -> bool:
 
 
 def unseen_words(tested: Tested | None) -> str:
-    """How it did in its tests, to stand beside a verdict: that it guesses, if so; and on manipulations not trained on."""
+    """How it did in its tests, to stand beside a verdict: whether it guesses, and on what it was not trained on."""
     if tested is None:
         return (
             "How it does on manipulations that it was not trained on is not known here: no test results lie beside the "

@@ -8,8 +8,7 @@ import yaml
 from dvc.utils.hydra import compose_and_dump
 
 from deepfake_detection.common.errors import UserError
-from deepfake_detection.params.data_sections import MOVED
-from deepfake_detection.params.load import load_params
+from deepfake_detection.params.load import MOVED, load_params
 from tests.support.params import tree
 
 ROOT = Path(__file__).parents[3]
@@ -108,9 +107,11 @@ def test_wrong_parameters_give_one_line_with_the_key(tmp_path: Path, name: str) 
 
 
 def test_every_old_key_is_named_with_its_new_one(tmp_path: Path) -> None:
-    old = {key.removeprefix("data."): "x" for key in MOVED if key != "data"}
+    old: dict[str, dict[str, str]] = {}
+    for section, _, key in (key.partition(".") for key in MOVED if key != "data"):
+        old.setdefault(section, {})[key] = "x"
     with pytest.raises(UserError) as caught:
-        load_params(write(tmp_path, {"data": old}))
+        load_params(write(tmp_path, old))
     assert all(f"{key}: now {new}" in str(caught.value) for key, new in MOVED.items() if key != "data")
     assert str(caught.value).endswith("; see docs/reference/parameters.md")
 
