@@ -215,7 +215,7 @@ def each(stage: str) -> set[str]:
 def of_set(name: str) -> set[str]:
     """The stages that read the parameters of a data set."""
     stages = {f"{stage}@{name}" for stage in ("download", "index", "prepare", "predict")}
-    return stages | {"split", "evaluate", "plot", "report"}
+    return stages | {"split", "evaluate", "report"}
 
 
 CHANGES = {
