@@ -9,7 +9,6 @@ import zipfile
 from pathlib import Path
 from typing import cast
 
-import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -17,6 +16,7 @@ from PIL import Image
 from deepfake_detection.pictures.images import UnreadableImageError, read_rgb
 from deepfake_detection.pictures.kinds import HEAD, file_kind, is_clutter, kind_of
 from deepfake_detection.videos.video import Video, is_video
+from tests.support.films import level, write_film
 
 GREY = Image.new("RGB", (64, 64), "grey")
 CONVERT = "which is not read: convert it to JPEG or PNG"
@@ -41,15 +41,8 @@ def saved(kind: str) -> bytes:
 
 
 def film(form: str, codec: str = "libx264") -> bytes:
-    file = io.BytesIO()
-    with av.open(file, "w", format=form) as container:
-        stream = cast(av.VideoStream, container.add_stream(codec, rate=10))
-        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
-        for level in range(0, 200, 20):
-            frame = av.VideoFrame.from_ndarray(np.full((64, 64, 3), level, np.uint8), format="rgb24")
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
-    return file.getvalue()
+    pictures = [level(grey, 64, 64) for grey in range(0, 200, 20)]
+    return cast(bytes, write_film(io.BytesIO(), pictures, codec, form=form).getvalue())
 
 
 def sound() -> bytes:

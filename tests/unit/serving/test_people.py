@@ -11,7 +11,7 @@ import pytest
 import torch
 from scipy.special import expit
 
-from deepfake_detection import Detector, VideoPrediction
+from deepfake_detection import Detector
 from deepfake_detection.network.model import Network
 from deepfake_detection.network.sidecar import Calibration
 from deepfake_detection.pictures.faces import Box, DetectedFace, Landmarks, detect_faces
@@ -221,16 +221,6 @@ def test_few_frames_have_no_stretch() -> None:
     assert (person.stretch.start, person.stretch.end, person.stretch.frames) == (0, 4, 4)
 
 
-def test_a_picture_with_many_faces_is_corrected_too(detector: Detector) -> None:
-    board = np.full((200, 1000, 3), 70, np.uint8)
-    for number in range(5):
-        board[:, 200 * number : 200 * number + 200] = draw(Part(4 + 2 * number, 0, 0, 200), 0)
-    found = detector.predict(board)
-    assert len(found.faces) == 5
-    for face in found.faces:
-        assert face.probability == pytest.approx(expit(face.logit - np.log(5)))
-
-
 @pytest.mark.usefixtures("marked_swaps")
 def test_a_video_is_decoded_once(tmp_path: Path, detector: Detector, monkeypatch: pytest.MonkeyPatch) -> None:
     path = film(tmp_path / "a.mp4", [Part(4, 10, 10, 200, swapped=(0, 4))], 4)
@@ -278,17 +268,6 @@ def test_kept_frames_come_back_from_memory_and_from_the_disk(monkeypatch: pytest
             assert kept._file.seek(0, 2) == sum(frame.nbytes for frame in [*frames, frames[2]])  # the same one once
             for seconds, frame in reversed(list(enumerate([*frames, frames[-1], frames[2]]))):
                 assert (kept[seconds] == frame).all()
-
-
-def test_a_video_of_whole_frames_is_one_person(tmp_path: Path) -> None:
-    whole = Detector(MarkMeansFake(), sidecar(input_size=[64, 64]))
-    found = whole.video(grey_film(tmp_path / "a.mp4", 50), 8)
-    assert isinstance(found, VideoPrediction)
-    (person,) = found.people
-    assert person.frames == 8
-    assert (person.first, person.last) == pytest.approx((0, 2))
-    assert {moment.person for moment in found.moments} == {1}
-    assert all(moment.face.box is None for moment in found.moments)
 
 
 @pytest.mark.parametrize(("seconds", "taken"), [(8, 32), (40, 40), (200, 128)])
