@@ -245,6 +245,13 @@ def test_an_unfamiliar_picture_gets_no_verdict(run: Run, place: Path, tmp_path: 
     assert f"{examined['headline']} {percent}, not to be relied on" in text
 
 
+@pytest.fixture
+def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty folder without programs."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("names", "words", "said"),
     [
@@ -256,16 +263,8 @@ def test_an_unfamiliar_picture_gets_no_verdict(run: Run, place: Path, tmp_path: 
     ],
 )
 def test_a_mistake_is_one_line_and_nothing_is_written(
-    run: Run,
-    place: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    names: list[str],
-    words: list[str],
-    said: Any,
+    run: Run, place: Path, tmp_path: Path, nowhere: None, names: list[str], words: list[str], said: str
 ) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.chdir(tmp_path)
     done = run("report", *[place / name for name in names], "--checkpoint", place / "b0.pth", *words)
     assert (done.status, done.err.count("\n")) == (1, 1)
     assert said in done.err
