@@ -31,6 +31,7 @@ from tests.unit.serving.test_cli import run as run
 
 TIME = r"\d{4}-\d{2}-\d{2}.\d{2}:\d{2}:\d{2}(\+00:00| UTC)"
 HOSTILE = "<script>alert(1)</script>"
+Case = tuple[dict[str, Any], str]
 NAMES = ("three.jpg", "two.mp4", "damaged.jpg")
 
 
@@ -74,7 +75,7 @@ def report(run: Run, place: Path, tmp_path: Path, *names: str, **also: object) -
 
 
 @pytest.fixture(scope="module")
-def whole(place: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], str]:
+def whole(place: Path, tmp_path_factory: pytest.TempPathFactory) -> Case:
     """The JSON and the HTML file of all three files."""
     out = tmp_path_factory.mktemp("out") / "case.html"
     assert command("report", *[place / name for name in NAMES], "--checkpoint", place / "b0.pth", "--out", out) == 1
@@ -103,7 +104,7 @@ class Reader(HTMLParser):
         return " ".join(" ".join(self.words).split())
 
 
-def test_a_picture_a_video_and_a_damaged_file(place: Path, whole: tuple[dict[str, Any], str]) -> None:
+def test_a_picture_a_video_and_a_damaged_file(place: Path, whole: Case) -> None:
     case, page = whole
     picture, video, damaged = case["files"]
     assert [each["facts"]["sha256"] for each in case["files"]] == [sha256_of(place / name) for name in NAMES]
@@ -121,7 +122,7 @@ def test_a_picture_a_video_and_a_damaged_file(place: Path, whole: tuple[dict[str
     assert page.count("data:image/svg+xml") == 1
 
 
-def test_the_verdict_is_that_of_predict(run: Run, place: Path, whole: tuple[dict[str, Any], str]) -> None:
+def test_the_verdict_is_that_of_predict(run: Run, place: Path, whole: Case) -> None:
     printed = run("predict", *[place / name for name in NAMES[:2]], "--checkpoint", place / "b0.pth", "--json").out
     for examined, line in zip(whole[0]["files"][:2], printed.splitlines(), strict=True):
         found, expected = examined["prediction"], json.loads(line)
@@ -172,7 +173,7 @@ def test_two_runs_differ_in_the_time_alone(run: Run, place: Path, tmp_path: Path
     assert re.sub(TIME, "", first) == re.sub(TIME, "", second)
 
 
-def test_it_refers_to_nothing_outside_and_runs_nothing(whole: tuple[dict[str, Any], str]) -> None:
+def test_it_refers_to_nothing_outside_and_runs_nothing(whole: Case) -> None:
     case, page = whole
     found = Reader(page)
     assert all(reference.startswith(("#", "data:image/")) for reference in found.refers)
@@ -184,7 +185,7 @@ def test_it_refers_to_nothing_outside_and_runs_nothing(whole: tuple[dict[str, An
     assert anchors <= set(re.findall(r'id="([^"]+)"', page))
 
 
-def test_the_json_file_is_as_its_schema_says(whole: tuple[dict[str, Any], str]) -> None:
+def test_the_json_file_is_as_its_schema_says(whole: Case) -> None:
     case, schema = whole[0], jsonschema_rs.validator_for(case_schema())
     assert [error.message for error in schema.iter_errors(case)] == []
     for wrong in (
@@ -287,9 +288,7 @@ def test_a_printer_that_fails_is_one_line_and_the_page_is_kept(
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH: install it to see a case file printed")
-def test_a_browser_shows_it_at_any_width_and_prints_it(
-    run: Run, place: Path, tmp_path: Path, whole: tuple[dict[str, Any], str]
-) -> None:
+def test_a_browser_shows_it_at_any_width_and_prints_it(run: Run, place: Path, tmp_path: Path, whole: Case) -> None:
     page = tmp_path / "case.html"
     page.write_text(whole[1])
     with browsing(tmp_path) as browser:

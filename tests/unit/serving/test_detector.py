@@ -13,10 +13,9 @@ import torch
 from PIL import Image
 
 from deepfake_detection import Detector, Prediction, UserError, VideoPrediction
-from deepfake_detection.evaluation.fit_familiarity import fit_familiarity
 from deepfake_detection.frames.dataset import FrameDataset
 from deepfake_detection.inference.checkpoint import load_checkpoint
-from deepfake_detection.inference.familiarity import Familiarity, familiarity_file, save_familiarity
+from deepfake_detection.inference.familiarity import Familiarity
 from deepfake_detection.inference.logits import predict_logits
 from deepfake_detection.network.model import build_model
 from deepfake_detection.pictures.faces import Box, detect_faces
@@ -27,6 +26,7 @@ from deepfake_detection.serving.view import values_of
 from deepfake_detection.sources.drawn.drawing import film
 from tests.support.checkpoints import save_checkpoint, sidecar
 from tests.support.commands import command
+from tests.support.exported import familiar
 from tests.unit.videos.test_damaged_videos import textured, zeroed
 from tests.unit.videos.test_video import film as write_video
 
@@ -398,16 +398,10 @@ def test_a_video_is_unfamiliar_if_half_of_its_frames_are(checkpoint: Path, tmp_p
 def test_the_command_says_unfamiliar_and_keeps_the_score(
     checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    own = tmp_path / "own.pth"
-    own.write_bytes(checkpoint.read_bytes())
-    described = load_checkpoint(checkpoint).sidecar.model_copy(update={"familiarity": 0.99})
-    own.with_suffix(".json").write_text(described.model_dump_json())
     Image.new("RGB", (80, 80)).save(tmp_path / "black.png")
-    asked = ("predict", tmp_path / "black.png", "--checkpoint", own)
-    assert f"error: {familiarity_file(own)}: not there" in str(command(*asked))
-    rows = pd.DataFrame({"label": np.zeros(8)})
-    noise = FrameDataset(np.random.default_rng(0).integers(0, 256, (8, 64, 64, 3)).astype(np.uint8), rows)
-    save_familiarity(familiarity_file(own), fit_familiarity(noise, noise, 0.99))
+    noise = np.random.default_rng(0).integers(0, 256, (8, 64, 64, 3)).astype(np.uint8)
+    asked: tuple[object, ...] = ("predict", tmp_path / "black.png")
+    asked += ("--checkpoint", familiar(checkpoint, tmp_path, noise, 0.99, *asked)[0])
     assert not command(*asked)
     assert re.search(r"^unfamiliar +\S+%  .*black.png: unlike the training frames, ", capsys.readouterr().out, re.M)
     assert not command(*asked, "--json")

@@ -3,11 +3,11 @@
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import onnxruntime
-import pandas as pd
 import pytest
 import torch
 from numpy.typing import NDArray
@@ -15,10 +15,8 @@ from PIL import Image
 from safetensors import safe_open
 
 from deepfake_detection.common.errors import UserError
-from deepfake_detection.evaluation.fit_familiarity import fit_familiarity
-from deepfake_detection.frames.dataset import FrameDataset
 from deepfake_detection.inference.checkpoint import load_checkpoint
-from deepfake_detection.inference.familiarity import familiarity_file, save_familiarity
+from deepfake_detection.inference.familiarity import familiarity_file
 from deepfake_detection.serving.detector import Detector
 from deepfake_detection.serving.export import TOLERANCE, compare, export, metadata
 from tests.support import exported
@@ -102,17 +100,7 @@ def test_safetensors_is_a_checkpoint(
 def test_familiarity_is_a_third_output_and_a_third_file(
     checkpoint: Path, tmp_path: Path, frames: NDArray[np.uint8], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    own = tmp_path / "own.pth"
-    own.write_bytes(checkpoint.read_bytes())
-    described = load_checkpoint(checkpoint).sidecar.model_copy(update={"familiarity": 0.99})
-    own.with_suffix(".json").write_text(described.model_dump_json())
-    assert f"{familiarity_file(own)}: not there" in str(command("export", "--format", "onnx", "--checkpoint", own))
-    rows = pd.DataFrame({"label": np.zeros(len(frames))})
-    known = fit_familiarity(FrameDataset(frames, rows), FrameDataset(frames, rows), 0.5)
-    save_familiarity(familiarity_file(own), known)
-    detector = Detector.load(own)
-    assert detector.sidecar.familiarity == 0.99
-
+    own, known = exported.familiar(checkpoint, tmp_path, frames, 0.5, "export", "--format", "onnx")
     exact = known(torch.from_numpy(frames)).numpy()
     assert exact.min() < 1 < exact.max()
     for form in ("onnx", "safetensors"):
@@ -146,19 +134,16 @@ def test_a_difference_from_torch_is_found_and_nothing_is_written(
 
 
 def test_decisions_that_differ_are_counted(checkpoint: Path) -> None:
-    model = (load_checkpoint(checkpoint), list(np.zeros((12, SIZE, SIZE, 3), np.uint8)))
-    sizes = []
+    model, sizes = (load_checkpoint(checkpoint), list(np.zeros((12, SIZE, SIZE, 3), np.uint8))), []
 
-    def always(batch: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        sizes.append(len(batch))
-        return np.ones(len(batch)), np.ones(len(batch))
+    def says(value: float) -> Any:
+        return lambda batch: sizes.append(len(batch)) or (np.full(len(batch), value),) * 2
 
-    never = compare(lambda batch: (np.zeros(len(batch)), np.zeros(len(batch))), *model)
-    assert compare(always, *model).decisions + never.decisions == 12
-    assert sizes == [1, 3, 4, 4]
-    assert np.isnan(compare(lambda batch: (np.full(len(batch), np.nan),) * 2, *model).probability)
+    assert compare(says(1), *model).decisions + compare(says(0), *model).decisions == 12
+    assert sizes == [1, 3, 4, 4] * 2
+    assert np.isnan(compare(says(np.nan), *model).probability)
     with pytest.raises(ValueError, match="1 frames gave"):
-        compare(lambda batch: (np.zeros(2), np.zeros(2)), *model)
+        compare(lambda _: (np.zeros(2), np.zeros(2)), *model)
 
 
 def test_mistakes_are_one_line_and_touch_nothing(checkpoint: Path, tmp_path: Path) -> None:
@@ -167,9 +152,8 @@ def test_mistakes_are_one_line_and_touch_nothing(checkpoint: Path, tmp_path: Pat
     beside = checkpoint.with_suffix(".safetensors")  # its JSON would be the checkpoint's own
     assert "belongs to the checkpoint: name another file with --out" in str(command(*asked, "--out", beside, "--force"))
     assert str(command(*asked, "--out", tmp_path / "a.pth")).endswith("goes into a file that ends in .safetensors")
-    assert "none.json: not there" in str(
-        command(*asked[:-1], tmp_path / "none.pth", "--out", tmp_path / "a.safetensors")
-    )
+    missing = command(*asked[:-1], tmp_path / "none.pth", "--out", tmp_path / "a.safetensors")
+    assert "none.json: not there" in str(missing)
     with file_size_limit(10_000):
         assert "File too large" in str(command(*asked, "--out", tmp_path / "a.safetensors"))
     assert not list(tmp_path.iterdir())

@@ -78,8 +78,3 @@ def test_what_is_damaged_or_nothing_has_a_size_and_a_digest(tmp_path: Path, cont
     assert (found.bytes, found.sha256) == (len(content), hashlib.sha256(content).hexdigest())
     assert (found.width, found.claims) == (None, ())
     assert found.container
-
-
-def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
-        facts_of(tmp_path / "a")

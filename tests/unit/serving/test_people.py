@@ -107,15 +107,6 @@ def test_a_cut_begins_another_person(tmp_path: Path, detector: Detector) -> None
     assert (first.last, second.first, second.last) == pytest.approx((8, 8, 12), abs=0.3)
 
 
-@pytest.mark.usefixtures("marked_swaps")
-def test_a_person_who_leaves_and_returns_goes_on(tmp_path: Path, detector: Detector) -> None:
-    stays = Part(14, 10, 30, 200)
-    comes_and_goes = [Part(20, 260, 30, 200, 0, 5, (0, 12)), Part(20, 260, 60, 200, 8, 12, (0, 12))]
-    found = detector.video(film(tmp_path / "a.mp4", [stays, *comes_and_goes], 12), 12)
-    assert [(person.verdict, person.frames) for person in found.people] == [("fake", 9), ("original", 12)]
-    assert (found.people[0].first, found.people[0].last) == pytest.approx((0, 12), abs=0.3)
-
-
 def sighting(left: int, tone: float, width: int = 100) -> Sighting:
     marks = Landmarks(*[0.0] * 10)
     rng = np.random.default_rng(0)
@@ -188,17 +179,17 @@ def test_the_odds_are_divided_by_the_number_of_people() -> None:
     assert verdict_of(Score(8.0, None), warm, 3)[0] == pytest.approx(expit(2.5 - np.log(3)))
 
 
-@pytest.mark.parametrize("people", [1, 3, 10])
+@pytest.mark.parametrize("people", [3, 10])
 def test_genuine_people_are_called_fake_as_rarely_when_there_are_more(people: int) -> None:
     """Calibrated scores, log likelihood ratios of two normal distributions: false alarms at a threshold of 0.9."""
     rng = np.random.default_rng(people)
-    logits = rng.normal(-2, 2, (4000, people))  # of fakes it would be +2
+    logits = rng.normal(-2, 2, (2000, people))  # of fakes it would be +2
     strict = Calibration(threshold=0.9)
     alarms = sum(people_of(tracks_of(*row[:, None]), strict)[1][0].verdict == "fake" for row in logits)
-    alone = (rng.normal(-2, 2, 4000) >= np.log(9)).sum()
+    alone = (rng.normal(-2, 2, 2000) >= np.log(9)).sum()
     assert alarms <= alone * 1.3
     uncorrected = (logits.max(1) >= np.log(9)).sum()
-    assert people == 1 or uncorrected > 2 * alone
+    assert uncorrected > 2 * alone
 
 
 def test_a_stretch_that_is_unfamiliar_decides_nothing() -> None:

@@ -54,7 +54,6 @@ from tests.unit.videos.test_video import film as write_video
 
 HOSTILE = '"><script>alert(1)</script>.png'
 GREY = encode(Image.new("RGB", (200, 200), "grey"), "PNG")
-HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100)
 ANIMATED = encode(
     Image.new("RGB", (64, 64), "red"), "WEBP", save_all=True, append_images=[Image.new("RGB", (64, 64), "blue")]
 )
@@ -171,14 +170,11 @@ def test_two_at_once_are_judged_in_turn_and_a_video_shows_its_most_suspicious_fr
     ("content", "name", "status", "words"),
     [
         (b"hello", "text.jpg", 422, "It is a text file, neither a picture nor a video."),
-        (bytes(9), "zeros.jpg", 422, "It is neither a picture nor a video that can be read."),
-        (HEIC, "IMG_1.HEIC", 422, "It is an HEIC picture, which is not read: convert it to JPEG or PNG."),
         (ANIMATED, "a.webp", 422, "It is an animated WebP of 2 pictures: save one of them by itself, or all of"),
         (GREY, "grey.png", 200, "There is no score: no face found."),
         (b"", "empty.png", 422, "The file is empty."),
         (b"", "", 400, "No file was chosen"),
         (b"\0" * (2 * 10**6 + 1), "large.png", 413, "larger than 2 MB"),
-        (b"\0" * (5 * 10**6), "larger.mp4", 413, "larger than 2 MB"),
     ],
 )
 def test_what_cannot_be_judged_says_so(server: Running, content: bytes, name: str, status: int, words: str) -> None:
@@ -189,15 +185,21 @@ def test_what_cannot_be_judged_says_so(server: Running, content: bytes, name: st
     assert server.left() == []
 
 
-def test_what_is_too_large_is_refused_before_it_has_come(server: Running) -> None:
+def begun(server: Running, header: str, part: bytes) -> socket.socket:
+    """A connection over which an upload has begun."""
+    connection = socket.create_connection(("127.0.0.1", server.port), timeout=60)
     start = f"POST / HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nContent-Type: multipart/form-data; boundary=x\r\n"
-    part = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
-    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
-        connection.sendall(f"{start}Content-Length: {10**12}\r\n\r\n".encode() + part)
+    connection.sendall(f"{start}{header}\r\n\r\n".encode() + part)
+    return connection
+
+
+PART = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
+
+
+def test_what_is_too_large_is_refused_before_it_has_come(server: Running) -> None:
+    with begun(server, f"Content-Length: {10**12}", PART) as connection:
         assert connection.recv(100).startswith(b"HTTP/1.1 413 ")
-    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:  # who does not say how much
-        connection.sendall(f"{start}Transfer-Encoding: chunked\r\n\r\n".encode())
-        connection.sendall(b"%x\r\n%s\r\n" % (len(part), part))
+    with begun(server, "Transfer-Encoding: chunked", b"%x\r\n%s\r\n" % (len(PART), PART)) as connection:
         for _ in range(1000):
             connection.sendall(b"10000\r\n" + bytes(2**16) + b"\r\n")
             if select.select([connection], [], [], 0)[0]:
@@ -240,12 +242,8 @@ def test_another_sites_form_is_refused(server: Running, face: bytes) -> None:
 
 
 def test_more_than_can_wait_are_turned_away_and_who_leaves_makes_room(server: Running, face: bytes) -> None:
-    begun = f"POST / HTTP/1.1\r\nHost: localhost:{server.port}\r\nContent-Length: 1000\r\n".encode()
-    begun += b"Content-Type: multipart/form-data; boundary=x\r\n\r\n--x\r\n"
-    stalled = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(WAITING + 1)]
+    stalled = [begun(server, "Content-Length: 1000", b"--x\r\n") for _ in range(WAITING + 1)]
     try:
-        for connection in stalled:
-            connection.sendall(begun)
         status = _until(lambda: server.post(face), 503)
         assert "Too many files are waiting" in status.text
         assert status.headers["retry-after"] == "60"
@@ -256,10 +254,8 @@ def test_more_than_can_wait_are_turned_away_and_who_leaves_makes_room(server: Ru
 
 
 def test_who_leaves_leaves_nothing_behind(server: Running, video: bytes, face: bytes) -> None:
-    body = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n' + video + b"\r\n--x--\r\n"
-    with socket.create_connection(("127.0.0.1", server.port)) as connection:
-        start = f"POST / HTTP/1.1\r\nHost: localhost:{server.port}\r\nContent-Length: {len(body)}\r\n"
-        connection.sendall(start.encode() + b"Content-Type: multipart/form-data; boundary=x\r\n\r\n" + body)
+    body = PART + video + b"\r\n--x--\r\n"
+    with begun(server, f"Content-Length: {len(body)}", body):
         end = time.monotonic() + 60
         while not server.left():
             assert time.monotonic() < end
