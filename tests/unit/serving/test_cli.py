@@ -239,7 +239,7 @@ def test_a_users_mistake_is_one_line(
     assert said in line
 
 
-@pytest.mark.parametrize(("name", "needs"), [("explain", "explain"), ("report", "case.write"), ("serve", "web.server")])
+@pytest.mark.parametrize(("name", "needs"), [("explain", "explain"), ("report", "case.write"), ("serve", "web")])
 def test_a_command_whose_extra_is_not_installed_says_so(
     run: Run, monkeypatch: pytest.MonkeyPatch, name: str, needs: str
 ) -> None:

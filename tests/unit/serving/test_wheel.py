@@ -14,17 +14,7 @@ from tests.support.exported import checkpoint
 from tests.support.modules import ROOT
 
 UV = Path(sys.executable).with_name("uv")
-NO = (
-    "dvc",
-    "kagglehub",
-    "pytorch_lightning",
-    "torchmetrics",
-    "sklearn",
-    "matplotlib",
-    "imagehash",
-    "starlette",
-    "jinja2",
-)
+NO = ("dvc", "kagglehub", "pytorch_lightning", "torchmetrics", "sklearn", "matplotlib", "imagehash", "starlette")
 CODE = f"import sys; sys.modules |= dict.fromkeys({NO}); from deepfake_detection.serving.cli import main; main()"
 
 
@@ -43,9 +33,8 @@ def test_wheel_judges_a_picture_without_the_pipeline(tmp_path: Path) -> None:
         environment = os.environ | {"PYTHONPATH": str(tmp_path / "to")}
         return subprocess.run(words, cwd=tmp_path / "to", env=environment, text=True, capture_output=True)
 
-    found = run(
-        sys.executable, "-c", "import deepfake_detection as d; print(d.__file__, *map(d.__getattr__, d.__all__))"
-    )
+    names = "import deepfake_detection as d; print(d.__file__, *map(d.__getattr__, d.__all__))"
+    found = run(sys.executable, "-c", names)
     assert found.stdout.startswith(str(tmp_path / "to")), found.stderr
     network, picture = checkpoint(tmp_path, crop="none"), tmp_path / "picture.png"
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)).save(picture)
