@@ -16,7 +16,7 @@ from safetensors import safe_open
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.inference.checkpoint import load_checkpoint
-from deepfake_detection.inference.familiarity import familiarity_file
+from deepfake_detection.inference.familiarity import Familiarity, familiarity_file
 from deepfake_detection.serving.detector import Detector
 from deepfake_detection.serving.export import TOLERANCE, compare, export, metadata
 from tests.support import exported
@@ -33,14 +33,22 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def model(checkpoint: Path) -> Path:
+def known(
+    checkpoint: Path, frames: NDArray[np.uint8], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Familiarity]:
+    """The checkpoint with what it knows of frames."""
+    return exported.familiar(checkpoint, tmp_path_factory.mktemp("known"), frames, 0.5, "export", "--format", "onnx")
+
+
+@pytest.fixture(scope="module")
+def model(known: tuple[Path, Familiarity]) -> Path:
     """Exported by the command."""
-    path = checkpoint.with_suffix(".onnx")
-    assert not command("export", "--format", "onnx", "--checkpoint", checkpoint, "--out", path)
+    path = known[0].with_suffix(".onnx")
+    assert not command("export", "--format", "onnx", "--checkpoint", known[0], "--out", path)
     return path
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def frames() -> NDArray[np.uint8]:
     rng = np.random.default_rng(0)
     levels = rng.integers(0, 128, (7, 1, 1, 3)) + rng.integers(0, 128, (7, SIZE, SIZE, 3))
@@ -62,16 +70,16 @@ def test_onnx_gives_the_detector_s_numbers_in_any_batch(
         assert probability == pytest.approx(1 / (1 + np.exp(-logits[:count] / 1.7)), abs=1e-5)
 
 
-def test_onnx_says_what_it_is_and_not_where_it_was_made(checkpoint: Path, model: Path) -> None:
+def test_onnx_says_what_it_is_and_not_where_it_was_made(known: tuple[Path, Familiarity], model: Path) -> None:
     onnx.checker.check_model(model, full_check=True)
-    sidecar = load_checkpoint(checkpoint)[1]
+    sidecar = load_checkpoint(known[0])[1]
     found = onnxruntime.InferenceSession(model).get_modelmeta().custom_metadata_map
     assert found == metadata(sidecar)
     assert json.loads(found["categories"]) == sidecar.categories.model_dump()
     assert (found["crop"], found["margin"], found["temperature"]) == ("face", "0.25", "1.7")
     assert [(each.domain, each.version) for each in onnx.load(model).opset_import] == [("", 18)]
     content = model.read_bytes()
-    for folder in (Path(__file__).parents[3], Path(sys.prefix), checkpoint.parent):
+    for folder in (Path(__file__).parents[3], Path(sys.prefix), model.parent):
         assert str(folder).encode() not in content
 
 
@@ -98,19 +106,18 @@ def test_safetensors_is_a_checkpoint(
 
 
 def test_familiarity_is_a_third_output_and_a_third_file(
-    checkpoint: Path, tmp_path: Path, frames: NDArray[np.uint8], capsys: pytest.CaptureFixture[str]
+    known: tuple[Path, Familiarity], model: Path, tmp_path: Path, frames: NDArray[np.uint8]
 ) -> None:
-    own, known = exported.familiar(checkpoint, tmp_path, frames, 0.5, "export", "--format", "onnx")
-    exact = known(torch.from_numpy(frames)).numpy()
+    own, familiarity = known
+    exact = familiarity(torch.from_numpy(frames)).numpy()
     assert exact.min() < 1 < exact.max()
-    for form in ("onnx", "safetensors"):
-        assert not command("export", "--format", form, "--checkpoint", own, "--out", tmp_path / f"new.{form}")
-    assert familiarity_file(tmp_path / "new.safetensors").read_bytes() == familiarity_file(own).read_bytes()
-    assert str(familiarity_file(tmp_path / "new.safetensors")) in capsys.readouterr().out
-    session = onnxruntime.InferenceSession(tmp_path / "new.onnx")
+    session = onnxruntime.InferenceSession(model)
     for count in (1, 7):
         found = session.run(["unfamiliarity"], {"frames": frames[:count]})[0]
         assert found == pytest.approx(exact[:count], rel=1e-3)
+    path = tmp_path / "new.safetensors"
+    assert not command("export", "--format", "safetensors", "--checkpoint", own, "--out", path)
+    assert familiarity_file(path).read_bytes() == familiarity_file(own).read_bytes()
 
 
 def test_a_difference_from_torch_is_found_and_nothing_is_written(
@@ -177,7 +184,7 @@ def test_the_guide_s_snippets_judge_a_picture(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    Path(model.name).symlink_to(model)
+    Path(checkpoint.with_suffix(".onnx").name).symlink_to(model)
     export(checkpoint, "safetensors", Path(checkpoint.with_suffix(".safetensors").name))
     Image.fromarray(frames[0]).save("face.png")
     detector = Detector.load(checkpoint)

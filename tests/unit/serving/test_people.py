@@ -255,6 +255,7 @@ def test_kept_frames_come_back_from_memory_and_from_the_disk(monkeypatch: pytest
         with KeptFrames() as kept:
             for seconds, frame in enumerate([*frames, frames[-1], np.asfortranarray(frames[2])]):
                 kept.add(seconds, frame)
+            assert kept._file.seek(0, 2) == sum(frame.nbytes for frame in [*frames, frames[2]])  # the same one once
             for seconds, frame in reversed(list(enumerate([*frames, frames[-1], frames[2]]))):
                 assert (kept[seconds] == frame).all()
 
