@@ -379,7 +379,7 @@ def test_numbers() -> None:
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH: install it to see the page rendered")
 def test_chromium_shows_every_picture_and_nothing_wider_than_a_phone(inputs: dict[str, Any], tmp_path: Path) -> None:
-    page, sizes = tmp_path / "report.html", {}
+    page, sizes = tmp_path / "report.html", dict[int, int]()
     page.write_text(render_html(build_context(**inputs)), encoding="utf-8")
     with browsing(tmp_path) as browser:
         for width in (360, 1200):

@@ -112,8 +112,8 @@ def test_a_picture_a_video_and_a_damaged_file(place: Path, whole: Case) -> None:
     assert len(video["prediction"]["people"]) == 2
     assert (damaged["prediction"]["failed"], damaged["prediction"]["reason"]) == (True, "truncated")
     text = Reader(page).text
-    headings = ("What came out?", "How far can I trust it?", "Is it the file that I have?", "Claims, not facts")
-    headings += ("With what was it examined?", "How often is the network wrong?", "Can I repeat it?")
+    headings = ["What came out?", "How far can I trust it?", "Is it the file that I have?", "Claims, not facts"]
+    headings += ["With what was it examined?", "How often is the network wrong?", "Can I repeat it?"]
     digests = (sha256_of(place / "b0.pth"), picture["facts"]["sha256"])
     for words in (*headings, *digests, "Not judged : truncated.", picture["headline"], "face 3: ", "person 2: "):
         assert words in text, words

@@ -3,7 +3,6 @@
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -18,7 +17,7 @@ from deepfake_detection.common.errors import UserError
 from deepfake_detection.inference.checkpoint import load_checkpoint
 from deepfake_detection.inference.familiarity import Familiarity, familiarity_file
 from deepfake_detection.serving.detector import Detector
-from deepfake_detection.serving.export import TOLERANCE, compare, export, metadata
+from deepfake_detection.serving.export import TOLERANCE, Parity, compare, export, metadata
 from tests.support import exported
 from tests.support.checkpoints import SIZE
 from tests.support.commands import command
@@ -141,14 +140,19 @@ def test_a_difference_from_torch_is_found_and_nothing_is_written(
 
 
 def test_decisions_that_differ_are_counted(checkpoint: Path) -> None:
-    model, sizes = (load_checkpoint(checkpoint), list(np.zeros((12, SIZE, SIZE, 3), np.uint8))), []
+    model = (load_checkpoint(checkpoint), list(np.zeros((12, SIZE, SIZE, 3), np.uint8)))
+    sizes: list[int] = []
 
-    def says(value: float) -> Any:
-        return lambda batch: sizes.append(len(batch)) or (np.full(len(batch), value),) * 2
+    def said(value: float) -> Parity:
+        def always(batch: NDArray[np.uint8]) -> tuple[NDArray[np.float64], ...]:
+            sizes.append(len(batch))
+            return (np.full(len(batch), value),) * 2
 
-    assert compare(says(1), *model).decisions + compare(says(0), *model).decisions == 12
+        return compare(always, *model)
+
+    assert said(1.0).decisions + said(0.0).decisions == 12
     assert sizes == [1, 3, 4, 4] * 2
-    assert np.isnan(compare(says(np.nan), *model).probability)
+    assert np.isnan(said(np.nan).probability)
     with pytest.raises(ValueError, match="1 frames gave"):
         compare(lambda _: (np.zeros(2), np.zeros(2)), *model)
 
