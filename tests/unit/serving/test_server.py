@@ -118,7 +118,8 @@ def face() -> bytes:
 @pytest.fixture(scope="module")
 def video(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """30 seconds, of a face that brightens."""
-    pictures = (np.round(drawn(128) * (0.7 + 0.001 * number)).astype(np.uint8) for number in range(300))
+    still = drawn(128)
+    pictures = (np.round(still * (0.7 + 0.001 * number)).astype(np.uint8) for number in range(300))
     path = tmp_path_factory.mktemp("video") / "a.mp4"
     write_film(path, pictures, preset="ultrafast", g="20")
     return path.read_bytes()
