@@ -17,9 +17,7 @@ def level(value: float, height: int = 48, width: int = 64) -> Pixels:
     return np.full((height, width, 3), value, np.uint8)
 
 
-def add_film(
-    container: Any, codec: str = "libx264", rate: int = 10, shape: tuple[int, ...] = (48, 64), **options: str
-) -> Any:
+def add_film(container: Any, codec: str = "libx264", rate: int = 10, shape: Any = (48, 64), **options: str) -> Any:
     """A stream for pictures of a height and width."""
     stream = container.add_stream(codec, rate=rate)
     stream.height, stream.width = shape[:2]

@@ -158,9 +158,9 @@ def test_info_says_what_a_checkpoint_is(folder: Path, tmp_path: Path, run: Run) 
     assert (found["bytes"], found["sha256"]) == (path.stat().st_size, digest)
     assert {name: found[name] for name in Sidecar.model_fields} == json.loads(path.with_suffix(".json").read_text())
     lines = run("info", path).out.splitlines()
-    said = [f"SHA-256 {digest}", "efficientnet_b0, 4,008,829 parameters", "64 x 64 pixels", "originals: Original"]
-    said += ["deepfakes: Deepfakes", "sigmoid(logit / 2 + 0), is 0.5 or more", "0.3 of the face"]
-    for words in said:
+    there = [f"SHA-256 {digest}", "efficientnet_b0, 4,008,829 parameters", "64 x 64 pixels", "originals: Original"]
+    there += ["deepfakes: Deepfakes", "sigmoid(logit / 2 + 0), is 0.5 or more", "0.3 of the face"]
+    for words in there:
         assert sum(words in line for line in lines) == 1, words
     assert [line.split()[-2:] for line in lines[-3:-1]] == [["youden", "0.41"], ["fpr@0.01", "0.93"]]
     assert lines[-1] == "tested      not known: no file with its test results lies beside the checkpoint"

@@ -42,7 +42,7 @@ def test_wheel_judges_a_picture_without_the_pipeline(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[1].split()[0] in ("original", "fake")
     for command in ("explain", "report", "serve"):
-        words = [picture] if command != "serve" else []
-        (line,) = run(sys.executable, "-c", CODE, command, *words).stderr.splitlines()
+        given = [picture] if command != "serve" else []
+        (line,) = run(sys.executable, "-c", CODE, command, *given).stderr.splitlines()
         assert line.startswith(f"error: {command}: ")
         assert "is not installed" in line
