@@ -1,6 +1,5 @@
 """A headless Chromium that tests control with the DevTools protocol over pipes. It needs no port, driver or package."""
 
-import base64
 import fcntl
 import json
 import os
@@ -71,12 +70,19 @@ class Browser:
     def width(self, pixels: int) -> None:
         self.send("Emulation.setDeviceMetricsOverride", width=pixels, height=800, deviceScaleFactor=1, mobile=False)
 
-    def screenshot(self, path: Path) -> None:
-        shot = self.send("Page.captureScreenshot", captureBeyondViewport=True)["data"]
-        path.write_bytes(base64.b64decode(shot))
+    def too_wide(self, but: str) -> list[str]:
+        """The elements that reach beyond the window, without those that a selector names."""
+        found: list[str] = self.evaluate(
+            f"[...document.body.querySelectorAll('*')].filter(e => !e.closest({but!r})"
+            " && e.getBoundingClientRect().right > document.documentElement.clientWidth + 1)"
+            ".map(e => e.outerHTML.slice(0, 80))"
+        )
+        return found
 
-    def pdf(self, path: Path) -> None:
-        path.write_bytes(base64.b64decode(self.send("Page.printToPDF")["data"]))
+    def pictures(self) -> list[bool]:
+        """Whether each picture of the page is shown."""
+        found: list[bool] = self.evaluate("[...document.images].map(e => e.complete && e.naturalWidth > 0)")
+        return found
 
     @property
     def loaded(self) -> int:

@@ -3,7 +3,16 @@
 import re
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from deepfake_detection.evaluation.fit_familiarity import fit_familiarity
+from deepfake_detection.frames.dataset import FrameDataset
+from deepfake_detection.inference.checkpoint import load_checkpoint
+from deepfake_detection.inference.familiarity import Familiarity, familiarity_file, save_familiarity
 from tests.support.checkpoints import network_with_statistics, save_checkpoint, sidecar
+from tests.support.commands import command
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "other-runtimes.md"
 
@@ -15,6 +24,20 @@ def checkpoint(folder: Path, crop: str = "face") -> Path:
     categories = {"real": ["Original"], "fake": ["Größe"]}
     save_checkpoint(path, network, sidecar(categories=categories, frame={"temperature": 1.7}, crop=crop, margin=0.25))
     return path
+
+
+def familiar(
+    path: Path, folder: Path, frames: NDArray[np.uint8], share: float, *command_words: object
+) -> tuple[Path, Familiarity]:
+    """A copy of a checkpoint that knows how frames look, and what it knows. Without it, a command is refused."""
+    own, described = folder / "own.pth", load_checkpoint(path).sidecar.model_copy(update={"familiarity": 0.99})
+    own.write_bytes(path.read_bytes())
+    own.with_suffix(".json").write_text(described.model_dump_json())
+    assert f"error: {familiarity_file(own)}: not there" in str(command(*command_words, "--checkpoint", own))
+    known = FrameDataset(frames, pd.DataFrame({"label": np.zeros(len(frames))}))
+    fitted = fit_familiarity(known, known, share)
+    save_familiarity(familiarity_file(own), fitted)
+    return own, fitted
 
 
 def snippet(runtime: str) -> str:

@@ -3,10 +3,11 @@
 import zlib
 from pathlib import Path
 
-import av
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+
+from tests.support.films import write_film
 
 
 def picture(path: Path, who: int, fake: bool, frame: int = 0, size: int = 64) -> None:
@@ -18,14 +19,7 @@ def picture(path: Path, who: int, fake: bool, frame: int = 0, size: int = 64) ->
 def film(path: Path, who: int, fake: bool, frames: int = 4, size: int = 64) -> None:
     """A video of such frames, ten a second."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=10, options={"preset": "ultrafast"})
-        stream.width = stream.height = size
-        stream.pix_fmt = "yuv420p"
-        for frame in range(frames):
-            drawn = av.VideoFrame.from_ndarray(_draw(path, who, fake, frame, size), format="rgb24")
-            container.mux(stream.encode(drawn))
-        container.mux(stream.encode())
+    write_film(path, [_draw(path, who, fake, frame, size) for frame in range(frames)], preset="ultrafast")
 
 
 def _draw(path: Path, who: int, fake: bool, frame: int, size: int) -> NDArray[np.uint8]:

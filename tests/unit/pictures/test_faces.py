@@ -45,13 +45,17 @@ def overlap(one: tuple[int, ...], other: tuple[int, ...]) -> float:
     return float(masks.all(axis=0).sum() / masks.any(axis=0).sum())
 
 
-def test_drawn_faces_are_found_where_they_are() -> None:
-    found = {who: detect_faces(drawn(who)) for who in range(8)}
-    assert sum(len(each) == 1 for each in found.values()) >= 7
+def test_drawn_faces_and_their_landmarks_are_found_where_they_are() -> None:
+    found = {who: detect_faces(drawn(who)) for who in range(5)}
+    assert sum(len(each) == 1 for each in found.values()) >= 4
     for who, each in found.items():
-        for box, _ in each:
+        for box, marks in each:
             assert 0.6 <= box.score <= 1
             assert overlap(box[:4], drawn_box(who)) > 0.5, who
+            assert box.left < marks.eye_left_x < marks.nose_x < marks.eye_right_x < box.right
+            assert box.left < marks.mouth_left_x < marks.mouth_right_x < box.right
+            eyes, mouth = (marks.eye_left_y, marks.eye_right_y), (marks.mouth_left_y, marks.mouth_right_y)
+            assert box.top < min(eyes) < max(eyes) < marks.nose_y < min(mouth) < max(mouth) < box.bottom
 
 
 @pytest.mark.parametrize("number", range(6))
@@ -81,28 +85,17 @@ def test_boxes_of_a_large_picture_are_in_its_own_pixels() -> None:
     assert np.divide(marks, 8) == pytest.approx(np.array(small.landmarks), abs=20)
 
 
-def test_landmarks_are_where_they_are_drawn() -> None:
-    for who in range(8):
-        for box, marks in detect_faces(drawn(who)):
-            assert box.left < marks.eye_left_x < marks.nose_x < marks.eye_right_x < box.right
-            assert box.left < marks.mouth_left_x < marks.mouth_right_x < box.right
-            assert box.top < min(marks.eye_left_y, marks.eye_right_y)
-            assert max(marks.eye_left_y, marks.eye_right_y) < marks.nose_y
-            assert marks.nose_y < min(marks.mouth_left_y, marks.mouth_right_y)
-            assert max(marks.mouth_left_y, marks.mouth_right_y) < box.bottom
-
-
 def test_threads_search_pictures_of_different_sizes_at_the_same_time() -> None:
-    pictures = [drawn(who, size) for who in range(4) for size in (128, 256, 200)]
+    pictures = [drawn(who, size) for who in range(2) for size in (128, 256, 200)]
     alone = [detect_faces(picture) for picture in pictures]
     start = threading.Barrier(4)
 
     def search(_: int) -> list[list[faces.DetectedFace]]:
         start.wait(timeout=60)
-        return [detect_faces(picture) for _ in range(3) for picture in pictures]
+        return [detect_faces(picture) for _ in range(2) for picture in pictures]
 
     with ThreadPoolExecutor(4) as pool:
-        assert list(pool.map(search, range(4))) == [alone * 3] * 4
+        assert list(pool.map(search, range(4))) == [alone * 2] * 4
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 700), (700, 1), (31, 33)])
@@ -152,15 +145,12 @@ def test_square_is_square_inside_and_around(sides: list[int], margin: float, wid
     box = Box(left, top, right, bottom, 1.0)
     x0, y0, x1, y1 = square_around(box, margin, width, height)
     assert x1 - x0 == y1 - y0 > 0
-    assert x0 >= 0
-    assert y0 >= 0
+    assert min(x0, y0) >= 0
     assert x1 <= width
     assert y1 <= height
     if right <= width and bottom <= height and max(right - left, bottom - top) <= min(width, height):
-        assert x0 <= left
-        assert y0 <= top
-        assert x1 >= right
-        assert y1 >= bottom
+        assert x0 <= left <= right <= x1
+        assert y0 <= top <= bottom <= y1
 
 
 def test_crop_shows_the_square_and_nothing_else() -> None:

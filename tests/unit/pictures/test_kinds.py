@@ -9,7 +9,6 @@ import zipfile
 from pathlib import Path
 from typing import cast
 
-import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -17,6 +16,7 @@ from PIL import Image
 from deepfake_detection.pictures.images import UnreadableImageError, read_rgb
 from deepfake_detection.pictures.kinds import HEAD, file_kind, is_clutter, kind_of
 from deepfake_detection.videos.video import Video, is_video
+from tests.support.films import level, write_film
 
 GREY = Image.new("RGB", (64, 64), "grey")
 CONVERT = "which is not read: convert it to JPEG or PNG"
@@ -41,15 +41,8 @@ def saved(kind: str) -> bytes:
 
 
 def film(form: str, codec: str = "libx264") -> bytes:
-    file = io.BytesIO()
-    with av.open(file, "w", format=form) as container:
-        stream = cast(av.VideoStream, container.add_stream(codec, rate=10))
-        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
-        for level in range(0, 200, 20):
-            frame = av.VideoFrame.from_ndarray(np.full((64, 64, 3), level, np.uint8), format="rgb24")
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
-    return file.getvalue()
+    pictures = [level(grey, 64, 64) for grey in range(0, 200, 20)]
+    return cast(bytes, write_film(io.BytesIO(), pictures, codec, form=form).getvalue())
 
 
 def sound() -> bytes:
@@ -70,7 +63,7 @@ def archive() -> bytes:
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "BMP", "WEBP", "AVIF", "GIF"])
-@pytest.mark.parametrize("name", ["a.mp4", "A.JPG", "a"])
+@pytest.mark.parametrize("name", ["a.mp4", "a"])
 def test_a_picture_is_one_under_any_name(tmp_path: Path, kind: str, name: str) -> None:
     path = tmp_path / name
     path.write_bytes(saved(kind))
@@ -79,7 +72,7 @@ def test_a_picture_is_one_under_any_name(tmp_path: Path, kind: str, name: str) -
 
 
 @pytest.mark.parametrize("form", ["mp4", "mov", "3gp", "matroska", "avi", "mpegts", "vob"])
-@pytest.mark.parametrize("name", ["a.3gp", "a.jpg", "a"])
+@pytest.mark.parametrize("name", ["a.jpg", "a"])
 def test_a_film_is_one_under_any_name(tmp_path: Path, form: str, name: str) -> None:
     path = tmp_path / name
     path.write_bytes(film(form, "mpeg2video" if form == "vob" else "libx264"))
@@ -102,7 +95,6 @@ def test_a_camcorders_film_has_a_time_before_each_packet() -> None:
     ("content", "words"),
     [
         (HEIC, f"an HEIC picture, {CONVERT}"),
-        (brands(b"mif1", b"mif1", b"heic"), f"an HEIC picture, {CONVERT}"),
         (brands(b"msf1", b"hevc"), f"an HEIC picture, {CONVERT}"),
         (brands(b"crx ", b"isom"), f"a camera's raw picture, {CONVERT}"),
         (b"\xff\x0a" + bytes(50), f"a JPEG XL picture, {CONVERT}"),
@@ -120,7 +112,6 @@ def test_a_camcorders_film_has_a_time_before_each_packet() -> None:
         (b"OggS\0\2" + bytes(22) + b"\1\x13OpusHead" + bytes(50), "a sound file without pictures"),
         (saved("PDF"), "a PDF file, neither a picture nor a video"),
         (archive(), "an archive or an Office document, neither a picture nor a video"),
-        (b"hello", "a text file, neither a picture nor a video"),
         ("größe".encode("utf-16"), "a text file, neither a picture nor a video"),
         (b"BM is no bitmap\n", "a text file, neither a picture nor a video"),
         (b"The free film \xe2\x80\x9cmoov\xe2\x80\x9d" * 300, "a text file, neither a picture nor a video"),
@@ -128,8 +119,6 @@ def test_a_camcorders_film_has_a_time_before_each_packet() -> None:
         (b"\0\5\x16\7\0\2\0\0Mac OS X", "a Mac's companion of another file, neither a picture nor a video"),
         (b"", "empty file"),
         (bytes(1000), "neither a picture nor a video that can be read"),
-        (b"\xff" * 1000, "neither a picture nor a video that can be read"),
-        (b"\xff\xd8", "neither a picture nor a video that can be read"),
         (np.random.default_rng(0).bytes(9000), "neither a picture nor a video that can be read"),
     ],
     ids=lambda value: value[:30] if isinstance(value, str) else "",

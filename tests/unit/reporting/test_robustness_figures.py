@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pytest
 from PIL import Image
 from torch import Tensor
 
@@ -48,9 +47,8 @@ def test_figures_show_the_numbers() -> None:
         assert np.asarray(Image.open(picture)).std() > 10
 
 
-@pytest.mark.parametrize("label", [0, 1])
-def test_one_class_is_drawn_without_numbers(label: int) -> None:
-    summary, table = evaluated([label] * 10)
+def test_one_class_is_drawn_without_numbers() -> None:
+    summary, table = evaluated([1] * 10)
     assert summary["clean_auroc"] is None
     for draw in (robustness_heatmap, robustness_curves, verdicts_heatmap):
         draw(summary, table).savefig(io.BytesIO())

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -22,7 +21,7 @@ from deepfake_detection.serving.detector import Detector
 from deepfake_detection.serving.results import fields_of
 from deepfake_detection.serving.web.server import read_token
 from deepfake_detection.serving.web.workers import PROCESSES, Workers
-from tests.unit.pictures.test_images import encode
+from tests.unit.pictures.test_images import encode, png_header
 from tests.unit.serving.test_server import Running, serving
 from tests.unit.serving.test_server import checkpoint as checkpoint
 from tests.unit.serving.test_server import face as face
@@ -51,7 +50,6 @@ def test_a_file_gets_what_predict_prints_as_a_form_and_as_the_body(
     server: Running, face: bytes, checkpoint: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "a.png").write_bytes(face)
-    (tmp_path / "film.mp4").parent.mkdir(exist_ok=True)
     write_video(tmp_path / "film.mp4", 30)
     detector = Detector.load(checkpoint)
     for name in ("a.png", "film.mp4"):
@@ -76,9 +74,7 @@ def test_what_gets_no_result_is_a_problem(server: Running, face: bytes) -> None:
     assert is_problem(sent(b"x" * 1_500_000), 413, "larger than 1 MB")
     assert is_problem(sent(iter([b"x" * 800_000] * 2)), 413, "larger than 1 MB")  # in pieces, without a length
     assert sent(iter([face])).json()["verdict"] in ("original", "fake")
-    bomb = encode_bomb()
-    assert len(bomb) < 400_000
-    assert is_problem(sent(bomb), 422, "too many pixels")
+    assert is_problem(sent(png_header(20_000, 20_000)), 422, "too many pixels")
     assert is_problem(sent(face, Host="evil.example"), 421, "names")
     assert is_problem(sent(face, Origin="https://evil.example"), 403, "another site")
     assert is_problem(sent(b"--x", **{"Content-Type": "multipart/form-data; boundary=y"}), 400, "field named file")
@@ -88,11 +84,6 @@ def test_what_gets_no_result_is_a_problem(server: Running, face: bytes) -> None:
     assert requests.get(server.address + "favicon.ico", timeout=60).text == "Not Found"
     assert requests.get(server.address + "healthz", timeout=60).json() == {"status": "ok"}
     assert not server.left()
-
-
-def encode_bomb() -> bytes:
-    """A PNG of 20,000 x 20,000 pixels in a few hundred kilobytes."""
-    return encode(Image.new("1", (20_000, 20_000)), "PNG", optimize=True)
 
 
 def test_without_the_token_nothing_is_answered_but_that_the_server_is_there(
@@ -137,14 +128,6 @@ def test_the_description_holds(server: Running, tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300, cwd=tmp_path)
     assert done.returncode == 0, done.stdout[-4000:]
     assert "No issues found" in done.stdout, done.stdout[-4000:]
-
-
-def test_a_server_that_is_asked_over_a_raw_socket_answers_without_a_length(server: Running) -> None:
-    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
-        connection.sendall(f"POST /{PREDICT} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode())
-        answer = b"".join(iter(lambda: connection.recv(65536), b"")).decode()
-    assert answer.startswith("HTTP/1.1 400 Bad Request")
-    assert json.loads(answer.split("\r\n\r\n", 1)[1])["detail"].startswith("Nothing was sent")
 
 
 @pytest.mark.slow

@@ -22,10 +22,9 @@ from PIL import Image
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.text import percent
 from deepfake_detection.network.sidecar import Sidecar
-from deepfake_detection.pictures.faces import Box, detect_faces
+from deepfake_detection.pictures.faces import Box
 from deepfake_detection.serving.lines import print_csv, print_json, print_line
 from deepfake_detection.serving.results import Face, Moment, Prediction, VideoPrediction
-from deepfake_detection.sources.drawn.drawing import film as drawn_film
 from tests.support.commands import command
 from tests.support.disks import file_size_limit
 from tests.support.tested import save_tested
@@ -95,40 +94,23 @@ def test_what_was_not_seen_of_a_video_is_said(folder: Path, tmp_path: Path, run:
     done = run(*command)
     assert done.status == 0
     assert re.fullmatch("2 files: 1 (original|fake), 1 undecided\n", done.err)
-    of_part, of_most = done.out.splitlines()[1:]
-    assert f"  {part}: 0:01.0 of 0:10.0 damaged or missing  (" in of_part
-    assert re.search(r"^(original|fake) +[<>\d.]+%  .+  \(\d of 9 frames fake, most suspicious at", of_part)
-    assert f"  {most}: 0:04.0 of 0:10.0 damaged or missing  (" in of_most
-    assert re.search(r"^undecided +[<>\d.]+%  .+  \(\d+ of 10 frames fake, most suspicious at", of_most)
+    ways = {part: ("(original|fake)", "0:01.0", "9"), most: ("undecided", "0:04.0", "10")}
+    for line, (path, (verdict, lost, frames)) in zip(done.out.splitlines()[1:], ways.items(), strict=True):
+        assert f"  {path}: {lost} of 0:10.0 damaged or missing  (" in line
+        assert re.search(rf"^{verdict} +[<>\d.]+%  .+  \(\d+ of {frames} frames fake, most suspicious at", line)
     as_csv = run(*command, "--csv").out
     assert "undecided" in as_csv.splitlines()[2]
     assert as_csv.count("damaged or missing") == 2
 
 
-def test_json_names_the_fields_of_a_box(tmp_path: Path, run: Run) -> None:
-    face = np.round(drawn_film(0, 0, 256, 42).filmed * 255).astype(np.uint8)
-    Image.fromarray(face).save(tmp_path / "a.png")
-    checkpoint = save(tmp_path / "best.pth", crop="face", margin=0.3)
-    done = run("predict", tmp_path / "a.png", "--checkpoint", checkpoint, "--json")
-    (face_found,) = json.loads(done.out)["faces"]
-    assert Box(**face_found["box"]) == detect_faces(face)[0].box
-    assert list(face_found["box"]) == ["left", "top", "right", "bottom", "score"]
-    out = io.StringIO()
-    moment = Moment(1.5, Face(Box(1, 2, 3, 4, 0.5), 0.0, 0.5, "fake"))
-    print_json(VideoPrediction("a.mp4", "fake", 0.5, 0.0, moments=(moment,)), first=True, out=out)
-    (shown,) = json.loads(out.getvalue())["moments"]
-    assert shown["face"]["box"] == {"left": 1, "top": 2, "right": 3, "bottom": 4, "score": 0.5}
-
-
-@pytest.mark.parametrize("form", [(), ("--csv",), ("--json",)])
-def test_output_is_what_would_be_printed(folder: Path, tmp_path: Path, run: Run, form: tuple[str, ...]) -> None:
-    out = tmp_path / "new" / "verdicts"
-    command = ("predict", folder, "--checkpoint", folder / "best.pth", "--frames", 2, *form)
-    printed, written = run(*command), run(*command, "--output", out)
-    assert (written.out, written.status, written.err) == ("", 1, printed.err)  # 1: a file could not be read
-    assert out.read_text() == printed.out
-    assert len(printed.out.splitlines()) >= 4
-    assert [path.name for path in out.parent.iterdir()] == ["verdicts"]
+def test_json_names_the_fields_of_a_box() -> None:
+    out, box = io.StringIO(), Box(1, 2, 3, 4, 0.5)
+    face = Face(box, 0.0, 0.5, "fake")
+    print_json(VideoPrediction("a.mp4", "fake", 0.5, 0.0, moments=(Moment(1.5, face),)), first=True, out=out)
+    print_json(Prediction("a.png", "fake", 0.5, 0.0, faces=(face,)), first=False, out=out)
+    video, picture = map(json.loads, out.getvalue().splitlines())
+    for shown in (video["moments"][0]["face"], picture["faces"][0]):
+        assert list(shown["box"].items()) == [*{"left": 1, "top": 2, "right": 3, "bottom": 4, "score": 0.5}.items()]
 
 
 def test_output_replaces_a_file_only_if_told_and_never_one_that_is_read(folder: Path, tmp_path: Path, run: Run) -> None:
@@ -176,15 +158,9 @@ def test_info_says_what_a_checkpoint_is(folder: Path, tmp_path: Path, run: Run) 
     assert (found["bytes"], found["sha256"]) == (path.stat().st_size, digest)
     assert {name: found[name] for name in Sidecar.model_fields} == json.loads(path.with_suffix(".json").read_text())
     lines = run("info", path).out.splitlines()
-    for words in (
-        f"SHA-256 {digest}",
-        "efficientnet_b0, 4,008,829 parameters",
-        "64 x 64 pixels",
-        "originals: Original",
-        "deepfakes: Deepfakes",
-        "sigmoid(logit / 2 + 0), is 0.5 or more",
-        "0.3 of the face",
-    ):
+    there = [f"SHA-256 {digest}", "efficientnet_b0, 4,008,829 parameters", "64 x 64 pixels", "originals: Original"]
+    there += ["deepfakes: Deepfakes", "sigmoid(logit / 2 + 0), is 0.5 or more", "0.3 of the face"]
+    for words in there:
         assert sum(words in line for line in lines) == 1, words
     assert [line.split()[-2:] for line in lines[-3:-1]] == [["youden", "0.41"], ["fpr@0.01", "0.93"]]
     assert lines[-1] == "tested      not known: no file with its test results lies beside the checkpoint"
@@ -201,7 +177,6 @@ def test_info_says_what_a_checkpoint_is(folder: Path, tmp_path: Path, run: Run) 
     described.write_text(described.read_text() + "\n")  # as after another calibration
     done = run("info", path)
     assert done.status == 0
-    assert done.err.startswith("warning: ")
     assert "the test results of another best.json, by its SHA-256" in done.err
     assert "tested      not known" in done.out
     path.unlink()
@@ -226,40 +201,53 @@ def test_csv_and_the_table_say_the_same(folder: Path, run: Run) -> None:
     assert re.search(r"\(\d+ of 30 frames fake, most suspicious at 0:0", table[2])
 
 
-def test_a_users_mistake_is_one_line(folder: Path, run: Run) -> None:
-    for arguments, line in (
-        (
-            ("predict", folder / "a.png", "--checkpoint", folder / "none.pth"),
-            f"error: {folder / 'none.json'}: not there",
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("predict", "a.png", "--checkpoint", "none.pth"), "none.json: not there"),
+        (("predict", "a.png", "--json", "--csv"), "--json and --csv: choose one of them"),
+        (("predict", "below/*.gif", "--checkpoint", "best.pth"), "no picture or video there"),
+        *(
+            (words, "device 'cuda:99': not on this machine, which has cpu")
+            for words in (
+                ("predict", "a.png", "--checkpoint", "best.pth", "--device", "cuda:99"),
+                ("explain", "a.png", "--checkpoint", "best.pth", "--device", "cuda:99"),
+                ("serve", "--port", 0, "--checkpoint", "best.pth", "--device", "cuda:99"),
+            )
         ),
-        (("predict", folder / "a.png", "--json", "--csv"), "error: --json and --csv: choose one of them"),
-        (("predict", folder / "below" / "*.gif", "--checkpoint", folder / "best.pth"), "no picture or video there"),
-    ):
-        done = run(*arguments)
-        assert done.status == 1
-        assert line in done.err
-        assert len(done.err.splitlines()) == 1
-        assert not done.out
+    ],
+)
+def test_a_users_mistake_is_one_line(
+    folder: Path, run: Run, monkeypatch: pytest.MonkeyPatch, words: tuple[object, ...], said: str
+) -> None:
+    monkeypatch.chdir(folder)
+    done = run(*words)
+    assert (done.status, done.out) == (1, "")
+    (line,) = [each for each in done.err.splitlines() if not each.startswith("loading ")]
+    assert line.startswith("error: ")
+    assert said in line
+
+
+@pytest.mark.parametrize(("name", "needs"), [("explain", "explain"), ("report", "case.write"), ("serve", "web")])
+def test_a_command_whose_extra_is_not_installed_says_so(
+    run: Run, monkeypatch: pytest.MonkeyPatch, name: str, needs: str
+) -> None:
+    monkeypatch.setitem(sys.modules, f"deepfake_detection.serving.{needs}", None)
+    done = run(name, *["a.jpg"] * (name != "serve"))
+    assert done.status == 1
+    assert re.fullmatch(f"error: {name}: .+ is not installed; run make env, or pip install .+\n", done.err)
 
 
 def test_an_argument_that_gives_nothing_is_a_line_and_the_others_are_judged(
     folder: Path, tmp_path: Path, run: Run
 ) -> None:
-    (tmp_path / "empty").mkdir()
-    (tmp_path / "phone").mkdir()
-    (tmp_path / "phone" / "IMG_1.HEIC").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100))
-    nothing = [tmp_path / "empty", tmp_path / "*.jpg", tmp_path / "phone", tmp_path / "phone" / "*.HEIC"]
     picture, checkpoint = folder / "a.png", ("--checkpoint", folder / "best.pth", "--csv")
-    done = run("predict", *nothing[:2], picture, *nothing[2:], *checkpoint)
+    done = run("predict", tmp_path, picture, tmp_path / "*.jpg", *checkpoint)
     assert done.status == 1
-    assert done.err.splitlines() == [
-        f"error: {each}: no picture or video there{rest}"
-        for each, rest in zip(nothing, ["", "", *[" (left out: 1 .heic)"] * 2], strict=True)
-    ]
+    said = [f"error: {each}: no picture or video there" for each in (tmp_path, tmp_path / "*.jpg")]
+    assert done.err.splitlines() == said
     assert [row["path"] for row in csv.DictReader(io.StringIO(done.out))] == [str(picture)]
-    for each in nothing:
-        alone = run("predict", each, *checkpoint)
-        assert (alone.status, alone.out, len(alone.err.splitlines())) == (1, "", 1)
+    assert run("predict", tmp_path, *checkpoint) == Done(1, "", said[0] + "\n")
 
 
 @pytest.fixture(scope="module")
@@ -278,11 +266,13 @@ def test_a_name_of_any_bytes_stops_no_writer(
 ) -> None:
     printed = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(printed, encoding=encoding, newline="\n"))
+    assert "error: no?such?.json: " in str(command("predict", odd_names, "--checkpoint", "no\nsuch\x1b.pth"))
     asked = ["predict", odd_names, "--checkpoint", folder / "best.pth", *filter(None, [form])]
     assert not command(*asked)
     sys.stdout.flush()
-    written = tmp_path / "verdicts"
+    written = tmp_path / "new" / "verdicts"
     assert not command(*asked, "--output", written)
+    assert [path.name for path in written.parent.iterdir()] == ["verdicts"]
     assert written.read_bytes() == printed.getvalue()
     names = (b"caf\xe9.png", b"new\nline.png", b"red\x1b[31m.png", b"z.png")
     if form == "--json":
@@ -306,22 +296,6 @@ def test_a_terminal_gets_no_control_characters() -> None:
         print_it(Prediction("a\x1b[31m\n.jpg", "none", reason="truncated"), first=False, out=out)
         assert "\x1b" not in out.getvalue()
         assert len(out.getvalue().splitlines()) == 1
-
-
-def test_an_error_is_one_line_whatever_the_name(odd_names: Path, run: Run) -> None:
-    done = run("predict", odd_names / "z.png", "--checkpoint", odd_names / "no\nsuch\x1b.pth")
-    (line,) = done.err.splitlines()
-    assert line.startswith(f"error: {odd_names}/no?such?.json: not there")
-
-
-@pytest.mark.parametrize("command", ["predict", "explain", "serve"])
-def test_a_device_that_is_not_there_is_one_line(folder: Path, run: Run, command: str) -> None:
-    words = ["serve", "--port", 0] if command == "serve" else [command, folder / "a.png"]
-    done = run(*words, "--checkpoint", folder / "best.pth", "--device", "cuda:99")
-    assert done.status == 1
-    said = [line for line in done.err.splitlines() if not line.startswith("loading ")]
-    assert len(said) == 1
-    assert said[0].startswith("error: device 'cuda:99': not on this machine, which has cpu")
 
 
 def test_help_comes_without_torch(tmp_path: Path) -> None:

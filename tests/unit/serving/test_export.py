@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import onnx
 import onnxruntime
-import pandas as pd
 import pytest
 import torch
 from numpy.typing import NDArray
@@ -15,12 +14,10 @@ from PIL import Image
 from safetensors import safe_open
 
 from deepfake_detection.common.errors import UserError
-from deepfake_detection.evaluation.fit_familiarity import fit_familiarity
-from deepfake_detection.frames.dataset import FrameDataset
 from deepfake_detection.inference.checkpoint import load_checkpoint
-from deepfake_detection.inference.familiarity import familiarity_file, save_familiarity
+from deepfake_detection.inference.familiarity import Familiarity, familiarity_file
 from deepfake_detection.serving.detector import Detector
-from deepfake_detection.serving.export import TOLERANCE, compare, export, metadata
+from deepfake_detection.serving.export import TOLERANCE, Parity, compare, export, metadata
 from tests.support import exported
 from tests.support.checkpoints import SIZE
 from tests.support.commands import command
@@ -35,14 +32,22 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def model(checkpoint: Path) -> Path:
+def known(
+    checkpoint: Path, frames: NDArray[np.uint8], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Familiarity]:
+    """The checkpoint with what it knows of frames."""
+    return exported.familiar(checkpoint, tmp_path_factory.mktemp("known"), frames, 0.5, "export", "--format", "onnx")
+
+
+@pytest.fixture(scope="module")
+def model(known: tuple[Path, Familiarity]) -> Path:
     """Exported by the command."""
-    path = checkpoint.with_suffix(".onnx")
-    assert not command("export", "--format", "onnx", "--checkpoint", checkpoint, "--out", path)
+    path = known[0].with_suffix(".onnx")
+    assert not command("export", "--format", "onnx", "--checkpoint", known[0], "--out", path)
     return path
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def frames() -> NDArray[np.uint8]:
     rng = np.random.default_rng(0)
     levels = rng.integers(0, 128, (7, 1, 1, 3)) + rng.integers(0, 128, (7, SIZE, SIZE, 3))
@@ -64,16 +69,16 @@ def test_onnx_gives_the_detector_s_numbers_in_any_batch(
         assert probability == pytest.approx(1 / (1 + np.exp(-logits[:count] / 1.7)), abs=1e-5)
 
 
-def test_onnx_says_what_it_is_and_not_where_it_was_made(checkpoint: Path, model: Path) -> None:
+def test_onnx_says_what_it_is_and_not_where_it_was_made(known: tuple[Path, Familiarity], model: Path) -> None:
     onnx.checker.check_model(model, full_check=True)
-    sidecar = load_checkpoint(checkpoint)[1]
+    sidecar = load_checkpoint(known[0])[1]
     found = onnxruntime.InferenceSession(model).get_modelmeta().custom_metadata_map
     assert found == metadata(sidecar)
     assert json.loads(found["categories"]) == sidecar.categories.model_dump()
     assert (found["crop"], found["margin"], found["temperature"]) == ("face", "0.25", "1.7")
     assert [(each.domain, each.version) for each in onnx.load(model).opset_import] == [("", 18)]
     content = model.read_bytes()
-    for folder in (Path(__file__).parents[3], Path(sys.prefix), checkpoint.parent):
+    for folder in (Path(__file__).parents[3], Path(sys.prefix), model.parent):
         assert str(folder).encode() not in content
 
 
@@ -100,29 +105,18 @@ def test_safetensors_is_a_checkpoint(
 
 
 def test_familiarity_is_a_third_output_and_a_third_file(
-    checkpoint: Path, tmp_path: Path, frames: NDArray[np.uint8], capsys: pytest.CaptureFixture[str]
+    known: tuple[Path, Familiarity], model: Path, tmp_path: Path, frames: NDArray[np.uint8]
 ) -> None:
-    own = tmp_path / "own.pth"
-    own.write_bytes(checkpoint.read_bytes())
-    described = load_checkpoint(checkpoint).sidecar.model_copy(update={"familiarity": 0.99})
-    own.with_suffix(".json").write_text(described.model_dump_json())
-    assert f"{familiarity_file(own)}: not there" in str(command("export", "--format", "onnx", "--checkpoint", own))
-    rows = pd.DataFrame({"label": np.zeros(len(frames))})
-    known = fit_familiarity(FrameDataset(frames, rows), FrameDataset(frames, rows), 0.5)
-    save_familiarity(familiarity_file(own), known)
-    detector = Detector.load(own)
-    assert detector.sidecar.familiarity == 0.99
-
-    exact = known(torch.from_numpy(frames)).numpy()
+    own, familiarity = known
+    exact = familiarity(torch.from_numpy(frames)).numpy()
     assert exact.min() < 1 < exact.max()
-    for form in ("onnx", "safetensors"):
-        assert not command("export", "--format", form, "--checkpoint", own, "--out", tmp_path / f"new.{form}")
-    assert familiarity_file(tmp_path / "new.safetensors").read_bytes() == familiarity_file(own).read_bytes()
-    assert str(familiarity_file(tmp_path / "new.safetensors")) in capsys.readouterr().out
-    session = onnxruntime.InferenceSession(tmp_path / "new.onnx")
+    session = onnxruntime.InferenceSession(model)
     for count in (1, 7):
         found = session.run(["unfamiliarity"], {"frames": frames[:count]})[0]
         assert found == pytest.approx(exact[:count], rel=1e-3)
+    path = tmp_path / "new.safetensors"
+    assert not command("export", "--format", "safetensors", "--checkpoint", own, "--out", path)
+    assert familiarity_file(path).read_bytes() == familiarity_file(own).read_bytes()
 
 
 def test_a_difference_from_torch_is_found_and_nothing_is_written(
@@ -147,18 +141,20 @@ def test_a_difference_from_torch_is_found_and_nothing_is_written(
 
 def test_decisions_that_differ_are_counted(checkpoint: Path) -> None:
     model = (load_checkpoint(checkpoint), list(np.zeros((12, SIZE, SIZE, 3), np.uint8)))
-    sizes = []
+    sizes: list[int] = []
 
-    def always(batch: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        sizes.append(len(batch))
-        return np.ones(len(batch)), np.ones(len(batch))
+    def said(value: float) -> Parity:
+        def always(batch: NDArray[np.uint8]) -> tuple[NDArray[np.float64], ...]:
+            sizes.append(len(batch))
+            return (np.full(len(batch), value),) * 2
 
-    never = compare(lambda batch: (np.zeros(len(batch)), np.zeros(len(batch))), *model)
-    assert compare(always, *model).decisions + never.decisions == 12
-    assert sizes == [1, 3, 4, 4]
-    assert np.isnan(compare(lambda batch: (np.full(len(batch), np.nan),) * 2, *model).probability)
+        return compare(always, *model)
+
+    assert said(1.0).decisions + said(0.0).decisions == 12
+    assert sizes == [1, 3, 4, 4] * 2
+    assert np.isnan(said(np.nan).probability)
     with pytest.raises(ValueError, match="1 frames gave"):
-        compare(lambda batch: (np.zeros(2), np.zeros(2)), *model)
+        compare(lambda _: (np.zeros(2), np.zeros(2)), *model)
 
 
 def test_mistakes_are_one_line_and_touch_nothing(checkpoint: Path, tmp_path: Path) -> None:
@@ -167,9 +163,8 @@ def test_mistakes_are_one_line_and_touch_nothing(checkpoint: Path, tmp_path: Pat
     beside = checkpoint.with_suffix(".safetensors")  # its JSON would be the checkpoint's own
     assert "belongs to the checkpoint: name another file with --out" in str(command(*asked, "--out", beside, "--force"))
     assert str(command(*asked, "--out", tmp_path / "a.pth")).endswith("goes into a file that ends in .safetensors")
-    assert "none.json: not there" in str(
-        command(*asked[:-1], tmp_path / "none.pth", "--out", tmp_path / "a.safetensors")
-    )
+    missing = command(*asked[:-1], tmp_path / "none.pth", "--out", tmp_path / "a.safetensors")
+    assert "none.json: not there" in str(missing)
     with file_size_limit(10_000):
         assert "File too large" in str(command(*asked, "--out", tmp_path / "a.safetensors"))
     assert not list(tmp_path.iterdir())
@@ -193,7 +188,7 @@ def test_the_guide_s_snippets_judge_a_picture(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    Path(model.name).symlink_to(model)
+    Path(checkpoint.with_suffix(".onnx").name).symlink_to(model)
     export(checkpoint, "safetensors", Path(checkpoint.with_suffix(".safetensors").name))
     Image.fromarray(frames[0]).save("face.png")
     detector = Detector.load(checkpoint)

@@ -44,14 +44,10 @@ def test_what_a_generator_writes_into_a_png_and_content_credentials(tmp_path: Pa
     assert (claim.source, claim.name, len(claim.value)) == ("PNG text", "parameters", LONGEST)
     path.write_bytes(path.read_bytes() + b"jumb....jumdc2pa\0")
     assert [each.source for each in facts_of(path).claims] == ["PNG text", "C2PA"]
-
-
-def test_claims_without_end_are_cut_off(tmp_path: Path) -> None:
-    info = PngImagePlugin.PngInfo()
     for number in range(3 * MOST_CLAIMS):
         info.add_text(f"name {number}", "value")
-    Image.new("RGB", (20, 10)).save(tmp_path / "a.png", pnginfo=info)
-    assert len(facts_of(tmp_path / "a.png").claims) == MOST_CLAIMS
+    Image.new("RGB", (20, 10)).save(path, pnginfo=info)
+    assert len(facts_of(path).claims) == MOST_CLAIMS
 
 
 def test_a_video(tmp_path: Path) -> None:
@@ -78,8 +74,3 @@ def test_what_is_damaged_or_nothing_has_a_size_and_a_digest(tmp_path: Path, cont
     assert (found.bytes, found.sha256) == (len(content), hashlib.sha256(content).hexdigest())
     assert (found.width, found.claims) == (None, ())
     assert found.container
-
-
-def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
-        facts_of(tmp_path / "a")

@@ -11,7 +11,7 @@ import pytest
 import torch
 from scipy.special import expit
 
-from deepfake_detection import Detector, VideoPrediction
+from deepfake_detection import Detector
 from deepfake_detection.network.model import Network
 from deepfake_detection.network.sidecar import Calibration
 from deepfake_detection.pictures.faces import Box, DetectedFace, Landmarks, detect_faces
@@ -107,15 +107,6 @@ def test_a_cut_begins_another_person(tmp_path: Path, detector: Detector) -> None
     assert (first.last, second.first, second.last) == pytest.approx((8, 8, 12), abs=0.3)
 
 
-@pytest.mark.usefixtures("marked_swaps")
-def test_a_person_who_leaves_and_returns_goes_on(tmp_path: Path, detector: Detector) -> None:
-    stays = Part(14, 10, 30, 200)
-    comes_and_goes = [Part(20, 260, 30, 200, 0, 5, (0, 12)), Part(20, 260, 60, 200, 8, 12, (0, 12))]
-    found = detector.video(film(tmp_path / "a.mp4", [stays, *comes_and_goes], 12), 12)
-    assert [(person.verdict, person.frames) for person in found.people] == [("fake", 9), ("original", 12)]
-    assert (found.people[0].first, found.people[0].last) == pytest.approx((0, 12), abs=0.3)
-
-
 def sighting(left: int, tone: float, width: int = 100) -> Sighting:
     marks = Landmarks(*[0.0] * 10)
     rng = np.random.default_rng(0)
@@ -188,17 +179,17 @@ def test_the_odds_are_divided_by_the_number_of_people() -> None:
     assert verdict_of(Score(8.0, None), warm, 3)[0] == pytest.approx(expit(2.5 - np.log(3)))
 
 
-@pytest.mark.parametrize("people", [1, 3, 10])
+@pytest.mark.parametrize("people", [3, 10])
 def test_genuine_people_are_called_fake_as_rarely_when_there_are_more(people: int) -> None:
     """Calibrated scores, log likelihood ratios of two normal distributions: false alarms at a threshold of 0.9."""
     rng = np.random.default_rng(people)
-    logits = rng.normal(-2, 2, (4000, people))  # of fakes it would be +2
+    logits = rng.normal(-2, 2, (2000, people))  # of fakes it would be +2
     strict = Calibration(threshold=0.9)
     alarms = sum(people_of(tracks_of(*row[:, None]), strict)[1][0].verdict == "fake" for row in logits)
-    alone = (rng.normal(-2, 2, 4000) >= np.log(9)).sum()
+    alone = (rng.normal(-2, 2, 2000) >= np.log(9)).sum()
     assert alarms <= alone * 1.3
     uncorrected = (logits.max(1) >= np.log(9)).sum()
-    assert people == 1 or uncorrected > 2 * alone
+    assert uncorrected > 2 * alone
 
 
 def test_a_stretch_that_is_unfamiliar_decides_nothing() -> None:
@@ -219,16 +210,6 @@ def test_few_frames_have_no_stretch() -> None:
     assert person.stretch is not None
     assert not person.stretch.decides  # the whole decides already
     assert (person.stretch.start, person.stretch.end, person.stretch.frames) == (0, 4, 4)
-
-
-def test_a_picture_with_many_faces_is_corrected_too(detector: Detector) -> None:
-    board = np.full((200, 1000, 3), 70, np.uint8)
-    for number in range(5):
-        board[:, 200 * number : 200 * number + 200] = draw(Part(4 + 2 * number, 0, 0, 200), 0)
-    found = detector.predict(board)
-    assert len(found.faces) == 5
-    for face in found.faces:
-        assert face.probability == pytest.approx(expit(face.logit - np.log(5)))
 
 
 @pytest.mark.usefixtures("marked_swaps")
@@ -274,21 +255,9 @@ def test_kept_frames_come_back_from_memory_and_from_the_disk(monkeypatch: pytest
         with KeptFrames() as kept:
             for seconds, frame in enumerate([*frames, frames[-1], np.asfortranarray(frames[2])]):
                 kept.add(seconds, frame)
-            assert kept._file._rolled == (limit == 8000)  # type: ignore[attr-defined]
             assert kept._file.seek(0, 2) == sum(frame.nbytes for frame in [*frames, frames[2]])  # the same one once
             for seconds, frame in reversed(list(enumerate([*frames, frames[-1], frames[2]]))):
                 assert (kept[seconds] == frame).all()
-
-
-def test_a_video_of_whole_frames_is_one_person(tmp_path: Path) -> None:
-    whole = Detector(MarkMeansFake(), sidecar(input_size=[64, 64]))
-    found = whole.video(grey_film(tmp_path / "a.mp4", 50), 8)
-    assert isinstance(found, VideoPrediction)
-    (person,) = found.people
-    assert person.frames == 8
-    assert (person.first, person.last) == pytest.approx((0, 2))
-    assert {moment.person for moment in found.moments} == {1}
-    assert all(moment.face.box is None for moment in found.moments)
 
 
 @pytest.mark.parametrize(("seconds", "taken"), [(8, 32), (40, 40), (200, 128)])

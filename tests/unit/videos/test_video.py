@@ -5,7 +5,7 @@ import struct
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import av
 import numpy as np
@@ -14,6 +14,7 @@ from av.stream import Disposition
 
 from deepfake_detection.pictures.images import UnreadableImageError
 from deepfake_detection.videos.video import Frame, Video
+from tests.support.films import add_film, add_silence, encoded, level, write_film
 
 CODECS = {".webm": "libvpx", ".avi": "mpeg4"}
 QUICK = {"deadline": "realtime", "cpu-used": "8"}  # of libvpx
@@ -32,18 +33,14 @@ def film(
 
     ``times`` says when each comes on show, ``last`` for how long the last one does.
     """
+    how = QUICK if path.suffix == ".webm" else {"sc_threshold": "0"}  # no other key frames
     with av.open(str(path), "w", options=options) as container:
-        stream: Any = container.add_stream(CODECS.get(path.suffix, "libx264"), rate=rate)
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-        stream.gop_size = round(key_every * rate)
-        stream.codec_context.thread_count = 1  # libvpx waits for its threads in busy loops
-        stream.options = QUICK if path.suffix == ".webm" else {"sc_threshold": "0"}  # no other key frames
+        stream = add_film(container, CODECS.get(path.suffix, "libx264"), rate, g=str(round(key_every * rate)), **how)
         if times:
             stream.codec_context.time_base = Fraction(1, 1000)
         packets: list[Any] = []
         for number in range(frames):
-            grey = np.full((48, 64, 3), number * 255 / max(frames - 1, 1), np.uint8)
-            frame = av.VideoFrame.from_ndarray(grey, format="rgb24")
+            frame = av.VideoFrame.from_ndarray(level(number * 255 / max(frames - 1, 1)), format="rgb24")
             if times:
                 frame.pts, frame.time_base = round(times[number] * 1000), Fraction(1, 1000)
             packets += stream.encode(frame)
@@ -144,18 +141,9 @@ def test_a_picture_counts_for_the_time_it_is_on_show(tmp_path: Path, suffix: str
 
 def test_the_last_picture_is_on_show_until_the_sound_ends(tmp_path: Path) -> None:
     with av.open(str(tmp_path / "a.mkv"), "w") as container:
-        stream: Any = container.add_stream("libx264", rate=10)
-        sound = container.add_stream("aac", rate=8000)
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-        for number in range(2):
-            grey = np.full((48, 64, 3), 255 * number, np.uint8)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(grey, format="rgb24")))
-        container.mux(stream.encode())
-        for number in range(157):  # 20 seconds
-            silence = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
-            silence.sample_rate, silence.pts = 8000, 1024 * number
-            container.mux(sound.encode(silence))
-        container.mux(sound.encode())
+        stream = add_film(container)
+        add_silence(container, 157)  # 20 seconds
+        container.mux(encoded(stream, [level(0), level(255)]))
     video, found = taken(tmp_path / "a.mkv", 8)
     assert video.seconds == pytest.approx(20, abs=0.3)
     assert brightness(found) == pytest.approx([255] * 8, abs=3)
@@ -196,26 +184,11 @@ def test_nothing_of_a_sound_film_counts_as_unseen(
     tmp_path: Path, suffix: str, codec: str, options: dict[str, str], count: int
 ) -> None:
     noise = np.random.default_rng(0).integers(0, 60, (48, 64, 3), np.uint8)
-    with av.open(str(tmp_path / f"a{suffix}"), "w") as container:
-        stream: Any = container.add_stream(codec, rate=20)
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-        stream.codec_context.thread_count, stream.options = 1, options
-        for number in range(240):
-            moved = np.roll(noise, (number, 2 * number), (0, 1)) + np.uint8(number // 2)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(moved, format="rgb24")))
-        container.mux(stream.encode())
+    moved = (np.roll(noise, (number, 2 * number), (0, 1)) + np.uint8(number // 2) for number in range(240))
+    write_film(tmp_path / f"a{suffix}", moved, codec, 20, **options)
     video, found = taken(tmp_path / f"a{suffix}", count)
     assert (video.unseen_seconds, video.unseen_share, len(found)) == (0, 0, count)
     assert brightness(found) == pytest.approx([29.5 + 10 * frame.seconds for frame in found], abs=6)
-
-
-def add_still(container: Any, codec: str = "mjpeg", side: int = 320, pictures: int = 1) -> Any:
-    """A white picture as the next stream, as of a cover, or several."""
-    stream = container.add_stream(codec, rate=1)
-    stream.width = stream.height = side
-    stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "rgb24"
-    white = av.VideoFrame.from_ndarray(np.full((side, side, 3), 255, np.uint8), format="rgb24")
-    return stream, lambda: [packet for _ in range(pictures) for packet in stream.encode(white)] + stream.encode()
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".m4v"])
@@ -223,36 +196,28 @@ def add_still(container: Any, codec: str = "mjpeg", side: int = 320, pictures: i
 def test_the_film_is_judged_and_not_what_comes_before_it(tmp_path: Path, suffix: str, kind: str) -> None:
     with av.open(str(tmp_path / f"a{suffix}"), "w", format="mp4" if suffix == ".m4v" else None) as container:
         pictures = {"thumbnails": 3, "other film": 30}.get(kind, 1)
-        still, encoded = add_still(container, side=320 if pictures == 1 else 32, pictures=pictures)
+        side = 320 if pictures == 1 else 32
+        still, stream = add_film(container, "mjpeg", 1, (side, side)), add_film(container)
         if kind == "cover":
             still.disposition = Disposition.attached_pic
-        stream: Any = container.add_stream("libx264", rate=10)
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
         stream.disposition = Disposition.default
         container.start_encoding()
-        for packet in encoded():
-            container.mux(packet)
-        for number in range(30):
-            grey = np.full((48, 64, 3), number, np.uint8)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(grey, format="rgb24")))
-        container.mux(stream.encode())
+        container.mux(encoded(still, [level(255, side, side)] * pictures))
+        container.mux(encoded(stream, map(level, range(30))))
     video, found = taken(tmp_path / f"a{suffix}")
     assert {frame.pixels.shape for frame in found} == {(48, 64, 3)}
     assert (len(found), video.unseen_seconds) == (30, 0)
 
 
-def test_sound_with_a_cover_has_no_film(tmp_path: Path) -> None:
+@pytest.mark.parametrize("cover", [False, True])
+def test_sound_has_no_film(tmp_path: Path, cover: bool) -> None:
     with av.open(str(tmp_path / "a.mp4"), "w") as container:
-        sound = container.add_stream("aac", rate=8000)
-        cover, encoded = add_still(container)
-        cover.disposition = Disposition.attached_pic
-        container.start_encoding()
-        for packet in encoded():
-            container.mux(packet)
-        silence = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
-        silence.sample_rate = 8000
-        container.mux(sound.encode(silence))
-        container.mux(sound.encode())
+        if cover:
+            still = add_film(container, "mjpeg", 1)
+            still.disposition = Disposition.attached_pic
+        add_silence(container, 1)
+        if cover:
+            container.mux(encoded(still, [level(255)]))
     with pytest.raises(UnreadableImageError, match="a sound file without pictures"):
         Video(tmp_path / "a.mp4", 4)
 
@@ -261,14 +226,7 @@ def corners(path: Path) -> Path:
     """Five frames of 64 x 48 whose corners are red, green, blue and white, from the upper left on, row by row."""
     picture = np.zeros((48, 64, 3), np.uint8)
     picture[:24, :32, 0] = picture[:24, 32:, 1] = picture[24:, :32, 2] = picture[24:, 32:] = 255
-    with av.open(str(path), "w") as container:
-        stream: Any = container.add_stream("libx264rgb" if "libx264rgb" in av.codecs_available else "mpeg4", rate=5)
-        stream.width, stream.height = 64, 48
-        stream.pix_fmt = "rgb24" if stream.codec_context.name == "libx264rgb" else "yuv420p"
-        for _ in range(5):
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-        container.mux(stream.encode())
-    return path
+    return cast(Path, write_film(path, [picture] * 5, "mpeg4", 5))
 
 
 def colours(pixels: np.ndarray[Any, Any]) -> str:
@@ -308,41 +266,23 @@ def test_a_film_is_turned_and_mirrored_as_its_track_says(
 @pytest.mark.parametrize(("aspect", "shape"), [((4, 3), (48, 85, 3)), ((1, 2), (96, 64, 3)), ((1, 100), (48, 64, 3))])
 def test_pixels_become_square(tmp_path: Path, aspect: tuple[int, int], shape: tuple[int, int, int]) -> None:
     with av.open(str(tmp_path / "a.mkv"), "w") as container:
-        stream: Any = container.add_stream("mpeg4", rate=5)
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream = add_film(container, "mpeg4", 5)
         stream.codec_context.sample_aspect_ratio = Fraction(*aspect)
-        container.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), format="rgb24")))
-        container.mux(stream.encode())
+        container.mux(encoded(stream, [level(0)]))
     _, found = taken(tmp_path / "a.mkv")
     assert found[0].pixels.shape == shape
 
 
 def test_what_is_no_video_says_so(tmp_path: Path) -> None:
-    film(tmp_path / "whole.mp4", 50)
-    contents = {
-        "text.mp4": (b"hello", "a text file, neither a picture nor a video"),
-        "empty.mp4": (b"", "empty file"),
-        "cut.mp4": ((tmp_path / "whole.mp4").read_bytes()[:500], "truncated"),
-        # a playlist would have the decoder open other files, or addresses
-        "list.mp4": (
-            f"#EXTM3U\n#EXTINF:2,\n{tmp_path}/whole.mp4\n#EXT-X-ENDLIST\n".encode(),
-            "a text file, neither a picture nor a video",
-        ),
-    }
-    for name, (content, reason) in contents.items():
-        (tmp_path / name).write_bytes(content)
+    whole = film(tmp_path / "whole.mp4", 50)
+    # a playlist would have the decoder open other files, or addresses
+    playlist = f"#EXTM3U\n#EXTINF:2,\n{whole}\n#EXT-X-ENDLIST\n".encode()
+    for name, content, reason in (
+        ("cut.mp4", whole.read_bytes()[:500], "truncated"),
+        ("list.mp4", playlist, "a text file, neither a picture nor a video"),
+        ("missing.mp4", None, "no such file or directory"),
+    ):
+        if content:
+            (tmp_path / name).write_bytes(content)
         with pytest.raises(UnreadableImageError, match=reason):
             Video(tmp_path / name, 4)
-    with pytest.raises(UnreadableImageError, match="no such file or directory"):
-        Video(tmp_path / "missing.mp4", 4)
-
-
-def test_a_file_without_pictures_says_so(tmp_path: Path) -> None:
-    with av.open(str(tmp_path / "sound.mp4"), "w") as container:
-        stream: Any = container.add_stream("aac", rate=8000)
-        silence = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
-        silence.sample_rate = 8000
-        container.mux(stream.encode(silence))
-        container.mux(stream.encode())
-    with pytest.raises(UnreadableImageError, match="a sound file without pictures"):
-        Video(tmp_path / "sound.mp4", 4)
