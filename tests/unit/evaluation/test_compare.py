@@ -19,15 +19,7 @@ from sklearn.metrics import roc_auc_score
 from benchmarks.compare_null import called
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.evaluation.bootstrap import METRICS, frame_metrics
-from deepfake_detection.evaluation.compare import (
-    PREDICTIONS,
-    compare,
-    groups_of,
-    holm,
-    main,
-    read_predictions,
-    report,
-)
+from deepfake_detection.evaluation.compare import PREDICTIONS, compare, groups_of, holm, main, read_predictions, report
 from tests.support.params import tree
 
 

@@ -177,11 +177,7 @@ def test_summary_of_the_categories() -> None:
 @pytest.mark.parametrize("keep", ["Original", "Deepfakes", "one video", "one frame", "nothing"])
 def test_evaluation_of_little_has_reasons_but_no_nan(keep: str) -> None:
     table = _table()
-    parts = {
-        "one video": table.iloc[:5],
-        "one frame": table.iloc[:1],
-        "nothing": table.iloc[:0],
-    }
+    parts = {"one video": table.iloc[:5], "one frame": table.iloc[:1], "nothing": table.iloc[:0]}
     rows = parts.get(keep, table[table["category"] == keep])
     with warnings.catch_warnings():
         warnings.simplefilter("error")

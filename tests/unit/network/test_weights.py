@@ -90,12 +90,7 @@ def no_dimensions(state: State) -> State:
 
 @pytest.mark.parametrize(
     ("change", "found"),
-    [
-        (other_head, "none"),
-        (two_classes, "one of 2 classes"),
-        (no_head, "none"),
-        (no_dimensions, "one of 0 classes"),
-    ],
+    [(other_head, "none"), (two_classes, "one of 2 classes"), (no_head, "none"), (no_dimensions, "one of 0 classes")],
 )
 def test_another_head_is_left_out_in_training_and_refused_in_use(
     tmp_path: Path, state: State, change: Any, found: str

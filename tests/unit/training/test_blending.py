@@ -75,9 +75,7 @@ def test_regions_follow_the_landmarks(turn: float) -> None:
     assert areas["mouth"] < areas["lower half"] < areas["face to the brows"] < areas["whole face"]
 
 
-def test_colours_and_file_size_do_not_tell_it_from_an_original(
-    faces: list[tuple[Frame, NDArray[np.float32]]],
-) -> None:
+def test_colours_and_file_size_do_not_tell_it_from_an_original(faces: list[tuple[Frame, NDArray[np.float32]]]) -> None:
     def features(frame: Frame) -> list[float]:
         file = BytesIO()
         Image.fromarray(frame).save(file, "PNG")

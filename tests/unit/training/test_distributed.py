@@ -52,9 +52,7 @@ def train(folder: Path, devices: int) -> None:
     """B0 from scratch without dropout, whose draws differ between processes; 9 frames to validate."""
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 255, (FRAMES + 9, 32, 32, 3), dtype=np.uint8)
-    rows = pd.DataFrame(
-        {"label": np.arange(FRAMES + 9) % 2, "split": ["train"] * FRAMES + ["val"] * 9},
-    )
+    rows = pd.DataFrame({"label": np.arange(FRAMES + 9) % 2, "split": ["train"] * FRAMES + ["val"] * 9})
     params = train_params(epochs=EPOCHS, batch_size=8, lr=1e-4, devices=devices, num_workers=0)
     seed_everything(7, workers=True, verbose=False)
     model = build_model("efficientnet_b0", dropout=0.0)

@@ -215,10 +215,7 @@ def test_an_unknown_folder_gets_one_line_of_what_was_looked_for(tmp_path: Path) 
     ("name", "line"),
     [
         ("nowhere", "DIR/nowhere: no such file or folder: correct path"),
-        (
-            "notes.txt",
-            "DIR/notes.txt is neither a folder nor a CSV, TSV or Parquet file: path must name a data set",
-        ),
+        ("notes.txt", "DIR/notes.txt is neither a folder nor a CSV, TSV or Parquet file: path must name a data set"),
     ],
 )
 def test_what_is_no_folder(tmp_path: Path, name: str, line: str) -> None:

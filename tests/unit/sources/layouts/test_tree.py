@@ -8,16 +8,7 @@ import pytest
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.sources.layouts import detect
 from deepfake_detection.sources.layouts.table import Options
-from deepfake_detection.sources.layouts.tree import (
-    ABSOLUTE,
-    LOOP,
-    MISSING,
-    OUTSIDE,
-    UPWARDS,
-    Tree,
-    kind_of,
-    stem_of,
-)
+from deepfake_detection.sources.layouts.tree import ABSOLUTE, LOOP, MISSING, OUTSIDE, UPWARDS, Tree, kind_of, stem_of
 from tests.support.miniatures.empty import touch, write
 
 
