@@ -107,21 +107,6 @@ def test_a_group_is_never_divided_whatever_the_sizes(
     assert sum(report[side]["frames"] for side in ("train", "val", "test")) == len(index)
 
 
-@given(st.integers(7, 60), st.integers(1, 5), st.integers(0, 2**32 - 1))
-def test_enough_groups_of_one_size_are_always_divided(pairs: int, frames: int, seed: int) -> None:
-    rows = [
-        (f"{a:03d}_{b}_f{n}", str(int(fake)), int(fake), f"{a:03d}", f"{b:03d}" if fake else "", n)
-        for pair in range(3 * pairs)
-        for a, b in ((2 * pair, 2 * pair + 1), (2 * pair + 1, 2 * pair))
-        for fake in (False, True)
-        for n in range(frames)
-    ]
-    columns = ["path", "category", "label", "video_id", "source_id", "frame"]
-    index = pd.DataFrame(rows, columns=columns)
-    split = split_frames(index, "group", (1 / 3, 1 / 3, 1 / 3), seed)
-    assert split.value_counts().to_dict() == dict.fromkeys(("train", "val", "test"), len(index) // 3)
-
-
 def paths_of(part: Any, prefix: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
     inner = (
         [path for key, value in part.items() for path in paths_of(value, (*prefix, key))]

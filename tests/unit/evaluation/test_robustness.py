@@ -144,12 +144,6 @@ def by_hand(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
     return np.asarray(40 * (0.25 - change.mean((1, 2, 3))))
 
 
-def test_clean_frames_get_the_logits_of_predict_logits(frames: Frames, result: Robustness) -> None:
-    pixels, rows = frames
-    logits = predict_logits(detector(), FrameDataset(pixels, rows), 4)
-    assert result.summary["clean_auroc"] == pytest.approx(roc_auc_score(rows["label"], logits), abs=1e-12)
-
-
 def test_noise_depends_on_seed_and_row_not_on_the_other_rows(frames: Frames) -> None:
     pixels, rows = frames
     noise = CORRUPTIONS["gaussian_noise"]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from deepfake_detection.common.errors import UserError
-from deepfake_detection.sources.authors import ADDRESS, COMMIT, PLACES, fetch_lists
+from deepfake_detection.sources.authors import PLACES, fetch_lists
 
 
 class Handler(SimpleHTTPRequestHandler):
@@ -43,11 +43,6 @@ def test_lists_are_downloaded(address: str, served: Path, tmp_path: Path) -> Non
     assert {path.name for path in (tmp_path / "own" / "authors").iterdir()} == {
         *("train.json", "val.json", "test.json", "conversion_dict.json")
     }
-
-
-def test_the_address_is_pinned_to_a_commit() -> None:
-    assert ADDRESS.endswith(f"/ondyari/FaceForensics/{COMMIT}/dataset")
-    assert len(COMMIT) == 40
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,6 @@ from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
 import pytest
 import torch
 from pytorch_lightning import seed_everything
@@ -24,21 +22,12 @@ from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.files import TEMPORARY
 from deepfake_detection.network.model import Network
 from deepfake_detection.training.fit import fit
-from deepfake_detection.training.loader import FrameBatches
 from deepfake_detection.training.resume import BEST, LAST, LOCK, run_key, training_state
 from tests.support.disks import file_size_limit
-from tests.support.params import train as train_params
+from tests.unit.training.small import make_batches
 
 SMALL = {"epochs": 3, "batch_size": 4, "lr": 1e-2, "schedule": "cosine", "warmup_epochs": 0.5}
 STEPS = 6  # an epoch's, the last of 2 frames
-
-
-def make_batches(**changes: Any) -> FrameBatches:
-    pixels = np.random.default_rng(0).integers(0, 255, (22 + 5, 32, 32, 3), dtype=np.uint8)
-    labels = np.arange(27) % 2
-    rows = pd.DataFrame({"label": labels, "split": ["train"] * 22 + ["val"] * 5})
-    rows["path"] = [f"frame{number}.jpg" for number in range(27)]
-    return FrameBatches(pixels, rows, train_params(**(SMALL | changes)), seed=7)
 
 
 def network() -> Network:
@@ -66,7 +55,7 @@ def _train(folder: Path, changes: dict[str, Any], number: int, step: int) -> Non
             os.kill(os.getpid(), number)
 
     register_optimizer_step_post_hook(count)
-    batches, epochs = make_batches(**changes), list[dict[str, float]]()
+    batches, epochs = make_batches(**(SMALL | changes)), list[dict[str, float]]()
     with training_state(folder, "run") as state:
         trained = fit(network(), batches, batches.params, epochs.append, state)
         if number and not step:
@@ -111,9 +100,7 @@ CHANGES: dict[str, dict[str, Any]] = {
 KILLS = {
     "in the first epoch": (signal.SIGKILL, 3),
     "in the second": (signal.SIGKILL, STEPS + 2),
-    "in the last step": (signal.SIGKILL, 3 * STEPS),
     "after the last": (signal.SIGKILL, 0),
-    "by SIGTERM in the first epoch": (signal.SIGTERM, 2),
     "by SIGTERM in the second": (signal.SIGTERM, STEPS + 4),
     "by SIGTERM in an epoch's last step": (signal.SIGTERM, 2 * STEPS),
 }
