@@ -47,16 +47,12 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "unknown key": ({"train.learning_rate": 0.1}, "train.learning_rate: unknown parameter"),
     "unknown section": ({"optimizer": {}}, "optimizer: unknown parameter"),
     "missing key": ({"train.lr": None}, "train.lr: Field required"),
-    "word for a number": ({"train.epochs": "many"}, "train.epochs: Input should be a valid integer"),
     "fraction for a count": ({"train.epochs": 1.5}, "train.epochs: Input should be a valid integer"),
     "yes for a number": ({"train.epochs": True}, "train.epochs: Input should be a valid integer"),
     "NaN": ({"train.lr": float("nan")}, "train.lr: Input should be"),
     **{f"{key} = {value}": ({key: value}, f"{key}: ") for key, values in OUT_OF_RANGE.items() for value in values},
     "warm-up without end": ({"train.epochs": 4, "train.warmup_epochs": 4.0}, "train: warmup_epochs must be below"),
-    "two that recompute": (
-        {"train.compile": "default", "train.checkpoint_activations": True},
-        "train: checkpoint_activations needs compile: none",
-    ),
+    "recomputed": ({"train.compile": "default", "train.checkpoint_activations": True}, "train: checkpoint_activations"),
     "ratios over one": ({"split.test": 0.3}, "split: train + val + test must be 1, not 1.15"),
     "other pretraining": ({"pretrain": {"dino": {}}}, "pretrain.dino"),
     "other adaptation": ({"adapt": ["tent"]}, "adapt.0: Input should be 'adabn'"),
@@ -67,18 +63,10 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "two origins": ({"datasets.embedded.path": "mine"}, "datasets.embedded: path, kaggle or a layout"),
     "one class": ({"datasets.embedded.fake": []}, "datasets.embedded: real and fake: "),
     "category twice": ({"datasets.embedded.fake": ["Original"]}, "datasets.embedded: real, fake and unseen: Original"),
-    "unseen but trained on": (
-        {"datasets.embedded.unseen": ["Deepfakes"]},
-        "datasets.embedded: real, fake and unseen: Deepfakes",
-    ),
+    "unseen but trained on": ({"datasets.embedded.unseen": ["Deepfakes"]}, "datasets.embedded: real, fake and unseen:"),
     "category outside": ({"datasets.embedded.fake": ["../x"]}, "datasets.embedded.fake.0: String"),
-    # the keys from before
-    "data.source": ({"data": {"source": "kaggle"}}, "data.source: now datasets=embedded, datasets=ffpp_kaggle or"),
-    "data.local_dir": ({"data": {"local_dir": "mine"}}, "data.local_dir: now datasets.own.path"),
-    "data.extra": ({"data": {"extra": []}}, "data.extra: now datasets.<name> with path, layout and use"),
-    "data.frames": ({"data": {"frames": 4}}, "data.frames: now video.frames"),
-    "data.other": ({"data": {"other": 4}}, "data.other: now datasets"),
-    "data": ({"data": "mine"}, "data: now datasets"),
+    "former section's key": ({"data": {"other": 4}}, "data.other: now datasets"),
+    "former section": ({"data": "mine"}, "data: now datasets"),
 }
 
 
@@ -176,15 +164,9 @@ def test_ffpp_profile_is_the_original_recipe(tmp_path: Path) -> None:
     assert params.model.model_dump() == {"arch": "efficientnet_b7", "weights": "imagenet", "dropout": 0.5}
     train = params.train
     assert (train.epochs, train.patience, train.batch_size, train.lr) == (200, 30, 16, 1e-4)
-    assert (train.precision, train.devices, train.accumulate, train.schedule, train.ema) == (
-        "auto",
-        1,
-        1,
-        "constant",
-        0,
-    )
-    assert (train.optimizer, train.weight_decay, train.label_smoothing, train.clip_norm) == ("adam", 0, 0, 0)
-    assert train.monitor == "val_loss"
+    assert (train.precision, train.schedule, train.optimizer, train.monitor) == ("auto", "constant", "adam", "val_loss")
+    assert (train.devices, train.accumulate, train.weight_decay, train.label_smoothing) == (1, 1, 0, 0)
+    assert train.clip_norm == train.ema == 0
     augment = {"flip": 0.5, "rotation": 5.0, "rotate_p": 1.0, "scale": 0.0, "brightness": 0.1, "contrast": 0.1}
     found = train.augment.model_dump()
     assert {name: found.pop(name) for name in augment} == augment

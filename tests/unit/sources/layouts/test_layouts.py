@@ -15,35 +15,22 @@ from tests.unit.sources.conftest import MAKERS
 # file, category, label, video_id, source_id, group, unit, frame, split
 Row = tuple[str, str, int, str, str, str, str, int, str]
 
-FF = "FF++C32-Frames"
 C23 = "c23/videos"
 ROWS: dict[str, tuple[str, list[Row]]] = {
-    "kaggle": (
-        "FaceForensics++",
-        [
-            (f"{FF}/Deepfakes/000_001_f0.jpg", "Deepfakes", 1, "000", "001", "000", "", 0, ""),
-            (f"{FF}/Deepfakes/000_001_f1.jpg", "Deepfakes", 1, "000", "001", "000", "", 1, ""),
-            (f"{FF}/Deepfakes/001_000_f0.jpg", "Deepfakes", 1, "001", "000", "000", "", 0, ""),
-            (f"{FF}/Deepfakes/001_000_f1.jpg", "Deepfakes", 1, "001", "000", "000", "", 1, ""),
-            (f"{FF}/Original/000_f0.jpg", "Original", 0, "000", "", "000", "", 0, ""),
-            (f"{FF}/Original/000_f1.jpg", "Original", 0, "000", "", "000", "", 1, ""),
-            (f"{FF}/Original/001_f0.jpg", "Original", 0, "001", "", "000", "", 0, ""),
-            (f"{FF}/Original/001_f1.jpg", "Original", 0, "001", "", "000", "", 1, ""),
-        ],
-    ),
-    "kaggle cropped": (
-        "FaceForensics++",
-        [
-            ("Frames/Deepfakes/000_001_f0.jpg", "Deepfakes", 1, "000", "001", "000", "", 0, ""),
-            ("Frames/Deepfakes/000_001_f1.jpg", "Deepfakes", 1, "000", "001", "000", "", 1, ""),
-            ("Frames/Deepfakes/001_000_f0.jpg", "Deepfakes", 1, "001", "000", "000", "", 0, ""),
-            ("Frames/Deepfakes/001_000_f1.jpg", "Deepfakes", 1, "001", "000", "000", "", 1, ""),
-            ("Frames/Original/000_f0.jpg", "Original", 0, "000", "", "000", "", 0, ""),
-            ("Frames/Original/000_f1.jpg", "Original", 0, "000", "", "000", "", 1, ""),
-            ("Frames/Original/001_f0.jpg", "Original", 0, "001", "", "000", "", 0, ""),
-            ("Frames/Original/001_f1.jpg", "Original", 0, "001", "", "000", "", 1, ""),
-        ],
-    ),
+    **{
+        name: (
+            "FaceForensics++",
+            [
+                (f"{top}/{category}/{stem}_f{n}.jpg", category, int(bool(source)), stem[:3], source, "000", "", n, "")
+                for category, stem, source in (
+                    *(("Deepfakes", "000_001", "001"), ("Deepfakes", "001_000", "000")),
+                    *(("Original", "000", ""), ("Original", "001", "")),
+                )
+                for n in (0, 1)
+            ],
+        )
+        for name, top in (("kaggle", "FF++C32-Frames"), ("kaggle cropped", "Frames"))
+    },
     "faceforensics": (
         "FaceForensics++",
         [
