@@ -1,23 +1,19 @@
 """What must hold for any input: file names, splits, parameters and metrics that hypothesis makes up."""
 
 import io
-import json
 import os
 import tempfile
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-import pytest
 import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from deepfake_detection.common.errors import UserError
-from deepfake_detection.evaluation.bootstrap import frame_metrics
 from deepfake_detection.index.build import index_counts, index_data_set
 from deepfake_detection.index.groups import identity_groups
 from deepfake_detection.index.splits import split_frames, split_report
@@ -142,21 +138,3 @@ def test_any_value_of_a_parameter_is_taken_or_refused_in_one_line_that_names_it(
             refusal = str(error)
     assert not refusal or path[0] in refusal
     assert "\n" not in refusal
-
-
-@given(
-    st.lists(st.tuples(st.integers(0, 1), st.floats(0, 1)), max_size=40),
-    st.floats(0, 1, exclude_min=True, exclude_max=True),
-)
-def test_metrics_are_numbers_in_their_range_or_none(frames: list[tuple[int, float]], threshold: float) -> None:
-    labels = np.array([label for label, _ in frames], np.int64)
-    probabilities = np.array([probability for _, probability in frames], np.float64)
-    metrics = frame_metrics(labels, probabilities, threshold)
-    json.dumps(metrics, allow_nan=False)
-    for name in ("accuracy", "precision", "recall", "f1", "auroc", "average_precision", "eer", "brier", "ece"):
-        value = metrics[name]
-        assert value is None or -1e-12 <= value <= 1 + 1e-12, name
-    if metrics["auroc"] is not None:
-        turned = frame_metrics(1 - labels, probabilities, threshold)
-        assert metrics["auroc"] + turned["auroc"] == pytest.approx(1)
-        assert len(set(labels)) == 2

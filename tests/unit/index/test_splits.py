@@ -270,8 +270,6 @@ def test_unseen_frames_do_not_join_recordings_that_are_trained_on() -> None:
     assert split_report(index, split, recordings)["leaked_recordings"] == 0
 
 
-# seed -> recordings of a made-up FaceForensics++ (tests.support.sequences) that stand on two sides, by strategy, while
-# groups join by target and source alone
 def fits(count: int) -> bool:
     """Whether ``count`` equal groups can be divided 70/15/15 to within 2 points."""
     near = [[n for n in range(1, count) if abs(n / count - share) <= 0.02 + 1e-9] for share in SHARES]

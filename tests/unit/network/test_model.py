@@ -40,8 +40,7 @@ def test_from_scratch_residual_blocks_start_as_the_identity() -> None:
 def test_checkpoint_round_trip(tmp_path: Path) -> None:
     model = build_model("efficientnet_b0", 0.2)
     path = tmp_path / "best_model_efficientnet_b0.pth"
-    categories = {"real": ["Original"], "fake": ["X"]}
-    written = sidecar(input_size=[96, 96], categories=categories, crop="face", margin=0.25)
+    written = sidecar(input_size=[96, 96], categories={"real": ["Original"], "fake": ["X"]}, crop="face", margin=0.25)
     save_checkpoint(path, model, written)
     state, own = torch.load(path, weights_only=True), model.efficientnet.state_dict()
     assert state.keys() == own.keys()  # torchvision's names, which other programs know
@@ -51,10 +50,7 @@ def test_checkpoint_round_trip(tmp_path: Path) -> None:
     assert torch.equal(loaded(frames), model.eval()(frames))
     assert found == written
     assert found.parameters == sum(p.numel() for p in model.parameters())
-    assert (found.arch, found.input_size, found.size) == ("efficientnet_b0", [96, 96], 96)
-    assert found.mean == [0.485, 0.456, 0.406]
-    assert found.categories.model_dump() == categories
-    assert (found.crop, found.margin) == ("face", 0.25)
+    assert found.size == 96
     assert found.resize == "a square around the face, squeezed to the input size, antialiased bilinear"
     assert sidecar().resize == "squeezed to the input size, antialiased bilinear"
 

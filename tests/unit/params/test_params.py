@@ -15,33 +15,14 @@ from tests.support.params import tree
 ROOT = Path(__file__).parents[3]
 
 
-OUT_OF_RANGE: dict[str, list[Any]] = {
-    "train.epochs": [0],
-    "train.lr": [-1.0],
-    "train.batch_size": [1, "many"],
-    "train.devices": [0],
-    "train.accumulate": [0],
-    "train.schedule": ["step"],
-    "train.precision": ["64"],
-    "train.optimizer": ["sgd"],
-    "train.weight_decay": [-0.1],
-    "train.label_smoothing": [1.0],
-    "train.clip_norm": [-1.0],
-    "train.monitor": ["train_loss"],
-    "train.augment.rotate_p": [1.5],
-    "train.ema": [1.0],
-    "train.max_steps": [-1],
-    "prepare.crop": ["eyes"],
-    "prepare.margin": [-0.1],
-    "model.arch": ["resnet50"],
-    "split.test": [0.0],
-    "calibrate.threshold": [1.5, "best"],
-    "datasets.embedded.use": ["extra"],
-    "datasets.embedded.layout": ["ftp"],
-    "datasets.embedded.kaggle": ["faces", "owner/name/versions/newest"],
-    "datasets.embedded.drawn.identities": [3],
-    "video.format": ["gif"],
-}
+OUT_OF_RANGE: dict[str, list[Any]] = yaml.safe_load("""{
+    train.epochs: [0], train.lr: [-1.0], train.batch_size: [1, many], train.devices: [0], train.accumulate: [0],
+    train.schedule: [step], train.precision: ["64"], train.optimizer: [sgd], train.weight_decay: [-0.1],
+    train.label_smoothing: [1.0], train.clip_norm: [-1.0], train.monitor: [train_loss], train.ema: [1.0],
+    train.augment.rotate_p: [1.5], train.max_steps: [-1], prepare.crop: [eyes], prepare.margin: [-0.1],
+    model.arch: [resnet50], split.test: [0.0], calibrate.threshold: [1.5, best], video.format: [gif],
+    datasets.embedded.use: [extra], datasets.embedded.layout: [ftp], datasets.embedded.drawn.identities: [3],
+    datasets.embedded.kaggle: [faces, owner/name/versions/newest]}""")
 # what is set, by the key's path, and what the line must say: the key, and what pydantic says of no value of the type
 BAD: dict[str, tuple[dict[str, Any], str]] = {
     "unknown key": ({"train.learning_rate": 0.1}, "train.learning_rate: unknown parameter"),

@@ -42,11 +42,6 @@ def train(folder: Path, changes: dict[str, Any], number: int = 0, step: int = 0,
 
     With ``disk`` no file can be longer than so many bytes.
     """
-    with file_size_limit(disk) if disk else nullcontext():
-        _train(folder, changes, number, step)
-
-
-def _train(folder: Path, changes: dict[str, Any], number: int, step: int) -> None:
     taken: list[None] = []
 
     def count(*_: object) -> None:
@@ -56,7 +51,7 @@ def _train(folder: Path, changes: dict[str, Any], number: int, step: int) -> Non
 
     register_optimizer_step_post_hook(count)
     batches, epochs = make_batches(**(SMALL | changes)), list[dict[str, float]]()
-    with training_state(folder, "run") as state:
+    with file_size_limit(disk) if disk else nullcontext(), training_state(folder, "run") as state:
         trained = fit(network(), batches, batches.params, epochs.append, state)
         if number and not step:
             os.kill(os.getpid(), number)
@@ -138,18 +133,14 @@ def test_it_may_be_killed_again_and_again(tmp_path: Path, undisturbed: dict[str,
     assert result(tmp_path)[:3] == result(undisturbed["as it is"])[:3]
 
 
-def test_a_half_written_state_is_not_taken(tmp_path: Path, undisturbed: dict[str, Path]) -> None:
-    assert in_process(tmp_path, {}, signal.SIGKILL, STEPS + 2) != 0
-    (tmp_path / "run" / f"{TEMPORARY}{LAST}").write_bytes(b"PK")
-    assert in_process(tmp_path, {}) == 0
-    assert result(tmp_path)[0] == result(undisturbed["as it is"])[0]
-
-
-def test_a_full_disk_leaves_the_state_before_it(tmp_path: Path, undisturbed: dict[str, Path]) -> None:
+def test_a_full_disk_leaves_the_state_before_it_and_a_half_written_one_is_not_taken(
+    tmp_path: Path, undisturbed: dict[str, Path]
+) -> None:
     assert in_process(tmp_path, {}, signal.SIGKILL, STEPS + 2) != 0
     before = (tmp_path / "run" / LAST).read_bytes()
     assert in_process(tmp_path, {}, 0, 0, len(before) // 2) == 1
     assert (tmp_path / "run" / LAST).read_bytes() == before
+    (tmp_path / "run" / f"{TEMPORARY}{LAST}").write_bytes(b"PK")
     assert in_process(tmp_path, {}) == 0
     assert result(tmp_path)[0] == result(undisturbed["as it is"])[0]
 
@@ -221,10 +212,8 @@ def test_what_is_not_a_state_is_never_removed(tmp_path: Path) -> None:
     old_state(tmp_path, "thesis")
     (tmp_path / "notes.txt").write_text("mine")
     (tmp_path / ("5" * 16)).write_text("mine")
-    old_state(tmp_path, "6" * 16, files=(LOCK, LAST, "mine.txt"))
-    old_state(tmp_path, "7" * 16, files=(LAST, BEST))  # no run leaves a state without its lock
-    old_state(tmp_path, "8" * 16, files=())
-    old_state(tmp_path, "A" * 16)
+    for name, files in (("6", (LOCK, LAST, "mine.txt")), ("7", (LAST, BEST)), ("8", ()), ("A", (LOCK, LAST))):
+        old_state(tmp_path, name * 16, files=files)  # no run leaves a state without its lock
     old_state(tmp_path, "9" * 17)
     (old_state(tmp_path, "a" * 16, files=(LOCK,)) / LAST).mkdir()
     (tmp_path / "a" / "b").mkdir(parents=True)

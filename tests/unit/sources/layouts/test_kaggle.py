@@ -158,13 +158,6 @@ def test_a_row_may_give_the_path_on_the_authors_machine(folder: Path, before: st
     assert rejected(read(folder)) == {}
 
 
-@pytest.mark.parametrize("before", ["../Deepfakes/", "../", "/home/../Deepfakes/", "..\\Deepfakes\\"])
-def test_rows_that_lead_upwards_are_rejected(folder: Path, before: str) -> None:
-    list_of(folder, "Deepfakes", [f"{before}{name}" for name in NAMES["Deepfakes"]])
-    reasons = rejected(read(folder, Options(one_class=True)))
-    assert sorted(reasons.values()) == [UPWARDS] * 3 + [UNLISTED] * 3
-
-
 @pytest.mark.parametrize("separator", [",", ";", "\t", " , ", "; ", "|"])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 @pytest.mark.parametrize("quote", ["", '"', "'"])

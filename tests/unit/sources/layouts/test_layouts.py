@@ -5,11 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from deepfake_detection.common.tables import VIDEO
 from deepfake_detection.index.groups import frame_groups
 from deepfake_detection.sources.layouts import detect
 from deepfake_detection.sources.layouts.table import COLUMNS, REJECTED_COLUMNS, Layout, Options
-from deepfake_detection.videos.video import Video
 from tests.unit.sources.conftest import MAKERS
 
 # file, category, label, video_id, source_id, group, unit, frame, split
@@ -267,12 +265,6 @@ def test_detection_says_why(miniatures: Path, name: str, why: str) -> None:
     assert detect.detect(miniatures / name)[1] == why
 
 
-def test_the_same_table_comes_of_a_list_and_of_its_folder(miniatures: Path) -> None:
-    _, _, read = detect.read(miniatures / "manifest")
-    _, _, again = detect.read(miniatures / "manifest" / "manifest.csv")
-    assert again.table.equals(read.table)
-
-
 @pytest.mark.parametrize("name", sorted(MAKERS.keys() - {"kaggle cropped", "deepfakebench", "manifest"}))
 def test_no_file_beside_the_videos_is_dropped_in_silence(miniatures: Path, tmp_path: Path, name: str) -> None:
     folder = tmp_path / "data"
@@ -290,14 +282,6 @@ def test_no_file_beside_the_videos_is_dropped_in_silence(miniatures: Path, tmp_p
     assert not left_out
     assert {*before.table["file"]} <= {*after.table["file"]}
     assert all(reason for reason in after.rejected["reason"])
-
-
-@pytest.mark.parametrize("name", ["celebdf", "folders"])
-def test_the_videos_of_a_miniature_can_be_read(miniatures: Path, name: str) -> None:
-    _, _, read = detect.read(miniatures / name)
-    films = read.table.loc[read.table["frame"] == VIDEO, "file"]
-    frames = list(Video(miniatures / name / films.iloc[0], 2).frames())
-    assert [frame.pixels.shape for frame in frames] == [(64, 64, 3)] * 2
 
 
 @pytest.mark.parametrize("name", ["celebdf", "dfdc", "faceforensics"])
