@@ -65,18 +65,12 @@ def test_counts_say_how_much_of_what(raw: Path) -> None:
     (raw / BELOW / "Original" / "005_f0.jpg").write_bytes(b"")
     write_tables(raw, rejected=[(f"{BELOW}/Original/notes.db", "Original", "not an image file name")])
     found = build(raw)
-    assert index_counts(found.frames, found.rejected) == {
-        "frames": 8,
-        "videos": 6,
-        "rejected": 2,
-        "rejected_share": 0.2,
-        "categories": {
-            "Deepfakes": {"frames": 3, "videos": 2},
-            "FaceSwap": {"frames": 2, "videos": 2},
-            "Original": {"frames": 3, "videos": 2},
-        },
-        "reasons": {"could not be decoded": 1, "not an image file name": 1},
-    }
+    counts = index_counts(found.frames, found.rejected)
+    of_three = {"frames": 3, "videos": 2}
+    swaps = {"frames": 2, "videos": 2}
+    assert counts.pop("categories") == {"Deepfakes": of_three, "FaceSwap": swaps, "Original": of_three}
+    assert counts.pop("reasons") == {"could not be decoded": 1, "not an image file name": 1}
+    assert counts == {"frames": 8, "videos": 6, "rejected": 2, "rejected_share": 0.2}
 
 
 @pytest.mark.parametrize(

@@ -33,11 +33,12 @@ def test_groups_join_what_shares_a_sequence_through_others() -> None:
     assert groups["005"].tolist() == groups["006"].tolist() != groups["000"].tolist()
 
 
-@pytest.mark.parametrize("count", [20, 40, 60, 101])
-@pytest.mark.parametrize("seed", [0, 1, 42])
+@pytest.mark.parametrize(("count", "seed"), [(20, 0), (40, 1), (60, 42), (101, 0)])
 def test_group_split_leaks_nothing_and_holds_its_shares(count: int, seed: int) -> None:
     index = make_index(pairs(count))
     split = split_frames(index, "group", SHARES, seed)
+    assert split.equals(split_frames(index, "group", SHARES, seed))
+    assert not split.equals(split_frames(index, "group", SHARES, seed + 1))
     people = pd.concat([index["video_id"], index["source_id"]])
     sides = pd.concat([split, split])[people != ""].groupby(people[people != ""]).nunique()
     assert (sides == 1).all()
@@ -61,23 +62,10 @@ def test_report_counts_by_hand() -> None:
     index = make_index(pairs(2), frames=1)
     split = pd.Series(["train" if "000" in path or "001" in path else "test" for path in index["path"]])
     report = split_report(index, split)
-    assert report["train"] == {
-        "frames": 4,
-        "videos": 4,
-        "groups": 1,
-        "categories": {
-            "Deepfakes": {"frames": 2, "videos": 2, "groups": 1},
-            "Original": {"frames": 2, "videos": 2, "groups": 1},
-        },
-    }
+    of_each = {"frames": 2, "videos": 2, "groups": 1}
+    assert report["train"].pop("categories") == {"Deepfakes": of_each, "Original": of_each}
+    assert report["train"] == {"frames": 4, "videos": 4, "groups": 1}
     assert report["val"] == report["unused"] == {"frames": 0, "videos": 0, "groups": 0, "categories": {}}
-
-
-def test_the_seed_decides() -> None:
-    index = make_index(pairs(40))
-    first = split_frames(index, "group", SHARES, 1)
-    assert first.equals(split_frames(index, "group", SHARES, 1))
-    assert not first.equals(split_frames(index, "group", SHARES, 2))
 
 
 @pytest.mark.parametrize("strategy", ["group", "frame"])
@@ -127,8 +115,7 @@ def test_unseen_categories_never_move_what_is_trained_on(strategy: str, seed: in
     assert set(split[~trained]) == {"test", "unused"}
 
 
-@pytest.mark.parametrize("strategy", ["group", "official"])
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(("strategy", "seed"), [("group", 0), ("group", 1), ("official", 2), ("official", 3)])
 def test_unseen_categories_follow_their_people(strategy: str, seed: int) -> None:
     """Groups of random sizes: each person is chained to the next one or not."""
     rng = np.random.default_rng(seed)

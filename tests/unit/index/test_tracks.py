@@ -82,12 +82,9 @@ def test_a_track_of_one_is_what_was_found(alone: DetectedFace) -> None:
     assert follow_faces([7], [[alone, SMALL]]) == [alone]
 
 
-def test_a_frame_without_a_face_takes_the_nearest_of_its_track() -> None:
+def test_a_frame_without_a_face_takes_the_nearest_of_its_track_and_each_part_after_a_cut_its_own() -> None:
     moved = face(130, 90, 230, 210)
     assert follow_faces([0, 1, 4, 5], [[FACE], [], [], [moved]]) == [FACE, FACE, moved, moved]
-
-
-def test_after_a_cut_each_part_has_its_box() -> None:
     faces: list[list[DetectedFace]] = [[FACE], [FACE], [], [ELSEWHERE], []]
     assert follow_faces([0, 1, 4, 5, 9], faces) == [FACE, FACE, ELSEWHERE, ELSEWHERE, ELSEWHERE]
 

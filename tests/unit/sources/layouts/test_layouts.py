@@ -143,13 +143,7 @@ ROWS: dict[str, tuple[str, list[Row]]] = {
                 *("", frame, split),
             )
             for label in ("fake", "real")
-            for split, sequence, frame in (
-                ("test", 9, 7),
-                ("train", 54, 12),
-                ("train", 54, 3),
-                ("train", 55, 12),
-                ("train", 55, 3),
-            )
+            for split, sequence, frame in (("test", 9, 7), *(("train", n, each) for n in (54, 55) for each in (12, 3)))
         ],
     ),
     "folders": (
