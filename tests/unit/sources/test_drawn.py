@@ -12,7 +12,6 @@ from sklearn.model_selection import GroupKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from deepfake_detection.common.errors import UserError
 from deepfake_detection.index.groups import identity_groups
 from deepfake_detection.sources.drawn.drawing import CATEGORIES, ORIGINAL, Style, film, generate
 from deepfake_detection.sources.drawn.manipulations import MANIPULATIONS
@@ -58,11 +57,6 @@ def test_layout_is_that_of_faceforensics(drawn: Path) -> None:
     directions = set(zip(fakes["video_id"], fakes["source_id"], strict=True))
     assert directions == {(source, target) for target, source in directions}
     assert identity_groups(index).nunique() == 18
-
-
-def test_a_category_without_a_recipe_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="DeepFaceLab cannot be drawn"):
-        generate(tmp_path, [ORIGINAL, "DeepFaceLab"], identities=2, frames=1, size=64, seed=0)
 
 
 @pytest.mark.parametrize("style", [Style(), SHIFTED])

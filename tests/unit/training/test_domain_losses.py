@@ -99,7 +99,5 @@ def test_training_with_adaptation_repeats_and_differs_from_training_without(meth
 
 
 def test_without_frames_to_learn_from_a_line_says_so() -> None:
-    with pytest.raises(
-        UserError, match=r"^train\.unlabelled: there are no frames without labels: name a data set with"
-    ):
+    with pytest.raises(UserError, match=r"^train\.unlabelled: there are no frames without labels: name a data set"):
         batches_of(0)
