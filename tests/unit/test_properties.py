@@ -24,7 +24,7 @@ from deepfake_detection.sources.gather import gather
 from deepfake_detection.sources.layouts.kaggle import FRAMES
 from tests.support.params import tree
 
-settings.register_profile("ours", deadline=None, derandomize=True, database=None, max_examples=60)
+settings.register_profile("ours", deadline=None, derandomize=True, database=None, max_examples=30)
 settings.load_profile("ours")
 
 

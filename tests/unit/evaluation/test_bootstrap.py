@@ -147,7 +147,7 @@ def test_one_group_says_nothing_about_spread(frames: int) -> None:
     assert found == dict.fromkeys(METRICS)
 
 
-@pytest.mark.parametrize(("groups", "auroc"), zip((6, 9, 6), AUROCS, strict=True))
+@pytest.mark.parametrize(("groups", "auroc"), [*zip((6, 9, 6), AUROCS, strict=True)])
 def test_few_groups_do_not_cost_coverage(groups: int, auroc: float) -> None:
     found = coverage(groups, auroc, "auroc", data_sets=200, draws=200)["coverage"]
     print(f"\n{groups} groups, AUROC {auroc}: {found.to_dict()}")

@@ -27,6 +27,8 @@ from tests.support.disks import file_size_limit
 from tests.unit.training.small import make_batches
 
 SMALL = {"epochs": 3, "batch_size": 4, "lr": 1e-2, "schedule": "cosine", "warmup_epochs": 0.5}
+SERVER = multiprocessing.get_context("forkserver")
+SERVER.set_forkserver_preload([__name__])
 STEPS = 6  # an epoch's, the last of 2 frames
 
 
@@ -62,9 +64,7 @@ def train(folder: Path, changes: dict[str, Any], number: int = 0, step: int = 0,
 
 def in_process(*arguments: Any) -> int:
     """The exit status of ``train`` in a process of its own, negative for a signal."""
-    server = multiprocessing.get_context("forkserver")
-    server.set_forkserver_preload([__name__])
-    process = server.Process(target=train, args=arguments)
+    process = SERVER.Process(target=train, args=arguments)
     process.start()
     process.join(120)
     assert process.exitcode is not None
@@ -158,7 +158,7 @@ def test_the_key_tells_parameters_files_and_places_apart(tmp_path: Path) -> None
 
 def test_two_processes_do_not_share_a_run(tmp_path: Path) -> None:
     with training_state(tmp_path, "run") as state:
-        process = multiprocessing.get_context("spawn").Process(target=_enter, args=(tmp_path,))
+        process = SERVER.Process(target=_enter, args=(tmp_path,))
         process.start()
         process.join(60)
         assert process.exitcode == 3
@@ -228,9 +228,8 @@ def test_what_is_not_a_state_is_never_removed(tmp_path: Path) -> None:
 
 def test_an_old_state_in_use_is_not_removed(tmp_path: Path) -> None:
     used, unused = old_state(tmp_path, "0" * 16), old_state(tmp_path, "1" * 16)
-    spawn = multiprocessing.get_context("spawn")
-    held, done = spawn.Event(), spawn.Event()
-    process = spawn.Process(target=_hold, args=(used / LOCK, held, done))
+    held, done = SERVER.Event(), SERVER.Event()
+    process = SERVER.Process(target=_hold, args=(used / LOCK, held, done))
     process.start()
     assert held.wait(60)
     aged(tmp_path, days=31)

@@ -25,15 +25,15 @@ PAIR = ("a.png", "b.png")
 Mistake = tuple[tuple[str, ...], dict[str, Any], str]
 MISTAKES: dict[str, Mistake] = {
     "nothing": ((), {}, "DIR is empty: path must name a data set"),
-    "nested": (("Celeb-DF-v2/Celeb-real/id0_0000.mp4",), {}, "DIR has no known layout, but its folder Celeb-DF-v2 fit"),
-    "two layouts": (("real/a.png", "fake/b.png", CELEB[0]), {}, "DIR fits several layouts: celebdf (it holds Celeb-re"),
+    "nested": (("Celeb-DF-v2/Celeb-real/id0_0000.mp4",), {}, "DIR has no known layout, but its folder Celeb-DF-v2 "),
+    "two layouts": (("real/a.png", "fake/b.png", CELEB[0]), {}, "DIR fits several layouts: celebdf (it holds "),
     "one class": (("real/a.png", "real/b.png"), {}, "DIR holds originals only, and no fake: both classes are needed"),
     "one class left": (
         ("real/a.png", "fake/b.txt", "fake/c.pdf"),
         {},
         f"DIR holds originals only, and no fake; 2 files are rejected, most often {NAMELESS} (2), e.g. fake/b.txt: ",
     ),
-    "methods": (("original/a.mp4", "Deepfakes/b.mp4"), {}, "DIR holds originals only, and no fake; Deepfakes/ in DIR"),
+    "methods": (("original/a.mp4", "Deepfakes/b.mp4"), {}, "DIR holds originals only, and no fake; Deepfakes/ "),
     "no picture": (("real/a.txt", "fake/b.txt"), {}, "DIR: no picture or video can be used: all 2 files are rejected,"),
     "empty classes": (("real/.keep", "fake/.keep"), {}, "DIR: no picture or video can be used: it holds none; check "),
     "no metadata": (
@@ -44,8 +44,8 @@ MISTAKES: dict[str, Mistake] = {
     "metadata's label": ((), {METADATA: DFDC.replace("REAL", "TRUE")}, f"DIR/{METADATA}: the label of a.mp4 is 'TRUE'"),
     "broken metadata": ((), {METADATA: DFDC[:20]}, f"DIR/{METADATA} is not JSON (Expecting value: line 1 column 21 "),
     "metadata that is a list": ((), {METADATA: "[]"}, f"DIR/{METADATA} is JSON, but not an object of names: "),
-    "labels": ((), {"test/labels.csv": "filename,label\na.mp4,0\nb.mp4,2\n"}, "DIR/test/labels.csv, line 3: the label"),
-    "no dataset.json": (("original_videos/1/1_A_001.mp4", "method_A/1/1_A/2_1_A_001.mp4"), {}, "DIR/dataset.json is m"),
+    "labels": ((), {"test/labels.csv": "filename,label\na.mp4,0\nb.mp4,2\n"}, "DIR/test/labels.csv, line 3: "),
+    "no dataset.json": (("original_videos/1/1_A_001.mp4", "method_A/1/1_A/2_1_A_001.mp4"), {}, "DIR/dataset.json is "),
     "wrong label in dataset.json": (
         ("original_videos/1/1_A_001.mp4",),
         {"dataset.json": {"original_videos/1/1_A_001.mp4": {"label": "fake", "set": "train"}}},
@@ -68,7 +68,7 @@ MISTAKES: dict[str, Mistake] = {
         )
     },
     "broken bench": ((), {"X.json": (BENCH % "")[:-5]}, "DIR/X.json is not JSON (Expecting value: "),
-    "packed": (("real_train/0.tar.gz", "fake_train/0.tar.gz"), {}, "DIR/fake_train holds 1 archives, e.g. fake_train/"),
+    "packed": (("real_train/0.tar.gz", "fake_train/0.tar.gz"), {}, "DIR/fake_train holds 1 archives, e.g. "),
     "other compression": (
         (f"{YOUTUBE}/c40/videos/000.mp4", f"{YOUTUBE}/raw/videos/000.mp4"),
         {},

@@ -155,7 +155,7 @@ def test_no_list_is_read_through_a_link_out(tmp_path: Path, name: str, content: 
         touch(data, "dfdc_train_part_0/a.mp4")
     write(tmp_path, name, content)
     (data / name).symlink_to(tmp_path / name)
-    with pytest.raises(UserError, match=rf"{name} cannot be used \({OUTSIDE}\): put the file itself there"):
+    with pytest.raises(UserError, match=OUTSIDE):
         detect.read(data)
 
 
