@@ -30,6 +30,7 @@ from tests.unit.training.small import each_step, make_batches, tiny, train
 PARAMS = train_params(epochs=3, batch_size=4)
 
 
+Frames = tuple[NDArray[np.uint8], pd.DataFrame]
 Trained = tuple[Any, dict[str, Any], list[Any]]  # the state, the summary and the epochs
 
 
@@ -43,11 +44,11 @@ def run(pixels: NDArray[np.uint8], rows: pd.DataFrame, params: Train = PARAMS) -
 
 
 @pytest.fixture(scope="module")
-def trained(frames: tuple[NDArray[np.uint8], pd.DataFrame]) -> Trained:
+def trained(frames: Frames) -> Trained:
     return run(*frames)
 
 
-def test_the_best_epoch_is_kept_with_means_over_frames(frames: Any, trained: Trained) -> None:
+def test_the_best_epoch_is_kept_with_means_over_frames(frames: Frames, trained: Trained) -> None:
     pixels, rows = frames
     state, summary, epochs = trained
     assert len(epochs) == summary["epochs_run"] == 3
@@ -66,7 +67,7 @@ def test_the_best_epoch_is_kept_with_means_over_frames(frames: Any, trained: Tra
     assert summary["val_auroc"] == pytest.approx(roc_auc_score(val["label"], probabilities), abs=1e-6)
 
 
-def test_two_runs_give_the_same_checkpoint_byte_for_byte(tmp_path: Path, frames: Any, trained: Trained) -> None:
+def test_two_runs_give_the_same_checkpoint_byte_for_byte(tmp_path: Path, frames: Frames, trained: Trained) -> None:
     network = build_model("efficientnet_b0", dropout=0.2)
     for name, state in (("a", trained[0]), ("b", run(*frames, PARAMS.model_copy(update={"num_workers": 2}))[0])):
         (tmp_path / name).mkdir()

@@ -26,7 +26,7 @@ from deepfake_detection.training.resume import BEST, LAST, LOCK, run_key, traini
 from tests.support.disks import file_size_limit
 from tests.unit.training.small import make_batches
 
-SMALL = {"epochs": 3, "batch_size": 4, "lr": 1e-2, "schedule": "cosine", "warmup_epochs": 0.5}
+SMALL: dict[str, Any] = {"epochs": 3, "batch_size": 4, "lr": 1e-2, "schedule": "cosine", "warmup_epochs": 0.5}
 SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload([__name__])
 STEPS = 6  # an epoch's, the last of 2 frames

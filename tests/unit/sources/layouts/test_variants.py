@@ -85,8 +85,8 @@ def test_names_that_say_nothing_are_rejected_in_faceforensics(tmp_path: Path) ->
 
 def test_celebdf_understands_its_list_however_it_was_written(tmp_path: Path) -> None:
     touch(tmp_path, "celeb_real/frames/id0_0000/1.png", "celeb_real/id1_0000.mp4", "Celeb-synthesis/id0_id1_0000.mp4")
-    lines = ("1 Celeb-DF-v2\\Celeb-real\\id0_0000.mp4", "", "0 ./celeb-synthesis/id0_id1_0000.mp4")
-    lines += ("1 YouTube-real/00170.mp4", "1 ../Celeb-real/id1_0000.mp4", "")
+    lines = ["1 Celeb-DF-v2\\Celeb-real\\id0_0000.mp4", "", "0 ./celeb-synthesis/id0_id1_0000.mp4"]
+    lines += ["1 YouTube-real/00170.mp4", "1 ../Celeb-real/id1_0000.mp4", ""]
     write(tmp_path, "list_of_testing_videos.txt", "\r\n".join(lines))
     found = read(tmp_path)
     assert column(found, "split") == {
