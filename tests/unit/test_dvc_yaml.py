@@ -152,15 +152,6 @@ def test_module_names_are_unique() -> None:
 def test_defaults_of_a_data_set() -> None:
     defaults = Params.model_fields["datasets"].annotation.__args__[1]  # type: ignore[union-attr]
     found = defaults(path="somewhere", use="test").model_dump()
-    assert found == {
-        "path": "somewhere",
-        "use": "test",
-        "layout": "auto",
-        "real": [],
-        "fake": [],
-        "unseen": [],
-        "kaggle": "none",
-        "compression": "c23",
-        "lists": "none",
-        "drawn": {"identities": 120, "frames": 5, "size": 128, "seed": 42},
-    }
+    assert found.pop("drawn") == {"identities": 120, "frames": 5, "size": 128, "seed": 42}
+    words = {"path": "somewhere", "use": "test", "layout": "auto", "kaggle": "none", "compression": "c23"}
+    assert found == words | {"lists": "none", "real": [], "fake": [], "unseen": []}

@@ -32,11 +32,6 @@ def test_every_entry_has_hashes_and_no_address() -> None:
     assert "://" not in LOCK
 
 
-def test_lightning_is_none_of_the_malicious_releases() -> None:
-    (version,) = [version for name, version, *_ in ENTRIES if name == "pytorch-lightning"]
-    assert tuple(map(int, version.split("."))) >= (2, 6, 4)
-
-
 def test_a_page_gives_a_reason_for_every_dependency() -> None:
     page = (ROOT / "docs" / "architecture.md").read_text()
     for requirement in REQUIREMENTS:

@@ -1,23 +1,19 @@
 """What must hold for any input: file names, splits, parameters and metrics that hypothesis makes up."""
 
 import io
-import json
 import os
 import tempfile
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-import pytest
 import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from deepfake_detection.common.errors import UserError
-from deepfake_detection.evaluation.bootstrap import frame_metrics
 from deepfake_detection.index.build import index_counts, index_data_set
 from deepfake_detection.index.groups import identity_groups
 from deepfake_detection.index.splits import split_frames, split_report
@@ -28,7 +24,7 @@ from deepfake_detection.sources.gather import gather
 from deepfake_detection.sources.layouts.kaggle import FRAMES
 from tests.support.params import tree
 
-settings.register_profile("ours", deadline=None, derandomize=True, database=None, max_examples=60)
+settings.register_profile("ours", deadline=None, derandomize=True, database=None, max_examples=30)
 settings.load_profile("ours")
 
 
@@ -107,21 +103,6 @@ def test_a_group_is_never_divided_whatever_the_sizes(
     assert sum(report[side]["frames"] for side in ("train", "val", "test")) == len(index)
 
 
-@given(st.integers(7, 60), st.integers(1, 5), st.integers(0, 2**32 - 1))
-def test_enough_groups_of_one_size_are_always_divided(pairs: int, frames: int, seed: int) -> None:
-    rows = [
-        (f"{a:03d}_{b}_f{n}", str(int(fake)), int(fake), f"{a:03d}", f"{b:03d}" if fake else "", n)
-        for pair in range(3 * pairs)
-        for a, b in ((2 * pair, 2 * pair + 1), (2 * pair + 1, 2 * pair))
-        for fake in (False, True)
-        for n in range(frames)
-    ]
-    columns = ["path", "category", "label", "video_id", "source_id", "frame"]
-    index = pd.DataFrame(rows, columns=columns)
-    split = split_frames(index, "group", (1 / 3, 1 / 3, 1 / 3), seed)
-    assert split.value_counts().to_dict() == dict.fromkeys(("train", "val", "test"), len(index) // 3)
-
-
 def paths_of(part: Any, prefix: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
     inner = (
         [path for key, value in part.items() for path in paths_of(value, (*prefix, key))]
@@ -157,21 +138,3 @@ def test_any_value_of_a_parameter_is_taken_or_refused_in_one_line_that_names_it(
             refusal = str(error)
     assert not refusal or path[0] in refusal
     assert "\n" not in refusal
-
-
-@given(
-    st.lists(st.tuples(st.integers(0, 1), st.floats(0, 1)), max_size=40),
-    st.floats(0, 1, exclude_min=True, exclude_max=True),
-)
-def test_metrics_are_numbers_in_their_range_or_none(frames: list[tuple[int, float]], threshold: float) -> None:
-    labels = np.array([label for label, _ in frames], np.int64)
-    probabilities = np.array([probability for _, probability in frames], np.float64)
-    metrics = frame_metrics(labels, probabilities, threshold)
-    json.dumps(metrics, allow_nan=False)
-    for name in ("accuracy", "precision", "recall", "f1", "auroc", "average_precision", "eer", "brier", "ece"):
-        value = metrics[name]
-        assert value is None or -1e-12 <= value <= 1 + 1e-12, name
-    if metrics["auroc"] is not None:
-        turned = frame_metrics(1 - labels, probabilities, threshold)
-        assert metrics["auroc"] + turned["auroc"] == pytest.approx(1)
-        assert len(set(labels)) == 2

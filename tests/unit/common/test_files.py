@@ -31,12 +31,16 @@ def content(folder: Path) -> dict[str, str]:
 REPLACED = {"file": "old", "folder/inside": "old"}
 
 
+def renew(file: Path, folder: Path) -> None:
+    file.write_text("new")
+    folder.mkdir()
+    (folder / "other").write_text("new")
+
+
 def test_a_file_and_a_folder_are_replaced_when_both_are_written(folder: Path) -> None:
     with replacing(folder / "file", folder / "folder") as (file, inside):
         assert {file.parent, inside.parent} == {folder}
-        file.write_text("new")
-        inside.mkdir()
-        (inside / "other").write_text("new")
+        renew(file, inside)
         assert content(folder).items() >= REPLACED.items()
     assert content(folder) == {"file": "new", "folder/other": "new"}
 
@@ -45,9 +49,7 @@ def test_a_file_and_a_folder_are_replaced_when_both_are_written(folder: Path) ->
 def test_what_fails_leaves_the_old_and_nothing_else(folder: Path, error: BaseException) -> None:
     def fail() -> None:
         with replacing(folder / "file", folder / "folder") as (file, inside):
-            file.write_text("new")
-            inside.mkdir()
-            (inside / "other").write_text("new")
+            renew(file, inside)
             raise error
 
     with pytest.raises(type(error)):
@@ -82,25 +84,18 @@ def test_a_killed_run_leaves_the_old_and_its_leftovers_are_replaced(folder: Path
     assert left.items() >= REPLACED.items()
     assert all(name.startswith(".part-") for name in left.keys() - REPLACED)
     with replacing(*paths) as (file, inside):
-        file.write_text("new")
-        inside.mkdir()
-        (inside / "other").write_text("new")
+        renew(file, inside)
     assert content(folder) == {"file": "new", "folder/other": "new"}
 
 
-def test_a_link_planted_where_it_writes_is_not_followed(folder: Path, tmp_path: Path) -> None:
-    (tmp_path / "victim").write_text("old")
-    (folder / ".part-file").symlink_to(tmp_path / "victim")
+@pytest.mark.parametrize("name", [".part-file", "file"])  # planted, and as DVC may keep an output
+def test_a_link_is_replaced_not_written_through(folder: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / "elsewhere").write_text("old")
+    (folder / name).unlink(missing_ok=True)
+    (folder / name).symlink_to(tmp_path / "elsewhere")
     write_json(folder / "file", 1)
-    assert (tmp_path / "victim").read_text() == "old"
+    assert (tmp_path / "elsewhere").read_text() == "old"
     assert (folder / "file").read_text() == "1\n"
-
-
-def test_a_linked_output_is_replaced_not_written_through(folder: Path, tmp_path: Path) -> None:
-    (folder / "file").rename(tmp_path / "in the cache")
-    (folder / "file").symlink_to(tmp_path / "in the cache")  # as DVC may keep it
-    write_json(folder / "file", 1)
-    assert (tmp_path / "in the cache").read_text() == "old"
 
 
 def test_a_new_file_has_the_permissions_of_any_other(tmp_path: Path) -> None:

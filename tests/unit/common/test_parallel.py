@@ -15,7 +15,7 @@ def refuse(item: int) -> int:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-@pytest.mark.parametrize("total", [0, 1, 40, 10_000])
+@pytest.mark.parametrize("total", [0, 1, 10_000])
 def test_results_are_in_order(total: int, workers: int) -> None:
     results = map_in_processes(abs, range(-total, 0), total, workers, "counting", "number")
     assert list(results) == list(range(total, 0, -1))

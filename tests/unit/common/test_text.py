@@ -4,7 +4,7 @@ import errno
 
 import pytest
 
-from deepfake_detection.common.text import clock, one_line, percent, printable, system_words
+from deepfake_detection.common.text import clock, group_count, one_line, percent, printable, system_words
 
 
 @pytest.mark.parametrize(
@@ -29,6 +29,13 @@ def test_no_percentage_is_certain(probability: float, words: str, whole: str) ->
 )
 def test_a_clock_never_shows_sixty_seconds(seconds: float, text: str) -> None:
     assert clock(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("groups", "words"), [(1, "1 group: too few groups"), (19, "19 groups: too few groups"), (20, "20 groups")]
+)
+def test_few_groups_are_called_so(groups: int, words: str) -> None:
+    assert group_count(groups) == words
 
 
 def test_what_a_terminal_would_obey_is_replaced() -> None:

@@ -177,12 +177,8 @@ def test_summary_of_the_categories() -> None:
 @pytest.mark.parametrize("keep", ["Original", "Deepfakes", "one video", "one frame", "nothing"])
 def test_evaluation_of_little_has_reasons_but_no_nan(keep: str) -> None:
     table = _table()
-    parts = {
-        "one video": table.iloc[:5],
-        "one frame": table.iloc[:1],
-        "nothing": table.iloc[:0],
-    }
-    rows = parts.get(keep, table[table["category"] == keep])
+    counts = {"one video": 5, "one frame": 1, "nothing": 0}
+    rows = table.iloc[: counts[keep]] if keep in counts else table[table["category"] == keep]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         found = evaluation(rows, sidecar(), seed=1, draws=50)

@@ -48,6 +48,7 @@ def test_arrays_in_memory_and_parts_of_a_map_are_pickled_whole(stored: tuple[Pat
         assert np.array_equal(again.arrays[0], pixels)
 
 
+@pytest.mark.slow
 def test_spawned_workers_serve_the_same_batches(stored: tuple[Path, pd.DataFrame]) -> None:
     path, rows = stored
     frames = FrameDataset(StackedPixels([np.load(path, mmap_mode="r")]), rows)

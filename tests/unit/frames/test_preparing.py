@@ -17,13 +17,9 @@ def test_pixels_do_not_depend_on_the_workers(tmp_path: Path, index: Path) -> Non
     assert one == three
 
 
-OUTSIDE = ["/etc/passwd", "../../etc/passwd", "a/../../b.jpg", "..", r"..\b.jpg", r"C:\b.jpg", "a\0b.jpg"]
-
-
-@pytest.mark.parametrize("outside", OUTSIDE)
-def test_an_index_whose_path_leads_out_of_the_data_is_refused(tmp_path: Path, index: Path, outside: str) -> None:
+def test_an_index_whose_path_leads_out_of_the_data_is_refused(tmp_path: Path, index: Path) -> None:
     table = read_index(index)
-    table.loc[39, "path"] = outside
+    table.loc[39, "path"] = "../b.jpg"  # test_tables has the others
     table.to_csv(index, index=False)
     with pytest.raises(UserError, match="leads out of the data"):
         prepare_frames(index, tmp_path, tmp_path / "prepared" / "own", 32)

@@ -20,31 +20,19 @@ SHARES = (0.5, 0.25, 0.25)
 def rows(dataset: str, categories: dict[str, int], videos: int, splits: tuple[str, ...] = ("",)) -> pd.DataFrame:
     """A frame of each video and category, in a group for each video."""
     found = [
-        {
-            "path": f"{dataset}/{category}/{video:03d}.png",
-            "dataset": dataset,
-            "category": category,
-            "label": label,
-            "video_id": f"{video:03d}",
-            "source_id": "",
-            "group": f"{video:03d}",
-            "frame": 0,
-            "width": 8,
-            "height": 8,
-            "unit": "",
-            "split": splits[video % len(splits)],
-        }
+        (f"{dataset}/{category}/{video:03d}.png", category, label, f"{video:03d}", splits[video % len(splits)])
         for category, label in categories.items()
         for video in range(videos)
     ]
-    return pd.DataFrame(found)[[*COLUMNS, *DIVISION_COLUMNS]]
+    table = pd.DataFrame(found, columns=["path", "category", "label", "video_id", "split"])
+    table = table.assign(dataset=dataset, group=table["video_id"], source_id="", unit="", frame=0, width=8, height=8)
+    return table[[*COLUMNS, *DIVISION_COLUMNS]]
 
 
 MAIN = rows("main", {"Original": 0, "Deepfakes": 1, "FaceSwap": 1}, 20)
 OTHER = rows("other", {"real": 0, "fake": 1}, 8)
 DIVIDED = rows("divided", {"real": 0, "fake": 1}, 9, ("train", "val", "test"))
 PHONE = rows("phone", {"unlabelled": -1}, 3)
-LISTS = {f"{video:03d}": ("train", "val", "test")[video % 3] for video in range(18)}
 
 
 def divide(index: pd.DataFrame, use: str = "train", strategy: str = "group", **how: Any) -> tuple[pd.DataFrame, Any]:
@@ -86,21 +74,6 @@ def test_a_data_sets_own_division_counts_except_for_random_frames() -> None:
     assert table["split"].tolist() == DIVIDED["split"].tolist()
     assert report["strategy"] == "own"
     assert divide(rows("d", {"real": 0, "fake": 1}, 40, ("train",)), strategy="frame")[1]["strategy"] == "frame"
-
-
-def test_frames_off_the_official_lists_are_unused() -> None:
-    table, report = divide(MAIN, strategy="official", official=LISTS)
-    sides = dict(zip(table["path"], table["split"], strict=True))
-    for video, side in LISTS.items():
-        assert sides[f"main/Original/{video}.png"] == sides[f"main/Deepfakes/{video}.png"] == side
-        assert sides[f"main/FaceSwap/{video}.png"] == ("test" if side == "test" else "unused")
-    assert {sides[f"main/{category}/019.png"] for category in ("Original", "Deepfakes", "FaceSwap")} == {"unused"}
-    assert report["strategy"] == "official"
-
-
-def test_without_lists_the_strategy_official_takes_the_own_division_or_groups() -> None:
-    assert divide(DIVIDED, strategy="official")[1]["strategy"] == "own"
-    assert divide(OTHER, strategy="official")[1]["strategy"] == "group"
 
 
 def test_a_recording_joins_groups_within_a_data_set() -> None:

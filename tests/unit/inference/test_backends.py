@@ -71,9 +71,6 @@ def test_folding_keeps_the_logits_and_the_given_model(model: Network, frames: Fr
     assert predict_logits(fast, frames, 5) == pytest.approx(eager(model, frames), abs=1e-5)
     assert before.keys() == model.state_dict().keys()
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
-
-
-def test_folding_keeps_how_the_input_is_normalised(model: Network, frames: FrameDataset) -> None:
     other = Network(model.efficientnet, Normalise((0.485, 0.456, 0.406), (0.2, 0.2, 0.2))).eval()
     assert predict_logits(folded(other), frames, 5) == pytest.approx(eager(other, frames), abs=1e-5)
     assert np.abs(eager(other, frames) - eager(model, frames)).max() > 1e-3
@@ -101,13 +98,10 @@ def test_a_backend_gives_the_logits_of_eager_float32(name: str, small: Network, 
             assert logits == pytest.approx(exact, abs=1e-5)
 
 
-def test_auto_chooses_among_what_uses_the_accelerator() -> None:
+def test_auto_looks_where_the_accelerator_is_used_and_torch_is_the_model(small: Network, frames: FrameDataset) -> None:
+    assert choose_backend("torch", small, frames, 4) is small
     assert candidates(accelerator=False) == list(BACKENDS)
     assert candidates(accelerator=True) == ["torch-folded", "torch-bf16"]
-
-
-def test_torch_is_the_model_as_it_is(small: Network, frames: FrameDataset) -> None:
-    assert choose_backend("torch", small, frames, 4) is small
 
 
 def test_auto_takes_one_that_keeps_the_ranking(

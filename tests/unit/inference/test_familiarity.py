@@ -60,15 +60,13 @@ def test_the_file_holds_it_and_what_is_wrong_is_one_line(tmp_path: Path) -> None
     again = load_familiarity(path)
     frames = torch.randint(0, 256, (3, 16, 16, 3), dtype=torch.uint8)
     assert torch.equal(again(frames), known(frames))
-    save_familiarity(path, None)
-    with pytest.raises(UserError, match="not what the calibrate stage writes"):
-        load_familiarity(path)
-    save_file({"mean": torch.full((STATISTICS,), np.nan), "whitening": torch.eye(STATISTICS)}, path)
-    with pytest.raises(UserError, match="damaged"):
-        load_familiarity(path)
-    path.write_bytes(b"text")
-    with pytest.raises(UserError, match="not what the calibrate stage writes"):
-        load_familiarity(path)
-    path.unlink()
-    with pytest.raises(UserError, match="not there, although"):
-        load_familiarity(path)
+    damaged = {"mean": torch.full((STATISTICS,), np.nan), "whitening": torch.eye(STATISTICS)}
+    for spoil, words in (
+        (lambda: save_familiarity(path, None), "not what the calibrate stage writes"),
+        (lambda: save_file(damaged, path), "damaged"),
+        (lambda: path.write_bytes(b"text"), "not what the calibrate stage writes"),
+        (path.unlink, "not there, although"),
+    ):
+        spoil()
+        with pytest.raises(UserError, match=words):
+            load_familiarity(path)

@@ -1,6 +1,5 @@
 """The test results beside a checkpoint."""
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -48,12 +47,9 @@ def test_an_auroc_that_may_be_0_5_is_said_to_be_no_better_than_guessing(checkpoi
     assert undefined.guessing() == ""
 
 
-def test_no_file_is_no_error(checkpoint: Path) -> None:
-    assert read_tested(checkpoint) is None
-
-
 @pytest.mark.parametrize("changed", ["a.pth", "a.json"])
 def test_figures_of_other_files_are_refused(checkpoint: Path, changed: str) -> None:
+    assert read_tested(checkpoint) is None
     save_tested(checkpoint)
     checkpoint.with_name(changed).write_bytes(b"others")
     with pytest.raises(UserError, match=rf"a\.tested\.json: the test results of another {changed}, by its SHA-256"):
@@ -66,11 +62,3 @@ def test_what_is_no_test_results_is_one_line(checkpoint: Path, content: bytes) -
     with pytest.raises(UserError, match="not the test results of a checkpoint") as caught:
         read_tested(checkpoint)
     assert str(caught.value).isprintable()
-
-
-def test_a_copied_checkpoint_keeps_its_figures(checkpoint: Path, tmp_path: Path) -> None:
-    save_tested(checkpoint)
-    (tmp_path / "elsewhere").mkdir()
-    for path in (checkpoint, checkpoint.with_suffix(".json"), results_file(checkpoint)):
-        shutil.copy(path, tmp_path / "elsewhere")
-    assert read_tested(tmp_path / "elsewhere" / "a.pth") == read_tested(checkpoint)

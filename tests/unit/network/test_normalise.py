@@ -1,23 +1,8 @@
 """Stored bytes become what a network pretrained on ImageNet takes, whatever runs before or around it."""
 
-import numpy as np
-import pandas as pd
 import torch
 
-from deepfake_detection.frames.dataset import FrameDataset
 from deepfake_detection.network.normalise import MEAN, STD, Normalise
-
-
-def test_frames_are_normalised_as_imagenet() -> None:
-    pixels = np.random.default_rng(0).integers(0, 255, (22, 32, 32, 3), dtype=np.uint8)
-    rows = pd.DataFrame({"label": [0, 1] * 11})
-    frame, label = FrameDataset(pixels, rows.iloc[14:19])[0]
-    normalised = Normalise()(frame[None])[0]
-    expected = (pixels[14].transpose(2, 0, 1) / 255 - np.reshape(MEAN, (3, 1, 1))) / np.reshape(STD, (3, 1, 1))
-    assert frame.dtype == torch.uint8
-    assert normalised.dtype == torch.float32
-    assert np.allclose(normalised, expected, atol=1e-6)
-    assert label == rows["label"][14]
 
 
 def test_normalised_as_imagenet_in_channels_last() -> None:

@@ -14,48 +14,25 @@ from tests.support.params import tree
 ROOT = Path(__file__).parents[3]
 
 
-OUT_OF_RANGE: dict[str, list[Any]] = {
-    "train.epochs": [0],
-    "train.lr": [-1.0],
-    "train.batch_size": [1, "many"],
-    "train.devices": [0],
-    "train.accumulate": [0],
-    "train.schedule": ["step"],
-    "train.precision": ["64"],
-    "train.optimizer": ["sgd"],
-    "train.weight_decay": [-0.1],
-    "train.label_smoothing": [1.0],
-    "train.clip_norm": [-1.0],
-    "train.monitor": ["train_loss"],
-    "train.augment.rotate_p": [1.5],
-    "train.ema": [1.0],
-    "train.max_steps": [-1],
-    "prepare.crop": ["eyes"],
-    "prepare.margin": [-0.1],
-    "model.arch": ["resnet50"],
-    "split.test": [0.0],
-    "calibrate.threshold": [1.5, "best"],
-    "datasets.embedded.use": ["extra"],
-    "datasets.embedded.layout": ["ftp"],
-    "datasets.embedded.kaggle": ["faces", "owner/name/versions/newest"],
-    "datasets.embedded.drawn.identities": [3],
-    "video.format": ["gif"],
-}
+OUT_OF_RANGE: dict[str, list[Any]] = yaml.safe_load("""{
+    train.epochs: [0], train.lr: [-1.0], train.batch_size: [1, many], train.devices: [0], train.accumulate: [0],
+    train.schedule: [step], train.precision: ["64"], train.optimizer: [sgd], train.weight_decay: [-0.1],
+    train.label_smoothing: [1.0], train.clip_norm: [-1.0], train.monitor: [train_loss], train.ema: [1.0],
+    train.augment.rotate_p: [1.5], train.max_steps: [-1], prepare.crop: [eyes], prepare.margin: [-0.1],
+    model.arch: [resnet50], split.test: [0.0], calibrate.threshold: [1.5, best], video.format: [gif],
+    datasets.embedded.use: [extra], datasets.embedded.layout: [ftp], datasets.embedded.drawn.identities: [3],
+    datasets.embedded.kaggle: [faces, owner/name/versions/newest]}""")
 # what is set, by the key's path, and what the line must say: the key, and what pydantic says of no value of the type
 BAD: dict[str, tuple[dict[str, Any], str]] = {
     "unknown key": ({"train.learning_rate": 0.1}, "train.learning_rate: unknown parameter"),
     "unknown section": ({"optimizer": {}}, "optimizer: unknown parameter"),
     "missing key": ({"train.lr": None}, "train.lr: Field required"),
-    "word for a number": ({"train.epochs": "many"}, "train.epochs: Input should be a valid integer"),
     "fraction for a count": ({"train.epochs": 1.5}, "train.epochs: Input should be a valid integer"),
     "yes for a number": ({"train.epochs": True}, "train.epochs: Input should be a valid integer"),
     "NaN": ({"train.lr": float("nan")}, "train.lr: Input should be"),
     **{f"{key} = {value}": ({key: value}, f"{key}: ") for key, values in OUT_OF_RANGE.items() for value in values},
     "warm-up without end": ({"train.epochs": 4, "train.warmup_epochs": 4.0}, "train: warmup_epochs must be below"),
-    "two that recompute": (
-        {"train.compile": "default", "train.checkpoint_activations": True},
-        "train: checkpoint_activations needs compile: none",
-    ),
+    "recomputed": ({"train.compile": "default", "train.checkpoint_activations": True}, "train: checkpoint_activations"),
     "ratios over one": ({"split.test": 0.3}, "split: train + val + test must be 1, not 1.15"),
     "other pretraining": ({"pretrain": {"dino": {}}}, "pretrain.dino"),
     "other adaptation": ({"adapt": ["tent"]}, "adapt.0: Input should be 'adabn'"),
@@ -66,18 +43,10 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "two origins": ({"datasets.embedded.path": "mine"}, "datasets.embedded: path, kaggle or a layout"),
     "one class": ({"datasets.embedded.fake": []}, "datasets.embedded: real and fake: "),
     "category twice": ({"datasets.embedded.fake": ["Original"]}, "datasets.embedded: real, fake and unseen: Original"),
-    "unseen but trained on": (
-        {"datasets.embedded.unseen": ["Deepfakes"]},
-        "datasets.embedded: real, fake and unseen: Deepfakes",
-    ),
+    "unseen but trained on": ({"datasets.embedded.unseen": ["Deepfakes"]}, "datasets.embedded: real, fake and unseen:"),
     "category outside": ({"datasets.embedded.fake": ["../x"]}, "datasets.embedded.fake.0: String"),
-    # the keys from before
-    "data.source": ({"data": {"source": "kaggle"}}, "data.source: now datasets=embedded, datasets=ffpp_kaggle or"),
-    "data.local_dir": ({"data": {"local_dir": "mine"}}, "data.local_dir: now datasets.own.path"),
-    "data.extra": ({"data": {"extra": []}}, "data.extra: now datasets.<name> with path, layout and use"),
-    "data.frames": ({"data": {"frames": 4}}, "data.frames: now video.frames"),
-    "data.other": ({"data": {"other": 4}}, "data.other: now datasets"),
-    "data": ({"data": "mine"}, "data: now datasets"),
+    "former section's key": ({"data": {"other": 4}}, "data.other: now datasets"),
+    "former section": ({"data": "mine"}, "data: now datasets"),
 }
 
 
@@ -177,15 +146,9 @@ def test_ffpp_profile_is_the_original_recipe(tmp_path: Path) -> None:
     assert params.model.model_dump() == {"arch": "efficientnet_b7", "weights": "imagenet", "dropout": 0.5}
     train = params.train
     assert (train.epochs, train.patience, train.batch_size, train.lr) == (200, 30, 16, 1e-4)
-    assert (train.precision, train.devices, train.accumulate, train.schedule, train.ema) == (
-        "auto",
-        1,
-        1,
-        "constant",
-        0,
-    )
-    assert (train.optimizer, train.weight_decay, train.label_smoothing, train.clip_norm) == ("adam", 0, 0, 0)
-    assert train.monitor == "val_loss"
+    assert (train.precision, train.schedule, train.optimizer, train.monitor) == ("auto", "constant", "adam", "val_loss")
+    assert (train.devices, train.accumulate, train.weight_decay, train.label_smoothing) == (1, 1, 0, 0)
+    assert train.clip_norm == train.ema == 0
     augment = {"flip": 0.5, "rotation": 5.0, "rotate_p": 1.0, "scale": 0.0, "brightness": 0.1, "contrast": 0.1}
     found = train.augment.model_dump()
     assert {name: found.pop(name) for name in augment} == augment

@@ -1,20 +1,13 @@
 """The authors' lists are downloaded as they are, or one line says which files to put where."""
 
-import threading
 from collections.abc import Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from deepfake_detection.common.errors import UserError
-from deepfake_detection.sources.authors import ADDRESS, COMMIT, PLACES, fetch_lists
-
-
-class Handler(SimpleHTTPRequestHandler):
-    def log_message(self, *args: object) -> None:
-        pass
+from deepfake_detection.sources.authors import PLACES, fetch_lists
+from tests.support.files_server import serving
 
 
 @pytest.fixture
@@ -30,10 +23,8 @@ def served(tmp_path: Path) -> Path:
 def address(served: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Where a server of our own gives them out."""
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(served))) as server:
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+    with serving(served) as address:
+        yield address
 
 
 def test_lists_are_downloaded(address: str, served: Path, tmp_path: Path) -> None:
@@ -43,11 +34,6 @@ def test_lists_are_downloaded(address: str, served: Path, tmp_path: Path) -> Non
     assert {path.name for path in (tmp_path / "own" / "authors").iterdir()} == {
         *("train.json", "val.json", "test.json", "conversion_dict.json")
     }
-
-
-def test_the_address_is_pinned_to_a_commit() -> None:
-    assert ADDRESS.endswith(f"/ondyari/FaceForensics/{COMMIT}/dataset")
-    assert len(COMMIT) == 40
 
 
 @pytest.mark.parametrize(
@@ -60,8 +46,8 @@ def test_what_cannot_be_downloaded_is_one_line(
     if gone:
         (served / PLACES[gone]).unlink()
     else:
-        with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as closed:
-            address = f"http://127.0.0.1:{closed.server_port}"
+        with serving(served) as address:
+            pass
     with pytest.raises(UserError, match=problem) as caught:
         fetch_lists(tmp_path / "authors", address)
     assert f"from {address}/, put them into one folder and name it in split.official_dir" in str(caught.value)

@@ -1,10 +1,7 @@
 """The file of weights to start from: empty, copied or downloaded and checked, or one line that says what to do."""
 
 import hashlib
-import threading
 from collections.abc import Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -13,6 +10,7 @@ from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.lite0 import LITE0, lite0_weights
 from deepfake_detection.sources import imagenet
 from deepfake_detection.sources.imagenet import fetch_weights
+from tests.support.files_server import serving
 
 B7 = "efficientnet_b7_lukemelas-c5b4e57e.pth"
 
@@ -57,12 +55,9 @@ def address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     served.mkdir()
     name = f"net-{hashlib.sha256(b'weights').hexdigest()[:8]}.pth"
     (served / name).write_bytes(b"weights")
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=str(served)))
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}).start()
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    yield f"http://127.0.0.1:{server.server_port}/{name}"
-    server.shutdown()
-    server.server_close()
+    with serving(served) as root:
+        yield f"{root}/{name}"
 
 
 def test_downloaded_weights_are_checked_against_the_hash_in_their_name(

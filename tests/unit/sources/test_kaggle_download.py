@@ -39,49 +39,42 @@ def files_in(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def failure(handle: str = "owner/name") -> str:
+def failure(*parts: str, handle: str = "owner/name") -> str:
+    """The one line that a download ends with, which has all of ``parts``."""
     with pytest.raises(UserError) as caught:
         download_kaggle(handle)
     message = str(caught.value)
     assert "\n" not in message
+    assert [part for part in parts if part not in message] == []
     return message
 
 
-def test_without_a_version_takes_the_newest(kaggle: Kaggle, tmp_path: Path) -> None:
-    folder, version = download_kaggle("owner/name")
-    assert version == 7
-    assert kaggle.versions == [7]
+@pytest.mark.parametrize(("handle", "wanted"), [("owner/name", 7), ("owner/name/versions/3", 3)])
+def test_takes_the_pinned_version_or_the_newest(kaggle: Kaggle, tmp_path: Path, handle: str, wanted: int) -> None:
+    folder, version = download_kaggle(handle)
+    assert kaggle.versions == [version] == [wanted]
     assert folder.is_relative_to(tmp_path / "cache")
     assert files_in(folder) == LAYOUT
 
 
-def test_takes_the_pinned_version(kaggle: Kaggle) -> None:
-    folder, version = download_kaggle("owner/name/versions/3")
-    assert version == 3
-    assert kaggle.versions == [3]
-    assert files_in(folder) == LAYOUT
-
-
-def test_downloads_once(kaggle: Kaggle) -> None:
+def test_downloads_once_and_needs_no_network_when_pinned(kaggle: Kaggle, monkeypatch: pytest.MonkeyPatch) -> None:
     first = download_kaggle("owner/name")
-    assert download_kaggle("owner/name") == first
-    assert download_kaggle("owner/name/versions/7") == first
+    assert download_kaggle("owner/name") == download_kaggle("owner/name/versions/7") == first
     assert len(kaggle.downloads) == 1
     kaggle.newest = 8
     assert download_kaggle("owner/name")[1] == 8
     assert len(kaggle.downloads) == 2
-
-
-def test_what_is_there_needs_no_network_when_pinned(kaggle: Kaggle, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = download_kaggle("owner/name/versions/3")
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
-    assert download_kaggle("owner/name/versions/3") == first
+    assert download_kaggle("owner/name/versions/7") == first
+    assert "/api/" not in failure("check the network", handle="owner/name/versions/3")
 
 
-def test_sends_the_token(kaggle: Kaggle, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sends_the_token_and_never_shows_it(kaggle: Kaggle, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KAGGLE_API_TOKEN", "secret")
     download_kaggle("owner/name")
     assert kaggle.authorizations == {"Bearer secret"}
+    monkeypatch.setenv("KAGGLE_API_TOKEN", "secret" * 100)
+    assert "secret" not in failure(handle="owner/name/versions/3")
 
 
 @pytest.mark.parametrize(
@@ -95,24 +88,19 @@ def test_sends_the_token(kaggle: Kaggle, monkeypatch: pytest.MonkeyPatch) -> Non
 )
 def test_refusals_say_what_to_do(kaggle: Kaggle, status: int, expected: list[str]) -> None:
     kaggle.refuses = status
-    message = failure("owner/name/versions/3")
-    assert [part for part in expected if part not in message] == []
+    failure(*expected, handle="owner/name/versions/3")
     kaggle.refuses = None
     assert files_in(download_kaggle("owner/name/versions/3")[0]) == LAYOUT
 
 
 def test_a_signed_address_is_never_shown(kaggle: Kaggle) -> None:
     kaggle.storage_refuses = 503
-    message = failure()
-    assert "503" in message
-    assert "hidden" not in message
+    assert "hidden" not in failure("503")
 
 
 @pytest.mark.parametrize("handle", ["owner/nmae", "name", "owner/name/versions/newest"])
 def test_a_handle_that_is_none_names_the_key(kaggle: Kaggle, handle: str) -> None:
-    message = failure(handle)
-    assert handle in message
-    assert "kaggle" in message
+    failure(handle, "kaggle", handle=handle)
 
 
 @pytest.mark.parametrize("content", ["{", '{"username": "owner"}'])
@@ -120,34 +108,19 @@ def test_an_unreadable_credentials_file(kaggle: Kaggle, tmp_path: Path, content:
     path = tmp_path / "home" / ".kaggle" / "kaggle.json"
     path.parent.mkdir(parents=True)
     path.write_text(content)
-    message = failure()
-    assert str(path) in message
-    assert "KAGGLE_API_TOKEN" in message
-
-
-def test_a_token_is_never_shown(kaggle: Kaggle, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("KAGGLE_API_TOKEN", "secret" * 100)
-    assert "secret" not in failure()
-
-
-def test_a_server_out_of_reach(kaggle: Kaggle, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
-    message = failure()
-    assert "refused" in message
-    assert "check the network" in message
-    assert "/api/" not in message
+    failure(str(path), "KAGGLE_API_TOKEN")
 
 
 def test_a_login_page_instead_of_kaggle(kaggle: Kaggle) -> None:
     kaggle.page = b"<html>Log in</html>"
-    assert "login page" in failure()
+    failure("login page")
 
 
 @pytest.mark.parametrize(("resumable", "asked"), [(True, [None, None, f"bytes={MIB}-"]), (False, [None, None])])
 def test_a_truncated_archive_is_continued(kaggle: Kaggle, resumable: bool, asked: list[str | None]) -> None:
     kaggle.resumable = resumable
     kaggle.sends = MIB + MIB // 2
-    assert "connection" in failure()
+    failure("connection")
     kaggle.sends = None
     assert files_in(download_kaggle("owner/name")[0]) == LAYOUT
     assert kaggle.downloads == asked
@@ -161,15 +134,13 @@ def test_a_refused_continuation_does_not_stay(kaggle: Kaggle, md5_of: bytes | No
     failure()
     kaggle.sends = None
     kaggle.resumes_with = b"try again later"
-    assert "broken" in failure()
+    failure("broken")
     assert files_in(download_kaggle("owner/name")[0]) == LAYOUT
 
 
 def test_a_wrong_checksum_is_refused(kaggle: Kaggle) -> None:
     kaggle.archive = zipped(LAYOUT | {"CSVs/Original.csv": b"altered\n"})
-    message = failure()
-    assert "owner/name" in message
-    assert "checksum" in message
+    failure("owner/name", "checksum")
     kaggle.archive = ARCHIVE
     assert files_in(download_kaggle("owner/name")[0]) == LAYOUT
 
@@ -178,9 +149,7 @@ def test_a_wrong_checksum_is_refused(kaggle: Kaggle) -> None:
 def test_a_broken_archive_leaves_nothing(kaggle: Kaggle, archive: bytes, reason: str) -> None:
     kaggle.archive = archive
     kaggle.md5_of = None
-    message = failure()
-    assert "owner/name" in message
-    assert reason in message
+    failure("owner/name", reason)
     kaggle.archive = ARCHIVE
     assert files_in(download_kaggle("owner/name")[0]) == LAYOUT
 
@@ -197,9 +166,7 @@ def test_a_half_unpacked_folder_is_not_complete(kaggle: Kaggle) -> None:
 
 def test_a_full_disk(kaggle: Kaggle, tmp_path: Path) -> None:
     with file_size_limit(MIB // 2):
-        message = failure()
-    assert str(tmp_path / "cache") in message
-    assert "KAGGLEHUB_CACHE" in message
+        failure(str(tmp_path / "cache"), "KAGGLEHUB_CACHE")
     assert files_in(download_kaggle("owner/name")[0]) == LAYOUT
 
 
@@ -230,13 +197,11 @@ OUTSIDE, LINK, BOMB = "would lie outside the folder", "is a link or a device", "
     ("archive", "reason"),
     [
         (with_member("../../../../../evil"), OUTSIDE),
-        (with_member("CSVs/../../../../../../evil"), OUTSIDE),
         (with_member("/tmp/evil"), OUTSIDE),  # noqa: S108, refused
         (with_member(r"..\..\evil"), OUTSIDE),
         (with_member(r"C:\evil"), OUTSIDE),
         (with_member("evil", stat.S_IFLNK, b"/etc/passwd"), LINK),
         (with_member("evil", stat.S_IFIFO), LINK),
-        (with_member("evil", stat.S_IFCHR), LINK),
         (with_member("evil", content=bytes(MIB), declared=1 << 40), BOMB),
         (with_member("evil", content=bytes(16 * MIB), declared=10), "is broken"),  # more than it says
         pytest.param(tarred(tarfile.TarInfo("../../../../../evil")), "is broken", id="tar"),  # its bytes hold the time
@@ -246,10 +211,7 @@ def test_an_unsafe_archive_is_refused_and_leaves_nothing(
     kaggle: Kaggle, tmp_path: Path, archive: bytes, reason: str
 ) -> None:
     kaggle.archive = kaggle.md5_of = archive
-    message = failure()
-    assert "owner/name" in message
-    assert reason in message
-    assert "deleted" in message
+    failure("owner/name", reason, "deleted")
     assert files_in(tmp_path) == {}
     kaggle.archive = kaggle.md5_of = ARCHIVE
     assert files_in(download_kaggle("owner/name")[0]) == LAYOUT
@@ -260,6 +222,6 @@ def test_an_archive_that_does_not_fit_unpacked_stays_until_there_is_room(
 ) -> None:
     monkeypatch.setenv("KAGGLEHUB_CACHE", str(small_disk))
     kaggle.archive = kaggle.md5_of = zipped({"a": bytes(MIB // 2), "b": bytes(MIB // 4)})
-    assert "make room" in failure()
+    failure("make room")
     (kept,) = files_in(small_disk).values()
     assert kept == kaggle.archive

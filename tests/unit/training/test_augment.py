@@ -77,19 +77,7 @@ def test_pixels_are_torchvisions_to_two_levels(size: tuple[int, int], brightness
         assert found.shape == frame.shape
 
 
-def test_geometry_alone_is_torchvisions_to_one_level_and_a_flip_is_exact() -> None:
-    frame = drawn_frame(61, 80)
-    flipped = apply_augmentation(frame.copy(), PLAIN._replace(flip=True))
-    assert np.array_equal(flipped, frame[:, ::-1])
-    for angle in (4.0, -5.0, 45.0, 90.0):
-        for flip in (False, True):
-            drawn = PLAIN._replace(flip=flip, angle=angle)
-            inside = covered(61, 80, angle) > 0.999
-            difference = abs(apply_augmentation(frame.copy(), drawn).astype(np.int64) - by_torchvision(frame, drawn))
-            assert difference[inside].max() <= 1
-
-
-@pytest.mark.parametrize("scale", [0.8, 1.25])
+@pytest.mark.parametrize("scale", [0.8, 1.0, 1.25])
 def test_a_scaled_frame_is_torchvisions_to_one_level(scale: float) -> None:
     frame = drawn_frame(61, 80)
     for angle in (0.0, 4.0, -30.0):
@@ -101,7 +89,6 @@ def test_a_scaled_frame_is_torchvisions_to_one_level(scale: float) -> None:
             difference = abs(found.astype(np.int64) - by_torchvision(frame, drawn))
             assert difference[cover > 0.999].max() <= 1
             assert found[cover == 0].max(initial=0) == 0
-            assert bool((cover == 0).any()) == (scale < 1 or angle == -30)
 
 
 @pytest.mark.parametrize("level", [0, 17, 128, 250, 255])

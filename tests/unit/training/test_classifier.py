@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.network.model import Network
-from deepfake_detection.training.classifier import FrameMean, read_later
+from deepfake_detection.training.classifier import read_later
 from deepfake_detection.training.fit import fit
 from deepfake_detection.training.resume import BEST
 from tests.unit.training.small import each_step, layers, make_batches, tiny, train
@@ -133,15 +133,6 @@ def test_a_gradient_is_not_longer_than_the_norm_it_is_clipped_to(changes: dict[s
         train(tiny(), clip_norm=1e6, **changes)
     for one, other in zip(unclipped, free, strict=True):
         assert torch.allclose(one, other, rtol=1e-3, atol=1e-5)
-
-
-def test_the_mean_is_over_frames_whatever_the_batches() -> None:
-    mean = FrameMean()
-    for value, frames in ((0.5, 8), (2.0, 3)):
-        mean.update(torch.tensor(value), frames)
-    assert float(mean.compute()) == pytest.approx((0.5 * 8 + 2.0 * 3) / 11)
-    mean.update(torch.tensor(torch.nan), 1)
-    assert math.isnan(mean.compute())
 
 
 def test_a_value_read_later_is_that_of_its_own_step() -> None:

@@ -74,9 +74,6 @@ def test_erasing_covers_one_part_of_the_face() -> None:
     assert set(places.values()) == {"eyes", "nose", "mouth"}
     nowhere = np.full((5, 2), np.nan, np.float32)
     assert erase_part(FACE, nowhere, np.random.default_rng(0)) is FACE
-
-
-def test_without_landmarks_nothing_is_erased() -> None:
     assert np.array_equal(augment_frame(alone("erase"), FACE.copy(), np.random.default_rng(0)), FACE)
 
 

@@ -20,19 +20,21 @@ from deepfake_detection.common.errors import UserError
 from deepfake_detection.frames.dataset import FrameDataset
 from deepfake_detection.inference.logits import predict_logits
 from deepfake_detection.network.model import Network, build_model
-from deepfake_detection.network.normalise import MEAN, STD
-from deepfake_detection.network.sidecar import Categories, Sidecar
 from deepfake_detection.params.train_sections import Train
 from deepfake_detection.training.fit import fast_precision, fit
 from deepfake_detection.training.loader import FrameBatches
-from tests.support.checkpoints import save_checkpoint
+from tests.support.checkpoints import save_checkpoint, sidecar
 from tests.support.params import train as train_params
 from tests.unit.training.small import each_step, make_batches, tiny, train
 
-PARAMS = train_params(epochs=3, batch_size=4, lr=1e-3, patience=3, precision="32-true", num_workers=0)
+PARAMS = train_params(epochs=3, batch_size=4)
 
 
-def run(pixels: NDArray[np.uint8], rows: pd.DataFrame, params: Train = PARAMS) -> tuple[Any, dict[str, Any], list[Any]]:
+Frames = tuple[NDArray[np.uint8], pd.DataFrame]
+Trained = tuple[Any, dict[str, Any], list[Any]]  # the state, the summary and the epochs
+
+
+def run(pixels: NDArray[np.uint8], rows: pd.DataFrame, params: Train = PARAMS) -> Trained:
     seed_everything(7, workers=True, verbose=False)
     epochs: list[dict[str, float]] = []
     model = build_model("efficientnet_b0", dropout=0.2)
@@ -42,13 +44,11 @@ def run(pixels: NDArray[np.uint8], rows: pd.DataFrame, params: Train = PARAMS) -
 
 
 @pytest.fixture(scope="module")
-def trained(frames: tuple[NDArray[np.uint8], pd.DataFrame]) -> tuple[Any, dict[str, Any], list[Any]]:
+def trained(frames: Frames) -> Trained:
     return run(*frames)
 
 
-def test_the_best_epoch_is_kept_with_means_over_frames(
-    frames: tuple[NDArray[np.uint8], pd.DataFrame], trained: tuple[Any, dict[str, Any], list[Any]]
-) -> None:
+def test_the_best_epoch_is_kept_with_means_over_frames(frames: Frames, trained: Trained) -> None:
     pixels, rows = frames
     state, summary, epochs = trained
     assert len(epochs) == summary["epochs_run"] == 3
@@ -67,38 +67,20 @@ def test_the_best_epoch_is_kept_with_means_over_frames(
     assert summary["val_auroc"] == pytest.approx(roc_auc_score(val["label"], probabilities), abs=1e-6)
 
 
-def test_two_runs_give_the_same_checkpoint_byte_for_byte(
-    tmp_path: Path, frames: tuple[NDArray[np.uint8], pd.DataFrame], trained: tuple[Any, dict[str, Any], list[Any]]
-) -> None:
-    sidecar = Sidecar(
-        arch="efficientnet_b0",
-        input_size=[32, 32],
-        mean=list(MEAN),
-        std=list(STD),
-        categories=Categories(real=["Original"], fake=["Deepfakes"]),
-        parameters=1,
-    )
+def test_two_runs_give_the_same_checkpoint_byte_for_byte(tmp_path: Path, frames: Frames, trained: Trained) -> None:
     network = build_model("efficientnet_b0", dropout=0.2)
     for name, state in (("a", trained[0]), ("b", run(*frames, PARAMS.model_copy(update={"num_workers": 2}))[0])):
         (tmp_path / name).mkdir()
         network.load_state_dict(state)
-        save_checkpoint(tmp_path / name / "best.pth", network, sidecar)
+        save_checkpoint(tmp_path / name / "best.pth", network, sidecar())
     assert (tmp_path / "a" / "best.pth").read_bytes() == (tmp_path / "b" / "best.pth").read_bytes()
 
 
-def test_training_moves_backbone_and_head(trained: tuple[Any, dict[str, Any], list[Any]]) -> None:
+def test_training_moves_backbone_and_head(trained: Trained) -> None:
     seed_everything(7, workers=True, verbose=False)
     before = build_model("efficientnet_b0", dropout=0.2).state_dict()
     for name in ("features.0.0.weight", "features.7.0.block.0.0.weight", "classifier.1.weight"):
         assert not torch.equal(before[f"efficientnet.{name}"], trained[0][f"efficientnet.{name}"]), name
-
-
-def test_early_stopping_ends_the_run_and_is_reported(frames: tuple[NDArray[np.uint8], pd.DataFrame]) -> None:
-    impatient = PARAMS.model_copy(update={"epochs": 30, "patience": 1, "lr": 0.3})
-    _, summary, epochs = run(*frames, impatient)
-    assert summary["early_stopped"]
-    assert len(epochs) == summary["epochs_run"] < 30
-    assert epochs[-1]["val_loss"] >= summary["val_loss"]
 
 
 def test_training_restores_what_shows_lightnings_tips() -> None:

@@ -12,10 +12,7 @@ from deepfake_detection.training.fit import fit
 from tests.unit.training.small import each_step, make_batches, tiny, train
 from tests.unit.training.test_classifier import Diverges
 
-pytestmark = [
-    pytest.mark.gpu,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
-]
+pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
 WARM_UP, STEPS = 3, 10
 
 

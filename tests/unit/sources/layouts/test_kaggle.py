@@ -96,10 +96,8 @@ def test_what_is_missing_or_unlisted_is_rejected(folder: Path) -> None:
         "Original/020_f0.jpg": UNLISTED,
     }
     # of the other fake there is another frame
-    assert found.lost[["video_id", "source_id", "frame"]].to_numpy().tolist() == [
-        ["010", "005", VIDEO],
-        ["020", "", VIDEO],
-    ]
+    lost = found.lost[["video_id", "source_id", "frame"]].to_numpy().tolist()
+    assert lost == [["010", "005", VIDEO], ["020", "", VIDEO]]
 
 
 @pytest.mark.parametrize(
@@ -126,13 +124,9 @@ def test_other_names_are_rejected(folder: Path, name: str, reason: str, listed: 
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        *(
-            (name, UPWARDS)
-            for name in (
-                *("/005_f0.jpg", "/etc/passwd", "../../../../etc/passwd", "../Original/005_f0.jpg", ".."),
-                *(r"C:\005_f0.jpg", r"\\host\share\005_f0.jpg", r"..\005_f0.jpg"),
-            )
-        ),
+        *((name, UPWARDS) for name in ("/005_f0.jpg", "/etc/passwd", "../../../../etc/passwd", "..")),
+        *((name, UPWARDS) for name in ("../Original/005_f0.jpg", "/home/../Deepfakes/005_f0.jpg")),
+        *((name, UPWARDS) for name in (r"C:\005_f0.jpg", r"\\host\share\005_f0.jpg", r"..\005_f0.jpg")),
         ("sub/005_f0.jpg", ELSEWHERE),
         ("Original/005_f0.jpg", ELSEWHERE),
         ("", "CSV row names no file"),
@@ -156,13 +150,6 @@ BEFORE = [
 def test_a_row_may_give_the_path_on_the_authors_machine(folder: Path, before: str) -> None:
     list_of(folder, "Deepfakes", [f"{before}{name}" for name in NAMES["Deepfakes"]])
     assert rejected(read(folder)) == {}
-
-
-@pytest.mark.parametrize("before", ["../Deepfakes/", "../", "/home/../Deepfakes/", "..\\Deepfakes\\"])
-def test_rows_that_lead_upwards_are_rejected(folder: Path, before: str) -> None:
-    list_of(folder, "Deepfakes", [f"{before}{name}" for name in NAMES["Deepfakes"]])
-    reasons = rejected(read(folder, Options(one_class=True)))
-    assert sorted(reasons.values()) == [UPWARDS] * 3 + [UNLISTED] * 3
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t", " , ", "; ", "|"])

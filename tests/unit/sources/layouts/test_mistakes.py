@@ -25,107 +25,50 @@ PAIR = ("a.png", "b.png")
 Mistake = tuple[tuple[str, ...], dict[str, Any], str]
 MISTAKES: dict[str, Mistake] = {
     "nothing": ((), {}, "DIR is empty: path must name a data set"),
-    "nested": (
-        ("Celeb-DF-v2/Celeb-real/id0_0000.mp4",),
-        {},
-        "DIR has no known layout, but its folder Celeb-DF-v2 fits celebdf: set path to DIR/Celeb-DF-v2",
-    ),
-    "two layouts": (
-        ("real/a.png", "fake/b.png", CELEB[0]),
-        {},
-        "DIR fits several layouts: celebdf (it holds Celeb-real/); folders (it holds fake/ and real/): ",
-    ),
+    "nested": (("Celeb-DF-v2/Celeb-real/id0_0000.mp4",), {}, "DIR has no known layout, but its folder Celeb-DF-v2 "),
+    "two layouts": (("real/a.png", "fake/b.png", CELEB[0]), {}, "DIR fits several layouts: celebdf (it holds "),
     "one class": (("real/a.png", "real/b.png"), {}, "DIR holds originals only, and no fake: both classes are needed"),
     "one class left": (
         ("real/a.png", "fake/b.txt", "fake/c.pdf"),
         {},
         f"DIR holds originals only, and no fake; 2 files are rejected, most often {NAMELESS} (2), e.g. fake/b.txt: ",
     ),
-    "methods beside originals": (
-        ("original/a.mp4", "Deepfakes/b.mp4"),
-        {},
-        "DIR holds originals only, and no fake; Deepfakes/ in DIR is called neither real nor fake: left out: ",
-    ),
-    "no picture": (
-        ("real/a.txt", "fake/b.txt"),
-        {},
-        f"DIR: no picture or video can be used: all 2 files are rejected, most often {NAMELESS} (2), e.g. fake/b.txt; ",
-    ),
-    "empty classes": (
-        ("real/.keep", "fake/.keep"),
-        {},
-        "DIR: no picture or video can be used: it holds none; check path and layout",
-    ),
+    "methods": (("original/a.mp4", "Deepfakes/b.mp4"), {}, "DIR holds originals only, and no fake; Deepfakes/ "),
+    "no picture": (("real/a.txt", "fake/b.txt"), {}, "DIR: no picture or video can be used: all 2 files are rejected,"),
+    "empty classes": (("real/.keep", "fake/.keep"), {}, "DIR: no picture or video can be used: it holds none; check "),
     "no metadata": (
         ("dfdc_train_part_0/a.mp4", "dfdc_train_part_1/c.mp4"),
         {METADATA: DFDC},
         "DIR/dfdc_train_part_1/metadata.json is missing: ",
     ),
-    "wrong label in metadata": (
-        ("dfdc_train_part_0/a.mp4",),
-        {METADATA: DFDC.replace("REAL", "TRUE")},
-        f"DIR/{METADATA}: the label of a.mp4 is 'TRUE', not REAL or FAKE: ",
-    ),
+    "metadata's label": ((), {METADATA: DFDC.replace("REAL", "TRUE")}, f"DIR/{METADATA}: the label of a.mp4 is 'TRUE'"),
     "broken metadata": ((), {METADATA: DFDC[:20]}, f"DIR/{METADATA} is not JSON (Expecting value: line 1 column 21 "),
     "metadata that is a list": ((), {METADATA: "[]"}, f"DIR/{METADATA} is JSON, but not an object of names: "),
-    "wrong label in labels": (
-        (),
-        {"test/labels.csv": "filename,label\na.mp4,0\nb.mp4,2\n"},
-        "DIR/test/labels.csv, line 3: the label is '2', not 0 or 1: ",
-    ),
-    "no dataset.json": (
-        ("original_videos/1/1_A_001.mp4", "method_A/1/1_A/2_1_A_001.mp4"),
-        {},
-        "DIR/dataset.json is missing: ",
-    ),
+    "labels": ((), {"test/labels.csv": "filename,label\na.mp4,0\nb.mp4,2\n"}, "DIR/test/labels.csv, line 3: "),
+    "no dataset.json": (("original_videos/1/1_A_001.mp4", "method_A/1/1_A/2_1_A_001.mp4"), {}, "DIR/dataset.json is "),
     "wrong label in dataset.json": (
         ("original_videos/1/1_A_001.mp4",),
         {"dataset.json": {"original_videos/1/1_A_001.mp4": {"label": "fake", "set": "train"}}},
         "DIR/dataset.json: the label of original_videos/1/1_A_001.mp4 does not fit its folder: ",
     ),
     **{
-        name: (CELEB, {TESTING: text}, f"DIR/{TESTING}{line}")
-        for name, text, line in (
-            (
-                "list of absent videos",
-                "1 Celeb-real/id9_0000.mp4\n0 Celeb-synthesis/id9_id8_0000.mp4\n",
-                ": none of its 2 videos is there: ",
-            ),
-            (
-                "list with zero for real",
-                "0 Celeb-synthesis/id0_id1_0000.mp4\n0 Celeb-real/id0_0000.mp4\n",
-                ", line 2: 0 means fake in this list, but Celeb-real/id0_0000.mp4 is the opposite: ",
-            ),
-            ("list of something else", f"{CELEB[0]}\n", f", line 1: '{CELEB[0]}' is not a line like "),
-            (
-                "list with another folder",
-                "1 Real/id0_0000.mp4\n",
-                ", line 1: Real/id0_0000.mp4 is in none of Celeb-real, YouTube-real, Celeb-synthesis: ",
-            ),
+        f"list with {line}": (CELEB, {TESTING: text}, f"DIR/{TESTING}{line}")
+        for text, line in (
+            ("1 Celeb-real/id9_0000.mp4\n0 Celeb-synthesis/id9_id8_0000.mp4\n", ": none of its 2 videos is there: "),
+            (f"0 {CELEB[1]}\n0 {CELEB[0]}\n", f", line 2: 0 means fake in this list, but {CELEB[0]} is the opposite: "),
+            (f"{CELEB[0]}\n", f", line 1: '{CELEB[0]}' is not a line like "),
+            ("1 Real/id0_0000.mp4\n", ", line 1: Real/id0_0000.mp4 is in none of Celeb-real, "),
         )
     },
-    "wrong label in a bench": (
-        ("r/1.png", "f/1.png"),
-        {"X.json": BENCH % '"w": {"label": "X", "frames": ["f/1.png"]}'},
-        "DIR/X.json: label 'X' of video w says neither real nor fake: ",
-    ),
-    "no frames in a bench": (
-        ("r/1.png", "f/1.png"),
-        {"X.json": BENCH % '"w": {"label": "X_fake"}'},
-        "DIR/X.json: video w of X_fake has no list of frames: ",
-    ),
-    "absolute paths in a bench": (
-        ("r/1.png",),
-        {"X.json": (BENCH % '"w": {"label": "X_fake", "frames": ["/data/f/1.png"]}').replace("r/1", "/data/r/1")},
-        "DIR: no picture or video can be used: all 2 files are rejected, most often "
-        '"absolute path" (2), e.g. /data/f/1.png; ',
-    ),
+    **{
+        f"bench: {line}": (("r/1.png", "f/1.png"), {"X.json": BENCH % video}, f"DIR/X.json: {line}")
+        for video, line in (
+            ('"w": {"label": "X", "frames": ["f/1.png"]}', "label 'X' of video w says neither real nor fake: "),
+            ('"w": {"label": "X_fake"}', "video w of X_fake has no list of frames: "),
+        )
+    },
     "broken bench": ((), {"X.json": (BENCH % "")[:-5]}, "DIR/X.json is not JSON (Expecting value: "),
-    "packed": (
-        ("real_train/0.tar.gz", "real_train/1.tar.gz", "fake_train/0.tar.gz"),
-        {},
-        "DIR/fake_train holds 1 archives, e.g. fake_train/0.tar.gz, and no picture: ",
-    ),
+    "packed": (("real_train/0.tar.gz", "fake_train/0.tar.gz"), {}, "DIR/fake_train holds 1 archives, e.g. "),
     "other compression": (
         (f"{YOUTUBE}/c40/videos/000.mp4", f"{YOUTUBE}/raw/videos/000.mp4"),
         {},
@@ -137,41 +80,22 @@ MISTAKES: dict[str, Mistake] = {
         "DIR/splits/train.json is not a list of pairs such as ",
     ),
     **{
-        name: (PAIR, {"manifest.csv": text}, line)
-        for name, text, line in (
+        f"manifest: {line}": (PAIR, {"manifest.csv": text}, f"DIR{line}")
+        for text, line in (
+            ("path,label\na.png,real\nb.png,maybe\n", "/manifest.csv, row 3: label 'maybe' is not known: "),
+            ("path,label,split\na.png,0,train\nb.png,1,dev\n", "/manifest.csv, row 3: split 'dev' is not known: "),
+            ("path,class\na.png,real\n", "/manifest.csv lacks the column label (there is path, class)"),
             (
-                "unknown label",
-                "path,label\na.png,real\nb.png,maybe\n",
-                "DIR/manifest.csv, row 3: label 'maybe' is not known: ",
+                "path,label\na.png,0\nb.png,1\na.png,1\n",
+                "/manifest.csv, row 4: a.png has another label in a row before",
             ),
+            ("path,label,category\na.png,0,x\nb.png,1,x\n", ": originals and fakes have one category (x): "),
+            ("path,label,dataset\na.png,0,../up\nb.png,1,../up\n", ": dataset '../up': a name may have letters, "),
             (
-                "unknown split",
-                "path,label,split\na.png,real,train\nb.png,fake,dev\n",
-                "DIR/manifest.csv, row 3: split 'dev' is not known: ",
+                "path,label\n/a.png,0\n/b.png,1\n",
+                ': no picture or video can be used: all 2 files are rejected, most often "abs',
             ),
-            ("no label", "path,class\na.png,real\n", "DIR/manifest.csv lacks the column label (there is path, class)"),
-            (
-                "two labels",
-                "path,label\na.png,real\nb.png,fake\na.png,fake\n",
-                "DIR/manifest.csv, row 4: a.png has another label in a row before: ",
-            ),
-            (
-                "one category of both",
-                "path,label,category\na.png,real,mixed\nb.png,fake,mixed\n",
-                "DIR: originals and fakes have one category (mixed): ",
-            ),
-            (
-                "a name that is none",
-                "path,label,dataset\na.png,real,../up\nb.png,fake,../up\n",
-                "DIR: dataset '../up': a name may have letters, digits and ",
-            ),
-            (
-                "all rows wrong",
-                "path,label\n/a.png,real\n/b.png,fake\n",
-                "DIR: no picture or video can be used: all 2 files are rejected, most often "
-                '"absolute path" (2), e.g. /a.png; ',
-            ),
-            ("empty manifest", "", "DIR/manifest.csv lacks the column path and label (there is none): "),
+            ("", "/manifest.csv lacks the column path and label (there is none): "),
         )
     },
 }
@@ -195,12 +119,6 @@ def test_a_mistake_is_one_line(tmp_path: Path, name: str) -> None:
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
 
 
-def test_a_list_that_is_not_utf8_is_one_line(tmp_path: Path) -> None:
-    (tmp_path / "manifest.csv").write_bytes("path,label\n\xfc.png,real\n".encode("latin-1"))
-    with pytest.raises(UserError, match=r"manifest\.csv is not UTF-8: save it as UTF-8$"):
-        detect.read(tmp_path)
-
-
 def test_an_unknown_folder_gets_one_line_of_what_was_looked_for(tmp_path: Path) -> None:
     touch(tmp_path, "holiday/a.png", "notes.txt")
     with pytest.raises(UserError) as caught:
@@ -214,18 +132,15 @@ def test_an_unknown_folder_gets_one_line_of_what_was_looked_for(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("name", "line"),
     [
-        ("nowhere", "DIR/nowhere: no such file or folder: correct path"),
-        (
-            "notes.txt",
-            "DIR/notes.txt is neither a folder nor a CSV, TSV or Parquet file: path must name a data set",
-        ),
+        ("nowhere", ": no such file or folder: correct path"),
+        ("notes.txt", " is neither a folder nor a CSV, TSV or Parq"),
     ],
 )
 def test_what_is_no_folder(tmp_path: Path, name: str, line: str) -> None:
     (tmp_path / "notes.txt").write_text("notes")
     with pytest.raises(UserError) as caught:
         detect.read(tmp_path / name)
-    assert str(caught.value) == line.replace("DIR", str(tmp_path))
+    assert str(caught.value).startswith(f"{tmp_path / name}{line}")
 
 
 def test_a_layout_that_is_chosen_ends_the_doubt_if_it_fits(tmp_path: Path) -> None:
@@ -236,16 +151,11 @@ def test_a_layout_that_is_chosen_ends_the_doubt_if_it_fits(tmp_path: Path) -> No
         detect.read(tmp_path, "kaggle")
 
 
-def test_a_category_that_is_not_there_or_of_the_other_class(tmp_path: Path) -> None:
+def test_a_category_of_the_other_class(tmp_path: Path) -> None:
     touch(tmp_path, "real/a.png", "fake/b.png")
     with pytest.raises(UserError) as caught:
-        detect.read(tmp_path, options=Options(categories={"real": 0, "FaceSwap": 1}))
-    assert str(caught.value) == f"{tmp_path}: no category FaceSwap (there is fake, real); see real and fake"
-    with pytest.raises(UserError) as caught:
         detect.read(tmp_path, options=Options(categories={"real": 1, "fake": 0}))
-    assert str(caught.value) == (
-        f"params.yaml calls fake an original, but {tmp_path} says a fake: name it under the other key"
-    )
+    assert str(caught.value).startswith(f"params.yaml calls fake an original, but {tmp_path} says a fake: ")
 
 
 def test_one_class_is_enough_if_the_caller_says_so(tmp_path: Path) -> None:
@@ -257,11 +167,8 @@ def test_one_class_is_enough_if_the_caller_says_so(tmp_path: Path) -> None:
 @pytest.mark.skipif(find_spec("pyarrow") is not None, reason="with pyarrow, Parquet is read")
 def test_parquet_without_pyarrow_says_what_to_install(tmp_path: Path) -> None:
     touch(tmp_path, "list.parquet")
-    with pytest.raises(UserError) as caught:
+    with pytest.raises(UserError, match=r"list\.parquet: reading Parquet needs pyarrow: pip install pyarrow, or save"):
         detect.read(tmp_path / "list.parquet")
-    assert str(caught.value) == (
-        f"{tmp_path / 'list.parquet'}: reading Parquet needs pyarrow: pip install pyarrow, or save it as CSV"
-    )
 
 
 @pytest.mark.skipif(find_spec("pyarrow") is None, reason="pyarrow is not among the dependencies")
@@ -297,8 +204,5 @@ def test_the_table_is_checked(tmp_path: Path, change: dict[str, str | int], line
 
 def test_two_files_with_one_frame_of_a_video(tmp_path: Path) -> None:
     touch(tmp_path, "Celeb-real/id0_0000.mp4", "Celeb-real/id0_0000.avi", "Celeb-synthesis/id0_id1_0000.mp4")
-    with pytest.raises(UserError) as caught:
+    with pytest.raises(UserError, match=r": Celeb-real/id0_0000\.mp4 has the video and the number of another file: "):
         detect.read(tmp_path)
-    assert str(caught.value) == (
-        f"{tmp_path}: Celeb-real/id0_0000.mp4 has the video and the number of another file: take one of the two away"
-    )

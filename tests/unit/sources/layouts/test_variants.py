@@ -45,16 +45,9 @@ def test_faceforensics_has_the_official_division_where_its_lists_are(tmp_path: P
 
 
 def test_faceforensics_takes_one_compression(tmp_path: Path) -> None:
-    folder = forensics(
-        tmp_path,
-        "original_sequences/youtube/raw/videos/000.mp4",
-        "manipulated_sequences/FaceSwap/c0/videos/000_003.mp4",
-    )
-    found = read(folder, compression="raw")
-    assert sorted(column(found, "file")) == [
-        "manipulated_sequences/FaceSwap/c0/videos/000_003.mp4",
-        "original_sequences/youtube/raw/videos/000.mp4",
-    ]
+    raw = ["manipulated_sequences/FaceSwap/c0/videos/000_003.mp4", "original_sequences/youtube/raw/videos/000.mp4"]
+    found = read(forensics(tmp_path, *raw), compression="raw")
+    assert sorted(column(found, "file")) == raw
     assert found.notes == ("Deepfakes is there in c23 only, not in raw: left out",)
 
 
@@ -67,15 +60,8 @@ def test_faceshifter_may_be_missing_and_no_other(tmp_path: Path) -> None:
 
 def test_frames_stand_before_the_video_that_they_are_of(tmp_path: Path) -> None:
     below = "original_sequences/youtube/c23"
-    extra = (
-        "frames/000/0000.png",
-        "images/003/0001.png",
-        "masks/000.png",
-        "videos/readme.txt",
-        "frames/000/x.json",
-        "images/000/0.png",
-    )
-    found = read(forensics(tmp_path, *(f"{below}/{path}" for path in extra)))
+    extra = "frames/000/0000.png images/003/0001.png masks/000.png videos/readme.txt frames/000/x.json images/000/0.png"
+    found = read(forensics(tmp_path, *(f"{below}/{path}" for path in extra.split())))
     frames = column(found, "frame")
     assert {path: frames[path] for path in frames if path.startswith(below)} == {
         f"{below}/frames/000/0000.png": 0,
@@ -86,9 +72,7 @@ def test_frames_stand_before_the_video_that_they_are_of(tmp_path: Path) -> None:
         f"{below}/frames/000/x.json": "no picture, in a folder of frames",
         f"{below}/videos/readme.txt": "neither a picture nor a video by its name",
     }
-    assert found.notes == (
-        f"{below}: 2 videos are there as frames too, e.g. {below}/videos/000.mp4: the frames are taken",
-    )
+    assert found.notes[0].startswith(f"{below}: 2 videos are there as frames too, e.g. {below}/videos/000.mp4: ")
 
 
 def test_names_that_say_nothing_are_rejected_in_faceforensics(tmp_path: Path) -> None:
@@ -101,12 +85,9 @@ def test_names_that_say_nothing_are_rejected_in_faceforensics(tmp_path: Path) ->
 
 def test_celebdf_understands_its_list_however_it_was_written(tmp_path: Path) -> None:
     touch(tmp_path, "celeb_real/frames/id0_0000/1.png", "celeb_real/id1_0000.mp4", "Celeb-synthesis/id0_id1_0000.mp4")
-    write(
-        tmp_path,
-        "list_of_testing_videos.txt",
-        "1 Celeb-DF-v2\\Celeb-real\\id0_0000.mp4\r\n\r\n0 ./celeb-synthesis/id0_id1_0000.mp4\r\n"
-        "1 YouTube-real/00170.mp4\r\n1 ../Celeb-real/id1_0000.mp4\r\n",
-    )
+    lines = ["1 Celeb-DF-v2\\Celeb-real\\id0_0000.mp4", "", "0 ./celeb-synthesis/id0_id1_0000.mp4"]
+    lines += ["1 YouTube-real/00170.mp4", "1 ../Celeb-real/id1_0000.mp4", ""]
+    write(tmp_path, "list_of_testing_videos.txt", "\r\n".join(lines))
     found = read(tmp_path)
     assert column(found, "split") == {
         "Celeb-synthesis/id0_id1_0000.mp4": "test",
@@ -118,18 +99,14 @@ def test_celebdf_understands_its_list_however_it_was_written(tmp_path: Path) -> 
         "../Celeb-real/id1_0000.mp4": "path that leads out of the data",
         "YouTube-real/00170.mp4": "listed but missing",
     }
-    assert found.notes == (
-        "List_of_testing_videos.txt names 1 videos that are not there, e.g. YouTube-real/00170.mp4: they are rejected",
-    )
+    assert found.notes[0].startswith("List_of_testing_videos.txt names 1 videos that are not there, e.g. YouTube-real/")
 
 
 def test_celebdf_without_its_list_has_no_division_and_says_so(tmp_path: Path) -> None:
     touch(tmp_path, "Celeb-real/id0_0000.mp4", "Celeb-synthesis/id0_id1_0000.mp4", "Celeb-synthesis/swap.mp4")
     found = read(tmp_path)
     assert set(found.table["split"]) == {""}
-    assert found.notes == (
-        f"List_of_testing_videos.txt is not in {tmp_path}, or is empty: no video is known to be of the test part",
-    )
+    assert found.notes[0].startswith(f"List_of_testing_videos.txt is not in {tmp_path}, or is empty: ")
     assert rejections(found) == {"Celeb-synthesis/swap.mp4": "name gives no recording: expected one like id0_id1_0000"}
 
 
@@ -155,16 +132,9 @@ def test_celebdf_plus_rejects_what_is_of_no_method(tmp_path: Path) -> None:
 def test_dfdc_parts_are_found_where_people_unpack_them(tmp_path: Path, below: str) -> None:
     part = f"{below}dfdc_train_part_1"
     touch(tmp_path, f"{part}/a.mp4", f"{part}/b.mp4", f"{part}/unknown.mp4")
-    write(
-        tmp_path,
-        f"{part}/metadata.json",
-        {
-            "a.mp4": {"label": "REAL", "split": "train"},
-            "b.mp4": {"label": "FAKE", "split": "train", "original": "zz.mp4"},
-            "gone.mp4": {"label": "REAL", "split": "train"},
-            "../unknown.mp4": {"label": "REAL", "split": "train"},
-        },
-    )
+    listed = {path: {"label": "REAL", "split": "train"} for path in ("a.mp4", "gone.mp4", "../unknown.mp4")}
+    fake = {"label": "FAKE", "split": "train", "original": "zz.mp4"}
+    write(tmp_path, f"{part}/metadata.json", listed | {"b.mp4": fake})
     found = read(tmp_path)
     assert column(found, "group") == {f"{part}/a.mp4": "a", f"{part}/b.mp4": "b"}
     assert set(found.table["unit"]) == {part}
@@ -193,9 +163,8 @@ def test_dfdc_videos_without_a_list_are_told(tmp_path: Path) -> None:
 
 
 def test_the_preview_takes_frames_and_rejects_what_is_in_no_list(tmp_path: Path) -> None:
-    touch(
-        tmp_path, "original_videos/frames/1_A_001/7.png", "method_A/1/1_A/2_1_A_001.mp4", "method_B/3/3_A/4_3_A_001.mp4"
-    )
+    touch(tmp_path, "original_videos/frames/1_A_001/7.png")
+    touch(tmp_path, "method_A/1/1_A/2_1_A_001.mp4", "method_B/3/3_A/4_3_A_001.mp4")
     listed = {
         "dfdc_preview_set/original_videos/1/1_A_001.mp4": {"label": "real", "set": "train"},
         "method_A\\1\\1_A\\2_1_A_001.mp4": {"label": "fake", "set": "test"},
@@ -303,19 +272,13 @@ def test_wilddeepfake_sequences_may_lie_directly_in_a_folder(tmp_path: Path, top
 def test_folders_by_other_words_and_with_parts_inside(tmp_path: Path) -> None:
     touch(tmp_path, "Authentic/train/a.png", "Authentic/test/b.png", "Generated/train/c.png", "Generated/test/d.png")
     found = read(tmp_path)
-    assert column(found, "split") == {
-        "Authentic/test/b.png": "test",
-        "Authentic/train/a.png": "train",
-        "Generated/test/d.png": "test",
-        "Generated/train/c.png": "train",
-    }
+    assert {path: path.split("/")[1] for path in column(found, "file")} == column(found, "split")
     assert set(found.table["category"]) == {"authentic", "generated"}
 
 
 def test_folders_tell_what_they_leave_out(tmp_path: Path) -> None:
-    touch(
-        tmp_path, "real/a.png", "fake/b.png", "fake/notes.txt", "holiday/c.png", "d.png", "fake/v.mp4", "fake/v/1.png"
-    )
+    touch(tmp_path, "real/a.png", "fake/b.png", "fake/notes.txt", "holiday/c.png", "d.png")
+    touch(tmp_path, "fake/v.mp4", "fake/v/1.png")
     found = read(tmp_path)
     assert sorted(found.table["file"]) == ["fake/b.png", "fake/v/1.png", "real/a.png"]
     assert rejections(found) == {"fake/notes.txt": "neither a picture nor a video by its name"}
@@ -345,24 +308,15 @@ def test_known_names_join_videos_and_unknown_ones_do_not(tmp_path: Path) -> None
 def test_mere_numbers_of_originals_join_nothing_unless_a_fake_names_them(tmp_path: Path) -> None:
     touch(tmp_path, "train/real/00001.jpg", "test/real/00001.jpg", "train/fake/00001.jpg", "test/fake/00002.jpg")
     found = read(tmp_path)
-    assert column(found, "group") == {
-        "test/fake/00002.jpg": "test/fake/00002",
-        "test/real/00001.jpg": "test/real/00001",
-        "train/fake/00001.jpg": "train/fake/00001",
-        "train/real/00001.jpg": "train/real/00001",
-    }
+    assert column(found, "group") == {path: path.removesuffix(".jpg") for path in found.table["file"]}
     assert found.notes == ()
-
-
-def quoted(text: str) -> str:
-    return text.replace(",", ";")
 
 
 @pytest.mark.parametrize(
     "rewrite",
     [
         str,
-        quoted,
+        lambda text: text.replace(",", ";"),
         lambda text: text.replace(",", "\t"),
         lambda text: text.replace("\n", "\r\n"),
         lambda text: "\ufeff" + text.replace(",", ";").replace("\n", "\r\n"),
@@ -420,21 +374,16 @@ def test_the_sister_set_may_name_files_relatively_and_by_class(tmp_path: Path) -
     rows = "Frames\\Original\\005_f4.jpg,real\n./Frames/FaceSwap/005_010_f4.jpg,fake\nFrames/FaceSwap/1_2_f1.jpg,fake\n"
     write(tmp_path, "Frames(Crop+Align).csv", f"filepath,label\n{rows}")
     found = read(tmp_path)
-    assert column(found, "category") == {
-        "Frames/FaceSwap/005_010_f4.jpg": "FaceSwap",
-        "Frames/Original/005_f4.jpg": "Original",
-    }
+    assert found.table["file"].tolist() == ["Frames/FaceSwap/005_010_f4.jpg", "Frames/Original/005_f4.jpg"]
+    assert found.table["category"].tolist() == ["FaceSwap", "Original"]
     assert rejections(found) == {"Frames/FaceSwap/1_2_f1.jpg": "listed but missing"}
 
 
 def test_names_of_the_data_sets() -> None:
     assert faceforensics("005_010", 1) == ("005", "010", "")
-    assert faceforensics("28_16__walk__down_hall__GBC7ZGDP", 1) == (
-        "28__walk__down_hall",
-        "16__GBC7ZGDP",
-        "28__walk__down_hall",
-    )
-    assert faceforensics("28__walk__down_hall", 0) == ("28__walk__down_hall", "", "28__walk__down_hall")
+    hall = "28__walk__down_hall"
+    assert faceforensics("28_16__walk__down_hall__GBC7ZGDP", 1) == (hall, "16__GBC7ZGDP", hall)
+    assert faceforensics(hall, 0) == (hall, "", hall)
     assert faceforensics("005_010", 0) is None
     assert celebdf("id10_id2_0003", 1) == ("id10_0003", "id2", "id10_0003")
     assert dfdc_preview("1255229_1260311_C_001", 1) == ("1260311_C_001", "1255229", "1260311")
