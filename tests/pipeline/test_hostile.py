@@ -2,6 +2,8 @@
 
 import pickle
 import shutil
+import struct
+import zlib
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ from tests.support.checkpoints import save_checkpoint, sidecar
 from tests.support.disks import file_size_limit
 from tests.support.kaggle_server import Kaggle, zipped
 from tests.unit.network.test_model import Bomb
-from tests.unit.pictures.test_images import one_bit_png
+from tests.unit.pictures.test_images import chunk
 
 pytestmark = pytest.mark.slow
 
@@ -46,6 +48,15 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Project:
 def project(tmp_path: Path, prepared: Project) -> Project:
     shutil.copytree(prepared.path, tmp_path / "project", symlinks=True)
     return Project(tmp_path / "project")
+
+
+def huge_png(side: int) -> bytes:
+    """A whole black square of one bit a pixel, row by row."""
+    deflate = zlib.compressobj(1)
+    rows = [deflate.compress(bytes(1 + side // 8)) for _ in range(side)]
+    header = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
+    parts = [(b"IHDR", header), (b"IDAT", b"".join(rows) + deflate.flush()), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(kind, data) for kind, data in parts)
 
 
 def outputs(project: Project) -> dict[str, bytes]:
@@ -118,7 +129,7 @@ def test_a_huge_picture_and_a_list_of_paths_elsewhere(project: Project, tmp_path
     own, secret = tmp_path / "own", tmp_path / "006_f0.jpg"
     shutil.copytree(project.path / "data" / "raw" / "embedded" / "files", own)
     shutil.copy(own / FRAMES / "Original" / "005_f0.jpg", secret)
-    (own / FRAMES / "Original" / "005_f0.jpg").write_bytes(one_bit_png(50_000))
+    (own / FRAMES / "Original" / "005_f0.jpg").write_bytes(huge_png(50_000))
     with (own / "CSVs" / "Original.csv").open("a") as file:
         file.writelines(f"{path},Original\n" for path in (secret, "../../../../006_f0.jpg", "/etc/passwd"))
     project.set_params(datasets__own={"path": "../own", "use": "train"})

@@ -19,7 +19,7 @@ from deepfake_detection.pictures.faces import Landmarks
 from tests.pipeline.conftest import ROOT
 from tests.pipeline.test_metrics_keys import keys, pattern
 from tests.support.params import tree
-from tools.metrics_keys import ADAPT, PRETRAIN
+from tools.metrics_keys import FILES, every_key
 
 DATA = ("download", "index", "split", "prepare", "weights")
 SCORES = ("calibrate", "predict", "evaluate", "robustness")
@@ -67,6 +67,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_nested_training_of_lite0_gives_a_detector_of_one_logit(project: Path) -> None:
     run(project, *DATA, "train", *SCORES, method="nested", pairs=True)
     checkpoint = project / "models" / "best_model_efficientnet_lite0.pth"
@@ -77,7 +78,7 @@ def test_nested_training_of_lite0_gives_a_detector_of_one_logit(project: Path) -
         [127 / 255] * 3,
         [128 / 255] * 3,
     )
-    corruptions = json.loads((project / "metrics" / "robustness.json").read_text())["corruptions"]
+    corruptions = pd.read_csv(project / "metrics" / "robustness" / "robustness.csv")["corruption"]
     assert {"webp", "h264"} < set(corruptions)
     predictions = pd.read_csv(project / "data" / "predictions.csv")
     row = predictions[(predictions["split"] == "test") & (predictions["label"] == 0)].iloc[0]
@@ -163,7 +164,8 @@ def test_pretraining_adaptation_and_a_teacher_in_one_run(project: Path, tmp_path
     assert first.keys() == second.keys()
     assert not torch.equal(first["classifier.1.weight"], second["classifier.1.weight"])
     run(project, "adapt", crop="none", extra=extra, sections={"adapt": ["adabn"]})
-    for name, described in (("pretrain/simsiam", PRETRAIN), ("adapt/adabn", ADAPT)):
+    for name, file in (("pretrain/simsiam", "pretrain/<method>.json"), ("adapt/adabn", "adapt/<method>.json")):
+        described = every_key(FILES[file][2])
         written = json.loads((project / "metrics" / f"{name}.json").read_text())
         found, patterns = set(keys(written)), {key: pattern(key) for key in described}
         assert all(any(each.fullmatch(key) for key in found) for each in patterns.values()), name

@@ -44,6 +44,7 @@ def project(tmp_path: Path, built: Project, monkeypatch: pytest.MonkeyPatch) -> 
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_study_trains_all_methods_and_compares_them(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -77,6 +78,7 @@ def test_a_study_trains_all_methods_and_compares_them(
     assert set(written["differences"]["seen"]) == {"sturdy"}
 
 
+@pytest.mark.slow
 def test_a_study_adapts_to_half_of_a_data_set_and_scores_the_other(
     project: Path, built: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -81,10 +81,10 @@ def test_frames_lists_and_weights_that_change_are_seen(project: Project, picture
     assert frames(project) == 30
     mine = tmp_path / "mine.pth"
     project.set_params(model__weights=str(mine))
-    for content in (b"first", b"second"):
-        mine.write_bytes(content)
+    for weights in (b"first", b"second"):
+        mine.write_bytes(weights)
         assert project.runs("dvc", "repro", "weights")[0] == {"weights"}
-        assert (project.path / "data" / "weights.pth").read_bytes() == content
+        assert (project.path / "data" / "weights.pth").read_bytes() == weights
 
 
 def test_another_data_set_and_back(project: Project, pictures: Path) -> None:

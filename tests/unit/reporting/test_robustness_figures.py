@@ -13,7 +13,6 @@ from deepfake_detection.evaluation.robustness import evaluate_robustness
 from deepfake_detection.network.sidecar import Calibration
 from deepfake_detection.reporting.robustness_figures import robustness_curves, robustness_heatmap, verdicts_heatmap
 from deepfake_detection.sources.drawn.drawing import film
-from tests.unit.evaluation.test_robustness import index_rows
 
 
 def sharpness(frames: Tensor) -> Tensor:
@@ -26,7 +25,9 @@ def evaluated(labels: list[int]) -> tuple[dict[str, Any], pd.DataFrame]:
     faces = np.stack([np.round(film(who, 0, 40, 42).filmed * 255).astype(np.uint8) for who in range(2, 12)])
     for row in range(1, 10, 2):
         faces[row] = CORRUPTIONS["gaussian_blur"].apply(faces[row], 0.6 + 0.1 * row, 0)
-    rows = index_rows(labels, list(range(10)))
+    same = {"dataset": "embedded", "category": "", "video_id": "", "source_id": "", "split": "test"}
+    paths = [f"{number}.png" for number in range(10)]
+    rows = pd.DataFrame({"path": paths, "label": labels, "group": range(10), **same})
     found = evaluate_robustness(sharpness, faces, rows, 4, calibration=Calibration(), seed=5)
     return found.summary, found.robustness
 
