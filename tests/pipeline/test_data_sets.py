@@ -84,7 +84,7 @@ def test_what_is_only_evaluated_and_what_is_trained_on(project: Path) -> None:
         "adapt": set(),
     }
 
-    test = json.loads((project / "metrics" / "test.json").read_text())
+    test = json.loads((project / "metrics" / "details.json").read_text())
     uses = {name: found["use"] for name, found in test["datasets"].items()}
     assert uses == {"Celeb-DF": "test", "ffpp": "train", "own": "train"}
     tested = predictions[predictions["split"] == "test"]
@@ -98,8 +98,7 @@ def test_what_is_only_evaluated_and_what_is_trained_on(project: Path) -> None:
     labels = videos.index.get_level_values("label").astype(int)
     assert found["video"]["auroc"] == roc_auc_score(labels, videos)
     assert found["coverage"] == 1
-    val = json.loads((project / "metrics" / "val.json").read_text())
-    assert set(val["datasets"]) == {"ffpp", "own"}
+    assert set(test["val"]["datasets"]) == {"ffpp", "own"}
 
 
 def test_a_missing_video_is_counted_and_left_out_or_judged_as_chance(project: Path) -> None:
@@ -112,7 +111,7 @@ def test_a_missing_video_is_counted_and_left_out_or_judged_as_chance(project: Pa
         run(project, {"Celeb-DF": of(celeb)}, ("download", "index"))
     run(project, {"Celeb-DF": of(celeb)}, index={"max_rejected": 0.5})
     assert read(project, "missing/Celeb-DF")["dataset"].tolist() == ["Celeb-DF"]
-    left_out = json.loads((project / "metrics" / "test.json").read_text())["datasets"]["Celeb-DF"]
+    left_out = json.loads((project / "metrics" / "details.json").read_text())["datasets"]["Celeb-DF"]
     videos = len(listed_in(celeb))
     assert (left_out["videos"], left_out["missing_videos"], left_out["coverage"]) == (
         videos - 1,
@@ -121,7 +120,7 @@ def test_a_missing_video_is_counted_and_left_out_or_judged_as_chance(project: Pa
     )
     assert sum(left_out["video"]["confusion_matrix"].values()) == videos - 1
     run(project, {"Celeb-DF": of(celeb)}, ("evaluate",), evaluate={"missing": "as_chance"})
-    chance = json.loads((project / "metrics" / "test.json").read_text())["datasets"]["Celeb-DF"]
+    chance = json.loads((project / "metrics" / "details.json").read_text())["datasets"]["Celeb-DF"]
     assert sum(chance["video"]["confusion_matrix"].values()) == videos
     assert chance["frame"] == left_out["frame"]
     assert chance["coverage"] == left_out["coverage"]

@@ -79,6 +79,8 @@ def test_a_full_disk_names_the_output_and_leaves_the_earlier_one(
 
 @pytest.mark.usefixtures("capsys")  # else the limit would bind what the stage prints, too: into a file of pytest's
 def test_a_full_disk_leaves_earlier_predictions(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("predict@embedded", "predict@embedded_shifted"):
+        project.stage(name)
     (project.path / "data" / "predictions.csv").write_text("earlier")
     before = outputs(project)
     monkeypatch.chdir(project.path)

@@ -39,7 +39,8 @@ def run(
     drawn = params["datasets"]["embedded"]
     drawn["drawn"] = {"identities": 24, "frames": 1, "size": 128, "seed": 42}
     params["datasets"] |= {
-        name: drawn | {"layout": "embedded_shifted", "use": use} for name, use in (extra or {}).items()
+        name: drawn | {"layout": "embedded_shifted", "use": use, "drawn": drawn["drawn"] | {"seed": seed}}
+        for seed, (name, use) in enumerate((extra or {}).items())
     }
     params["index"]["max_rejected"] = 0.5
     params["split"] |= {"train": 0.52, "val": 0.23, "test": 0.25}
@@ -132,7 +133,7 @@ def test_the_profile_ffpp_strong_runs_end_to_end(project: Path) -> None:
     assert splits[trained.index].tolist() == [official.get(name, "test") for name in trained["video_id"]]
     # fakes across the lists would be left out, and their pairs would be two groups
     assert json.loads((project / "metrics" / "split.json").read_text())["groups"] == len(pairs)
-    categories = json.loads((project / "metrics" / "test.json").read_text())["categories"]
+    categories = json.loads((project / "metrics" / "details.json").read_text())["categories"]
     assert {name for name, each in categories.items() if not each["seen"]} == {"FaceShifter"}
     assert (project / "report" / "report.html").stat().st_size > 100_000
 

@@ -180,11 +180,11 @@ def test_kaggle_brings_the_wanted_categories_and_records_the_version(
             "download@own",
             "no category FaceSwap (there is Deepfakes, Original)",
         ),
-        ({"model__weights": "my_model.pth"}, "weights", "model.weights: no file my_model.pth"),
+        ({"model__weights": "my_model.pth"}, "weights", "model.weights: my_model.pth is no file"),
         ({}, "download@other", "datasets has no other, only embedded, embedded_shifted"),
         ({}, "split", "dvc repro"),
         ({}, "prepare@embedded", "dvc repro"),
-        ({}, "train", "dvc repro"),
+        ({}, "train", "data/prepared/train holds no prepared frames"),
         ({}, "evaluate", "dvc repro"),
     ],
 )

@@ -56,7 +56,7 @@ from stages import run
 def stage():
     read_rgb(Path(sys.argv[1]))
     warnings.warn("the stage's own")
-(run if sys.argv[2] == "stage" else lambda work: work())(stage)
+run(stage, []) if sys.argv[2] == "stage" else stage()
 """
 
 LOAD = """

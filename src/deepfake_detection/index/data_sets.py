@@ -29,12 +29,12 @@ def split_data_sets(
     """
     tables, reports = [], {}
     for name, dataset in datasets.items():
+        index, shares = read_data_set(indexes / f"{name}.csv"), (how.train, how.val, how.test)
         folders = [raw / name / AUTHORS]
         layout = json.loads((raw / name / SOURCE).read_text(encoding="utf-8"))["layout"]
         if layout in OF_FACEFORENSICS and how.official_dir != "none":
             folders = [Path(how.official_dir), *folders]
         official = read_lists(folders) if how.strategy == "official" else {}
-        index, shares = read_data_set(indexes / f"{name}.csv"), (how.train, how.val, how.test)
         choice = (dataset.use, dataset.unseen, how.strategy, shares, how.seed)
         table, reports[name] = split_data_set(index, *choice, official, read_recordings(folders))
         tables.append(table)
