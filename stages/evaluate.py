@@ -40,7 +40,7 @@ def main() -> None:
     write_json(METRICS / "details.json", test | {"val": val})
     datasets = {name: {"auroc": found["frame"]["auroc"]} for name, found in test["datasets"].items()}
     write_json(METRICS / "test.json", metrics.key_numbers(test) | {"datasets": datasets})
-    write_json(METRICS / "val.json", metrics.key_numbers(val))
+    write_json(METRICS / "val.json", metrics.choosing_numbers(val))
     write_json(METRICS / "classification_report.json", metrics.class_report(headline, sidecar.frame.threshold))
     print(f"95% intervals from {group_count(test['groups'])}\n{metrics.overview(test).to_string()}")
     for words in metrics.guesses(test):

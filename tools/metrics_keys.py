@@ -159,9 +159,12 @@ FILES: dict[str, tuple[str, str, Keys]] = {
     ),
     "val.json": (
         "evaluate",
-        "The same of the validation frames. Choose experiments on these, not on the test frames. The calibration and "
-        "the threshold were fitted on the same frames.",
-        _NUMBERS,
+        "The validation frames, in the numbers by which experiments are chosen. The calibration and the threshold were "
+        "fitted on the same frames; `details.json` has the others under `val`.",
+        {
+            "<key metric>": "accuracy, AUROC, log loss and ECE of the frames, see the table above",
+            "video.auroc": _NUMBERS["video.auroc"],
+        },
     ),
     "details.json": (
         "evaluate",
@@ -200,12 +203,11 @@ FILES: dict[str, tuple[str, str, Keys]] = {
     "robustness.json": (
         "robustness",
         "The test frames under eight corruptions. `robustness/intervals.csv` has the 95% intervals of the three AUROCs "
-        "over groups, `robustness/robustness.csv` has AUROC, accuracy, log loss, coverage and the accuracy of the "
-        "verdicts for each corruption at each severity, 1 (mild) to 5 (severe), with its setting and the unit of that.",
+        "over groups and the number of frames and groups, `robustness/robustness.csv` has AUROC, accuracy, log loss, "
+        "coverage and the accuracy of the verdicts for each corruption at each severity, 1 (mild) to 5 (severe), with "
+        "its setting and the unit of that.",
         {
-            "frames": "test frames that were corrupted",
-            "groups": "number of groups behind the intervals",
-            "clean_auroc": "AUROC of these frames without corruption",
+            "clean_auroc": "AUROC of the test frames, or of `robustness.max_frames` of them, without corruption",
             "mean_auroc": "mean AUROC over all corruptions and severities",
             "mean_auroc_drop": "`clean_auroc` minus `mean_auroc`",
             "clean_coverage": "share of these frames that get a verdict, see `calibrate.familiarity`",

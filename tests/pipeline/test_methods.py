@@ -47,7 +47,7 @@ def run(
     params["prepare"] |= {"crop": crop, "image_size": 64}
     params["model"] |= {"arch": "efficientnet_lite0", "weights": "imagenet"}
     params["train"] |= {"epochs": 1, "balance": "class"} | train
-    params["train"]["augment"] |= {"jpeg": {"p": 0.5, "low": 20, "high": 95}, "erase": 0.5}
+    params["train"]["augment"] |= {"jpeg": {"p": 0.5, "range": [20.0, 95.0]}, "erase": 0.5}
     (project / "params.yaml").write_text(yaml.safe_dump(params))
     run_stages(params, *stages)
 

@@ -16,6 +16,7 @@ from deepfake_detection.evaluation.selective import is_familiar
 from deepfake_detection.network.sidecar import Calibration, Sidecar
 
 KEY_NUMBERS = ("accuracy", "precision", "recall", "f1", "auroc", "log_loss", "ece", "threshold", "coverage")
+CHOOSING = ("accuracy", "auroc", "log_loss", "ece")
 MACRO = ("macro_auroc_seen", "macro_auroc_unseen", "worst_category_auroc")
 ANSWERED = ("accuracy", "precision", "recall", "f1", "auroc", "log_loss", "ece")  # given for the familiar frames too
 
@@ -207,9 +208,14 @@ def evaluation(
 
 
 def key_numbers(found: dict[str, Any]) -> dict[str, Any]:
-    """The numbers of ``evaluation`` that people compare: metrics/val.json, and most of metrics/test.json."""
+    """The numbers of ``evaluation`` that people compare: most of metrics/test.json."""
     video = {name: found["video"][name] for name in ("auroc", "accuracy")}
     return {name: found[name] for name in KEY_NUMBERS + MACRO} | {"video": video}
+
+
+def choosing_numbers(found: dict[str, Any]) -> dict[str, Any]:
+    """The numbers of ``evaluation`` by which experiments are chosen: metrics/val.json."""
+    return {name: found[name] for name in CHOOSING} | {"video": {"auroc": found["video"]["auroc"]}}
 
 
 def guesses(found: dict[str, Any]) -> list[str]:

@@ -49,7 +49,8 @@ class Robustness(NamedTuple):
     """What ``evaluate_robustness`` finds.
 
     ``summary`` is the content of metrics/robustness.json. ``robustness`` has one row per corruption and severity, and
-    ``intervals`` one per AUROC of the summary: name, value, and the ends of its 95% interval, low and high.
+    ``intervals`` one per AUROC of the summary: name, value, the ends of its 95% interval, low and high, and from how
+    many frames and groups it is.
     ``coverage`` has two tables of ``selective.selective_curve`` one below the other: those of ``clean`` frames and of
     the ``corrupted`` ones of all kinds together, as its column ``frames`` says.
     """
@@ -118,16 +119,14 @@ def evaluate_robustness(
     ]
     ends = _intervals(np.array(drawn), len(names), len(rows))
     return Robustness(
-        summary={"frames": len(rows), "groups": len(names)}
-        | aurocs
-        | {"clean_coverage": clean["coverage"], "clean_answered_accuracy": clean["answered_accuracy"]},
+        summary=aurocs | {"clean_coverage": clean["coverage"], "clean_answered_accuracy": clean["answered_accuracy"]},
         robustness=pd.DataFrame([kind | each for kind, each in zip(kinds, corrupted, strict=True)]).astype(
             {"auroc": float, "answered_accuracy": float}
         ),
         intervals=pd.DataFrame(
             [(name, value, *(ends[name] or (None, None))) for name, value in aurocs.items()],
             columns=["name", "value", "low", "high"],
-        ),
+        ).assign(frames=len(rows), groups=len(names)),
         coverage=pd.concat(curves, ignore_index=True),
     )
 

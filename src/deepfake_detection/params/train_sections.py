@@ -1,6 +1,6 @@
 """The sections ``model``, ``pretrain``, ``train`` and ``adapt``: the network and how it learns."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
@@ -62,15 +62,24 @@ PRETRAIN = Annotated[
 
 class Effect(Section):
     p: Annotated[Fraction, Field(description="Probability of the effect.")]
-    low: Annotated[float, Field(description="Least strength of the effect.")]
-    high: Annotated[float, Field(description="Greatest strength. A strength is drawn evenly between the two.")]
+    range: Annotated[
+        list[float],
+        Field(min_length=2, max_length=2, description="Least and greatest strength. It is drawn evenly between them."),
+    ]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_earlier(cls, values: Any) -> Any:
+        if isinstance(values, dict) and {"low", "high"} & values.keys():
+            raise ValueError("low and high are now range: [low, high]")
+        return values
 
 
 def _between(least: float, greatest: float) -> AfterValidator:
     def check(effect: Effect) -> Effect:
-        if not least <= effect.low <= effect.high <= greatest:
-            given = f"{effect.low:g} and {effect.high:g}"
-            raise ValueError(f"low and high must rise, between {least:g} and {greatest:g}, and are {given}")
+        low, high = effect.range
+        if not least <= low <= high <= greatest:
+            raise ValueError(f"range must rise, between {least:g} and {greatest:g}, and is {low:g} to {high:g}")
         return effect
 
     return AfterValidator(check)

@@ -22,7 +22,10 @@ def read_measured(path: Path) -> dict[str, Any]:
 
 
 def read_robustness(metrics: Path) -> tuple[dict[str, Any], pd.DataFrame]:
-    """The summary of the robustness stage with its ``intervals``, and its table by corruption and severity."""
+    """The summary of the robustness stage with its ``intervals`` and the number of ``groups`` behind these.
+
+    Also the stage's table by corruption and severity.
+    """
     found = read_measured(metrics / "robustness.json")
     tables = []
     for name in ("intervals", "robustness"):
@@ -31,7 +34,7 @@ def read_robustness(metrics: Path) -> tuple[dict[str, Any], pd.DataFrame]:
     intervals, table = tables
     rows = intervals.set_index("name")[["low", "high"]]
     ends = {str(name): None if row.isna().any() else row.tolist() for name, row in rows.iterrows()}
-    return found | {"intervals": ends}, table
+    return found | {"intervals": ends, "groups": int(intervals["groups"].iloc[0])}, table
 
 
 def trained_and_other(test: dict[str, Any]) -> tuple[list[str], list[str]]:

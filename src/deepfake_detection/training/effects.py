@@ -69,7 +69,8 @@ def erase_part(frame: Frame, landmarks: NDArray[np.float32], rng: np.random.Gene
 
 
 def _draw(effect: Effect, rng: np.random.Generator) -> float:
-    return float(rng.uniform(effect.low, effect.high))
+    low, high = effect.range
+    return float(rng.uniform(low, high))
 
 
 def _hue(frame: Frame, turn: float) -> Frame:

@@ -56,9 +56,7 @@ def train_network(
 def pretrain_backbone(
     arch: str, method: str, own: Pretrain, augment: Augment, threads: int, sources: list[Source], to: Path
 ) -> dict[str, Any]:
-    """Writes the backbone of a network that ``own``, the entry pretrain.<method>, describes.
-
-    Returns what ``pretrain`` does.
+    """Trains the backbone as ``own`` says, the entry pretrain.<method>, and writes it. Returns what ``pretrain`` does.
 
     Raises UserError as ``pretrain`` does, or when the weights to start from do not fit.
     """

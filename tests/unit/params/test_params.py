@@ -47,6 +47,8 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "category outside": ({"datasets.embedded.fake": ["../x"]}, "datasets.embedded.fake.0: String"),
     "former section's key": ({"data": {"other": 4}}, "data.other: now datasets"),
     "former section": ({"data": "mine"}, "data: now datasets"),
+    "range that falls": ({"train.augment.jpeg.range": [95.0, 10.0]}, "train.augment.jpeg: range must rise, between 1"),
+    "ends of a range": ({"train.augment.jpeg.low": 10}, "train.augment.jpeg: low and high are now range: [low, high]"),
 }
 
 

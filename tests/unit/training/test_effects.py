@@ -23,7 +23,7 @@ def alone(effect: str, probability: float = 1.0) -> Augment:
     nothing: dict[str, Any] = dict.fromkeys(("flip", "rotation", "scale", "brightness", "contrast"), 0.0)
     effects = train().augment.model_dump()
     for name, (low, high) in RANGES.items():
-        effects[name] = {"p": 0.0, "low": low, "high": high}
+        effects[name] = {"p": 0.0, "range": [low, high]}
     if effect in RANGES:
         effects[effect]["p"] = probability
     else:
