@@ -28,13 +28,16 @@ repro: env ## Run the whole pipeline, or what of it has changed
 	@test ! -e .dvc/tmp/rwlock || python -m json.tool .dvc/tmp/rwlock /dev/null 2>/dev/null || rm .dvc/tmp/rwlock
 	dvc repro
 
-# OpenVINO once ended a process that had run other tests: its tests have a process of their own
-test: env lint ## Lint, check types and run the tests, those that take long apart
-	OMP_NUM_THREADS=1 python -m pytest --numprocesses 2 --dist loadfile -m "not openvino and not slow" tests/pipeline tests/unit
-	python -m pytest -m openvino tests/unit
+PYTEST := OMP_NUM_THREADS=1 python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-slow: env ## Run the tests that take longest; CI does it too
-	OMP_NUM_THREADS=1 python -m pytest --numprocesses 2 --dist loadfile -m slow tests/pipeline tests/unit
+# test_repro is first, because the other tests of the pipeline wait for the run that it starts with.
+# OpenVINO once ended a process that had run other tests: its tests have processes of their own.
+test: env lint ## Lint, check types and run the tests, those that take long apart
+	$(PYTEST) -m "not openvino and not slow" tests/pipeline/test_repro.py tests/unit tests/pipeline
+	$(PYTEST) -m openvino $$(grep -rl mark.openvino tests/unit)
+
+slow: env ## Run the tests that take longest, a quarter of an hour; CI does it too
+	$(PYTEST) -m slow tests/pipeline tests/unit
 
 lint: env ## Lint and check types
 	ruff check
