@@ -45,7 +45,7 @@ def main() -> None:
     write_json(METRICS / "robustness.json", found.summary)
     for name in ("robustness", "intervals", "coverage"):
         write_csv(METRICS / "robustness" / f"{name}.csv", getattr(found, name))
-    groups = group_count(found.intervals["groups"].iloc[0])
+    groups = group_count(int(found.intervals["groups"].iloc[0]))
     print(f"95% intervals from {groups}\n{found.intervals.to_string(index=False)}")
 
 
