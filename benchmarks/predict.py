@@ -26,7 +26,6 @@ from PIL import Image
 
 from benchmarks import machine, seconds
 from deepfake_detection.network.allocator import keep_freed_memory
-from deepfake_detection.serving.cli import CHECKPOINT
 from deepfake_detection.serving.detector import BATCH, Detector
 from deepfake_detection.sources.drawn.drawing import film
 from stages import run
@@ -37,7 +36,7 @@ FACES, SIZE, BARE = 60, 256, 256
 def main() -> None:
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="two cores, under three minutes")
-    parser.add_argument("--checkpoint", type=Path, default=CHECKPOINT)
+    parser.add_argument("--checkpoint", type=Path, default=Path("models/best_model_efficientnet_b7.pth"))
     parser.add_argument("--backend", default="torch", help="as of the command")
     options = parser.parse_args()
     print(machine())

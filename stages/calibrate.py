@@ -4,8 +4,8 @@ import shutil
 from pathlib import Path
 
 from deepfake_detection.common.files import replacing, write_json
-from deepfake_detection.evaluation.calibration import calibrate_both
 from deepfake_detection.evaluation.fit_familiarity import fit_familiarity
+from deepfake_detection.evaluation.fit_video_score import fit_readings
 from deepfake_detection.frames.dataset import FrameDataset
 from deepfake_detection.frames.prepared import open_prepared
 from deepfake_detection.inference.familiarity import familiarity_file, save_familiarity
@@ -29,9 +29,8 @@ def main() -> None:
     pixels, rows = open_prepared(Path("data/prepared/train"), Path("data/splits_trained.csv"))
     training, validation = (rows[rows["split"] == split] for split in ("train", "val"))
     held_out = FrameDataset(pixels, validation)
-    logits = predict_logits(model, held_out, batch_size=32)
-    rule, prior, share = params.calibrate.threshold, params.calibrate.prior, params.calibrate.familiarity
-    frame, video = calibrate_both(validation.assign(logit=logits), rule, prior)
+    frame, video, score = fit_readings(validation.assign(logit=predict_logits(model, held_out, 32)), params.calibrate)
+    share = params.calibrate.familiarity
     familiarity = fit_familiarity(FrameDataset(pixels, training), held_out, share) if share else None
     save_familiarity(familiarity_file(checkpoint), familiarity)
     mean, std = map(list, mean_and_std(params.model.arch))
@@ -44,14 +43,15 @@ def main() -> None:
         margin=params.prepare.margin,
         categories=categories_of(training),
         parameters=sum(parameter.numel() for parameter in model.parameters()),
-        prior=prior,
-        threshold_rule=rule,
+        prior=params.calibrate.prior,
+        threshold_rule=params.calibrate.threshold,
         familiarity=share,
         frame=frame,
         video=video,
+        score=score,
     )
     write_json(checkpoint.with_suffix(".json"), sidecar.model_dump())
-    print(f"threshold {frame.threshold:.4f} by {rule}, temperature {frame.temperature:.4f}, bias {frame.bias:.4f}")
+    print(f"threshold {frame.threshold:.4f}, temperature {frame.temperature:.4f}, bias {frame.bias:.4f}")
     for name, reason in frame.unavailable.items():
         print(f"threshold {name} is left out: {reason}")
 

@@ -1,149 +1,111 @@
-"""Judges films of several people: ``python -m experiments.people.measure CHECKPOINT``.
+"""How often whole films are called fake by the frame scores of the last run: ``python -m experiments.people.measure``.
 
-It prints how often videos of 1, 3 and 10 genuine faces are called fake, with and without the correction for the number
-of people and of windows, how often a short swap is found, and what is said of films in which one person is swapped.
+Films are put together of the test videos' frame scores: genuine ones of several people and lengths, and ones in which
+one person is swapped for some seconds. Three rules judge them, each fitted to the validation videos: the mean or the
+highest window with odds divided by how many there are, which was the rule before; the mean of the windows' odds; and
+the learnt score. Each is fitted once more to FEW validation videos of a class.
 """
 
 from argparse import ArgumentParser
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
 
-from deepfake_detection.common.parallel import map_in_processes
-from deepfake_detection.common.progress import progress
-from deepfake_detection.common.text import clock, percent
-from deepfake_detection.network.sidecar import Calibration
-from deepfake_detection.serving.cli import load_detector
-from deepfake_detection.serving.detector import Detector
-from deepfake_detection.serving.results import WINDOW, Score, VideoPrediction, verdict_of
-from experiments.people.films import SEED, Part, write_film
+from deepfake_detection.common.tables import read_index, read_scores, read_splits
+from deepfake_detection.evaluation import fit_video_score
+from deepfake_detection.evaluation.calibration import calibrate_both
+from deepfake_detection.evaluation.fit_video_score import Videos, sampled, videos_of
+from deepfake_detection.inference.video_score import Floats, person_scores, window_means
+from deepfake_detection.network.sidecar import read_sidecar
 from stages import run
 
-FIRST, POOL = 1000, 400  # the number of the first genuine person, and how many; those below are trained on
-FACES = {1: 200, 3: 120, 10: 90}  # people in a video, and videos
-SECONDS, SIZE = 8, 160
-SWAPPED, LENGTH = 40, 40  # films in which one person is swapped for the last tenth, and their seconds
-MADE = {
-    "one large genuine face, one small swapped": (
-        24,
-        [Part(2000, 100, 100, 400), Part(2002, 900, 300, 128, swapped=(0, 24))],
-    ),
-    "one person, swapped in the last tenth": (40, [Part(2004, 400, 100, 256, swapped=(36, 40))]),
-    "one person, swapped for 3 s of 60 s": (60, [Part(2006, 400, 100, 256, swapped=(30, 33))]),
-    "a cut from a genuine to a swapped person": (
-        24,
-        [Part(2008, 400, 100, 256, end=18), Part(2010, 400, 100, 256, start=18, swapped=(18, 24))],
-    ),
-    "a swapped face that leaves and returns": (
-        30,
-        [Part(2012, 100, 100, 256), *(Part(2014, 800, 200, 200, *on, swapped=(0, 30)) for on in ((0, 8), (20, 30)))],
-    ),
-    "three genuine people": (24, [Part(2016 + 2 * each, 50 + 400 * each, 200, 256) for each in range(3)]),
-}
+FILMS, FEW, SEED = 1000, 18, 0
+GENUINE = [(people, seconds) for people in (1, 2, 5) for seconds in (10, 60, 600)]
+SWAPPED = [(people, 60, length) for people in (1, 5) for length in (2, 4, 10)] + [
+    (1, 600, 10),
+    (1, 60, 60),
+    (5, 60, 60),
+]
+FRAMES = (32, 128)  # that predict takes of a film, one a second between these
+
+Rule = Callable[[list[Floats]], bool]
 
 
 def main() -> None:
     parser = ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("checkpoint", type=Path, help="trained on crops of the face of experiments.people.films")
-    detector = load_detector(parser.parse_args().checkpoint, threshold="fpr@0.01")
-    with TemporaryDirectory() as name:
-        print(made_films(detector, Path(name)).to_string(index=False), flush=True)
-        print(swaps_found(detector, Path(name)).round(3).to_string(index=False), flush=True)
-        print(false_alarms(detector, Path(name)).round(3).to_string(index=False))
+    parser.add_argument("checkpoint", type=Path, help="of the last run, for what it was trained on")
+    trained = read_sidecar(parser.parse_args().checkpoint.with_suffix(".json")).categories
+    rows = read_index(Path("data/index.csv")).merge(read_splits(Path("data/splits.csv"))[["path", "split"]], on="path")
+    scores = pd.concat(read_scores(path) for path in sorted(Path("data/scores").glob("*.csv")))
+    rows = rows[rows["category"].isin([*trained.real, *trained.fake])].merge(scores, on="path")
+    validation, test = (rows[rows["split"] == split] for split in ("val", "test"))
+    groups = np.random.default_rng(SEED).permutation(validation["group"].unique())
+    few = validation[validation["group"].isin(groups[:FEW])]
+    tables = [
+        table(name, rule, videos_of(test))
+        for part, known in (("all", validation), (f"{FEW} groups", few))
+        for name, rule in rules(known, part).items()
+    ]
+    print(pd.concat(tables, axis=1).to_string(float_format="{:.2f}".format))
 
 
-def made_films(detector: Detector, folder: Path) -> pd.DataFrame:
-    rows = []
-    for name, (seconds, parts) in progress(MADE.items(), "judging films", unit="film"):
-        write_film(folder / "made.mp4", parts, seconds)
-        found = detector.video(folder / "made.mp4")
-        for person in found.people:
-            stretch = person.stretch
-            rows.append(
-                {
-                    "film": name if person.number == 1 else "",
-                    "verdict": found.verdict if person.number == 1 else "",
-                    "person": person.number,
-                    "seen": f"{clock(person.first)} to {clock(person.last)}, {person.frames}",
-                    "says": person.verdict,
-                    "score": percent(person.probability),
-                    "stretch": f"{clock(stretch.start)} to {clock(stretch.end)}" if stretch else "",
-                    "of which": percent(stretch.probability) + " decides" * stretch.decides if stretch else "",
-                    "unfamiliarity": f"{person.unfamiliarity:.2f}" if person.unfamiliarity is not None else "",
-                }
-            )
-    return pd.DataFrame(rows)
-
-
-def false_alarms(detector: Detector, folder: Path) -> pd.DataFrame:
-    """The share of videos of genuine people that are called fake, at the checkpoint's threshold."""
-    write = partial(_write_grid, folder)
-    videos = [(faces, number) for faces, count in FACES.items() for number in range(count)]
-    list(map_in_processes(write, videos, len(videos), None, "drawing films", "film"))
-    rows = []
-    for faces, count in FACES.items():
-        found = [
-            detector.video(folder / f"{faces}-{number}.mp4")
-            for number in progress(range(count), "judging films", unit="film")
-        ]
-        people = [len(each.people) for each in found]
-        rules = {name: [rule(each, detector.sidecar.video) for each in found] for name, rule in RULES.items()}
-        rows.append(
-            {"faces": faces, "videos": count, "people found": np.mean(people)}
-            | {name: np.mean(calls) for name, calls in rules.items()}
-            | {"verdict fake": np.mean([each.verdict == "fake" for each in found])}
-            | {"unfamiliar": np.mean([each.verdict == "unfamiliar" for each in found])}
+def rules(validation: pd.DataFrame, part: str) -> dict[str, Rule]:
+    videos = videos_of(validation)
+    count = f"{part}: {len(videos.originals)} + {len(videos.fakes)}"
+    found: dict[str, Rule] = {f"{count}, before": before(validation)}
+    for name, fewest in (("windows", 10**9), ("learnt", 0)):
+        fit_video_score.FEWEST_VIDEOS = fewest
+        score = fit_video_score.fit_video_score(validation, 0.5, 0.02, 0.5)
+        found[f"{count}, {name}"] = lambda tracks, score=score: bool(  # type: ignore[misc]
+            score.reading.probability(max(person_scores(tracks, score))) >= score.reading.threshold
         )
-    return pd.DataFrame(rows)
+    return found
 
 
-def swaps_found(detector: Detector, folder: Path) -> pd.DataFrame:
-    """The share of people swapped for the last tenth of a film who are called fake, by the rules of false alarms."""
-    people = [Part(3000 + 2 * each, 400, 100, SIZE, swapped=(LENGTH - LENGTH // 10, LENGTH)) for each in range(SWAPPED)]
-    list(map_in_processes(partial(_write_part, folder), people, SWAPPED, None, "drawing films", "film"))
-    found = [detector.video(folder / f"{part.who}.mp4") for part in progress(people, "judging films", unit="film")]
-    stretches = [each.people[0].stretch for each in found if each.people]
-    start = LENGTH - LENGTH // 10
-    right = [bool(each and each.end > start and each.start >= start - 1) for each in stretches]
-    row = {name: np.mean([rule(each, detector.sidecar.video) for each in found]) for name, rule in RULES.items()}
-    return pd.DataFrame([{"films": SWAPPED} | row | {"stretch in the right place": np.mean(right)}])
+def before(validation: pd.DataFrame) -> Rule:
+    """The mean of a person at odds divided by the people, or a window's at odds divided by the windows."""
+    _, video = calibrate_both(validation, 0.5)
+
+    def judge(tracks: list[Floats]) -> bool:
+        windows = [window_means(track) for track in tracks]
+        count = sum(map(len, windows))
+        return any(
+            video.log_odds(float(track.mean())) - np.log(len(tracks)) >= 0
+            or video.log_odds(float(own.max())) - np.log(count) >= 0
+            for track, own in zip(tracks, windows, strict=True)
+        )
+
+    return judge
 
 
-def _write_part(folder: Path, part: Part) -> None:
-    write_film(folder / f"{part.who}.mp4", [part], LENGTH)
+def table(name: str, rule: Rule, videos: Videos) -> pd.DataFrame:
+    """The share of films called fake, a row for each kind of film."""
+    rng, found = np.random.default_rng(SEED), {}
+    for people, seconds in GENUINE:
+        found["genuine", people, seconds, 0] = np.mean(
+            [rule(film(videos, people, seconds, 0, rng)) for _ in range(FILMS)]
+        )
+    for people, seconds, length in SWAPPED:
+        called = [rule(film(videos, people, seconds, length, rng)) for _ in range(FILMS)]
+        found["swapped", people, seconds, length] = np.mean(called)
+    index = pd.MultiIndex.from_tuples(found, names=["film", "people", "seconds", "of which swapped"])
+    return pd.DataFrame({name: list(found.values())}, index=index)
 
 
-def _write_grid(folder: Path, video: tuple[int, int]) -> None:
-    faces, number = video
-    who = np.random.default_rng([SEED, *video]).choice(POOL, faces, replace=False)
-    parts = [Part(FIRST + int(each), 60 + 240 * (at % 5), 60 + 320 * (at // 5), SIZE) for at, each in enumerate(who)]
-    write_film(folder / f"{faces}-{number}.mp4", parts, SECONDS)
-
-
-def _any_fake(logits: list[float], calibration: Calibration, looks: int) -> bool:
-    return any(verdict_of(Score(logit, None), calibration, max(1, looks))[1] == "fake" for logit in logits)
-
-
-def _whole(found: VideoPrediction, calibration: Calibration, corrected: bool) -> bool:
-    return _any_fake([each.logit for each in found.people], calibration, len(found.people) if corrected else 1)
-
-
-def _windows(found: VideoPrediction, calibration: Calibration, corrected: bool) -> bool:
-    windows = sum(max(0, each.frames - WINDOW + 1) for each in found.people)
-    logits = [each.stretch.logit for each in found.people if each.stretch]
-    return _any_fake(logits, calibration, windows if corrected else 1)
-
-
-RULES: dict[str, Callable[[VideoPrediction, Calibration], bool]] = {
-    "whole": partial(_whole, corrected=False),
-    "whole, corrected": partial(_whole, corrected=True),
-    "windows": partial(_windows, corrected=False),
-    "windows, corrected": partial(_windows, corrected=True),
-}
+def film(videos: Videos, people: int, seconds: int, length: int, rng: np.random.Generator) -> list[Floats]:
+    """The logits of each person's frames, as predict samples them. One is swapped for ``length`` seconds."""
+    frames = min(max(seconds, FRAMES[0]), FRAMES[1])
+    of = [int(each) for each in rng.integers(len(videos.originals), size=people)]
+    tracks = [sampled(videos.originals[each], frames, rng) for each in of]
+    if length:
+        swapped, original = videos.fakes[int(rng.integers(len(videos.fakes)))]
+        count = max(1, round(frames * length / seconds))
+        start = int(rng.integers(frames - count + 1))
+        tracks[0] = sampled(original, frames, rng)
+        tracks[0][start : start + count] = sampled(swapped, frames, rng)[start : start + count]
+    return tracks
 
 
 if __name__ == "__main__":

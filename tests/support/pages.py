@@ -19,6 +19,6 @@ def page_of(result: dict[str, Any], sidecar: Sidecar) -> str:
         "max_seconds": 60,
         "error": "",
     }
-    about |= {"unseen": unseen_words(None), "not_meant": not_meant(sidecar, None)}
+    about |= {"unseen": unseen_words(None), "not_meant": not_meant(sidecar, None), "guessing": ""}
     about |= {"calibrated": is_calibrated(sidecar), "checkpoint": "b0.pth", "name": "a"}
     return page.render(about, sidecar=sidecar, result=result)

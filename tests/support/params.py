@@ -76,7 +76,7 @@ def tree() -> dict[str, Any]:
             },
         },
         "adapt": [],
-        "calibrate": {"threshold": 0.5, "prior": 0.5, "familiarity": 0.99},
+        "calibrate": {"threshold": 0.5, "alarms": 0.02, "prior": 0.5, "familiarity": 0.99},
         "evaluate": {
             "missing": "exclude",
             "seed": 42,

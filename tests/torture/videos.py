@@ -28,6 +28,7 @@ from tests.support.checkpoints import sidecar
 from tests.torture.images import mutated
 
 LONGEST = 10.0  # seconds that one video may take
+VERDICTS = ("original", "fake", "partly fake", "uncertain", "none")
 PROCESSES = 2
 SAVED = ((".mp4", "libx264"), (".mkv", "libx264"), (".webm", "libvpx"), (".avi", "mpeg4"), (".ts", "libx264"))
 
@@ -130,7 +131,9 @@ def main() -> None:
 
             with ThreadPoolExecutor(PROCESSES) as pool:
                 list(pool.map(judge_all, [files[number::PROCESSES] for number in range(PROCESSES)]))
-        bad = [answer for answer in answers if answer[1] not in ("original", "fake", "undecided", "none")]
+        bad = [
+            answer for answer in answers if answer[1] not in ("original", "fake", "partly fake", "uncertain", "none")
+        ]
         if options.keep:
             options.keep.mkdir(parents=True, exist_ok=True)
             for file, *_ in [*bad, max(answers, key=lambda answer: answer[3])]:

@@ -40,11 +40,16 @@ class Calibration(BaseModel):
     thresholds: dict[RuleName, Fraction] = {}
     unavailable: dict[RuleName, str] = {}
 
+    def log_odds(self, logit: Logits) -> Logits:
+        """The calibrated log odds of a fake, of the shape of ``logit``."""
+        calibrated: Logits = logit / self.temperature + self.bias
+        return calibrated
+
     def probability(self, logit: Logits) -> Logits:
         """The calibrated probability of a fake, of the shape of ``logit``."""
         from scipy.special import expit  # the report reads sidecars without it
 
-        calibrated: Logits = expit(logit / self.temperature + self.bias)
+        calibrated: Logits = expit(self.log_odds(logit))
         return calibrated
 
     def at(self, rule: float | str) -> float:
@@ -60,6 +65,23 @@ class Calibration(BaseModel):
             why = self.unavailable.get(rule, f"the checkpoint has {known}; set calibrate.threshold and run dvc repro")
             raise UserError(f"threshold {rule} is not there: {printable(why)}")
         return self.thresholds[rule]
+
+
+class VideoScore(BaseModel):
+    """How to read a whole video, person by person: see inference.video_score.
+
+    ``weights`` are those of video_score.FEATURES; without them the odds of all windows count, read by ``window``.
+    ``reading`` turns the score into a probability, and has the threshold. ``originals`` and ``fakes`` are how many
+    validation videos all this rests on.
+    """
+
+    model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
+
+    weights: Annotated[list[float], Field(min_length=5, max_length=5)] | None = None
+    window: Calibration = Calibration()
+    reading: Calibration = Calibration()
+    originals: Annotated[int, Field(ge=0)] = 0
+    fakes: Annotated[int, Field(ge=0)] = 0
 
 
 class Categories(BaseModel):
@@ -98,6 +120,7 @@ class Sidecar(BaseModel):
     familiarity: Annotated[float, Field(gt=0, lt=1)] | None = None
     frame: Calibration = Calibration()
     video: Calibration = Calibration()
+    score: VideoScore = VideoScore()
 
     @model_validator(mode="before")
     @classmethod
@@ -107,12 +130,20 @@ class Sidecar(BaseModel):
             return values
         frame = {name: values[name] for name in Calibration.model_fields if name in values}
         values = {"frame": frame} | {name: value for name, value in values.items() if name not in frame}
-        return {"video": values["frame"]} | values
+        values = {"video": values["frame"]} | values
+        video = values["video"]
+        video = video.model_dump() if isinstance(video, Calibration) else video
+        if "score" not in values and isinstance(video, dict):
+            read = {name: value for name, value in video.items() if name not in ("temperature", "bias")}
+            values = values | {"score": {"window": video, "reading": read}}
+        return values
 
     def at_threshold(self, rule: float | str) -> "Sidecar":
         """The same with another threshold, for frames and for videos. Raises UserError as ``at`` does."""
-        frame, video = (each.model_copy(update={"threshold": each.at(rule)}) for each in (self.frame, self.video))
-        return self.model_copy(update={"frame": frame, "video": video, "threshold_rule": rule})
+        each = (self.frame, self.video, self.score.reading)
+        frame, video, reading = (one.model_copy(update={"threshold": one.at(rule)}) for one in each)
+        score = self.score.model_copy(update={"reading": reading})
+        return self.model_copy(update={"frame": frame, "video": video, "score": score, "threshold_rule": rule})
 
     @property
     def size(self) -> int:

@@ -17,6 +17,15 @@ class Calibrate(Section):
             "applied to the validation frames. " + Rule.MEANING
         ),
     ]
+    alarms: Annotated[
+        float,
+        Field(
+            gt=0,
+            lt=1,
+            description="Share of original videos that may be called fake. It sets the threshold of a video's score, "
+            "unless `calibrate.threshold` is another such rate, `fpr@x`.",
+        ),
+    ]
     prior: Annotated[
         float,
         Field(gt=0, lt=1, description="Share of fakes for which probabilities are stated."),

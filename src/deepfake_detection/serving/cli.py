@@ -37,7 +37,7 @@ from deepfake_detection.serving.lines import (
     shown,
     summary,
 )
-from deepfake_detection.serving.paths import VIDEO, find_files, in_shard, left_out
+from deepfake_detection.serving.paths import VIDEO, find_checkpoint, find_files, in_shard, left_out
 from deepfake_detection.videos.video import is_video
 
 if TYPE_CHECKING:  # torch takes seconds to load, and --help does not need it
@@ -45,7 +45,6 @@ if TYPE_CHECKING:  # torch takes seconds to load, and --help does not need it
     from deepfake_detection.serving.results import Prediction
 
 FEW, ENOUGH = 8, 64  # files and frames; batch-norm statistics of less are hardly those of a kind of picture
-CHECKPOINT = Path("models/best_model_efficientnet_b7.pth")
 
 
 class _Commands(TyperGroup):
@@ -73,7 +72,12 @@ Threshold = Annotated[
     str | None,
     typer.Option(help=f"In place of the checkpoint's: {Rule.FORMS}."),
 ]
-Checkpoint = Annotated[Path, typer.Option(help="Checkpoint that the train stage wrote, with its JSON file beside it.")]
+Checkpoint = Annotated[
+    Path | None,
+    typer.Option(
+        help="Checkpoint with its JSON file beside it, or the folder of one. Without it the one in models/ is taken."
+    ),
+]
 Device = Annotated[
     str | None, typer.Option(help="Where to compute: cpu, cuda, cuda:1. Without it a GPU, if there is one.")
 ]
@@ -111,7 +115,7 @@ def predict(
     paths: Annotated[
         list[str], typer.Argument(help="Pictures, videos, folders of them, or patterns such as 'a/*.jpg'.")
     ],
-    checkpoint: Checkpoint = CHECKPOINT,
+    checkpoint: Checkpoint = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV with a header.")] = False,
     output: Annotated[Path | None, typer.Option(help="Write to this file, whole or not at all.")] = None,
@@ -153,6 +157,7 @@ def predict(
     if not files:
         raise typer.Exit(1)
     files = in_shard(files, shard) if shard else files
+    checkpoint = find_checkpoint(checkpoint)
     beside = [checkpoint.with_suffix(ending) for ending in (".json", FAMILIARITY)]
     if resume and output and output.exists() and not force:
         print(f"{output} is there already and whole: nothing is left to do", file=sys.stderr)
@@ -178,7 +183,7 @@ def predict(
                 outcomes[outcome(found.verdict, found.failed)] += 1
                 found = replace(found, transductive=True) if adapt else found
                 with bar.external_write_mode():
-                    write(found, first=not number, out=out)
+                    write(found, not number, out, detector.about(found))
                 if resume:
                     out.flush()  # a kill loses no line
                 bar.update()
@@ -241,7 +246,7 @@ def load_detector(
 
 @app.command()
 def serve(
-    checkpoint: Checkpoint = CHECKPOINT,
+    checkpoint: Checkpoint = None,
     host: Annotated[str, typer.Option(help="Address to listen on; others than loopback let others in.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
     max_mb: Annotated[int, typer.Option(min=1, help="Larger files are refused.")] = 100,
@@ -263,14 +268,14 @@ def serve(
         raise UserError(f"serve: {missing}") from None
     token = server.read_token(token_file) if token_file else None
     rule, memory = as_rule(threshold), max_memory_mb * 10**6
-    server.serve(checkpoint, host, port, max_mb * 10**6, max_seconds, device, rule, token, memory)
+    server.serve(find_checkpoint(checkpoint), host, port, max_mb * 10**6, max_seconds, device, rule, token, memory)
 
 
 @app.command()
 def explain(
     path: Annotated[Path, typer.Argument(help="A picture or a video.")],
     out: Annotated[Path | None, typer.Option(help="PNG to write; STEM-explained.png if not given.")] = None,
-    checkpoint: Checkpoint = CHECKPOINT,
+    checkpoint: Checkpoint = None,
     frames: Frames = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
     device: Device = None,
@@ -286,6 +291,7 @@ def explain(
     if written.suffix.lower() != ".png":
         raise UserError(f"--out {written}: it will be a PNG, so name it .png")
     may_write([written], force)
+    checkpoint = find_checkpoint(checkpoint)
     print("loading the network", file=sys.stderr)
     detector = load_detector(checkpoint, device=device, threshold=threshold)
     print("looking at it", file=sys.stderr)
@@ -299,7 +305,7 @@ def report(
     paths: Annotated[list[str], typer.Argument(help="Pictures and videos, folders of them, or patterns.")],
     out: Annotated[Path, typer.Option(help="HTML file; the JSON file is written beside it.")] = Path("case.html"),
     pdf: Annotated[bool, typer.Option("--pdf", help="Print a PDF too, with Chromium or WeasyPrint.")] = False,
-    checkpoint: Checkpoint = CHECKPOINT,
+    checkpoint: Checkpoint = None,
     frames: Frames = None,
     force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
     device: Device = None,
@@ -326,6 +332,7 @@ def report(
         print(left_out(listed), file=sys.stderr)
     files = list(map(Path, listed.files))
     check_files(files)
+    checkpoint = find_checkpoint(checkpoint)
     beside = [checkpoint.with_suffix(ending) for ending in (".json", FAMILIARITY, TESTED)]
     for path in written:
         refuse_inputs(path, [*files, checkpoint, *beside], "--out")
@@ -343,7 +350,7 @@ def report(
 def export(
     form: Annotated[Literal["onnx", "openvino", "safetensors"], typer.Option("--format", help="Format to write.")],
     out: Annotated[Path | None, typer.Option(help="STEM.onnx, .xml or .safetensors if not given.")] = None,
-    checkpoint: Checkpoint = CHECKPOINT,
+    checkpoint: Checkpoint = None,
     int8: Annotated[
         list[str] | None, typer.Option(help="OpenVINO in 8 bits, calibrated on these pictures: a folder or a pattern.")
     ] = None,
@@ -363,6 +370,7 @@ def export(
     listed.left_out[VIDEO] += len(listed.files) - len(pictures)
     if listed.left_out.total():
         print(left_out(listed), file=sys.stderr)
+    checkpoint = find_checkpoint(checkpoint)
     written = out or Path(checkpoint.stem + "-int8" * bool(int8) + FILES[form][0])
     paths = files_of(form, written)
     may_write(paths, force)
@@ -382,13 +390,15 @@ def export(
 
 @app.command()
 def info(
-    checkpoint: Annotated[Path, typer.Argument(help="Checkpoint, with its JSON file beside it.")] = CHECKPOINT,
+    checkpoint: Annotated[
+        Path | None, typer.Argument(help="Checkpoint with its JSON file beside it, or the folder of one.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Say what a checkpoint is, what it was trained on, and at which threshold it decides."""
     from deepfake_detection.serving.words import checkpoint_facts, checkpoint_table
 
-    found = checkpoint_facts(checkpoint)
+    found = checkpoint_facts(find_checkpoint(checkpoint))
     print(json.dumps(found, indent=2) if as_json else checkpoint_table(found))
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from importlib.metadata import version
 from io import IOBase
 from itertools import chain, groupby, islice, pairwise
 from pathlib import Path
@@ -67,7 +68,7 @@ class Detector:
     ``backend`` says what computes the logits: ``torch`` is the network itself. backend_for explains the others.
     ``device`` is torch's name of where that is, such as ``cpu`` or ``cuda:1``; without it the accelerator is taken, if
     there is one. Only ``torch`` can be told a device that it would not take by itself. Without ``familiarity`` no
-    picture is unfamiliar. Raises UserError if the machine has no such device.
+    picture is unfamiliar. ``name`` is the checkpoint's. Raises UserError if the machine has no such device.
     """
 
     def __init__(
@@ -77,8 +78,9 @@ class Detector:
         backend: str = "torch",
         device: str | None = None,
         familiarity: Familiarity | None = None,
+        name: str = "",
     ) -> None:
-        self.network, self.sidecar, self._familiarity = network, sidecar, familiarity
+        self.network, self.sidecar, self.name, self._familiarity = network, sidecar, name, familiarity
         self.size: int = sidecar.size
         self.device = find_device(device)
         if device and backend != "torch":
@@ -109,7 +111,12 @@ class Detector:
         network, sidecar, familiarity = load_checkpoint(Path(checkpoint))
         if threshold is not None:
             sidecar = sidecar.at_threshold(threshold)
-        return cls(network, sidecar, backend, device, familiarity)
+        return cls(network, sidecar, backend, device, familiarity, Path(checkpoint).name)
+
+    def about(self, found: Prediction) -> dict[str, Any]:
+        """What gave a prediction: the checkpoint's name, the threshold of the verdict, the version of this program."""
+        reading = self.sidecar.score.reading if isinstance(found, VideoPrediction) else self.sidecar.frame
+        return {"model": self.name, "threshold": reading.threshold, "version": version("deepfake-detection")}
 
     # Both fit a str, and an array whose type does not say its dimensions. A type checker then takes the first.
     @overload
@@ -224,7 +231,7 @@ class Detector:
 
         with self.exclusive() as network:
             adapted = with_statistics_of(network, batches())
-        return Detector(adapted, self.sidecar, device=str(self.device), familiarity=self._familiarity), frames
+        return Detector(adapted, self.sidecar, "torch", str(self.device), self._familiarity, self.name), frames
 
     def _crops_of(self, file: str, refused: Callable[[Prediction], object]) -> Iterator[Pixels]:
         if not is_video(file):
@@ -267,7 +274,7 @@ class Detector:
             return _of_video(path, video, reason=NO_FACE)
         times = _spans([frame.seconds for frame in shown], video.seconds)
         timed = [[(*times[sound[at].seconds], scores[at, track]) for at in boxes] for track, boxes in enumerate(tracks)]
-        order, people = people_of(timed, self.sidecar.video)
+        order, people = people_of(timed, self.sidecar)
         moments = [
             Moment(
                 sound[at].seconds,
@@ -386,7 +393,7 @@ def _of_video(
         said = ", ".join(filter(None, [reason, part]))
         return VideoPrediction(str(path), "none", reason=said, seconds=seconds, unseen_seconds=unseen)
     worst = people[0]
-    verdict: Verdict = worst.verdict if decided else "undecided"
+    verdict: Verdict = worst.verdict if decided else "uncertain"
     said = ", ".join(filter(None, [_unfamiliar(verdict, worst.unfamiliarity), part]))
     numbers = worst.probability, worst.logit, worst.unfamiliarity
     return VideoPrediction(

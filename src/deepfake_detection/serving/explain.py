@@ -26,6 +26,7 @@ from deepfake_detection.common.text import clock, percent
 from deepfake_detection.pictures.faces import Box, crop_face, square_around
 from deepfake_detection.pictures.images import UnreadableImageError, read_picture
 from deepfake_detection.serving.detector import Detector
+from deepfake_detection.serving.labels import Rect, place_labels
 from deepfake_detection.serving.people import KeptFrames
 from deepfake_detection.serving.results import Face, Prediction, VideoPrediction
 from deepfake_detection.videos.video import is_video
@@ -40,14 +41,16 @@ PLACE = 8  # pixels of the network's input, the width of a place of the map
 SHOWN = 4  # faces of a picture, or frames of a video
 COLOURS = matplotlib.colormaps["plasma"]  # perceptually uniform, from blue through red to yellow
 OPACITY = 0.6  # opacity of the colours over the picture
+FAINT = 0.25  # of the greatest evidence; of less, the colours fade
 MIN_GREY = 0.35  # brightness of the picture's black, so that a dark face does not darken the colours
 # The brightest colour means at least this much evidence, so that maps do not exaggerate unimportant differences.
 MIN_TOP = 0.1
 LARGEST = 512  # pixels, the longer side of a shown picture
+LETTERS = 0.037  # of the picture's width, the height of 7 points in the figure
 
 WORDS = (
     "Colours: what a place says for a fake (HiResCAM), by the colours on the right. "
-    "Blue: nothing there speaks for one.\n"
+    "Grey: nothing there speaks for one.\n"
     "The map has {rows} x {columns} places, and each also sees what is around it: take it as a hint."
 )
 
@@ -57,7 +60,7 @@ def heat_map(detector: Detector, pixels: Pixels, box: Box | None) -> Pixels:
 
     ``pixels`` is RGB of shape (height, width, 3). ``box`` is that of a Face: the result shows the square around it, or
     the whole picture if it is None. The result is uint8 RGB with up to LARGEST pixels a side. Blue means no evidence
-    for a fake. Yellow means the most evidence in this picture, but at least MIN_TOP. So the map is all blue if the
+    for a fake. Yellow means the most evidence in this picture, but at least MIN_TOP. So the map is all grey if the
     network found nothing.
     """
     found = evidence(detector, _crop(detector, pixels, box))
@@ -153,10 +156,10 @@ def _video(detector: Detector, path: Path, frames: int | None) -> Figure:
         _draw_picture(whole, pixels, [face])
         whole.set_title(f"at {clock(moment.seconds)}: {percent(face.probability)}", fontsize=7)
     _draw_maps(detector, figure, shown, list(zip(axes[1], axes[2], strict=True)))
-    how = f"by the mean logit of {len(own)} frame{'s' * (len(own) > 1)}"
-    stretch = prediction.people[0].stretch
-    if stretch and stretch.decides:
-        how = f"by the frames from {clock(stretch.start)} to {clock(stretch.end)}"
+    how = f"of {len(own)} frame{'s' * (len(own) > 1)}"
+    if stretch := prediction.people[0].stretch:
+        times = f"{clock(stretch.start)} to {clock(stretch.end)}"
+        how += f", most suspicious from {times} ({percent(stretch.probability)} by itself)"
     who = f"the most suspicious of {len(prediction.people)} people" if len(prediction.people) > 1 else ""
     _add_title(figure, detector, prediction, ", ".join(filter(None, [who, how, prediction.reason])))
     return figure
@@ -187,12 +190,14 @@ def _scale_maximum(found: Sequence[Evidence]) -> float:
 
 def _overlay(picture: Image.Image, found: Evidence, top: float) -> Pixels:
     smooth = Image.fromarray(found).resize(picture.size, Image.Resampling.BILINEAR)
-    colours = COLOURS(np.asarray(smooth) / top)[..., :3]
+    share = np.clip(np.asarray(smooth) / top, 0, 1)[..., None]
+    opacity = OPACITY * np.minimum(1, share / FAINT)  # where nothing speaks for a fake, the picture stays grey
     grey = (
         MIN_GREY + (1 - MIN_GREY) * np.asarray(picture.convert("L"))[..., None] / 255
     )  # all colours come from the map
-    mixed: Pixels = np.rint(255 * (OPACITY * colours + (1 - OPACITY) * grey)).astype(np.uint8)
-    return mixed
+    mixed = opacity * COLOURS(share[..., 0])[..., :3] + (1 - opacity) * grey
+    painted: Pixels = np.rint(255 * mixed).astype(np.uint8)
+    return painted
 
 
 def _draw_picture(axes: Axes, pixels: Pixels, faces: Sequence[Face]) -> None:
@@ -202,21 +207,23 @@ def _draw_picture(axes: Axes, pixels: Pixels, faces: Sequence[Face]) -> None:
     axes.imshow(np.asarray(picture))
     axes.set_axis_off()
     scale = picture.width / pixels.shape[1]
-    for number, face in enumerate(faces, 1):
-        if face.box is None:
-            continue
-        left, top, right, bottom = (edge * scale for edge in face.box[:4])
+    boxes = [
+        Rect(left, top, right - left, bottom - top)
+        for left, top, right, bottom in (
+            [edge * scale for edge in face.box[:4]] for face in faces if face.box is not None
+        )
+    ]
+    for box in boxes:
         for colour, width in (("black", 2.4), ("white", 1.2)):  # visible on any picture
-            axes.add_patch(Rectangle((left, top), right - left, bottom - top, fill=False, ec=colour, lw=width))
-        if len(faces) > 1:
-            axes.annotate(
-                str(number),
-                (left, top),
-                color="white",
-                fontsize=7,
-                va="bottom",
-                bbox={"color": "black", "pad": 1.5, "lw": 0},
-            )
+            axes.add_patch(Rectangle(box[:2], box.width, box.height, fill=False, ec=colour, lw=width))
+    if len(boxes) < 2:
+        return
+    numbers = [str(number) for number in range(1, len(boxes) + 1)]
+    for label in place_labels(boxes, numbers, *picture.size, picture.width * LETTERS):
+        axes.add_patch(Rectangle(label.place[:2], label.place.width, label.place.height, color="black", lw=0))
+        middle = label.place.x + label.place.width / 2, label.place.y + label.place.height / 2
+        size = 7 * label.size / (picture.width * LETTERS)
+        axes.text(*middle, label.text, color="white", fontsize=size, ha="center", va="center_baseline")
 
 
 def _draw_maps(
@@ -229,21 +236,21 @@ def _draw_maps(
         left.imshow(crop)
         left.set_title("what the network saw", fontsize=7)
         right.imshow(_overlay(network_view(pixels, face.box, detector.sidecar.margin), each, top))
-        nothing = each.max() <= MIN_TOP / 5  # all blue to the eye
+        nothing = each.max() <= MIN_TOP / 5  # all grey to the eye
         right.set_title("nothing speaks for a fake" if nothing else "what speaks for a fake", fontsize=7)
         for axes in (left, right):
             axes.set_axis_off()
     bar = ScalarMappable(Normalize(0, top), COLOURS)
     scale = figure.colorbar(bar, ax=figure.axes, shrink=0.8, aspect=30)  # of all axes, to keep the rows aligned
     scale.ax.tick_params(labelsize=6)
-    scale.set_label("evidence for a fake in 1% of the picture (nats)", fontsize=6)
+    scale.set_label("evidence for a fake in 1% of the picture", fontsize=6)
     rows, columns = found[0].shape
     figure.supxlabel(WORDS.format(rows=rows, columns=columns), fontsize=6, x=0.01, ha="left")
 
 
 def _add_title(figure: Figure, detector: Detector, prediction: Prediction, how: str) -> None:
     sidecar = detector.sidecar
-    calibration = sidecar.video if isinstance(prediction, VideoPrediction) else sidecar.frame
+    calibration = sidecar.score.reading if isinstance(prediction, VideoPrediction) else sidecar.frame
     words = [
         f"calibrated probability of a fake {percent(cast(float, prediction.probability))}",
         f"threshold {calibration.threshold:.1%}",

@@ -4,9 +4,10 @@ import codecs
 import csv
 import hashlib
 import json
+import os
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -19,7 +20,10 @@ if TYPE_CHECKING:  # --help does not need its imports
     from deepfake_detection.serving.results import Moment, Person, Prediction
 
 UNFINISHED = ".unfinished"
-ORDER = ("original", "fake", "unfamiliar", "undecided", "not judged", "unreadable")
+MOMENTS = 3  # the most suspicious ones that a line names
+# Of a terminal, by their numbers in ANSI: bold red, red, cyan, yellow. The word says the same, so none is needed.
+COLOURS = {"fake": "1;31", "partly fake": "31", "original": "36", "unfamiliar": "33", "uncertain": "33"}
+ORDER = ("original", "fake", "partly fake", "unfamiliar", "uncertain", "none", "unreadable")
 
 
 def as_stored(error: UnicodeError) -> tuple[str | bytes, int]:
@@ -50,10 +54,10 @@ def results(path: Path | None, job: dict[str, Any] | None) -> Iterator[tuple[Tex
             yield there
 
 
-def print_json(found: "Prediction", first: bool, out: TextIO) -> None:
+def print_json(found: "Prediction", first: bool, out: TextIO, about: Mapping[str, Any]) -> None:
     from deepfake_detection.serving.results import fields_of
 
-    print(json.dumps(fields_of(found)), file=out)
+    print(json.dumps({**fields_of(found), **about}), file=out)
 
 
 def shown(name: object, out: TextIO) -> str:
@@ -61,10 +65,27 @@ def shown(name: object, out: TextIO) -> str:
     return printable(str(name)) if out.isatty() else str(name)
 
 
-def print_csv(found: "Prediction", first: bool, out: TextIO) -> None:
-    columns = ("path", "verdict", "probability", "logit", "reason", "unfamiliarity")
-    row: dict[str, Any] = {name: getattr(found, name) for name in columns}
-    row["path"] = shown(found.path, out)
+def print_csv(found: "Prediction", first: bool, out: TextIO, about: Mapping[str, Any]) -> None:
+    people, moments = getattr(found, "people", ()), getattr(found, "moments", ())
+    stretch = people[0].stretch if people else None
+    own = [moment for moment in moments if moment.person == 1]
+    row: dict[str, Any] = {
+        "path": shown(found.path, out),
+        "verdict": found.verdict,
+        "probability": _digits(found.probability, 4),
+        "logit": _digits(found.logit, 4),
+        "reason": found.reason,
+        "unfamiliarity": _digits(found.unfamiliarity, 2),
+        "failed": found.failed,
+        "faces": len(found.faces) or len(people),
+        "frames": len(own) or None,
+        "frames_above": sum(moment.face.verdict == "fake" for moment in own) if own else None,
+        "stretch_start": _digits(stretch and stretch.start, 1),
+        "stretch_end": _digits(stretch and stretch.end, 1),
+        "stretch_probability": _digits(stretch and stretch.probability, 4),
+        "moments": " ".join(f"{moment.seconds:.1f}" for moment in own[:MOMENTS]),
+        **about,
+    }
     if found.transductive:
         row["transductive"] = True
     writer = csv.DictWriter(out, list(row), lineterminator="\n")
@@ -73,24 +94,32 @@ def print_csv(found: "Prediction", first: bool, out: TextIO) -> None:
     writer.writerow(row)
 
 
-def print_line(found: "Prediction", first: bool, out: TextIO) -> None:
+def _digits(number: float | None, digits: int) -> str:
+    return "" if number is None else f"{number:.{digits}f}"
+
+
+def print_line(found: "Prediction", first: bool, out: TextIO, about: Mapping[str, Any]) -> None:
     if first:
-        print(f"{'verdict':11}{'fake':>7}  path", file=out)
-    probability = "" if found.probability is None else percent(found.probability)
+        print(f"{'verdict':12}{'P(fake)':>8}  path", file=out)
+    unfamiliar = found.verdict == "unfamiliar"  # its number says nothing
+    probability = "" if found.probability is None or unfamiliar else percent(found.probability)
     rest = f": {found.reason}" if found.reason else ""
     if people := getattr(found, "people", ()):
         rest += f"  ({said_of(people[0], len(people), found.moments)})"  # type: ignore[attr-defined]
-    print(f"{found.verdict:11}{probability:>7}  {printable(found.path)}{rest}", file=out)
+    word = f"{found.verdict:12}"
+    if out.isatty() and "NO_COLOR" not in os.environ and (colour := COLOURS.get(found.verdict)):
+        word = f"\x1b[{colour}m{word}\x1b[0m"
+    print(f"{word}{probability:>8}  {printable(found.path)}{rest}", file=out)
 
 
 def said_of(person: "Person", people: int, moments: "Sequence[Moment]") -> str:
     """A few words on the person who decides on a video."""
     own = [each for each in moments if each.person == person.number]
-    fakes = sum(each.face.verdict == "fake" for each in own)
-    times = ", ".join(f"{clock(each.seconds)} {percent(each.face.probability, 0)}" for each in own[:3])
-    said = [f"{fakes} of {len(own)} frames fake", f"most suspicious at {times}"]
-    if person.stretch and person.stretch.decides:
-        said.insert(0, f"fake from {clock(person.stretch.start)} to {clock(person.stretch.end)}")
+    times = ", ".join(f"{clock(each.seconds)} {percent(each.face.probability, 0)}" for each in own[:MOMENTS])
+    said = [f"{len(own)} frames", f"most suspicious at {times}"]
+    if stretch := person.stretch:
+        where = f"{clock(stretch.start)} to {clock(stretch.end)}"
+        said = [f"{len(own)} frames", f"most suspicious from {where}: {percent(stretch.probability, 0)} by itself"]
     if people > 1:
         said.insert(0, f"the most suspicious of {people} people")
     return ", ".join(said)
@@ -110,7 +139,7 @@ def left_to_do(files: Iterable[str], done: Counter[str]) -> list[str]:
 
 def outcome(verdict: str, failed: bool) -> str:
     """One of ORDER."""
-    return "unreadable" if failed else "not judged" if verdict == "none" else verdict
+    return "unreadable" if failed else verdict
 
 
 def summary(outcomes: Counter[str]) -> str:

@@ -12,6 +12,12 @@ from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.text import printable, system_words
 from deepfake_detection.pictures.kinds import IMAGE_SUFFIXES, VIDEO_SUFFIXES, file_kind, is_clutter
 
+MODELS = Path("models")
+CHECKPOINTS = (".pth", ".safetensors")
+NO_DETECTOR = (
+    "no detector here yet: train one with `dvc repro`, which writes it to models/; fetch what your team pushed with "
+    "`dvc pull`; or name one that you were given, with --checkpoint"
+)
 HIDDEN, BROKEN, SPECIAL, VIDEO = "hidden", "broken link", "special file", "video"
 
 
@@ -22,6 +28,24 @@ class Found:
     files: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
+
+
+def find_checkpoint(given: Path | None) -> Path:
+    """The checkpoint that a user named, or the only one in the folder that they named; without either that of MODELS.
+
+    A checkpoint in a folder is a file of weights with a JSON file beside it. Raises UserError if there is none, or more
+    than one.
+    """
+    if given and not given.is_dir():
+        return given
+    folder = given or MODELS
+    there = sorted(folder.iterdir()) if folder.is_dir() else []
+    found = [path for path in there if path.suffix in CHECKPOINTS and path.with_suffix(".json").is_file()]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise UserError(f"{folder} has {len(found)} checkpoints: name one with --checkpoint, e.g. {found[0]}")
+    raise UserError(f"{given}: no checkpoint in this folder, with its JSON file beside it" if given else NO_DETECTOR)
 
 
 def find_files(arguments: list[str]) -> Found:

@@ -8,15 +8,16 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 import numpy as np
 from pydantic import TypeAdapter, create_model
 
-from deepfake_detection.network.sidecar import Calibration
+from deepfake_detection.inference.video_score import WINDOW, Floats, person_scores, window_means
+from deepfake_detection.network.sidecar import Calibration, Sidecar
 from deepfake_detection.pictures.faces import Box
 
-FaceVerdict: TypeAlias = Literal["original", "fake", "unfamiliar"]
-Verdict: TypeAlias = Literal["original", "fake", "unfamiliar", "none", "undecided"]
+# One word for a face, a person or a file, the same wherever it is shown. A film is "partly fake" if a stretch of it
+# decides, "uncertain" if too little of it could be seen, and "none" is for what was not judged.
+Verdict: TypeAlias = Literal["fake", "partly fake", "original", "uncertain", "unfamiliar", "none"]
 
-GRAVITY = {"original": 0, "unfamiliar": 1, "fake": 2}
-# Frames in the window that is searched for a stretch. A swap of three seconds has three of one frame a second.
-WINDOW = 3
+GRAVITY = {"original": 0, "unfamiliar": 1, "partly fake": 2, "fake": 2}
+MOSTLY = 0.8  # of a person's frames: a stretch of so many is the whole
 
 
 class Score(NamedTuple):
@@ -38,7 +39,7 @@ class Face:
     box: Box | None
     logit: float
     probability: float
-    verdict: FaceVerdict
+    verdict: Verdict
     unfamiliarity: float | None = None
 
 
@@ -49,7 +50,7 @@ class Prediction:
     That is the most suspicious one of the faces with the gravest verdict: "fake", then "unfamiliar", then "original".
     Without a score, ``verdict`` is "none", the numbers are None, and ``reason`` says why. ``failed`` is true if
     the file could not be read, and false if it was read but shows nothing to judge. A video of which too much is
-    damaged or missing is "undecided" and has the numbers. ``transductive`` is true if the network was first adapted to
+    damaged or missing is "uncertain" and has the numbers. ``transductive`` is true if the network was first adapted to
     other files, on which the numbers then depend.
     """
 
@@ -82,10 +83,9 @@ class Moment:
 class Stretch:
     """The most suspicious stretch of a person's frames, from ``start`` to ``end`` in seconds.
 
-    ``logit`` is the highest mean of WINDOW consecutive frames, and ``probability`` is calibrated for the number of such
-    windows in the video. The stretch is that window and the frames on both sides of it that look more like a fake than
-    an original; it has ``frames`` frames. ``decides`` is true if it reaches the threshold and the person as a whole
-    does not.
+    ``logit`` is the highest mean of WINDOW consecutive frames, and ``probability`` that of such a window by itself,
+    whatever the rest of the video. The stretch is that window and the frames on both sides of it that look more like a
+    fake than an original; it has ``frames`` frames.
     """
 
     start: float
@@ -93,19 +93,20 @@ class Stretch:
     frames: int
     logit: float
     probability: float
-    decides: bool = False
 
 
 @dataclass(frozen=True)
 class Person:
     """The network's result for one person of a video: ``frames`` frames between the times ``first`` and ``last``.
 
-    ``logit`` is the mean of the frames' logits and ``unfamiliarity`` their median. ``probability`` is that of the mean,
-    or of the stretch if that decides. ``stretch`` is None if there are not more than WINDOW frames.
+    ``logit`` is the mean of the frames' logits and ``unfamiliarity`` their median. ``probability`` is that of the
+    video score, see inference.video_score. ``verdict`` is "partly fake" if it reaches the threshold, the mean by itself
+    does not, and the ``stretch`` has fewer than MOSTLY of the frames. ``stretch`` is None if there are not more than
+    WINDOW frames, or if all are unfamiliar.
     """
 
     number: int
-    verdict: FaceVerdict
+    verdict: Verdict
     probability: float
     logit: float
     unfamiliarity: float | None
@@ -123,7 +124,7 @@ class VideoPrediction(Prediction):
     is judged by its whole frames has one. ``moments`` are the faces that were judged, the most suspicious first.
     ``seconds`` is the length of the video, of which ``unseen_seconds`` are damaged or missing; ``reason`` says so too.
     Damaged frames are judged only if more than detector.MAX_UNSEEN is damaged or missing: then ``verdict`` is
-    "undecided", and the numbers are of all that can be shown.
+    "uncertain", and the numbers are of all that can be shown.
     """
 
     moments: tuple[Moment, ...] = ()
@@ -151,7 +152,7 @@ def prediction_schemas(ref_template: str) -> tuple[dict[str, Any], dict[str, Any
     return schema, definitions
 
 
-def verdict_of(score: Score, calibration: Calibration, looks: int = 1) -> tuple[float, FaceVerdict]:
+def verdict_of(score: Score, calibration: Calibration, looks: int = 1) -> tuple[float, Verdict]:
     """The calibrated probability, and the verdict at the threshold.
 
     The score is one of ``looks``, for example of the faces of one picture, and the highest of them counts. The odds are
@@ -166,50 +167,61 @@ def verdict_of(score: Score, calibration: Calibration, looks: int = 1) -> tuple[
 
 
 def people_of(
-    tracks: Sequence[Sequence[tuple[float, float, Score]]], calibration: Calibration
+    tracks: Sequence[Sequence[tuple[float, float, Score]]], sidecar: Sidecar
 ) -> tuple[list[int], list[Person]]:
     """The people of a video, the one who decides first, and the place of each in ``tracks``.
 
     A track has the frames of one person in the order of time: from when to when each stands for the video, in seconds,
-    and its score. ``calibration`` is that of videos.
+    and its score.
     """
-    windows = sum(max(0, len(track) - WINDOW + 1) for track in tracks)
-    found = [_person(track, calibration, len(tracks), windows) for track in tracks]
+    logits = [np.array([score.logit for _, _, score in track]) for track in tracks]
+    windows = [_familiar_windows(track, window_means(own)) for track, own in zip(tracks, logits, strict=True)]
+    odds = person_scores(logits, sidecar.score, [own[np.isfinite(own)] for own in windows])
+    found = [_person(*each, sidecar) for each in zip(tracks, logits, windows, odds, strict=True)]
     order = sorted(range(len(found)), key=lambda at: _place(found[at]), reverse=True)
     return order, [replace(found[at], number=number) for number, at in enumerate(order, 1)]
+
+
+def _familiar_windows(track: Sequence[tuple[float, float, Score]], means: Floats) -> Floats:
+    """The means of the windows, and minus infinity for those that are unlike the training frames."""
+    own = [_median(track[start : start + WINDOW]) for start in range(len(means))]
+    return np.where([known is not None and known > 1 for known in own], -np.inf, means)
 
 
 def _place(person: Person) -> tuple[int, float, float]:
     return GRAVITY[person.verdict], person.probability, person.logit
 
 
-def _person(track: Sequence[tuple[float, float, Score]], calibration: Calibration, people: int, windows: int) -> Person:
-    logits = [score.logit for _, _, score in track]
-    mean = Score(sum(logits) / len(logits), _median(track))
-    probability, verdict = verdict_of(mean, calibration, people)
-    stretch = _stretch(track, calibration, windows, decide=verdict == "original") if len(track) > WINDOW else None
-    if stretch and stretch.decides:
-        probability, verdict = stretch.probability, "fake"
-    times = track[0][0], track[-1][1]
-    return Person(0, verdict, probability, mean.logit, mean.unfamiliarity, len(track), *times, stretch)
+def _person(
+    track: Sequence[tuple[float, float, Score]], logits: Floats, windows: Floats, odds: float, sidecar: Sidecar
+) -> Person:
+    mean, unfamiliarity = float(logits.mean()), _median(track)
+    reading = sidecar.score.reading
+    probability = float(reading.probability(odds))
+    verdict: Verdict = "fake" if probability >= reading.threshold else "original"
+    stretch = _stretch(track, logits, windows, sidecar.score.window) if len(track) > WINDOW else None
+    part = stretch is not None and stretch.frames < MOSTLY * len(track)
+    if verdict == "fake" and part and sidecar.video.probability(mean) < sidecar.video.threshold:
+        verdict = "partly fake"
+    if unfamiliarity is not None and unfamiliarity > 1:
+        verdict = "unfamiliar"
+    return Person(0, verdict, probability, mean, unfamiliarity, len(track), track[0][0], track[-1][1], stretch)
 
 
 def _stretch(
-    track: Sequence[tuple[float, float, Score]], calibration: Calibration, windows: int, decide: bool
-) -> Stretch:
-    logits = np.array([score.logit for _, _, score in track])
-    means = np.convolve(logits, np.full(WINDOW, 1 / WINDOW), "valid")
-    first = int(means.argmax())
+    track: Sequence[tuple[float, float, Score]], logits: Floats, windows: Floats, calibration: Calibration
+) -> Stretch | None:
+    first = int(windows.argmax())
+    if not np.isfinite(windows[first]):
+        return None
     last = first + WINDOW - 1
-    score = Score(float(means[first]), _median(track[first : last + 1]))
-    probability, verdict = verdict_of(score, calibration, windows)
+    found = float(windows[first])
     suspicious = calibration.probability(logits) > 0.5
     while first and suspicious[first - 1]:
         first -= 1
     while last < len(track) - 1 and suspicious[last + 1]:
         last += 1
-    decides = decide and verdict == "fake"
-    return Stretch(track[first][0], track[last][1], last - first + 1, score.logit, probability, decides)
+    return Stretch(track[first][0], track[last][1], last - first + 1, found, float(calibration.probability(found)))
 
 
 def _median(track: Sequence[tuple[float, float, Score]]) -> float | None:

@@ -16,11 +16,13 @@ from PIL import Image
 from deepfake_detection.common.text import clock
 from deepfake_detection.pictures.images import UnreadableImageError, read_picture
 from deepfake_detection.reporting.html import data_uri
+from deepfake_detection.serving.labels import Rect, place_labels
 from deepfake_detection.serving.people import KeptFrames
 from deepfake_detection.serving.words import rounded_percent, wording
 from deepfake_detection.videos.video import is_video
 
 if TYPE_CHECKING:  # the server process holds no network and starts without torch
+    from deepfake_detection.pictures.faces import Box
     from deepfake_detection.serving.detector import Detector
     from deepfake_detection.serving.results import Face, Person, Prediction
 
@@ -93,7 +95,7 @@ def _picture(detector: "Detector", path: Path) -> "tuple[Prediction, dict[str, A
 
 
 def _face_label(face: "Face", threshold: float) -> str:
-    return rounded_percent(face.probability, threshold) + ", unfamiliar" * (face.verdict == "unfamiliar")
+    return "unfamiliar" if face.verdict == "unfamiliar" else rounded_percent(face.probability, threshold)
 
 
 def _video(detector: "Detector", path: Path, frames: int | None = None) -> "tuple[Prediction, dict[str, Any]]":
@@ -113,11 +115,11 @@ def _video(detector: "Detector", path: Path, frames: int | None = None) -> "tupl
         looks = [_look(detector, kept[moment.seconds], moment.face) for moment in moments]
     return found, {
         "kind": "video",
-        "threshold": detector.sidecar.video.threshold,
+        "threshold": detector.sidecar.score.reading.threshold,
         "faces": [],
         "more_faces": 0,
         "whole": bool(own) and own[0].face.box is None,
-        "people": [_person(person, detector.sidecar.video.threshold) for person in found.people[:PEOPLE_SHOWN]],
+        "people": [_person(person, detector.sidecar.score.reading.threshold) for person in found.people[:PEOPLE_SHOWN]],
         "more_people": max(0, len(found.people) - PEOPLE_SHOWN),
         "shown": views,
         "looks": looks,
@@ -133,6 +135,7 @@ def _person(person: "Person", threshold: float) -> dict[str, Any]:
         "first": clock(person.first),
         "last": clock(person.last),
         "stretch": f"{clock(stretch.start)} to {clock(stretch.end)}" if stretch else "",
+        "stretch_percent": rounded_percent(stretch.probability) if stretch else "",
     }
 
 
@@ -141,25 +144,33 @@ def _annotated_picture(pixels: Pixels, faces: "list[Face]", longest: int, thresh
     picture = Image.fromarray(pixels)
     picture.thumbnail((longest, longest), reducing_gap=2.0)
     scale = picture.width / pixels.shape[1]
-    boxes = [
-        {
-            "x": round(face.box.left * scale, 1),
-            "y": round(face.box.top * scale, 1),
-            "width": round((face.box.right - face.box.left) * scale, 1),
-            "height": round((face.box.bottom - face.box.top) * scale, 1),
-            "side": face.verdict,
-        }
-        for face in faces
-        if face.box
-    ]
+    boxed = [(face, _scaled(face.box, scale)) for face in faces if face.box]
+    texts = [label_of(face, number, len(boxed), threshold) for number, (face, _) in enumerate(boxed, 1)]
+    size = max(picture.size) * (0.045 if longest == WIDE else 0.07)
+    labels = place_labels([rect for _, rect in boxed], texts, *picture.size, size)
     return {
         "uri": data_uri(picture, "JPEG", quality=88),
         "width": picture.width,
         "height": picture.height,
-        "label_size": round(max(picture.size) * (0.045 if longest == WIDE else 0.07), 1),
-        "boxes": boxes,
+        "boxes": [rect._asdict() | {"side": face.verdict.replace(" ", "-")} for face, rect in boxed],
+        "labels": [
+            {name: round(value, 1) for name, value in label.place._asdict().items()}
+            | {"text": label.text, "size": round(label.size, 1)}
+            for label in labels
+        ],
         "percent": rounded_percent(faces[0].probability, threshold) if faces else "",
     }
+
+
+def _scaled(box: "Box", scale: float) -> Rect:
+    edges = [round(edge * scale, 1) for edge in box[:4]]
+    return Rect(edges[0], edges[1], round(edges[2] - edges[0], 1), round(edges[3] - edges[1], 1))
+
+
+def label_of(face: "Face", number: int, faces: int, threshold: float) -> str:
+    """What stands at a face: its probability, with its number if there are several; of an unfamiliar one the word."""
+    said = "unfamiliar" if face.verdict == "unfamiliar" else rounded_percent(face.probability, threshold)
+    return f"{number}: {said}" if faces > 1 else said
 
 
 def _look(detector: "Detector", pixels: Pixels, face: "Face") -> dict[str, str]:

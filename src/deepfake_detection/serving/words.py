@@ -14,23 +14,23 @@ from deepfake_detection.inference.tested import Tested, read_tested
 from deepfake_detection.network.sidecar import FAMILIARITY, Calibration, Sidecar, read_sidecar
 from deepfake_detection.serving.results import Prediction, VideoPrediction
 
-Side = Literal["fake", "original", "unfamiliar", "none"]
+Side = Literal["fake", "original", "unfamiliar", "none"]  # the colour; a film that is partly fake has that of a fake
 Level = Literal["clear", "leaning", "uncertain", "none"]
 
 # Distances in log-odds, from the threshold and from even odds. 1 means odds of 2.7 to 1, and 3 means 20 to 1.
 UNCERTAIN, CLEAR = 1.0, 3.0
-# If at least this share of a video's frames is at or above the threshold, its mean alone does not decide the headline.
-MIXED = 0.1
+# Each begins with the verdict, the word that tables, JSON and CSV have for the file too.
 HEADLINES: dict[tuple[str, str], str] = {
-    ("fake", "clear"): "Looks like a deepfake",
-    ("fake", "leaning"): "More like a deepfake than an original",
-    ("original", "leaning"): "More like an original than a deepfake",
-    ("original", "clear"): "No sign of the deepfakes it knows",
+    ("fake", "clear"): "Fake: looks like a deepfake",
+    ("fake", "leaning"): "Fake, with doubt: more like a deepfake than an original",
+    ("fake", "uncertain"): "Fake by a narrow margin: too close to rely on",
+    ("original", "uncertain"): "Original by a narrow margin: too close to rely on",
+    ("original", "leaning"): "Original, with doubt: more like an original than a deepfake",
+    ("original", "clear"): "Original: no sign of the deepfakes it knows",
 }
-NO_VERDICT_HEADLINE = "Not judged"
-MIXED_HEADLINE = "Mixed: some frames look like a deepfake"
+NO_VERDICT_HEADLINE = "None: it was not judged"
 UNFAMILIAR_HEADLINE = "Unfamiliar: not like what this network was trained on"
-UNDECIDED_HEADLINE = "Undecided: too little of it could be seen"
+UNCERTAIN_HEADLINE = "Uncertain: too little of it could be seen"
 
 
 class Said(NamedTuple):
@@ -42,7 +42,10 @@ class Said(NamedTuple):
 
 @dataclass(frozen=True)
 class Wording:
-    """A verdict in words. ``trust`` says how far to trust it, and is empty if there is no score."""
+    """A verdict in words. ``trust`` says how far to trust it, and is empty if there is no score.
+
+    ``percent`` is empty if there is no score, or if it says nothing, because the file is unfamiliar.
+    """
 
     headline: str
     side: Side
@@ -54,7 +57,7 @@ class Wording:
 
 def wording(found: Prediction, sidecar: Sidecar) -> Wording:
     """The words for a prediction of a detector with this sidecar."""
-    calibration = sidecar.video if isinstance(found, VideoPrediction) else sidecar.frame
+    calibration = reading_of(found, sidecar)
     threshold = rounded_percent(calibration.threshold)
     if found.probability is None:
         return Wording(NO_VERDICT_HEADLINE, "none", "none", "", threshold, ())
@@ -62,33 +65,37 @@ def wording(found: Prediction, sidecar: Sidecar) -> Wording:
     side: Side = "fake" if found.probability >= calibration.threshold else "original"
     if found.verdict == "unfamiliar":
         headline, side, level = UNFAMILIAR_HEADLINE, "unfamiliar", "uncertain"
-    elif found.verdict == "undecided":
-        headline, side, level = UNDECIDED_HEADLINE, "none", "uncertain"
-    elif is_mixed(found):
-        headline, level = MIXED_HEADLINE, "uncertain"
-    percent = rounded_percent(found.probability, calibration.threshold)
+    elif found.verdict == "uncertain":
+        headline, side, level = UNCERTAIN_HEADLINE, "none", "uncertain"
+    elif found.verdict == "partly fake":
+        narrow = " by a narrow margin" * (level == "uncertain")
+        headline = f"Partly fake{narrow}: {stretch_of(found)} looks like a deepfake"
+    percent = "" if side == "unfamiliar" else rounded_percent(found.probability, calibration.threshold)
     return Wording(headline, side, level, percent, threshold, tuple(_trust(found, sidecar, side, level, threshold)))
+
+
+def reading_of(found: Prediction, sidecar: Sidecar) -> Calibration:
+    """The calibration that gave the probability of a prediction, with the threshold of its verdict."""
+    return sidecar.score.reading if isinstance(found, VideoPrediction) else sidecar.frame
 
 
 def certainty(probability: float, threshold: float) -> tuple[str, Level]:
     """The headline for a calibrated probability, and its level: "clear", "leaning" or "uncertain".
 
     Certainty is the smaller of two distances in log-odds: from the threshold, and from even odds. Below a
-    strict threshold, a score can count as original although it is more probably fake than not. Such a score
-    is called uncertain.
+    strict threshold, a score can count as original although it is more probably fake than not. The margin of such a
+    score is called narrow.
     """
     away = [_log_odds(probability) - _log_odds(threshold), _log_odds(probability)]
     side, distance = ("fake", min(away)) if probability >= threshold else ("original", -max(away))
-    if distance < UNCERTAIN:
-        return "Uncertain: too close to call", "uncertain"
-    level: Level = "clear" if distance >= CLEAR else "leaning"
+    level: Level = "uncertain" if distance < UNCERTAIN else "clear" if distance >= CLEAR else "leaning"
     return HEADLINES[side, level], level
 
 
-def is_mixed(found: Prediction) -> bool:
-    """Whether a video counts as original, but many of its frames by themselves do not."""
-    frames, above = frames_above(found)
-    return found.verdict == "original" and frames > 0 and above >= MIXED * frames
+def stretch_of(found: Prediction) -> str:
+    """The most suspicious stretch of the person who decides on a video, "0:36 to 0:40", or nothing."""
+    stretch = found.people[0].stretch if isinstance(found, VideoPrediction) and found.people else None
+    return f"{clock(stretch.start)} to {clock(stretch.end)}" if stretch else ""
 
 
 def frames_above(found: Prediction) -> tuple[int, int]:
@@ -117,16 +124,15 @@ def of_hundred(probability: float) -> str:
     return "more than 99" if probability > 0.99 else f"about {100 * probability:.0f}"
 
 
-def false_alarms(probability: float, calibration: Calibration) -> list[str]:
+def false_alarms(found: Prediction, calibration: Calibration) -> list[str]:
     """What a score says by the thresholds that keep a rate of false alarms, one item for each."""
-    said = []
+    said, probability = [], found.probability or 0.0
+    units = "validation films of originals" if isinstance(found, VideoPrediction) else "original validation frames"
     for rule, threshold in sorted(calibration.thresholds.items(), key=lambda item: item[1]):
         if (limit := Rule.parse(rule).rate) is not None:
             where = "This score is in that range." if probability >= threshold else "This score is below that range."
-            share = f"{100 * limit:g} in 100 originals" if limit >= 0.01 else f"{1000 * limit:g} in 1000 originals"
-            said.append(
-                f"At most {share} of the validation frames scored {rounded_percent(threshold)} or more. {where}"
-            )
+            share = f"{100 * limit:g} in 100" if limit >= 0.01 else f"{1000 * limit:g} in 1000"
+            said.append(f"At most {share} {units} scored {rounded_percent(threshold)} or more. {where}")
     return said
 
 
@@ -136,19 +142,18 @@ def is_calibrated(sidecar: Sidecar) -> bool:
 
 
 def unseen_words(tested: Tested | None) -> str:
-    """How it did in its tests, to stand beside a verdict: whether it guesses, and on what it was not trained on."""
+    """How it did in its tests on what it was not trained on, to stand beside a verdict."""
     if tested is None:
         return (
             "How it does on manipulations that it was not trained on is not known here: no test results lie beside the "
             "checkpoint."
         )
     each = ", ".join(f"{result.name} {result.frame['auroc']}" for result in tested.unseen())
-    said = (
+    return (
         f"On manipulations that it was not trained on, its AUROC was: {each}. 0.5 is guessing, 1 is faultless."
         if each
         else "It was tested on no manipulation that it was not trained on. How it does on others is not known."
     )
-    return f"{tested.test.guessing()} {said}".lstrip()
 
 
 def not_meant(sidecar: Sidecar, tested: Tested | None) -> list[Said]:
@@ -185,33 +190,23 @@ def not_meant(sidecar: Sidecar, tested: Tested | None) -> list[Said]:
 
 def _trust(found: Prediction, sidecar: Sidecar, side: Side, level: Level, threshold: str) -> list[Said]:
     kind = "video" if isinstance(found, VideoPrediction) else "picture"
-    frames, above = frames_above(found)
-    stretch = _deciding_stretch(found)
     said = [_reading(found, kind, side, level, threshold)]
-    if not is_mixed(found) and not stretch and side != "unfamiliar":
-        said += _calibrated(found.probability or 0.0, kind, sidecar)
-    if kind == "video":
+    if side in ("fake", "original"):
+        said += _calibrated(found, sidecar)
+    if isinstance(found, VideoPrediction):
         if found.reason and side not in ("none", "unfamiliar"):
             said.append(Said("Not all of it was seen", f": {found.reason}. The score says nothing of that part."))
-        said.append(_over_time(frames, above, stretch, mixed=is_mixed(found)))
+        said += _over_time(found)
     said += _several(found)
     return said
 
 
 def _reading(found: Prediction, kind: str, side: Side, level: Level, threshold: str) -> Said:
     """What the score by itself says."""
-    frames, above = frames_above(found)
-    if is_mixed(found):
-        return Said(
-            "Look at the frames.",
-            f" The video's own score is below the threshold ({threshold}), but {above} of {frames} frames reach it, as "
-            "where a part of a video is manipulated.",
-        )
     if side == "unfamiliar":
         return Said(
             "No verdict.",
-            f" The {kind} is {found.reason}: another camera, another codec, or another kind of picture. The network "
-            "was never tested on such material, so the score says nothing.",
+            f" The {kind} is {found.reason}. The network was never tested on such material, so its score says nothing.",
         )
     if side == "none":
         return Said(
@@ -236,50 +231,60 @@ def _reading(found: Prediction, kind: str, side: Side, level: Level, threshold: 
             "frames like those of the training.",
         )
     return Said(
-        "Uncertain.",
-        f" The score is near the threshold ({threshold}) or near an even chance, or between the two: take it for no "
-        "answer.",
+        "Take it for no answer.",
+        f" The score is near the threshold ({threshold}) or near an even chance, or between the two.",
     )
 
 
-def _calibrated(probability: float, kind: str, sidecar: Sidecar) -> list[Said]:
-    calibration = sidecar.video if kind == "video" else sidecar.frame
-    unit, categories = "videos" if kind == "video" else "frames", sidecar.categories
-    share = (
-        f"Calibrated on validation {unit} of {', '.join(categories.real)} and {', '.join(categories.fake)}: of 100 "
-        f"such {unit} with this score {of_hundred(probability)} would be fakes. Other material may differ widely."
-        if is_calibrated(sidecar)
-        else "The checkpoint holds no calibration: take the number for a score, not for a share of anything."
-    )
-    return [Said("", sentence) for sentence in (share, *false_alarms(probability, calibration))]
-
-
-def _over_time(frames: int, above: int, stretch: str, mixed: bool) -> Said:
-    if stretch:
-        return Said(
-            "One stretch decides",
-            f": {stretch}. Its score counts, at odds that are divided by the number of such stretches in the video. "
-            f"The mean over all {frames} frames is below the threshold.",
+def _calibrated(found: Prediction, sidecar: Sidecar) -> list[Said]:
+    """How often such a score is right, where that was measured."""
+    probability, categories = found.probability or 0.0, sidecar.categories
+    known = f"{', '.join(categories.real)} and {', '.join(categories.fake)}"
+    if not is_calibrated(sidecar):
+        return [
+            Said("", "The checkpoint holds no calibration: take the number for a score, not for a share of anything.")
+        ]
+    said = []
+    if isinstance(found, VideoPrediction):
+        score = sidecar.score
+        if score.originals:
+            how = "learnt" if score.weights is not None else "that of single moments, with too few videos to learn one"
+            said.append(
+                f"The score of a video is {how}: from films put together of {score.originals} original and "
+                f"{score.fakes} swapped validation videos of {known}. Other material may differ widely."
+            )
+    elif len(found.faces) < 2:  # the odds of one among several faces are no share of anything
+        said.append(
+            f"Calibrated on validation frames of {known}: of 100 such frames with this score "
+            f"{of_hundred(probability)} would be fakes. Other material may differ widely."
         )
-    alone = "" if mixed else f" {above} of them reach the threshold by themselves."
-    return Said(
-        "",
-        f"The score is the mean over {frames} frames (of their logits).{alone} A stretch of less than three frames can "
-        "be lost in it.",
+    return [Said("", sentence) for sentence in (*said, *false_alarms(found, reading_of(found, sidecar)))]
+
+
+def _over_time(found: VideoPrediction) -> list[Said]:
+    frames, above = frames_above(found)
+    stretch = found.people[0].stretch if found.people else None
+    alone = f" {above} of {frames} frames reach the threshold of a frame by themselves."
+    if stretch is None:
+        return [Said("", f"The score is of {frames} frames.{alone}")]
+    where = f" {stretch_of(found)}, {rounded_percent(stretch.probability)} by itself."
+    rest = (
+        f" The mean over all {frames} frames by itself would not be called fake."
+        if found.verdict == "partly fake"
+        else ""
     )
+    return [
+        Said("The most suspicious stretch:", f"{where}{rest}"),
+        Said("", f"A swap of less than three frames can be lost.{alone}"),
+    ]
 
 
 def _several(found: Prediction) -> list[Said]:
     many, count = ("people", len(found.people)) if isinstance(found, VideoPrediction) else ("faces", len(found.faces))
     if count < 2:
         return []
-    chance = f"The more {many}, the likelier a high score by chance: the odds are divided by their number."
+    chance = f"The more {many}, the likelier a high score by chance, which the score takes into account."
     return [Said("", f"The most suspicious of {count} {many} counts. {chance}")]
-
-
-def _deciding_stretch(found: Prediction) -> str:
-    stretch = found.people[0].stretch if isinstance(found, VideoPrediction) and found.people else None
-    return f"{clock(stretch.start)} to {clock(stretch.end)}" if stretch and stretch.decides else ""
 
 
 def _log_odds(probability: float) -> float:
@@ -336,7 +341,13 @@ def checkpoint_table(found: dict[str, Any]) -> str:
         ("", f"probabilities hold for a share of {found['prior']:.0%} deepfakes"),
         (
             "videos",
-            f"fake if sigmoid(mean logit / {video['temperature']:.4g} + {video['bias']:.4g}) "
+            f"fake if the probability by the video score is {found['score']['reading']['threshold']:.4g} or more, "
+            f"{'learnt' if found['score']['weights'] else 'not learnt'} from {found['score']['originals']} originals "
+            f"and {found['score']['fakes']} fakes",
+        ),
+        (
+            "",
+            f"the whole by itself is fake if sigmoid(mean logit / {video['temperature']:.4g} + {video['bias']:.4g}) "
             f"is {video['threshold']:.4g} or more",
         ),
     ]

@@ -93,21 +93,21 @@ def test_what_was_not_seen_of_a_video_is_said(folder: Path, tmp_path: Path, run:
     command = ("predict", part, most, "--checkpoint", folder / "best.pth", "--frames", 10)
     done = run(*command)
     assert done.status == 0
-    assert re.fullmatch("2 files: 1 (original|fake), 1 undecided\n", done.err)
-    ways = {part: ("(original|fake)", "0:01.0", "9"), most: ("undecided", "0:04.0", "10")}
+    assert re.fullmatch("2 files: 1 (original|fake), 1 uncertain\n", done.err)
+    ways = {part: ("(original|fake)", "0:01.0", "9"), most: ("uncertain", "0:04.0", "10")}
     for line, (path, (verdict, lost, frames)) in zip(done.out.splitlines()[1:], ways.items(), strict=True):
         assert f"  {path}: {lost} of 0:10.0 damaged or missing  (" in line
-        assert re.search(rf"^{verdict} +[<>\d.]+%  .+  \(\d+ of {frames} frames fake, most suspicious at", line)
+        assert re.search(rf"^{verdict} +[<>\d.]+%  .+  \({frames} frames, most suspicious from", line)
     as_csv = run(*command, "--csv").out
-    assert "undecided" in as_csv.splitlines()[2]
+    assert "uncertain" in as_csv.splitlines()[2]
     assert as_csv.count("damaged or missing") == 2
 
 
 def test_json_names_the_fields_of_a_box() -> None:
     out, box = io.StringIO(), Box(1, 2, 3, 4, 0.5)
     face = Face(box, 0.0, 0.5, "fake")
-    print_json(VideoPrediction("a.mp4", "fake", 0.5, 0.0, moments=(Moment(1.5, face),)), first=True, out=out)
-    print_json(Prediction("a.png", "fake", 0.5, 0.0, faces=(face,)), first=False, out=out)
+    print_json(VideoPrediction("a.mp4", "fake", 0.5, 0.0, moments=(Moment(1.5, face),)), first=True, out=out, about={})
+    print_json(Prediction("a.png", "fake", 0.5, 0.0, faces=(face,)), first=False, out=out, about={})
     video, picture = map(json.loads, out.getvalue().splitlines())
     for shown in (video["moments"][0]["face"], picture["faces"][0]):
         assert list(shown["box"].items()) == [*{"left": 1, "top": 2, "right": 3, "bottom": 4, "score": 0.5}.items()]
@@ -195,10 +195,15 @@ def test_csv_and_the_table_say_the_same(folder: Path, run: Run) -> None:
     as_csv = run("predict", picture, "--checkpoint", folder / "best.pth", "--csv")
     assert as_csv.status == 0, as_csv.err
     (row,) = csv.DictReader(io.StringIO(as_csv.out))
-    assert list(row) == ["path", "verdict", "probability", "logit", "reason", "unfamiliarity"]
+    assert list(row)[:7] == ["path", "verdict", "probability", "logit", "reason", "unfamiliarity", "failed"]
+    assert (row["failed"], row["faces"], row["model"], row["threshold"]) == ("False", "1", "best.pth", "0.5")
+    both = run("predict", folder / "c.mp4", folder / "text.jpg", "--checkpoint", folder / "best.pth", "--csv").out
+    video, unreadable = csv.DictReader(io.StringIO(both))
+    assert (video["frames"], len(video["moments"].split()), unreadable["failed"]) == ("30", 3, "True")
+    assert 0 <= float(video["stretch_start"]) < float(video["stretch_end"]) <= 3
     table = run("predict", picture, folder / "c.mp4", "--checkpoint", folder / "best.pth").out.splitlines()
     assert table[1].split() == [row["verdict"], percent(float(row["probability"])), str(picture)]
-    assert re.search(r"\(\d+ of 30 frames fake, most suspicious at 0:0", table[2])
+    assert re.search(r"\(30 frames, most suspicious from 0:0\S+ to 0:0\S+: \S+% by itself\)", table[2])
 
 
 @pytest.mark.parametrize(
@@ -293,7 +298,7 @@ def test_a_terminal_gets_no_control_characters() -> None:
 
     for print_it in (print_csv, print_line):
         out = Terminal()
-        print_it(Prediction("a\x1b[31m\n.jpg", "none", reason="truncated"), first=False, out=out)
+        print_it(Prediction("a\x1b[31m\n.jpg", "none", reason="truncated"), first=False, out=out, about={})
         assert "\x1b" not in out.getvalue()
         assert len(out.getvalue().splitlines()) == 1
 

@@ -147,7 +147,7 @@ def test_a_damaged_video_is_judged_by_what_is_sound_and_not_at_all_if_too_much_i
     assert found.logit == pytest.approx(np.mean([moment.face.logit for moment in sound]))
 
     found = detector.video(zeroed(tmp_path / "a.avi", 7.0), 20)
-    assert (found.verdict, found.failed) == ("undecided", False)
+    assert (found.verdict, found.failed) == ("uncertain", False)
     assert found.reason == "0:07.0 of 0:20.0 damaged or missing"
     assert found.logit == pytest.approx(np.mean([moment.face.logit for moment in found.moments]))
     assert sorted(moment.seconds for moment in found.moments if moment.damaged) == pytest.approx(
@@ -404,12 +404,12 @@ def test_the_command_says_unfamiliar_and_keeps_the_score(
     asked: tuple[object, ...] = ("predict", tmp_path / "black.png")
     asked += ("--checkpoint", familiar(checkpoint, tmp_path, noise, 0.99, *asked)[0])
     assert not command(*asked)
-    assert re.search(r"^unfamiliar +\S+%  .*black.png: unlike the training frames, ", capsys.readouterr().out, re.M)
+    assert re.search(r"^unfamiliar +\S*black.png: unlike the training frames, ", capsys.readouterr().out, re.M)
     assert not command(*asked, "--json")
     row = json.loads(capsys.readouterr().out)
     assert (row["verdict"], row["faces"][0]["verdict"], row["unfamiliarity"] > 1) == ("unfamiliar", "unfamiliar", True)
     assert 0 <= row["probability"] <= 1
     assert not command(*asked, "--csv")
     header, line = capsys.readouterr().out.splitlines()
-    assert header == "path,verdict,probability,logit,reason,unfamiliarity"
-    assert line.endswith(f",{row['unfamiliarity']}")
+    assert header.startswith("path,verdict,probability,logit,reason,unfamiliarity,failed,")
+    assert f",{row['unfamiliarity']:.2f},False," in line

@@ -45,7 +45,7 @@ def test_a_file_is_done_as_often_as_it_is_named() -> None:
 
 def test_outcomes_are_counted_in_one_line() -> None:
     assert summary(Counter(fake=2, unreadable=1, original=1200)) == "1203 files: 1200 original, 2 fake, 1 unreadable"
-    assert summary(Counter({"not judged": 1})) == "1 file: 1 not judged"
+    assert summary(Counter({"none": 1})) == "1 file: 1 none"
 
 
 def line(name: str, verdict: str = "fake") -> str:

@@ -12,13 +12,14 @@ import torch
 from scipy.special import expit
 
 from deepfake_detection import Detector
+from deepfake_detection.inference.video_score import WINDOW
 from deepfake_detection.network.model import Network
 from deepfake_detection.network.sidecar import Calibration
 from deepfake_detection.pictures.faces import Box, DetectedFace, Landmarks, detect_faces
 from deepfake_detection.serving import view
 from deepfake_detection.serving.explain import explain
 from deepfake_detection.serving.people import KeptFrames, Sighting, follow_people, look_of
-from deepfake_detection.serving.results import WINDOW, Score, people_of, verdict_of
+from deepfake_detection.serving.results import Score, people_of, verdict_of
 from deepfake_detection.videos.video import Video
 from experiments.people.films import Part, draw, write_film
 from tests.support.checkpoints import sidecar
@@ -26,7 +27,7 @@ from tests.support.pages import page_of
 from tests.unit.videos.test_video import Counting
 from tests.unit.videos.test_video import film as grey_film
 
-ODDS = Calibration()  # the logit is the calibrated log odds
+ODDS = sidecar()  # the logit is the calibrated log odds
 
 
 class MarkMeansFake(Network):
@@ -91,11 +92,12 @@ def test_a_swap_in_the_last_tenth_decides_as_a_stretch(tmp_path: Path, detector:
     assert person.logit < 0  # the whole looks genuine
     stretch = person.stretch
     assert stretch is not None
-    assert stretch.decides
     assert (stretch.start, stretch.end) == pytest.approx((36, 40), abs=0.3)
     assert stretch.frames == 4
-    assert (found.verdict, found.probability) == ("fake", stretch.probability)
-    assert stretch.probability == pytest.approx(expit(stretch.logit - np.log(40 - WINDOW + 1)))
+    assert (found.verdict, found.probability) == ("partly fake", person.probability)
+    assert stretch.probability == pytest.approx(expit(stretch.logit))
+    # the mean of the odds of all windows, of which the two within the stretch have nearly all
+    assert person.probability == pytest.approx(expit(stretch.logit + np.log(2 / (40 - WINDOW + 1))), abs=0.01)
 
 
 @pytest.mark.usefixtures("marked_swaps")
@@ -184,7 +186,7 @@ def test_genuine_people_are_called_fake_as_rarely_when_there_are_more(people: in
     """Calibrated scores, log likelihood ratios of two normal distributions: false alarms at a threshold of 0.9."""
     rng = np.random.default_rng(people)
     logits = rng.normal(-2, 2, (2000, people))  # of fakes it would be +2
-    strict = Calibration(threshold=0.9)
+    strict = sidecar().at_threshold(0.9)
     alarms = sum(people_of(tracks_of(*row[:, None]), strict)[1][0].verdict == "fake" for row in logits)
     alone = (rng.normal(-2, 2, 2000) >= np.log(9)).sum()
     assert alarms <= alone * 1.3
@@ -194,21 +196,23 @@ def test_genuine_people_are_called_fake_as_rarely_when_there_are_more(people: in
 
 def test_a_stretch_that_is_unfamiliar_decides_nothing() -> None:
     logits = [-9.0] * 20 + [9.0] * 4
-    assert people_of(tracks_of(logits, unfamiliarity=0.5), ODDS)[1][0].verdict == "fake"
+    assert people_of(tracks_of(logits, unfamiliarity=0.5), ODDS)[1][0].verdict == "partly fake"
     (person,) = people_of(tracks_of(logits, unfamiliarity=1.5), ODDS)[1]
-    assert (person.verdict, person.stretch and person.stretch.decides) == ("unfamiliar", False)
+    assert (person.verdict, person.stretch) == ("unfamiliar", None)
     # the person is familiar as a whole, and the stretch is not
     ((*track,),) = tracks_of(logits, unfamiliarity=0.5)
     track[20:] = [(start, end, Score(score.logit, 2.0)) for start, end, score in track[20:]]
     (person,) = people_of([track], ODDS)[1]
-    assert (person.verdict, person.stretch and person.stretch.decides) == ("original", False)
+    assert person.verdict == "original"
+    assert person.stretch is not None
+    assert person.stretch.logit < 0
 
 
 def test_few_frames_have_no_stretch() -> None:
     assert people_of(tracks_of([1.0] * WINDOW), ODDS)[1][0].stretch is None
     (person,) = people_of(tracks_of([1.0] * (WINDOW + 1)), ODDS)[1]
     assert person.stretch is not None
-    assert not person.stretch.decides  # the whole decides already
+    assert person.verdict == "fake"  # the whole, not a part
     assert (person.stretch.start, person.stretch.end, person.stretch.frames) == (0, 4, 4)
 
 
@@ -231,17 +235,18 @@ def test_a_video_is_decoded_once(tmp_path: Path, detector: Detector, monkeypatch
 
 
 @pytest.mark.usefixtures("marked_swaps")
-def test_the_page_lists_the_people_and_says_that_a_stretch_decides(
+def test_the_page_lists_the_people_and_names_the_stretch(
     tmp_path: Path, detector: Detector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(view, "_look", lambda *_: {})
     parts = [Part(14, 10, 30, 200), Part(20, 260, 30, 200, swapped=(32, 40))]
     _, found = view.shown(detector, film(tmp_path / "a.mp4", parts, 40))
     text = " ".join(page_of(found, detector.sidecar).split())
-    assert "<strong>One stretch decides</strong>: 0:31.9 to 0:40.0." in text
+    assert "Partly fake: 0:31.9 to 0:40.0 looks like a deepfake" in text
+    assert "<strong>The most suspicious stretch:</strong> 0:31.9 to 0:40.0, over 99% by itself." in text
     assert "The most suspicious of 2 people counts." in text
-    people = re.findall(r"<li><strong>(\w+), [^<]+</strong>, in (\d+) frames from 0:00.0 to 0:40.0", text)
-    assert [verdict for verdict, _ in people] == ["fake", "original"]
+    people = re.findall(r"<li><strong>([\w ]+), [^<]+</strong>, in (\d+) frames from 0:00.0 to 0:40.0", text)
+    assert [verdict for verdict, _ in people] == ["partly fake", "original"]
     assert all(int(frames) > 35 for _, frames in people)
     assert "of 100 such videos" not in text  # the calibration is of whole videos
     assert [view["person"] for view in found["shown"]] == [1, 1, 1, 1, 2]

@@ -21,21 +21,19 @@ import torch
 from PIL import Image
 
 from deepfake_detection.common.text import clock
-from deepfake_detection.inference.tested import Measured
 from deepfake_detection.network.model import Network, build_model
 from deepfake_detection.network.sidecar import Calibration
 from deepfake_detection.serving import view
 from deepfake_detection.serving.detector import Detector
+from deepfake_detection.serving.results import Prediction
 from deepfake_detection.serving.view import shown
 from deepfake_detection.serving.web.server import WAITING, host_allowed
 from deepfake_detection.serving.words import (
-    MIXED_HEADLINE,
-    UNDECIDED_HEADLINE,
+    UNCERTAIN_HEADLINE,
     Wording,
     certainty,
     false_alarms,
     frames_above,
-    is_mixed,
     not_meant,
     rounded_percent,
     unseen_words,
@@ -362,17 +360,17 @@ def test_a_browser_without_scripts_judges_too_and_prints(
 @pytest.mark.parametrize(
     ("probability", "threshold", "words", "level"),
     [
-        (0.99, 0.5, "Looks like a deepfake", "clear"),
-        (0.85, 0.5, "More like a deepfake", "leaning"),
-        (0.6, 0.5, "Uncertain", "uncertain"),
-        (0.4, 0.5, "Uncertain", "uncertain"),
-        (0.2, 0.5, "More like an original", "leaning"),
-        (0.01, 0.5, "No sign of the deepfakes", "clear"),
+        (0.99, 0.5, "Fake: looks like a deepfake", "clear"),
+        (0.85, 0.5, "Fake, with doubt", "leaning"),
+        (0.6, 0.5, "Fake by a narrow margin", "uncertain"),
+        (0.4, 0.5, "Original by a narrow margin", "uncertain"),
+        (0.2, 0.5, "Original, with doubt", "leaning"),
+        (0.01, 0.5, "Original: no sign of the deepfakes", "clear"),
         # a strict or lax threshold does not make an improbable thing clear
-        (0.95, 0.999, "Uncertain", "uncertain"),
-        (0.2, 0.01, "Uncertain", "uncertain"),
-        (1.0, 0.9, "Looks like a deepfake", "clear"),
-        (0.0, 0.1, "No sign of the deepfakes", "clear"),
+        (0.95, 0.999, "Original by a narrow margin", "uncertain"),
+        (0.2, 0.01, "Fake by a narrow margin", "uncertain"),
+        (1.0, 0.9, "Fake: looks like a deepfake", "clear"),
+        (0.0, 0.1, "Original: no sign of the deepfakes", "clear"),
     ],
 )
 def test_words_by_distance(probability: float, threshold: float, words: str, level: str) -> None:
@@ -391,9 +389,6 @@ def test_it_says_how_the_network_does_on_what_it_was_not_trained_on(tmp_path: Pa
     assert unseen_words(seen) == (
         "It was tested on no manipulation that it was not trained on. How it does on others is not known."
     )
-    auroc = {"auroc": Measured(value=0.6, low=0.4, high=0.8)}
-    guess = tested.test.model_copy(update={"frame": tested.test.frame | auroc})
-    assert unseen_words(tested.model_copy(update={"test": guess})).startswith("No better than guessing on the test set")
     drawn, photographs, unknown = (
         not_meant(sidecar(), found)[-1].rest for found in (tested, tested.model_copy(update={"drawn": False}), None)
     )
@@ -413,34 +408,38 @@ class Bright(torch.nn.Module):
         return 4 * (pixels.mean((1, 2, 3))[:, None] - self.limit)
 
 
-@pytest.mark.parametrize(("limit", "headline"), [(1.6, MIXED_HEADLINE), (2.3, "No sign of the deepfakes it knows")])
-def test_a_video_of_which_a_part_is_fake_is_not_called_clear(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: float, headline: str
+@pytest.mark.parametrize(
+    ("limit", "headline", "verdict"),
+    [
+        (1.2, "Partly fake: 0:02.9 to 0:04.0 looks like a deepfake", "partly fake"),
+        (1.6, "Partly fake by a narrow margin: 0:03.2 to 0:04.0 looks like a deepfake", "partly fake"),
+        (2.6, "Original: no sign of the deepfakes it knows", "original"),
+    ],
+)
+def test_a_video_of_which_a_part_is_fake_is_not_called_original(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: float, headline: str, verdict: str
 ) -> None:
     monkeypatch.setattr(view, "_look", lambda *_: {})  # no heat map of such a network
     detector = Detector(Network(Bright(limit)), sidecar())
     found, values = shown(detector, write_video(tmp_path / "a.mp4", 100))  # from black to white
-    said = values["said"]
-    assert said.headline == headline
-    assert is_mixed(found) == (headline == MIXED_HEADLINE)
-    assert (frames_above(found)[1] >= 4) == is_mixed(found)
-    assert said.side == "original"
+    assert (values["said"].headline, found.verdict) == (headline, verdict)
+    assert (frames_above(found)[1] >= 4) == (verdict != "original")
 
 
 def test_the_page_says_what_was_not_seen_of_a_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(view, "_look", lambda *_: {})
-    detector = Detector(Network(Bright(2.3)), sidecar())
+    detector = Detector(Network(Bright(2.6)), sidecar())
 
     def seen(*damage: float) -> tuple[Wording, str]:
         _, found = shown(detector, zeroed(textured(tmp_path / "a.avi", 100), *damage))
         return found["said"], page_of(found, detector.sidecar)
 
     said, text = seen(4.0)
-    assert (said.headline, said.side) == ("No sign of the deepfakes it knows", "original")
+    assert (said.headline, said.side) == ("Original: no sign of the deepfakes it knows", "original")
     assert "Not all of it was seen</strong>: 0:01.0 of 0:10.0 damaged or missing." in text
     said, text = seen(1.0)
-    assert (said.headline, said.side, said.level) == (UNDECIDED_HEADLINE, "none", "uncertain")
-    assert UNDECIDED_HEADLINE in text
+    assert (said.headline, said.side, said.level) == (UNCERTAIN_HEADLINE, "none", "uncertain")
+    assert UNCERTAIN_HEADLINE in text
     assert "No verdict.</strong> 0:04.0 of 0:10.0 damaged or missing." in text
     assert not re.search("Clear, for|Leaning|Not all of it", text)
     assert said.percent in text
@@ -457,10 +456,8 @@ def test_numbers_promise_no_more_than_they_hold() -> None:
     assert clock(62.46) == "1:02.5"
     assert clock(59.96) == "1:00.0"
     rules = Calibration(thresholds={"youden": 0.4, "fpr@0.001": 0.9})
-    above, below = (false_alarms(each, rules) for each in (0.95, 0.5))
-    assert above == [
-        "At most 1 in 1000 originals of the validation frames scored 90% or more. This score is in that range."
-    ]
+    above, below = (false_alarms(Prediction("a.png", "fake", each), rules) for each in (0.95, 0.5))
+    assert above == ["At most 1 in 1000 original validation frames scored 90% or more. This score is in that range."]
     assert below[0].endswith("This score is below that range.")
 
 

@@ -48,6 +48,7 @@ def render_case(case: Case, values: list[dict[str, Any]], charts: list[str]) -> 
         case=case,
         files=files,
         network=network_rows(case),
+        guessing=case.tested.test.guessing() if case.tested else "",
         unseen=unseen_words(case.tested),
         results=result_rows(case.tested),
         leaked=case.tested.leaked_groups if case.tested else 0,
@@ -110,7 +111,10 @@ def network_rows(case: Case) -> list[tuple[str, str]]:
             else None,
         ),
         ("a frame is fake", _decision("logit", sidecar.frame)),
-        ("a video is fake", _decision("mean logit", sidecar.video)),
+        (
+            "a video is fake",
+            f"from a probability of {sidecar.score.reading.threshold:.4g} on, by the score of the video",
+        ),
         ("probabilities hold", f"where {rounded_percent(sidecar.prior)} of all pictures are deepfakes"),
         (
             "unfamiliar",
@@ -148,8 +152,7 @@ def result_rows(tested: Tested | None) -> list[dict[str, str]]:
 
 def _percent(record: Examined, shown: dict[str, Any]) -> str:
     text: str = shown["said"].percent if shown else ""
-    unreliable = record.prediction["verdict"] in ("unfamiliar", "undecided")
-    return text + ", not to be relied on" * bool(text and unreliable)
+    return text + ", not to be relied on" * bool(text and record.prediction["verdict"] == "uncertain")
 
 
 def score_chart(found: VideoPrediction, sidecar: Sidecar) -> bytes:
@@ -189,8 +192,8 @@ def _draw_scores(axes: Axes, moments: list[Moment], found: VideoPrediction, thre
         )
     axes.axhline(threshold, color="black", linestyle="--", linewidth=1, label=f"threshold of a frame, {threshold:.0%}")
     stretch = found.people[0].stretch if found.people else None
-    if stretch and stretch.decides:
-        axes.axvspan(stretch.start, stretch.end, color="#b3261e", alpha=0.12, linewidth=0, label="decides")
+    if stretch and found.verdict in ("fake", "partly fake"):
+        axes.axvspan(stretch.start, stretch.end, color="#b3261e", alpha=0.12, linewidth=0, label="most suspicious")
     axes.set_ylim(-0.04, 1.04)
     axes.yaxis.set_major_formatter(PercentFormatter(1))
     axes.set_ylabel("probability of a deepfake")

@@ -41,10 +41,11 @@ def predict(checkpoint: Path, path: Path, device: str | None, threshold: float |
     from deepfake_detection.pictures.images import UnreadableImageError
     from deepfake_detection.serving.view import detector_of
 
-    found = detector_of(checkpoint, device, threshold).predict(path)
+    detector = detector_of(checkpoint, device, threshold)
+    found = detector.predict(path)
     if found.failed:
         raise UnreadableImageError(found.reason)
-    return fields_of(found) | {"path": ""}
+    return fields_of(found) | {"path": ""} | detector.about(found)
 
 
 def openapi(version: str, max_mb: int, token: bool) -> dict[str, Any]:

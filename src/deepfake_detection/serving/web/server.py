@@ -162,7 +162,8 @@ def create_app(
     }
     about |= {"max_seconds": max_seconds, "threshold": rounded_percent(sidecar.frame.threshold)}
     tested = usable_results(checkpoint)
-    about |= {"unseen": unseen_words(tested), "not_meant": not_meant(sidecar, tested)}
+    guessing = tested.test.guessing() if tested else ""
+    about |= {"guessing": guessing, "unseen": unseen_words(tested), "not_meant": not_meant(sidecar, tested)}
     about |= {"prior": rounded_percent(sidecar.prior), "calibrated": is_calibrated(sidecar)}
     turn, active = anyio.Lock(), set[object]()
 
