@@ -305,6 +305,9 @@ def report(
     paths: Annotated[list[str], typer.Argument(help="Pictures and videos, folders of them, or patterns.")],
     out: Annotated[Path, typer.Option(help="HTML file; the JSON file is written beside it.")] = Path("case.html"),
     pdf: Annotated[bool, typer.Option("--pdf", help="Print a PDF too, with Chromium or WeasyPrint.")] = False,
+    case: Annotated[str, typer.Option(help="Number or name of the case, to stand at the top.")] = "",
+    examiner: Annotated[str, typer.Option(help="Who examined the files.")] = "",
+    note: Annotated[str, typer.Option(help="Where the files come from, or anything else.")] = "",
     checkpoint: Checkpoint = None,
     frames: Frames = None,
     force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
@@ -316,6 +319,7 @@ def report(
     A file that cannot be read is named with the reason, and makes the exit status 1.
     """
     try:
+        from deepfake_detection.serving.case.record import Assignment
         from deepfake_detection.serving.case.write import check_files, find_printer, write_case
     except ModuleNotFoundError as error:
         raise UserError(f"report: {error.name} is not installed; run make env, or pip install {error.name}") from None
@@ -338,7 +342,8 @@ def report(
         refuse_inputs(path, [*files, checkpoint, *beside], "--out")
     detector = load_detector(checkpoint, device=device, threshold=threshold)
     command = shlex.join(["deepfake-detect", *sys.argv[1:]])
-    failed = write_case(checkpoint, detector, files, out, command, frames, printer)
+    assignment = Assignment(case=case, examiner=examiner, note=note)
+    failed = write_case(checkpoint, detector, files, out, command, frames, printer, assignment)
     for path in written:
         print(shown(path, sys.stdout))
     if failed:

@@ -247,6 +247,16 @@ def test_an_unfamiliar_picture_gets_no_verdict(run: Run, place: Path, tmp_path: 
     assert percent not in text.partition("How far can I trust it?")[0]
 
 
+def test_what_the_examiner_says_stands_at_the_top(run: Run, place: Path, tmp_path: Path) -> None:
+    said = {"case": "2026-117 <b>", "examiner": "Lab 3", "note": "from a phone"}
+    _, case, page = report(run, place, tmp_path, "three.jpg", **said)
+    assert case["assignment"] == said
+    top = Reader(page).text.partition("What came out?")[0]
+    assert all(f"{name} {text}" in top for name, text in said.items())
+    _, _, page = report(run, place, tmp_path, "three.jpg")
+    assert "As the examiner says" not in page
+
+
 @pytest.fixture
 def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An empty folder without programs."""

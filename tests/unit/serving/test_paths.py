@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from deepfake_detection.serving.paths import find_files, left_out
+from deepfake_detection.common.errors import UserError
+from deepfake_detection.serving.paths import find_checkpoint, find_files, left_out
 from tests.support.permissions import open_folder, unprivileged
 from tests.unit.videos.test_video import film
 
@@ -104,3 +105,25 @@ def test_what_may_not_be_read_is_not_dropped(folder: Path) -> None:
         (root / "closed").chmod(0o755)
     assert found.files == [f"{root}/open/a.png", f"{root}/open/secret"]  # its line will say why
     assert found.problems == [f"{root}/closed: permission denied"]
+
+
+def test_a_checkpoint_is_found_where_there_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"no detector here yet: .*dvc repro.*dvc pull.*--checkpoint"):
+        find_checkpoint(None)
+    models = tmp_path / "models"
+    models.mkdir()
+    (models / "weights.pth").write_text("")  # without the file beside it
+    with pytest.raises(UserError, match="no detector here yet"):
+        find_checkpoint(None)
+    with pytest.raises(UserError, match="models: no checkpoint in this folder"):
+        find_checkpoint(models)
+    for name in ("best_model_efficientnet_lite0.pth", "best_model_efficientnet_lite0.json"):
+        (models / name).write_text("")
+    expected = Path("models/best_model_efficientnet_lite0.pth")
+    assert find_checkpoint(None) == find_checkpoint(Path("models")) == expected
+    assert find_checkpoint(Path("other.pth")) == Path("other.pth")  # whoever loads it says that it is not there
+    for name in ("b0.safetensors", "b0.json"):
+        (models / name).write_text("")
+    with pytest.raises(UserError, match=r"models has 2 checkpoints: name one with --checkpoint, e\.g\. models/b0"):
+        find_checkpoint(None)

@@ -49,6 +49,16 @@ class Files(BaseModel):
     familiarity_sha256: str | None
 
 
+class Assignment(BaseModel):
+    """What the examiner says of the case; nothing of it is checked."""
+
+    model_config = ConfigDict(frozen=True)
+
+    case: str = Field(default="", description="its number or name")
+    examiner: str = ""
+    note: str = Field(default="", description="where the files come from, or anything else")
+
+
 class Case(BaseModel):
     """All that a case file says. ``time`` alone differs between two runs of one ``command`` on one machine."""
 
@@ -57,6 +67,7 @@ class Case(BaseModel):
     version: Literal[1] = 1
     time: str = Field(description="when it was written, in UTC (ISO 8601)")
     command: str = Field(description="the command as it was given")
+    assignment: Assignment = Assignment()
     software: dict[str, str] = Field(description="versions by package, and the processor's architecture")
     device: str = Field(description="what computed: cpu, or torch's name of an accelerator")
     network: Files
@@ -101,13 +112,20 @@ def trust(said: Wording, tested: Tested | None) -> list[Said]:
 
 
 def case_of(
-    checkpoint: Path, detector: "Detector", tested: Tested | None, files: list[Examined], command: str, time: str
+    checkpoint: Path,
+    detector: "Detector",
+    tested: Tested | None,
+    files: list[Examined],
+    command: str,
+    time: str,
+    assignment: Assignment,
 ) -> Case:
     """The case of these files."""
     known = familiarity_file(checkpoint)
     return Case(
         time=time,
         command=printable(command),
+        assignment=Assignment(**{name: printable(text) for name, text in assignment}),
         software=_software(),
         device=str(detector.device),
         network=Files(

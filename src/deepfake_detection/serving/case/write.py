@@ -14,7 +14,7 @@ from deepfake_detection.common.progress import progress
 from deepfake_detection.common.text import one_line, printable, system_words
 from deepfake_detection.inference.tested import read_tested
 from deepfake_detection.reporting.html import data_uri
-from deepfake_detection.serving.case.record import case_of, examined
+from deepfake_detection.serving.case.record import Assignment, case_of, examined
 from deepfake_detection.serving.case.render import render_case, score_chart
 from deepfake_detection.serving.detector import Detector
 from deepfake_detection.serving.results import VideoPrediction
@@ -45,12 +45,13 @@ def write_case(
     command: str,
     frames: int | None = None,
     printer: str | None = None,
+    assignment: Assignment = Assignment(),  # noqa: B008  frozen
 ) -> int:
     """Examines the files and writes ``out``, an HTML file, and the JSON file of the same name. Returns the failures.
 
     ``detector`` is that of ``checkpoint``. ``command`` is what the case file names as the command. ``printer`` is a
-    program as of find_printer, which also prints a PDF. Raises UserError if test results beside the checkpoint are
-    wrong, and OSError if a file cannot be read or written.
+    program as of find_printer, which also prints a PDF. ``assignment`` is what the examiner says of the case. Raises
+    UserError if test results beside the checkpoint are wrong, and OSError if a file cannot be read or written.
     """
     tested = read_tested(checkpoint)
     records, shown, charts = [], [], []
@@ -64,7 +65,7 @@ def write_case(
             records.append(record)
             shown.append(values)
     time = datetime.now(UTC).isoformat(timespec="seconds")
-    case = case_of(checkpoint, detector, tested, records, command, time)
+    case = case_of(checkpoint, detector, tested, records, command, time, assignment)
     with replacing(out, out.with_suffix(".json")) as (page, data):
         page.write_text(render_case(case, shown, charts), encoding="utf-8", newline="\n")
         data.write_text(case.model_dump_json(indent=2) + "\n", encoding="utf-8", newline="\n")
