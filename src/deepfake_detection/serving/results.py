@@ -100,8 +100,8 @@ class Person:
     """The network's result for one person of a video: ``frames`` frames between the times ``first`` and ``last``.
 
     ``logit`` is the mean of the frames' logits and ``unfamiliarity`` their median. ``probability`` is that of the
-    video score, see inference.video_score. ``verdict`` is "partly fake" if it reaches the threshold, the mean by itself
-    does not, and the ``stretch`` has fewer than MOSTLY of the frames. ``stretch`` is None if there are not more than
+    video score, see inference.video_score. ``verdict`` is "partly fake" if it reaches the threshold, the ``stretch`` has
+    fewer than MOSTLY of the frames, and the mean of the others is that of an original. ``stretch`` is None if there are not more than
     WINDOW frames, or if all are unfamiliar.
     """
 
@@ -200,9 +200,10 @@ def _person(
     probability = float(reading.probability(odds))
     verdict: Verdict = "fake" if probability >= reading.threshold else "original"
     stretch = _stretch(track, logits, windows, sidecar.score.window) if len(track) > WINDOW else None
-    part = stretch is not None and stretch.frames < MOSTLY * len(track)
-    if verdict == "fake" and part and sidecar.video.probability(mean) < sidecar.video.threshold:
-        verdict = "partly fake"
+    if verdict == "fake" and stretch and stretch.frames < MOSTLY * len(track):
+        seconds = np.array([start for start, _, _ in track])
+        rest = logits[(seconds < stretch.start) | (seconds >= stretch.end)]
+        verdict = "partly fake" if sidecar.video.probability(rest.mean()) < sidecar.video.threshold else "fake"
     if unfamiliarity is not None and unfamiliarity > 1:
         verdict = "unfamiliar"
     return Person(0, verdict, probability, mean, unfamiliarity, len(track), track[0][0], track[-1][1], stretch)

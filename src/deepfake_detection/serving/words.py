@@ -269,7 +269,7 @@ def _over_time(found: VideoPrediction) -> list[Said]:
         return [Said("", f"The score is of {frames} frames.{alone}")]
     where = f" {stretch_of(found)}, {rounded_percent(stretch.probability)} by itself."
     rest = (
-        f" The mean over all {frames} frames by itself would not be called fake."
+        " The other frames by themselves would not be called fake."
         if found.verdict == "partly fake"
         else ""
     )

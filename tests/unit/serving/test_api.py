@@ -54,11 +54,13 @@ def test_a_file_gets_what_predict_prints_as_a_form_and_as_the_body(
     detector = Detector.load(checkpoint)
     for name in ("a.png", "film.mp4"):
         content = (tmp_path / name).read_bytes()
-        expected = json.loads(json.dumps(fields_of(detector.predict(tmp_path / name)) | {"path": name}))
+        found = detector.predict(tmp_path / name)
+        expected = json.loads(json.dumps(fields_of(found) | {"path": name} | detector.about(found)))
         form = requests.post(server.address + PREDICT, files={"file": (name, content)}, timeout=60)
         assert form.status_code == 200, form.text
         assert form.json().keys() == expected.keys()
-        assert form.json()["verdict"] == expected["verdict"]
+        for key in ("verdict", "model", "threshold", "version"):
+            assert form.json()[key] == expected[key]
         body = requests.post(server.address + PREDICT, data=content, timeout=60)
         assert body.json() == form.json() | {"path": ""}
     assert form.headers["cache-control"] == "no-store"

@@ -30,7 +30,7 @@ def test_faces_anywhere(seed: int) -> None:
     rng = np.random.default_rng(seed)
     faces: list[Rect] = []
     while len(faces) < 6:
-        face = Rect(*map(float, rng.integers(0, (500, 260, 1, 1))), *map(float, rng.integers(40, 110, 2)))
+        face = Rect(*map(float, rng.integers(0, (500, 260))), *map(float, rng.integers(40, 110, 2)))
         if not any(face.covers(other) for other in faces):
             faces.append(face)
     apart(faces, 640, 400, 28)

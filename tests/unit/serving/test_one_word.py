@@ -13,10 +13,11 @@ from deepfake_detection.serving import view
 from deepfake_detection.serving.detector import Detector
 from deepfake_detection.serving.results import Prediction, VideoPrediction
 from deepfake_detection.serving.web import api
+from experiments.people.films import Part
 from tests.support.checkpoints import sidecar
 from tests.support.commands import command
 from tests.support.pages import page_of
-from tests.unit.serving.test_people import MarkMeansFake, Part, film, marked_swaps
+from tests.unit.serving.test_people import MarkMeansFake, film, marked_swaps
 
 __all__ = ["marked_swaps"]
 FILMS = {
@@ -59,6 +60,7 @@ def test_a_film_gets_one_word(
 
     table, err = printed()
     assert command("report", path, "--checkpoint", tmp_path / "b0.pth", "--out", tmp_path / "case.html") == 0
+    capsys.readouterr()
     page = page_of(view.values_of(tmp_path / "b0.pth", path), detector.sidecar)
     (examined,) = json.loads((tmp_path / "case.json").read_text())["files"]
     word = r"(fake|partly fake|original|uncertain|unfamiliar|none)\b"
