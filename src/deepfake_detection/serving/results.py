@@ -100,9 +100,9 @@ class Person:
     """The network's result for one person of a video: ``frames`` frames between the times ``first`` and ``last``.
 
     ``logit`` is the mean of the frames' logits and ``unfamiliarity`` their median. ``probability`` is that of the
-    video score, see inference.video_score. ``verdict`` is "partly fake" if it reaches the threshold, the ``stretch`` has
-    fewer than MOSTLY of the frames, and the mean of the others is that of an original. ``stretch`` is None if there are not more than
-    WINDOW frames, or if all are unfamiliar.
+    video score, see inference.video_score. ``verdict`` is "partly fake" if it reaches the threshold, the ``stretch``
+    has fewer than MOSTLY of the frames, and the mean of the others is that of an original. ``stretch`` is None if there
+    are not more than WINDOW frames, or if all are unfamiliar.
     """
 
     number: int

@@ -268,11 +268,7 @@ def _over_time(found: VideoPrediction) -> list[Said]:
     if stretch is None:
         return [Said("", f"The score is of {frames} frames.{alone}")]
     where = f" {stretch_of(found)}, {rounded_percent(stretch.probability)} by itself."
-    rest = (
-        " The other frames by themselves would not be called fake."
-        if found.verdict == "partly fake"
-        else ""
-    )
+    rest = " The other frames by themselves would not be called fake." if found.verdict == "partly fake" else ""
     return [
         Said("The most suspicious stretch:", f"{where}{rest}"),
         Said("", f"A swap of less than three frames can be lost.{alone}"),
