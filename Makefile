@@ -28,8 +28,7 @@ repro: env ## Run the whole pipeline, or what of it has changed
 	@test ! -e .dvc/tmp/rwlock || python -m json.tool .dvc/tmp/rwlock /dev/null 2>/dev/null || rm .dvc/tmp/rwlock
 	dvc repro
 
-# Three processes on two cores, because some tests wait for a clock or the disk.
-PYTEST := OMP_NUM_THREADS=1 python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+PYTEST := OMP_NUM_THREADS=1 python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 # test_repro is first, because the other tests of the pipeline wait for the run that it starts with.
 # OpenVINO once ended a process that had run other tests: its tests have processes of their own.
