@@ -30,10 +30,9 @@ repro: env ## Run the whole pipeline, or what of it has changed
 
 PYTEST := OMP_NUM_THREADS=1 python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-# test_repro is first, because the other tests of the pipeline wait for the run that it starts with.
 # OpenVINO once ended a process that had run other tests: its tests have processes of their own.
 test: env lint ## Lint, check types and run the tests, those that take long apart
-	$(PYTEST) -m "not openvino and not slow" tests/pipeline/test_repro.py tests/unit tests/pipeline
+	$(PYTEST) -m "not openvino and not slow" tests/pipeline tests/unit
 	$(PYTEST) -m openvino $$(grep -rl mark.openvino tests/unit)
 
 slow: env ## Run the tests that take longest, a quarter of an hour; CI does it too
