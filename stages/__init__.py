@@ -4,6 +4,7 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
+from inspect import signature
 from pathlib import Path
 
 if missing := [name for name in ("pandas", "pydantic", "torch") if not find_spec(name)]:
@@ -20,14 +21,18 @@ spin_briefly()
 
 
 def run(stage: Callable[..., None], arguments: Sequence[str] | None = None) -> None:
-    """Runs a stage with ``arguments``, by default those of the command line.
+    """Runs a stage with ``arguments``, by default those of the command line if it takes any.
 
     A mistake that the user can fix ends it with a one-line message and exit status 1.
     """
+    wanted = len(signature(stage).parameters)
+    given = (sys.argv[1:] if wanted else ()) if arguments is None else arguments
+    if len(given) != wanted:
+        sys.exit("error: name one data set of params.yaml")
     # Pillow warns of malformed metadata in single pictures, which does not matter to the pixels
     warnings.filterwarnings("ignore", module="PIL")
     try:
-        stage(*(sys.argv[1:] if arguments is None else arguments))
+        stage(*given)
     except UserError as error:
         sys.exit(f"error: {printable(str(error))}")
     except OSError as error:

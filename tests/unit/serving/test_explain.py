@@ -159,6 +159,18 @@ def test_maps_and_predictions_in_threads_do_not_meet(detector: Detector) -> None
     assert all(np.array_equal(each.result(), exact) for each, exact in zip(maps, alone[0], strict=True))
 
 
+def test_two_threads_give_the_same_numbers_each_time(detector: Detector) -> None:
+    frames, _ = pictures(1, 8)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        places = [contributions(detector, frames[0])[0] for _ in range(40)]
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert all(np.array_equal(each, places[0]) for each in places)
+
+
 def test_the_heat_map_is_yellow_on_the_evidence_and_grey_without(detector: Detector) -> None:
     frames, _ = pictures(2, 8)
     wide = np.full((SIZE, 3 * SIZE, 3), 128, np.uint8)
