@@ -129,8 +129,9 @@ def _video(detector: "Detector", path: Path, frames: int | None = None) -> "tupl
 def _person(person: "Person", threshold: float) -> dict[str, Any]:
     stretch = person.stretch
     return {
-        "verdict": person.verdict,
-        "percent": rounded_percent(person.probability, threshold),
+        "said": person.verdict
+        if person.verdict == "unfamiliar"
+        else f"{person.verdict}, {rounded_percent(person.probability, threshold)}",
         "frames": person.frames,
         "first": clock(person.first),
         "last": clock(person.last),
@@ -158,7 +159,7 @@ def _annotated_picture(pixels: Pixels, faces: "list[Face]", longest: int, thresh
             | {"text": label.text, "size": round(label.size, 1)}
             for label in labels
         ],
-        "percent": rounded_percent(faces[0].probability, threshold) if faces else "",
+        "percent": _face_label(faces[0], threshold) if faces else "",
     }
 
 
@@ -169,7 +170,7 @@ def _scaled(box: "Box", scale: float) -> Rect:
 
 def label_of(face: "Face", number: int, faces: int, threshold: float) -> str:
     """What stands at a face: its probability, with its number if there are several; of an unfamiliar one the word."""
-    said = "unfamiliar" if face.verdict == "unfamiliar" else rounded_percent(face.probability, threshold)
+    said = _face_label(face, threshold)
     return f"{number}: {said}" if faces > 1 else said
 
 

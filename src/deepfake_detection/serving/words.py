@@ -191,14 +191,15 @@ def not_meant(sidecar: Sidecar, tested: Tested | None) -> list[Said]:
 def _trust(found: Prediction, sidecar: Sidecar, side: Side, level: Level, threshold: str) -> list[Said]:
     kind = "video" if isinstance(found, VideoPrediction) else "picture"
     said = [_reading(found, kind, side, level, threshold)]
-    if side in ("fake", "original"):
+    if side == "unfamiliar":
+        return said
+    if side != "none":
         said += _calibrated(found, sidecar)
     if isinstance(found, VideoPrediction):
-        if found.reason and side not in ("none", "unfamiliar"):
+        if found.reason and side != "none":
             said.append(Said("Not all of it was seen", f": {found.reason}. The score says nothing of that part."))
         said += _over_time(found)
-    said += _several(found)
-    return said
+    return said + _several(found)
 
 
 def _reading(found: Prediction, kind: str, side: Side, level: Level, threshold: str) -> Said:

@@ -87,7 +87,7 @@ def portraits(shown: dict[str, Any]) -> list[dict[str, str]]:
         number = view["person"]
         if look and number not in found:  # of each person the most suspicious frame comes first
             person = shown["people"][number - 1]
-            line = f"person {number}: {person['verdict']}, {person['percent']}; the frame at {view['time']}"
+            line = f"person {number}: {person['said']}; the frame at {view['time']}"
             found[number] = look | {"line": line}
     return list(found.values())
 
