@@ -57,9 +57,10 @@ def fit_video_score(validation: pd.DataFrame, rule: float | str, alarms: float, 
     logit.
 
     Films are made of the people of one part of the validation videos each, and scored by weights that were fitted to
-    the other parts. So the threshold, at which a share of ``alarms`` of the original films is called fake, and the
-    probabilities hold for people who were not learnt from. ``rule`` is calibrate.threshold: if it is another rate of
-    false alarms, that counts. With fewer than FEWEST_VIDEOS videos of a class nothing is learnt.
+    the other parts. So the threshold, at which at most a share of ``alarms`` of the original films is called fake, and
+    the probabilities hold for people who were not learnt from. ``rule`` is calibrate.threshold: if it is another rate
+    of false alarms, that counts; else the threshold is not below that of ``rule`` either. With fewer than FEWEST_VIDEOS
+    videos of a class nothing is learnt.
     """
     videos = videos_of(validation)
     originals, fakes = len(videos.originals), len(videos.fakes)
@@ -80,6 +81,8 @@ def fit_video_score(validation: pd.DataFrame, rule: float | str, alarms: float, 
         read = calibrate(np.array(scores), labels, kept, prior)
     except UserError:  # a network whose logits have no bounds: ``unavailable`` says so
         read = calibrate(np.array(scores), labels, 0.5, prior)
+    if Rule.parse(rule).rate is None:  # what is more probably original than not is no alarm, however few there are
+        read = read.model_copy(update={"threshold": max(read.threshold, read.at(rule))})
     weights = _weights([film for made in films for film in made]) if learnt else None
     return VideoScore(weights=weights, window=window, reading=read, originals=originals, fakes=fakes)
 

@@ -22,8 +22,8 @@ class Calibrate(Section):
         Field(
             gt=0,
             lt=1,
-            description="Share of original videos that may be called fake. It sets the threshold of a video's score, "
-            "unless `calibrate.threshold` is another such rate, `fpr@x`.",
+            description="Share of original videos that may be called fake. The threshold of a video's score keeps "
+            "it, unless `calibrate.threshold` is another such rate, `fpr@x`.",
         ),
     ]
     prior: Annotated[
