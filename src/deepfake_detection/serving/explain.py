@@ -170,8 +170,7 @@ def _video(detector: Detector, path: Path, frames: int | None) -> Figure:
     _draw_maps(detector, figure, shown, list(zip(axes[1], axes[2], strict=True)))
     how = f"of {len(own)} frame{'s' * (len(own) > 1)}"
     if stretch := prediction.people[0].stretch:
-        times = f"{clock(stretch.start)} to {clock(stretch.end)}"
-        how += f", most suspicious from {times} ({percent(stretch.probability)} by itself)"
+        how += f", most suspicious from {stretch.times()} ({percent(stretch.probability)} by itself)"
     who = f"the most suspicious of {len(prediction.people)} people" if len(prediction.people) > 1 else ""
     _add_title(figure, detector, prediction, ", ".join(filter(None, [who, how, prediction.reason])))
     return figure

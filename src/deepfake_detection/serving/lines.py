@@ -66,8 +66,11 @@ def shown(name: object, out: TextIO) -> str:
 
 
 def print_csv(found: "Prediction", first: bool, out: TextIO, about: Mapping[str, Any]) -> None:
+    from deepfake_detection.serving.words import frames_above
+
     people, moments = getattr(found, "people", ()), getattr(found, "moments", ())
     stretch = people[0].stretch if people else None
+    frames, above = frames_above(found)
     own = [moment for moment in moments if moment.person == 1]
     row: dict[str, Any] = {
         "path": shown(found.path, out),
@@ -78,8 +81,8 @@ def print_csv(found: "Prediction", first: bool, out: TextIO, about: Mapping[str,
         "unfamiliarity": _digits(found.unfamiliarity, 2),
         "failed": found.failed,
         "faces": len(found.faces) or len(people),
-        "frames": len(own) or None,
-        "frames_above": sum(moment.face.verdict == "fake" for moment in own) if own else None,
+        "frames": frames or None,
+        "frames_above": above if frames else None,
         "stretch_start": _digits(stretch and stretch.start, 1),
         "stretch_end": _digits(stretch and stretch.end, 1),
         "stretch_probability": _digits(stretch and stretch.probability, 4),
@@ -118,8 +121,8 @@ def said_of(person: "Person", people: int, moments: "Sequence[Moment]") -> str:
     times = ", ".join(f"{clock(each.seconds)} {percent(each.face.probability, 0)}" for each in own[:MOMENTS])
     said = [f"{len(own)} frames", f"most suspicious at {times}"]
     if stretch := person.stretch:
-        where = f"{clock(stretch.start)} to {clock(stretch.end)}"
-        said = [f"{len(own)} frames", f"most suspicious from {where}: {percent(stretch.probability, 0)} by itself"]
+        where = f"{stretch.times()}: {percent(stretch.probability, 0)} by itself"
+        said = [f"{len(own)} frames", f"most suspicious from {where}"]
     if people > 1:
         said.insert(0, f"the most suspicious of {people} people")
     return ", ".join(said)

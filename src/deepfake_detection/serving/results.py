@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 import numpy as np
 from pydantic import TypeAdapter, create_model
 
+from deepfake_detection.common.text import clock
 from deepfake_detection.inference.video_score import WINDOW, Floats, person_scores, window_means
 from deepfake_detection.network.sidecar import Calibration, Sidecar
 from deepfake_detection.pictures.faces import Box
@@ -93,6 +94,10 @@ class Stretch:
     frames: int
     logit: float
     probability: float
+
+    def times(self) -> str:
+        """From when to when, such as "0:36.0 to 0:40.0"."""
+        return f"{clock(self.start)} to {clock(self.end)}"
 
 
 @dataclass(frozen=True)

@@ -135,7 +135,7 @@ def _person(person: "Person", threshold: float) -> dict[str, Any]:
         "frames": person.frames,
         "first": clock(person.first),
         "last": clock(person.last),
-        "stretch": f"{clock(stretch.start)} to {clock(stretch.end)}" if stretch else "",
+        "stretch": stretch.times() if stretch else "",
         "stretch_percent": rounded_percent(stretch.probability) if stretch else "",
     }
 

@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.files import sha256_of
 from deepfake_detection.common.rules import Rule
-from deepfake_detection.common.text import clock, printable
+from deepfake_detection.common.text import printable
 from deepfake_detection.inference.tested import Tested, read_tested
 from deepfake_detection.network.sidecar import FAMILIARITY, Calibration, Sidecar, read_sidecar
 from deepfake_detection.serving.results import Prediction, VideoPrediction
@@ -95,7 +95,7 @@ def certainty(probability: float, threshold: float) -> tuple[str, Level]:
 def stretch_of(found: Prediction) -> str:
     """The most suspicious stretch of the person who decides on a video, "0:36 to 0:40", or nothing."""
     stretch = found.people[0].stretch if isinstance(found, VideoPrediction) and found.people else None
-    return f"{clock(stretch.start)} to {clock(stretch.end)}" if stretch else ""
+    return stretch.times() if stretch else ""
 
 
 def frames_above(found: Prediction) -> tuple[int, int]:
