@@ -2,11 +2,9 @@
 
 from pathlib import Path
 
-import pandas as pd
-
 from deepfake_detection.common.files import replacing, write_csv, write_json
 from deepfake_detection.common.tables import COLUMNS, SPLIT_COLUMNS, SPLITS, read_data_set, read_rejected
-from deepfake_detection.index.audit import contact_sheet, hashed_frames, near_duplicates, nearest_distances, read_hashes
+from deepfake_detection.index.audit import contact_sheet, hashed_frames, near_duplicates, nearest_distances
 from deepfake_detection.index.build import index_counts
 from deepfake_detection.index.data_sets import split_data_sets
 from deepfake_detection.params.load import load_params
@@ -19,10 +17,9 @@ DATA, METRICS, RAW = Path("data"), Path("metrics"), Path("data/raw")
 def main() -> None:
     params = load_params()
     remove_former({name: each.use for name, each in params.datasets.items()})
-    table, report = split_data_sets(params.datasets, params.split, RAW, DATA / "index")
+    table, report = split_data_sets(params.datasets, params.split, DATA)
     files = [f"{name}.csv" for name in params.datasets]
-    hashes = pd.concat([read_hashes(DATA / "hashes" / file) for file in files])
-    frames = hashed_frames(table.merge(hashes, on="path"))
+    frames = hashed_frames(table)
     report["leak_audit"] = audit = near_duplicates(frames)
     write_csv(DATA / "index.csv", table[list(COLUMNS)])
     write_csv(DATA / "splits.csv", table[SPLIT_COLUMNS])
@@ -36,6 +33,8 @@ def main() -> None:
         contact_sheet(RAW, audit["pairs"]).save(part)
     leaks = f"leaked groups: {report['leaked_groups']} of {report['groups']}, recordings: {report['leaked_recordings']}"
     shares = ", ".join(f"{name} {report[name]['frames']}" for name in SPLITS)
+    for name, frames_left_out in report["shared"]["left_out"].items():
+        print(f"{name}: {frames_left_out} frames are left out of the test: people in them are trained on elsewhere")
     print(f"frames: {shares}; {leaks}; near-duplicates across splits: {audit['near_duplicates']}")
 
 

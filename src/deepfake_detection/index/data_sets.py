@@ -8,9 +8,11 @@ from typing import Any
 import pandas as pd
 
 from deepfake_detection.common.errors import UserError
-from deepfake_detection.common.tables import ADAPT, AUTHORS, COLUMNS, SOURCE, read_data_set
+from deepfake_detection.common.tables import ADAPT, AUTHORS, COLUMNS, SOURCE, UNUSED, read_data_set
+from deepfake_detection.index.audit import read_hashes
 from deepfake_detection.index.groups import frame_groups
 from deepfake_detection.index.official import read_lists, read_recordings
+from deepfake_detection.index.shared import keep_apart
 from deepfake_detection.index.splits import split_frames, split_report
 from deepfake_detection.params.data_sections import Dataset, Split
 
@@ -18,26 +20,26 @@ from deepfake_detection.params.data_sections import Dataset, Split
 OF_FACEFORENSICS = ("kaggle", "faceforensics", "embedded", "embedded_shifted")
 
 
-def split_data_sets(
-    datasets: Mapping[str, Dataset], how: Split, raw: Path, indexes: Path
-) -> tuple[pd.DataFrame, dict[str, Any]]:
+def split_data_sets(datasets: Mapping[str, Dataset], how: Split, data: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     """The frames of all data sets, sorted by path, as ``split_data_set`` gives them; and the report for split.json.
 
-    ``indexes`` is the folder of their index files, ``raw`` that of what the download stage brought. The authors' lists
-    are those of ``how.official_dir``, for data sets with the ids of FaceForensics++, or else the data set's own.
-    Raises UserError as ``split_data_set`` does, and if the strategy is official and no data set comes with a division.
+    ``data`` is the folder with what the stages download and index wrote. A column ``phash`` has the hashes of the
+    frames. The authors' lists are those of ``how.official_dir``, for data sets with the ids of FaceForensics++, or else
+    the data set's own. Raises UserError as ``split_data_set`` and ``keep_apart`` do, and if the strategy is official
+    and no data set comes with a division.
     """
-    tables, reports = [], {}
+    tables, reports, layouts = [], {}, {}
     for name, dataset in datasets.items():
-        index, shares = read_data_set(indexes / f"{name}.csv"), (how.train, how.val, how.test)
-        folders = [raw / name / AUTHORS]
-        layout = json.loads((raw / name / SOURCE).read_text(encoding="utf-8"))["layout"]
+        index, shares = read_data_set(data / "index" / f"{name}.csv"), (how.train, how.val, how.test)
+        folders = [data / "raw" / name / AUTHORS]
+        layout = json.loads((data / "raw" / name / SOURCE).read_text(encoding="utf-8"))["layout"]
+        layouts[str(index["dataset"].iloc[0])] = layout
         if layout in OF_FACEFORENSICS and how.official_dir != "none":
             folders = [Path(how.official_dir), *folders]
         official = read_lists(folders) if how.strategy == "official" else {}
         choice = (dataset.use, dataset.unseen, how.strategy, shares, how.seed)
         table, reports[name] = split_data_set(index, *choice, official, read_recordings(folders))
-        tables.append(table)
+        tables.append(table.merge(read_hashes(data / "hashes" / f"{name}.csv"), on="path"))
     trained = [report for report in reports.values() if report["use"] == "train"]
     if how.strategy == "official" and all(report["strategy"] == "group" for report in trained):
         raise UserError(
@@ -45,7 +47,9 @@ def split_data_sets(
             "the authors' lists in split.official_dir, set lists: authors, or set split.strategy to group"
         )
     total = _added([{key: value for key, value in report.items() if key != "use"} for report in trained])
-    return pd.concat(tables).sort_values("path", ignore_index=True), total | {"datasets": reports}
+    table = pd.concat(tables).sort_values("path", ignore_index=True)
+    table, shared = keep_apart(table, layouts, {name: each.use for name, each in datasets.items()}, how.strategy)
+    return table, total | {"shared": shared, "datasets": reports}
 
 
 def split_data_set(
@@ -67,6 +71,7 @@ def split_data_set(
     strategy group. Groups are called by the data set too. Raises UserError as ``split_frames`` does.
     """
     name, held_out = str(index["dataset"].iloc[0]), index["category"].isin(set(unseen))
+    told = index["group"] != ""
     index = index.assign(group=f"{name}/" + frame_groups(index, unseen, recordings))
     if use != "train":
         split, used = pd.Series("test" if use == "test" else ADAPT, index=index.index, name="split"), use
@@ -90,9 +95,23 @@ def split_data_set(
             )
         except UserError as error:
             raise UserError(f"data set {name}: {error}") from None
-    report = {"use": use, "strategy": used} | split_report(index, split, recordings, index["group"])
+    report = {"use": use, "strategy": used} | split_report(index, split, recordings, index["group"], told)
+    if used == "group" and (report["leaked_videos"] or report["leaked_recordings"]):
+        raise UserError(f"data set {name}: {_torn(index, split)}")
     role = held_out.map({True: "unseen" if use == "train" else use, False: use})
     return index[list(COLUMNS)].assign(role=role, split=split.astype(str)), report
+
+
+def _torn(index: pd.DataFrame, split: pd.Series) -> str:
+    """What is wrong with groups that the data set names, of which a video or a recording is in several."""
+    used = index[split != UNUSED]
+    both = used.groupby("video_id")["group"].transform("nunique") > 1
+    first = used[both].drop_duplicates(["video_id", "group"]).head(2)
+    groups, files = (" and ".join(first[column]) for column in ("group", "path"))
+    return (
+        f"groups {groups} share the video {first['video_id'].iloc[0]} ({files}), and the split divides them: give all "
+        "frames of a recording one group"
+    )
 
 
 def _added(parts: list[dict[str, Any]]) -> dict[str, Any]:

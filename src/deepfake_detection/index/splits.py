@@ -220,11 +220,13 @@ def split_report(
     split: pd.Series,
     recordings: Mapping[str, str] | None = None,
     groups: pd.Series | None = None,
+    told: pd.Series | None = None,
 ) -> dict[str, Any]:
     """Counts frames, videos and groups per split and category, and what is in more than one split.
 
     ``groups``, ``recordings`` and leaks are counted over train, val and test, because unused frames leak nothing.
-    A recording leaks if two splits have frames that show it, as the target or as the source. ``recordings`` is as
+    A recording leaks if two splits have frames that show it, as the target or as the source; of frames whose group the
+    data set names (``told``) as the target, because their groups are not made by sources. ``recordings`` is as
     for ``identity_groups``, which are the groups unless ``groups`` are given. ``recordings_known``
     says whether it names every id of the index.
     """
@@ -235,7 +237,8 @@ def split_report(
         part.assign(group=identity_groups(part, recordings) if groups is None else groups[part.index])
         for part in (table[table["split"] != UNUSED], table[table["split"] == UNUSED])
     )
-    sides = _splits_of_each_recording(used, recordings)
+    shown = used if told is None else used.assign(source_id=used["source_id"].mask(told, ""))
+    sides = _splits_of_each_recording(shown, recordings)
     known = {"", *(recordings or {})}  # "" is the missing source of an original
 
     def count(part: pd.DataFrame) -> dict[str, int]:

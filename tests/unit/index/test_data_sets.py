@@ -1,5 +1,6 @@
 """Each data set is divided by itself, and the report adds up."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -91,7 +92,7 @@ def test_a_data_set_that_cannot_be_divided_is_named() -> None:
 def write(folder: Path, index: pd.DataFrame, layout: str = "folders", lists: dict[str, Any] | None = None) -> None:
     """What the stages download and index leave of a data set."""
     name = index["dataset"].iloc[0]
-    hashes = index[["path"]].assign(phash=[f"{row * 0x9E3779B97F4A7C15 % 2**64:016x}" for row in range(len(index))])
+    hashes = index[["path"]].assign(phash=[hashlib.sha256(path.encode()).hexdigest()[:16] for path in index["path"]])
     rejected = pd.DataFrame(columns=["path", "category", "reason"])
     for part, table in (("index", index), ("hashes", hashes), ("rejected", rejected)):
         (folder / "data" / part).mkdir(parents=True, exist_ok=True)
@@ -106,7 +107,7 @@ def divide_all(folder: Path, uses: dict[str, str], **split: Any) -> dict[str, An
     """The report on the data sets that were written to a folder."""
     how = Split.model_validate(tree()["split"] | {"train": SHARES[0], "val": SHARES[1], "test": SHARES[2]} | split)
     datasets = {name: Dataset(path="x", use=use, unseen=["FaceSwap"]) for name, use in uses.items()}  # type: ignore[arg-type]
-    return split_data_sets(datasets, how, folder / "data" / "raw", folder / "data" / "index")[1]
+    return split_data_sets(datasets, how, folder / "data")[1]
 
 
 def test_the_report_adds_up_what_is_trained_on(tmp_path: Path) -> None:

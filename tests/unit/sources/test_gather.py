@@ -31,17 +31,17 @@ COUNTS = {
     "dfdc_preview": (32, 8, 4),
     "deepfakebench": (16, 8, 2),
     "wilddeepfake": (10, 6, 4),
-    "folders": (22, 8, 8),
+    "folders": (22, 8, 4),
     "folders divided": (6, 6, 3),
     "manifest": (12, 4, 2),
 }
 TABLE_OF_OWN = """path,dataset,category,label,video_id,source_id,group,unit,frame,split
-own/files/fake/broken.mp4,own,fake,1,broken,,fake/broken,,-1,
-own/files/fake/interview/000003.png,own,fake,1,interview,,fake/interview,,3,
-own/files/fake/other.mp4/000000.png,own,fake,1,other,,fake/other,,0,
-own/files/fake/other.mp4/000001.png,own,fake,1,other,,fake/other,,1,
-own/files/real/interview.mp4/000002.png,own,real,0,interview,,real/interview,,2,
-own/files/real/interview.mp4/000006.png,own,real,0,interview,,real/interview,,6,
+own/files/fake/broken.mp4,own,fake,1,broken,,broken,,-1,
+own/files/fake/interview/000003.png,own,fake,1,interview,,interview,,3,
+own/files/fake/other.mp4/000000.png,own,fake,1,other,,other,,0,
+own/files/fake/other.mp4/000001.png,own,fake,1,other,,other,,1,
+own/files/real/interview.mp4/000002.png,own,real,0,interview,,interview,,2,
+own/files/real/interview.mp4/000006.png,own,real,0,interview,,interview,,6,
 """
 REJECTED_OF_OWN = """path,category,reason
 own/files/fake/broken.mp4,fake,"no frame of the video: a text file, neither a picture nor a video"

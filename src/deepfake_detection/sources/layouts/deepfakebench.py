@@ -77,7 +77,7 @@ def read(folder: Path, options: Options = DEFAULT) -> Layout:
             elif file not in seen:
                 seen.add(file)
                 paths.append(file)
-        name = known(video.name, video.label) or Name(video.name, group=f"{video.category}/{video.name}")
+        name = known(video.name, video.label) or Name(video.name, group=video.name)
         split = next((split for split in _ORDER if split in video.splits), "")
         dataset = video.dataset if len(datasets) > 1 else ""
         for file, frame in sorted(numbered(paths).items()):

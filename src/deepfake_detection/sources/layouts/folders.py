@@ -7,7 +7,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from deepfake_detection.common.tables import VIDEO
-from deepfake_detection.sources.layouts.names import LABELS, SPLITS, Name, all_known, frame_of, numbered
+from deepfake_detection.sources.layouts.names import LABELS, SPLITS, Unnamed, all_named, frame_of, numbered
 from deepfake_detection.sources.layouts.table import DEFAULT, Found, Layout, Options
 from deepfake_detection.sources.layouts.tree import NOT_MEDIA, Tree, joined, kind_of, stem_of
 
@@ -26,8 +26,8 @@ def recognise(folder: Path) -> str:
 def read(folder: Path, options: Options = DEFAULT) -> Layout:
     """The pictures and videos, with a category for each name of a folder.
 
-    Names of videos as in FaceForensics++, DeepFakeDetection, Celeb-DF and DFDC's preview say what belongs together.
-    Any other video is a group of its own.
+    Names of videos as in FaceForensics++, DeepFakeDetection, Celeb-DF and DFDC's preview say what belongs together,
+    otherwise equal names of an original and a fake do, see ``all_named``.
     """
     tree = Tree(folder, options.trusted)
     found = Found(tree, DATASET, options)
@@ -39,13 +39,17 @@ def read(folder: Path, options: Options = DEFAULT) -> Layout:
         for video, paths in _videos(tree, below, category, found).items()
     }
     labels = {category: label for category, label, _ in classes.values()}
-    said = all_known({key: (key[-1].rpartition("/")[2], labels[key[0]]) for key in videos})
+    names = all_named(
+        {
+            (category, split, video): Unnamed(joined(split, video), split, video, labels[category])
+            for category, split, video in videos
+        }
+    )
     for (category, split, video), paths in videos.items():
-        own = Name(joined(split, video), group=joined(split, f"{category}/{video}"))
         numbers = numbered(paths)
         for file in paths:
             frame = VIDEO if kind_of(file) == "video" else numbers[file]
-            found.add(file, category, labels[category], said[category, split, video] or own, frame, split)
+            found.add(file, category, labels[category], names[category, split, video], frame, split)
     for below in sorted({"", *(path.rpartition("/")[0] for path in classes)}):
         for name in tree.folders(below):
             path = joined(below, name)

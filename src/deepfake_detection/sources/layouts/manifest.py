@@ -7,6 +7,7 @@ and ``split``. Paths are relative to the folder of the list.
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from posixpath import commonpath
 from typing import NamedTuple
 
 import pandas as pd
@@ -15,7 +16,7 @@ from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.tables import VIDEO
 from deepfake_detection.common.text import one_line
 from deepfake_detection.sources.layouts.lists import read_rows
-from deepfake_detection.sources.layouts.names import LABELS, SPLITS, Name, all_known, frame_of, numbered
+from deepfake_detection.sources.layouts.names import LABELS, SPLITS, Name, Unnamed, all_named, frame_of, numbered
 from deepfake_detection.sources.layouts.table import DEFAULT, Found, Layout, Options
 from deepfake_detection.sources.layouts.tree import NOT_MEDIA, Tree, joined, kind_of, stem_of
 
@@ -51,9 +52,10 @@ def base(folder: Path) -> Path:
 def read(folder: Path, options: Options = DEFAULT) -> Layout:
     """The files of the list; ``folder`` is the list, or holds it. Without a column, a sensible value is used.
 
-    ``video``: the name as in the layout ``folders``, otherwise each picture is a video of its own. ``group``: what
-    ``video`` and ``source`` join. ``category``: real or fake. Raises UserError for a list that cannot be read, for a
-    label or a split that is none, and for a file with two labels.
+    ``video``: as in the layout ``folders``, so a folder of pictures is one, and a picture in none is one of its own.
+    ``group``: what ``video`` and ``source`` join, or else what the paths tell, see ``all_named``. ``category``: real or
+    fake. Raises UserError for a list that cannot be read, for a label or a split that is none, and for a file with two
+    labels.
     """
     if not (path := _list_of(folder)):
         raise UserError(f"{folder} is no list of files and holds none: layout manifest needs {LOOKS_FOR}")
@@ -125,21 +127,61 @@ def _line(path: Path, number: int, file: str, row: dict[str, str]) -> _Line:
 
 
 def _add(found: Found, lines: Iterable[_Line]) -> None:
+    lines = list(lines)
+    shown = _folders_of_frames(lines)
     videos: dict[tuple[str, ...], list[_Line]] = defaultdict(list)
     for line in lines:
-        said = frame_of(stem_of(line.file))
-        video = line.video or (joined(line.file.rpartition("/")[0], said[0]) if said else line.file)
+        said, folder = frame_of(stem_of(line.file)), line.file.rpartition("/")[0]
+        video = line.video or (joined(folder, said[0]) if said else folder if line.file in shown else line.file)
         videos[line.dataset, line.category, line.split, line.source, video].append(line)
     alone = sum(not line.video and len(those) == 1 for those in videos.values() for line in those)
-    unnamed = {key: (stem_of(key[-1]), those[0].label) for key, those in videos.items() if not those[0].video}
-    told = all_known(unnamed)
+    names = all_named(
+        {
+            key: Unnamed(
+                key[-1], key[2], key[-1] if key[-1] != those[0].file else _without_suffix(key[-1]), those[0].label
+            )
+            for key, those in videos.items()
+            if not those[0].video
+        }
+    )
     for key, those in videos.items():
         *_, source, video = key
-        name = told.get(key) or Name(video, source, group=video if key in unnamed else "")
+        name = names.get(key) or Name(video, source)
         numbers = numbered([line.file for line in those])
         for line in those:
             own = name._replace(group=line.group or name.group)
             frame = VIDEO if kind_of(line.file) == "video" else numbers[line.file]
             found.add(line.file, line.category, line.label, own, frame, line.split, dataset=line.dataset)
+    if shown:
+        folders = len({file.rpartition("/")[0] for file in shown})
+        found.note(
+            f"{folders} folders are taken for one video each, the pictures in it for its frames: if they are "
+            "not, name the video of each picture in a column video"
+        )
     if alone:
         found.note(f"{alone} files have no video in the list: each counts as a video of its own")
+
+
+def _folders_of_frames(lines: Iterable[_Line]) -> set[str]:
+    """The pictures that are frames of the folder that they are in: one below the folder of their class.
+
+    That is the one that all of a category are in, or one that is called by the class, the part or the data set.
+    """
+    together: dict[tuple[str, ...], set[_Line]] = defaultdict(set)
+    folders: dict[str, list[_Line]] = defaultdict(list)
+    for line in lines:
+        together[line.dataset, line.category, line.split].add(line)
+        folders[line.file.rpartition("/")[0]].append(line)
+    of_class = {commonpath([line.file.rpartition("/")[0] for line in those]) for those in together.values()}
+    return {
+        line.file
+        for folder, those in folders.items()
+        if folder not in of_class and len({line.category for line in those}) == 1
+        for line in those
+        if not {folder.rpartition("/")[2].lower()} & {*LABELS, *SPLITS, line.category.lower(), line.dataset.lower()}
+        if not line.video and kind_of(line.file) == "picture" and not frame_of(stem_of(line.file))
+    }
+
+
+def _without_suffix(file: str) -> str:
+    return joined(file.rpartition("/")[0], stem_of(file))

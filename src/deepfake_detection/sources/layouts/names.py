@@ -6,11 +6,11 @@ of one target apart. An original has its own name as ``video_id``, and no source
 """
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from deepfake_detection.sources.layouts.tree import stem_of
+from deepfake_detection.sources.layouts.tree import joined, stem_of
 
 _FFPP = re.compile(r"(?P<target>[0-9]{3,})_(?P<source>[0-9]{3,})")
 _FFPP_ORIGINAL = re.compile(r"[0-9]{3,}")
@@ -41,6 +41,16 @@ class Name(NamedTuple):
     video_id: str
     source_id: str = ""
     group: str = ""
+
+
+class Unnamed(NamedTuple):
+    """A video of which only its place is known: an ``id`` to call it by, the part that it is in ("train", "" for none),
+    its path below the folder of its class, and its label."""
+
+    id: str
+    part: str
+    path: str
+    label: int
 
 
 def faceforensics(stem: str, label: int) -> Name | None:
@@ -91,12 +101,35 @@ def known(stem: str, label: int) -> Name | None:
     return faceforensics(stem, label) or by_celebrity or dfdc_preview(stem, label)
 
 
-def all_known(videos: Mapping[Key, tuple[str, int]]) -> dict[Key, Name | None]:
-    """What the name and label of each video say, or None if they say nothing, or the same of another video.
+def all_named(videos: Mapping[Key, Unnamed]) -> dict[Key, Name]:
+    """The name of each video, by its stem if that has one of these schemes, or else by its path.
 
-    A mere number says something of an original only if a fake has it as its target or source.
+    A mere number says something of an original only if a fake has it as its target or source. A name that two videos
+    share says nothing. A video of which nothing is said is a group of its own, with one exception: a fake is in the
+    group of the original whose path ends like its own, such as ``real/x`` and ``fake/method/x``. The longest such end
+    counts; if several originals have it, it says nothing.
     """
-    said = {key: known(stem, label) for key, (stem, label) in videos.items()}
+    said = _all_known(videos)
+    originals = {(video.part, video.path): key for key, video in videos.items() if video.label == 0}
+    owners: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for part, path in originals:
+        for end in _ends(path):
+            owners[part, end].add(path)
+    names = {}
+    for key, video in videos.items():
+        those = next((owners[video.part, end] for end in _ends(video.path) if (video.part, end) in owners), set())
+        path = next(iter(those)) if len(those) == 1 else video.path
+        alone = Name(video.id, group=joined(video.part, path))
+        if (original := originals.get((video.part, path))) is not None and video.label:
+            target = said[original] or alone._replace(video_id=videos[original].id)
+            alone = target._replace(source_id=video.id if video.id != target.video_id else "")
+        names[key] = said[key] or alone
+    return names
+
+
+def _all_known(videos: Mapping[Key, Unnamed]) -> dict[Key, Name | None]:
+    """What the stem and label of each video say, or None if they say nothing, or the same of another video."""
+    said = {key: known(video.path.rpartition("/")[2], video.label) for key, video in videos.items()}
     used = {each for name in said.values() if name and name.source_id for each in (name.video_id, name.source_id)}
     said = {
         key: name if name and (name.source_id or name.group or name.video_id in used) else None
@@ -104,6 +137,12 @@ def all_known(videos: Mapping[Key, tuple[str, int]]) -> dict[Key, Name | None]:
     }
     counts = Counter((key[:-1], name) for key, name in said.items())
     return {key: name if counts[key[:-1], name] == 1 else None for key, name in said.items()}
+
+
+def _ends(path: str) -> list[str]:
+    """``a/b/c``, ``b/c`` and ``c`` of ``a/b/c``."""
+    parts = path.split("/")
+    return ["/".join(parts[start:]) for start in range(len(parts))]
 
 
 def frame_of(stem: str) -> tuple[str, int] | None:

@@ -289,26 +289,40 @@ def test_folders_tell_what_they_leave_out(tmp_path: Path) -> None:
     )
 
 
-def test_known_names_join_videos_and_unknown_ones_do_not(tmp_path: Path) -> None:
+def test_known_names_join_videos_and_so_do_equal_ones(tmp_path: Path) -> None:
     touch(tmp_path, "real/005_f1.jpg", "real/005_f2.jpg", "real/010/1.jpg", "fake/005_010.mp4", "fake/a/x/010/1.png")
-    touch(tmp_path, "real/party_frame7.jpg", "fake/party_frame7.jpg", "fake/b/x/010/1.png")
-    groups = column(read(tmp_path), "group")
-    assert groups == {
+    touch(tmp_path, "real/party_frame7.jpg", "fake/swap/party.mp4", "fake/other.jpg")
+    touch(tmp_path, "real/anna/1.mp4", "real/ben/1.mp4", "fake/ben/1.mp4", "fake/clara/1.mp4")
+    found = read(tmp_path)
+    assert column(found, "group") == {
         "fake/005_010.mp4": "005",
-        "fake/a/x/010/1.png": "fake/a/x/010",
-        "fake/b/x/010/1.png": "fake/b/x/010",
-        "fake/party_frame7.jpg": "fake/party",
+        "fake/a/x/010/1.png": "005",
+        "fake/ben/1.mp4": "ben/1",
+        "fake/clara/1.mp4": "clara/1",  # two originals are called so
+        "fake/other.jpg": "other",
+        "fake/swap/party.mp4": "party",
         "real/005_f1.jpg": "005",
         "real/005_f2.jpg": "005",
         "real/010/1.jpg": "005",
-        "real/party_frame7.jpg": "real/party",
+        "real/anna/1.mp4": "anna/1",
+        "real/ben/1.mp4": "ben/1",
+        "real/party_frame7.jpg": "party",
     }
+    ids = dict(
+        zip(found.table["file"], zip(found.table["video_id"], found.table["source_id"], strict=True), strict=True)
+    )
+    assert (ids["fake/swap/party.mp4"], ids["fake/ben/1.mp4"]) == (("party", "swap/party"), ("ben/1", ""))
 
 
-def test_mere_numbers_of_originals_join_nothing_unless_a_fake_names_them(tmp_path: Path) -> None:
+def test_equal_names_in_two_parts_join_nothing(tmp_path: Path) -> None:
     touch(tmp_path, "train/real/00001.jpg", "test/real/00001.jpg", "train/fake/00001.jpg", "test/fake/00002.jpg")
     found = read(tmp_path)
-    assert column(found, "group") == {path: path.removesuffix(".jpg") for path in found.table["file"]}
+    assert column(found, "group") == {
+        "test/fake/00002.jpg": "test/00002",
+        "test/real/00001.jpg": "test/00001",
+        "train/fake/00001.jpg": "train/00001",
+        "train/real/00001.jpg": "train/00001",
+    }
     assert found.notes == ()
 
 
@@ -331,7 +345,7 @@ def test_a_list_is_read_however_a_spreadsheet_wrote_it(tmp_path: Path, rewrite: 
     write(tmp_path / "data", "manifest.csv", rewrite("path,label\na.png,real\nb.png,fake\n"))
     found = read(tmp_path / "data")
     assert column(found, "label") == {"a.png": 0, "b.png": 1}
-    assert column(found, "group") == {"a.png": "a.png", "b.png": "b.png"}
+    assert column(found, "group") == {"a.png": "a", "b.png": "b"}
     assert found.notes == ("2 files have no video in the list: each counts as a video of its own",)
 
 
@@ -362,11 +376,34 @@ def test_a_list_without_videos_takes_them_from_names(tmp_path: Path) -> None:
         "005_f3.jpg": "005",
         "x/1_f1.png": "x/1",
         "x/1_f2.png": "x/1",
-        "x/700.png": "x/700.png",
-        "y/1_f1.png": "y/1",
-        "z/700.png": "z/700.png",
+        "x/700.png": "x",  # the pictures in a folder are of one video
+        "y/1_f1.png": "x/1",  # called as the original is
+        "z/700.png": "z",
     }
     assert column(found, "frame")["x/1_f2.png"] == 2
+
+
+@pytest.mark.parametrize("divided", [False, True])
+def test_a_list_takes_a_folder_of_pictures_for_a_video_but_not_that_of_a_class(tmp_path: Path, divided: bool) -> None:
+    parts = ("train/", "test/") if divided else ("",)
+    videos = [
+        f"{part}{name}/{video}/{frame}.png"
+        for part in parts
+        for name in ("real", "fake")
+        for video in "ab"
+        for frame in (1, 2)
+    ]
+    alone = [f"{part}{name}/{picture}.png" for part in parts for name in ("real", "fake") for picture in "cd"]
+    touch(tmp_path, *videos, *alone)
+    rows = [f"{path},{int('fake' in path)},{path.split('/')[0] if divided else ''}" for path in [*videos, *alone]]
+    write(tmp_path, "list.csv", "\n".join(["path,label,split", *rows]))
+    found = read(tmp_path / "list.csv")
+    groups = column(found, "group")
+    assert len(set(groups.values())) == 4 * len(parts)
+    for path in (path for path in groups if "real" in path):
+        assert groups[path] == groups[path.replace("real", "fake")]
+    assert column(found, "video_id")[f"{parts[0]}real/a/1.png"] == f"{parts[0]}real/a"
+    assert found.notes[0].startswith(f"{4 * len(parts)} folders are taken for one video each")
 
 
 def test_the_sister_set_may_name_files_relatively_and_by_class(tmp_path: Path) -> None:
