@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 from deepfake_detection.common.files import replacing, write_json
+from deepfake_detection.common.tables import read_digests
 from deepfake_detection.evaluation.fit_familiarity import fit_familiarity
 from deepfake_detection.evaluation.fit_video_score import fit_readings
 from deepfake_detection.frames.dataset import FrameDataset
@@ -12,10 +13,12 @@ from deepfake_detection.inference.familiarity import familiarity_file, save_fami
 from deepfake_detection.inference.logits import predict_logits
 from deepfake_detection.network.allocator import keep_freed_memory, use_threads
 from deepfake_detection.network.model import build_model, mean_and_std
-from deepfake_detection.network.sidecar import Sidecar, categories_of
+from deepfake_detection.network.sidecar import Sidecar, categories_of, people_of
 from deepfake_detection.params.load import load_params
 from stages import run
 from stages.own import noting
+
+SPLITS = Path("data/splits_trained.csv")
 
 
 def main() -> None:
@@ -26,7 +29,7 @@ def main() -> None:
     with replacing(checkpoint) as (part,), noting(checkpoint, part):
         shutil.copyfile("data/trained.pth", part)
     model = build_model(params.model.arch, dropout=0.0, weights=checkpoint, trained=True)
-    pixels, rows = open_prepared(Path("data/prepared/train"), Path("data/splits_trained.csv"))
+    pixels, rows = open_prepared(Path("data/prepared/train"), SPLITS)
     training, validation = (rows[rows["split"] == split] for split in ("train", "val"))
     held_out = FrameDataset(pixels, validation)
     frame, video, score = fit_readings(validation.assign(logit=predict_logits(model, held_out, 32)), params.calibrate)
@@ -42,6 +45,7 @@ def main() -> None:
         crop=params.prepare.crop,
         margin=params.prepare.margin,
         categories=categories_of(training),
+        people=people_of(read_digests(SPLITS).query("split in ['train', 'val']")["digest"]),
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         prior=params.calibrate.prior,
         threshold_rule=params.calibrate.threshold,

@@ -17,14 +17,16 @@ DATA, METRICS, RAW = Path("data"), Path("metrics"), Path("data/raw")
 def main() -> None:
     params = load_params()
     remove_former({name: each.use for name, each in params.datasets.items()})
-    table, report = split_data_sets(params.datasets, params.split, DATA)
+    table, report = split_data_sets(
+        params.datasets, params.split, DATA, {"weights": params.model.weights, "teacher": params.train.teacher}
+    )
     files = [f"{name}.csv" for name in params.datasets]
     frames = hashed_frames(table)
     report["leak_audit"] = audit = near_duplicates(frames)
     write_csv(DATA / "index.csv", table[list(COLUMNS)])
     write_csv(DATA / "splits.csv", table[SPLIT_COLUMNS])
     for file, role in (("splits_trained", "train"), ("splits_unseen", "unseen")):
-        write_csv(DATA / f"{file}.csv", table.loc[table["role"] == role, SPLIT_COLUMNS])
+        write_csv(DATA / f"{file}.csv", table.loc[table["role"] == role, [*SPLIT_COLUMNS, "digest"]])
     counts = [index_counts(read_data_set(DATA / "index" / f), read_rejected(DATA / "rejected" / f)) for f in files]
     write_json(METRICS / "index.json", {"datasets": dict(zip(params.datasets, counts, strict=True))})
     write_json(METRICS / "split.json", report)
@@ -35,6 +37,9 @@ def main() -> None:
     shares = ", ".join(f"{name} {report[name]['frames']}" for name in SPLITS)
     for name, frames_left_out in report["shared"]["left_out"].items():
         print(f"{name}: {frames_left_out} frames are left out of the test: people in them are trained on elsewhere")
+    for name, groups in report["shared"]["known"].items():
+        if groups:
+            print(f"{name}: trained on people of at least {groups} groups of the test")
     print(f"frames: {shares}; {leaks}; near-duplicates across splits: {audit['near_duplicates']}")
 
 

@@ -14,7 +14,7 @@ from tools.metrics_keys import FILES, every_key
 WRITTEN = [name for name in FILES if "<" not in name]  # tests/pipeline/test_methods.py has those of a method
 
 # what a run without rejected files, undefined metrics and near-duplicates does not write, nor one on a CPU
-SOMETIMES = re.compile(r"reasons\.|undefined\.|pairs\[\]|^batch_size$")
+SOMETIMES = re.compile(r"reasons\.|left_out\.|undefined\.|pairs\[\]|^batch_size$")
 NAMES = {
     "metric": "|".join(METRICS),
     "key metric": "accuracy|precision|recall|f1|auroc|log_loss|ece",

@@ -104,6 +104,11 @@ def read_splits(path: Path) -> pd.DataFrame:
     return _read(path, dict.fromkeys(SPLIT_COLUMNS, str), "a table of splits")
 
 
+def read_digests(path: Path) -> pd.DataFrame:
+    """Reads ``split`` and ``digest`` of the splits of frames that are trained on. Raises as ``read_index`` does."""
+    return _read(path, {"split": str, "digest": str}, "a table of splits")
+
+
 def read_scores(path: Path) -> pd.DataFrame:
     """Reads a file of scores, with SCORE_COLUMNS. Raises as ``read_index`` does."""
     return _read(path, SCORE_COLUMNS, "a table of scores")

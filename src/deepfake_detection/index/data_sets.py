@@ -12,7 +12,7 @@ from deepfake_detection.common.tables import ADAPT, AUTHORS, COLUMNS, SOURCE, UN
 from deepfake_detection.index.audit import read_hashes
 from deepfake_detection.index.groups import frame_groups
 from deepfake_detection.index.official import read_lists, read_recordings
-from deepfake_detection.index.shared import keep_apart
+from deepfake_detection.index.shared import digests, keep_apart, known_groups
 from deepfake_detection.index.splits import split_frames, split_report
 from deepfake_detection.params.data_sections import Dataset, Split
 
@@ -20,13 +20,18 @@ from deepfake_detection.params.data_sections import Dataset, Split
 OF_FACEFORENSICS = ("kaggle", "faceforensics", "embedded", "embedded_shifted")
 
 
-def split_data_sets(datasets: Mapping[str, Dataset], how: Split, data: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
+def split_data_sets(
+    datasets: Mapping[str, Dataset], how: Split, data: Path, checkpoints: Mapping[str, str]
+) -> tuple[pd.DataFrame, dict[str, Any]]:
     """The frames of all data sets, sorted by path, as ``split_data_set`` gives them; and the report for split.json.
 
-    ``data`` is the folder with what the stages download and index wrote. A column ``phash`` has the hashes of the
-    frames. The authors' lists are those of ``how.official_dir``, for data sets with the ids of FaceForensics++, or else
-    the data set's own. Raises UserError as ``split_data_set`` and ``keep_apart`` do, and if the strategy is official
-    and no data set comes with a division.
+    ``data`` is the folder with what the stages download and index wrote. Further columns are ``phash`` and ``digest``,
+    see ``digests``. ``checkpoints`` names what training starts from or learns from; the report says under
+    ``shared.known`` how many groups of the test each was trained on. The authors' lists are those of
+    ``how.official_dir``, for data sets with the ids of FaceForensics++, or else the data set's own.
+
+    Raises UserError as ``split_data_set`` and ``keep_apart`` do, and if the strategy is official and no data set comes
+    with a division.
     """
     tables, reports, layouts = [], {}, {}
     for name, dataset in datasets.items():
@@ -49,7 +54,8 @@ def split_data_sets(datasets: Mapping[str, Dataset], how: Split, data: Path) -> 
     total = _added([{key: value for key, value in report.items() if key != "use"} for report in trained])
     table = pd.concat(tables).sort_values("path", ignore_index=True)
     table, shared = keep_apart(table, layouts, {name: each.use for name, each in datasets.items()}, how.strategy)
-    return table, total | {"shared": shared, "datasets": reports}
+    shared["known"] = {name: known_groups(table, layouts, Path(path)) for name, path in checkpoints.items()}
+    return table.assign(digest=digests(table, layouts)), total | {"shared": shared, "datasets": reports}
 
 
 def split_data_set(

@@ -1,7 +1,10 @@
 """Finds people that several data sets show, and keeps them off two sides of the split."""
 
+import hashlib
+import json
 from collections.abc import Mapping
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -79,6 +82,39 @@ def keep_apart(
     }
 
 
+def digests(table: pd.DataFrame, layouts: Mapping[str, str]) -> pd.Series:
+    """What a checkpoint's sidecar keeps of each frame, to know its people again, 16 hexadecimal digits.
+
+    That is a hash of the target's id where ids are the authors', which says nothing of who it is, and otherwise the
+    frame's pHash. Arguments are as for ``keep_apart``.
+    """
+    scheme = table["dataset"].map(dict(layouts)).map(IDS)
+    named = [
+        hashlib.sha256(f"{one}/{other}".encode()).hexdigest()[:16]
+        for one, other in zip(scheme, table["video_id"], strict=True)
+    ]
+    return pd.Series(named, table.index).where(scheme.notna(), table["phash"]).rename("digest")
+
+
+def known_groups(table: pd.DataFrame, layouts: Mapping[str, str], checkpoint: Path) -> int:
+    """The number of groups of the test that a checkpoint was trained on, as far as the JSON file beside it says.
+
+    Weights without such a file, or from before it kept ``people``, say nothing: 0. ``table`` is what ``keep_apart``
+    gave.
+    """
+    try:
+        told = json.loads(checkpoint.with_suffix(".json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return 0
+    people = told.get("people") if isinstance(told, dict) else None
+    if not isinstance(people, list):
+        return 0
+    tested = table[table["split"] == "test"]
+    return int(
+        tested.loc[digests(tested, layouts).isin([each for each in people if isinstance(each, str)]), "group"].nunique()
+    )
+
+
 def _example(table: pd.DataFrame, person: pd.Series, one: pd.Series, other: pd.Series) -> str:
     """A frame of ``one`` and a frame of ``other``, in another data set, of the same person."""
     for row in table.index[one]:
@@ -90,14 +126,14 @@ def _example(table: pd.DataFrame, person: pd.Series, one: pd.Series, other: pd.S
 
 def _people(table: pd.DataFrame, layouts: Mapping[str, str]) -> pd.Series:
     """The component of each frame: of groups that are joined by an id or by frames that look the same."""
-    scheme = table["dataset"].map(layouts).map(IDS)
+    scheme = table["dataset"].map(dict(layouts)).map(IDS)
     ends = [(table["group"], table["group"])]
     for column, joins in (("video_id", scheme.notna()), ("source_id", _names_recordings(table, scheme))):
         rows = table[joins & (table[column] != "")]
         ends.append((rows["group"], "\uffff" + scheme[rows.index] + "/" + rows[column]))
     for one, other in combinations(sorted(set(table["dataset"])), 2):
         ends.append(_alike(table[table["dataset"] == one], table[table["dataset"] == other]))
-    here, there = (pd.concat(each, ignore_index=True).astype(object) for each in zip(*ends, strict=True))
+    here, there = (pd.concat([each[end] for each in ends], ignore_index=True).astype(object) for end in (0, 1))
     found = dict(zip(here, components(here, there), strict=True))
     return table["group"].map(found)
 
@@ -137,5 +173,5 @@ def _codes(table: pd.DataFrame) -> pd.DataFrame:
     rows["total"] = rows.groupby("video")["video"].transform("size")
     ones = np.bitwise_count(rows["phash"].to_numpy())
     rows = rows[(ones >= 16) & (ones <= 48)]
-    counts = rows.groupby(["video", "group", "total", "phash"]).size().rename("frames")
-    return counts.reset_index()
+    counts: pd.Series = rows.groupby(["video", "group", "total", "phash"]).size()
+    return counts.rename("frames").reset_index()

@@ -19,6 +19,7 @@ Positive = Annotated[float, Field(gt=0)]
 RuleName = Annotated[str, AfterValidator(lambda name: str(Rule.parse(name).value))]
 FAMILIARITY = ".familiarity.safetensors"  # the end of the name of a third file, see network.familiarity
 THREE = Field(min_length=3, max_length=3)
+MOST_PEOPLE = 2000  # digests, 38 kB of JSON
 RESIZE = {
     "none": "squeezed to the input size, antialiased bilinear",
     "face": "a square around the face, squeezed to the input size, antialiased bilinear",
@@ -113,6 +114,8 @@ class Sidecar(BaseModel):
     resize: str = Field(default_factory=lambda values: RESIZE[values.get("crop", "none")])
     output: str = "one logit; sigmoid(logit / temperature + bias) is the calibrated probability of a fake"
     categories: Categories
+    # digests of the frames that it was trained on, see index.shared: to know their people again in another test
+    people: list[Annotated[str, Field(pattern="^[0-9a-f]{16}$")]] = []
     parameters: Count
     prior: Annotated[float, Field(gt=0, lt=1)] = 0.5
     threshold_rule: float | str = 0.5
@@ -155,6 +158,14 @@ def categories_of(rows: "pd.DataFrame") -> Categories:
     """The categories in ``rows`` of an index: ``real`` are those labelled 0, ``fake`` those labelled 1."""
     real, fake = (sorted(rows.loc[rows["label"] == label, "category"].unique()) for label in (0, 1))
     return Categories(real=real, fake=fake)
+
+
+def people_of(digests: "pd.Series") -> list[str]:
+    """What ``Sidecar.people`` keeps of the digests of all frames: the first MOST_PEOPLE of them, in order.
+
+    As they are hashes, these are a random sample, and the same frames give the same sample.
+    """
+    return sorted(set(digests))[:MOST_PEOPLE]
 
 
 def read_sidecar(path: Path) -> Sidecar:

@@ -107,7 +107,7 @@ def divide_all(folder: Path, uses: dict[str, str], **split: Any) -> dict[str, An
     """The report on the data sets that were written to a folder."""
     how = Split.model_validate(tree()["split"] | {"train": SHARES[0], "val": SHARES[1], "test": SHARES[2]} | split)
     datasets = {name: Dataset(path="x", use=use, unseen=["FaceSwap"]) for name, use in uses.items()}  # type: ignore[arg-type]
-    return split_data_sets(datasets, how, folder / "data")[1]
+    return split_data_sets(datasets, how, folder / "data", {})[1]
 
 
 def test_the_report_adds_up_what_is_trained_on(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """People whom several data sets show are found, by their ids or by how frames look, and kept on one side."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -7,7 +9,7 @@ import pandas as pd
 import pytest
 
 from deepfake_detection.common.errors import UserError
-from deepfake_detection.index.shared import keep_apart
+from deepfake_detection.index.shared import digests, keep_apart, known_groups
 
 SIDES = {"train": range(6), "val": range(6, 8), "test": range(8, 10)}  # the people of the main data set
 USES = {"main": "train"}
@@ -121,3 +123,19 @@ def test_held_out_manipulations_join_nothing_by_their_source() -> None:
     swap["path"] = swap["path"].str.replace("main/", "main/FaceSwap/")
     other = data_set("other", range(8, 11), 3, split="test")
     assert apart(MAIN, swap, other, use="test", layout="faceforensics")[1]["left_out"] == {}
+
+
+@pytest.mark.parametrize("layout", ["faceforensics", "folders"])
+def test_people_that_a_checkpoint_was_trained_on_are_known_again(tmp_path: Path, layout: str) -> None:
+    layouts, sidecar, other = {"main": layout, "other": layout}, tmp_path / "teacher.json", tmp_path / "teacher.pth"
+    assert known_groups(MAIN, layouts, other) == 0
+    trained = MAIN[MAIN["video_id"].isin(["000", "008", "009"])]
+    sidecar.write_text(json.dumps({"people": sorted(set(digests(trained, layouts)))}))
+    assert known_groups(MAIN, layouts, other) == 2
+    assert known_groups(data_set("other", range(6), 2), layouts, other) == 0
+    # the ids are the authors', whatever the frames look like; elsewhere they say nothing
+    again = data_set("other", range(10), 2)
+    assert known_groups(again, layouts, other) == (2 if layout == "faceforensics" else 0)
+    for text in ("", "[]", '{"people": 3}', '{"people": [3, null]}'):
+        sidecar.write_text(text)
+        assert known_groups(MAIN, layouts, other) == 0
