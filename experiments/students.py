@@ -25,7 +25,7 @@ from deepfake_detection.frames.dataset import FrameDataset
 from deepfake_detection.frames.prepared import Pixels
 from deepfake_detection.inference.checkpoint import load_checkpoint
 from deepfake_detection.inference.logits import on_device, predict_logits
-from deepfake_detection.network.model import build_model, mean_and_std
+from deepfake_detection.network.model import build_model, described
 from deepfake_detection.network.sidecar import Sidecar, categories_of
 from deepfake_detection.network.weights import save_weights
 from deepfake_detection.params.load import load_params
@@ -86,14 +86,10 @@ def save_student(checkpoint: Path, arch: str, weights: Path, pixels: Pixels, row
     val = rows[rows["split"] == "val"]
     logits = predict_logits(network, FrameDataset(pixels, val), BATCH)
     calibration = calibrate(logits, val["label"].to_numpy(), 0.5, 0.5)
-    mean, std = mean_and_std(arch)
     sidecar = Sidecar(
-        arch=arch,
+        **described(network, arch),
         input_size=[pixels.shape[1]] * 2,
-        mean=list(mean),
-        std=list(std),
         categories=categories_of(rows),
-        parameters=sum(parameter.numel() for parameter in network.parameters()),
         frame=calibration,
         video=calibration,
     )

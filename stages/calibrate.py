@@ -12,7 +12,7 @@ from deepfake_detection.frames.prepared import open_prepared
 from deepfake_detection.inference.familiarity import familiarity_file, save_familiarity
 from deepfake_detection.inference.logits import predict_logits
 from deepfake_detection.network.allocator import keep_freed_memory, use_threads
-from deepfake_detection.network.model import build_model, mean_and_std
+from deepfake_detection.network.model import build_model, described
 from deepfake_detection.network.sidecar import Sidecar, categories_of, people_of
 from deepfake_detection.params.load import load_params
 from stages import run
@@ -36,17 +36,13 @@ def main() -> None:
     share = params.calibrate.familiarity
     familiarity = fit_familiarity(FrameDataset(pixels, training), held_out, share) if share else None
     save_familiarity(familiarity_file(checkpoint), familiarity)
-    mean, std = map(list, mean_and_std(params.model.arch))
     sidecar = Sidecar(
-        arch=params.model.arch,
+        **described(model, params.model.arch),
         input_size=[pixels.shape[1]] * 2,
-        mean=mean,
-        std=std,
         crop=params.prepare.crop,
         margin=params.prepare.margin,
         categories=categories_of(training),
         people=people_of(read_digests(SPLITS).query("split in ['train', 'val']")["digest"]),
-        parameters=sum(parameter.numel() for parameter in model.parameters()),
         prior=params.calibrate.prior,
         threshold_rule=params.calibrate.threshold,
         familiarity=share,

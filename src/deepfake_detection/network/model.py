@@ -4,7 +4,7 @@ Tan and Le 2019, "EfficientNet: Rethinking Model Scaling for Convolutional Neura
 """
 
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -90,6 +90,13 @@ def drop_level(network: Network) -> None:
 def mean_and_std(arch: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """What the network's input is normalised with: of red, green and blue, as shares of the full range."""
     return (LITE_MEAN, LITE_STD) if arch == LITE0 else (MEAN, STD)
+
+
+def described(network: Network, arch: str) -> dict[str, Any]:
+    """What the sidecar of a checkpoint says of its network: ``arch``, ``mean``, ``std`` and ``parameters``."""
+    mean, std = map(list, mean_and_std(arch))
+    count = sum(parameter.numel() for parameter in network.parameters())
+    return {"arch": arch, "mean": mean, "std": std, "parameters": count}
 
 
 def _initialise_from_scratch(efficientnet: nn.Module) -> None:

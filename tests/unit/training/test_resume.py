@@ -7,7 +7,9 @@ import os
 import re
 import signal
 import time
+from collections.abc import Callable
 from contextlib import nullcontext
+from functools import cache
 from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any
@@ -76,14 +78,17 @@ def result(folder: Path) -> tuple[bytes, Any, Any, int]:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The results of whole runs, by what is changed in them."""
-    folders = {}
-    for name, changes in CHANGES.items():
-        folders[name] = tmp_path_factory.mktemp(name.replace(" ", "-"))
-        assert in_process(folders[name], changes) == 0
-        assert not (folders[name] / "run").exists()
-    return folders
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The result of a whole run, by what is changed in it."""
+
+    @cache
+    def whole(name: str) -> Path:
+        folder = tmp_path_factory.mktemp(name.replace(" ", "-"))
+        assert in_process(folder, CHANGES[name]) == 0
+        assert not (folder / "run").exists()
+        return folder
+
+    return whole
 
 
 CHANGES: dict[str, dict[str, Any]] = {
@@ -101,17 +106,18 @@ KILLS = {
 }
 
 
-TRIED = [("as it is", kill) for kill in KILLS]
-TRIED += [(name, kill) for name in list(CHANGES)[1:] for kill in ("in the second", "by SIGTERM in the second")]
-TRIED += [("stopped early", "after the last")]
+QUICK = [("as it is", "in the second"), ("averaged", "by SIGTERM in the second"), ("stopped early", "after the last")]
+OTHERS = [("as it is", kill) for kill in KILLS]
+OTHERS += [(name, kill) for name in list(CHANGES)[1:] for kill in ("in the second", "by SIGTERM in the second")]
+TRIED = [*QUICK, *(pytest.param(*each, marks=pytest.mark.slow) for each in OTHERS if each not in QUICK)]
 
 
 @pytest.mark.parametrize(("name", "kill"), TRIED)
 def test_a_killed_run_ends_like_an_undisturbed_one(
-    tmp_path: Path, undisturbed: dict[str, Path], name: str, kill: str
+    tmp_path: Path, undisturbed: Callable[[str], Path], name: str, kill: str
 ) -> None:
     number, step = KILLS[kill]
-    weights, summary, epochs, steps = result(undisturbed[name])
+    weights, summary, epochs, steps = result(undisturbed(name))
     expected = 128 + signal.SIGTERM if number == signal.SIGTERM else -number
     assert in_process(tmp_path, CHANGES[name], number, step) == expected
     assert in_process(tmp_path, CHANGES[name]) == 0
@@ -126,15 +132,15 @@ def test_a_killed_run_ends_like_an_undisturbed_one(
         assert again[3] == steps - (step - 1) // STEPS * STEPS
 
 
-def test_it_may_be_killed_again_and_again(tmp_path: Path, undisturbed: dict[str, Path]) -> None:
+def test_it_may_be_killed_again_and_again(tmp_path: Path, undisturbed: Callable[[str], Path]) -> None:
     for number, step in ((signal.SIGTERM, 4), (signal.SIGTERM, 1), (signal.SIGKILL, 3), (signal.SIGTERM, 5)):
         assert in_process(tmp_path, {}, number, step) != 0
     assert in_process(tmp_path, {}) == 0
-    assert result(tmp_path)[:3] == result(undisturbed["as it is"])[:3]
+    assert result(tmp_path)[:3] == result(undisturbed("as it is"))[:3]
 
 
 def test_a_full_disk_leaves_the_state_before_it_and_a_half_written_one_is_not_taken(
-    tmp_path: Path, undisturbed: dict[str, Path]
+    tmp_path: Path, undisturbed: Callable[[str], Path]
 ) -> None:
     assert in_process(tmp_path, {}, signal.SIGKILL, STEPS + 2) != 0
     before = (tmp_path / "run" / LAST).read_bytes()
@@ -142,7 +148,7 @@ def test_a_full_disk_leaves_the_state_before_it_and_a_half_written_one_is_not_ta
     assert (tmp_path / "run" / LAST).read_bytes() == before
     (tmp_path / "run" / f"{TEMPORARY}{LAST}").write_bytes(b"PK")
     assert in_process(tmp_path, {}) == 0
-    assert result(tmp_path)[0] == result(undisturbed["as it is"])[0]
+    assert result(tmp_path)[0] == result(undisturbed("as it is"))[0]
 
 
 def test_the_key_tells_parameters_files_and_places_apart(tmp_path: Path) -> None:
