@@ -1,8 +1,8 @@
 """The table of a study, with paired differences: ``python -m experiments.table STUDY``.
 
-Each figure is the mean over the seeds, with their standard deviation. A difference is that of a method to the baseline,
-with the 95% interval of a bootstrap over identity groups: the draws are the same for both and for all seeds, and the
-difference of a draw is the mean over the seeds. The p values are corrected for the number of methods (Holm).
+Each figure is the mean over the seeds, with their standard deviation. A difference is that of a method to the baseline.
+Its 95% interval counts that other seeds and other identity groups give other numbers. The p values are corrected for
+all differences that are printed (Holm).
 """
 
 from argparse import ArgumentParser
@@ -11,26 +11,21 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import stdtr
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.files import write_json
 from deepfake_detection.common.tables import read_index
-from deepfake_detection.evaluation.bootstrap import (
-    NO_SPREAD,
-    frame_metrics,
-    group_draws,
-    resampled_auroc,
-    standard_error,
-    t_quantile,
-)
+from deepfake_detection.evaluation.bootstrap import frame_metrics, group_draws, resampled_auroc
 from deepfake_detection.evaluation.calibration import calibrate
 from deepfake_detection.evaluation.compare import holm
 from deepfake_detection.evaluation.corruptions import CORRUPTIONS
+from deepfake_detection.evaluation.differences import between_methods
 from experiments.study import RESULTS, Study, read_study, result_file
 from stages import run
 
 Floats = NDArray[np.float64]
+Figures = dict[str, tuple[int, Floats]]
+"""By name, the number of groups that a figure comes from, and its values as of ``Frames.aurocs``."""
 DRAWS = 1000
 
 
@@ -65,10 +60,7 @@ def main() -> None:
             for method, values in seeds.items()
         }
     )
-    differences = {
-        key: compare({method: found[key] for method, found in figures.items()}, study.baseline)
-        for key in figures[study.baseline]
-    }
+    differences = compare(study, figures)
     write_json(
         folder / "table.json",
         {
@@ -77,10 +69,9 @@ def main() -> None:
         },
     )
     print(table.to_string())
-    others = [key for key in differences if key.startswith("data set: ")]
-    for key in ("seen", "unseen, mean", *others, "drop, trained families", "drop, held-out families"):
+    for key, row in differences.items():
         print(f"\n{key}: less {study.baseline}")
-        for method, each in differences.get(key, {}).items():
+        for method, each in row.items():
             ends = (
                 ""
                 if each["interval"] is None
@@ -121,8 +112,8 @@ def with_draws(rows: pd.DataFrame) -> Frames:
     return Frames(rows, codes.astype(np.int64), np.vstack([np.ones((1, len(names)), np.int64), draws]))
 
 
-def measure(study: Study, rows: dict[str, pd.DataFrame], found: Results) -> dict[str, tuple[int, Floats]]:
-    """Each figure of a method: its number of groups, and its values as of ``Frames.aurocs``."""
+def measure(study: Study, rows: dict[str, pd.DataFrame], found: Results) -> Figures:
+    """The figures of a method."""
     test, evaluated = rows["test"], rows["evaluated"]
     own = evaluated["dataset"].isin(test["dataset"]) & evaluated["group"].isin(test["group"])
     # manipulations of the test side's videos that were not trained on, against the originals of the same videos
@@ -132,7 +123,7 @@ def measure(study: Study, rows: dict[str, pd.DataFrame], found: Results) -> dict
     seen = categories.isin(test["category"]).to_numpy()
     original = (side.rows["label"] == 0).to_numpy()
     groups = side.counts.shape[1]
-    figures: dict[str, tuple[int, Floats]] = {"seen": (groups, side.aurocs(logits, seen))}
+    figures: Figures = {"seen": (groups, side.aurocs(logits, seen))}
     unseen = sorted(set(categories[~seen]))
     each = [side.aurocs(logits, original | (categories == name).to_numpy()) for name in unseen]
     figures |= {f"unseen: {name}": (groups, values) for name, values in zip(unseen, each, strict=True)}
@@ -145,7 +136,7 @@ def measure(study: Study, rows: dict[str, pd.DataFrame], found: Results) -> dict
     return figures | drops(study, rows, found)
 
 
-def drops(study: Study, rows: dict[str, pd.DataFrame], found: Results) -> dict[str, tuple[int, Floats]]:
+def drops(study: Study, rows: dict[str, pd.DataFrame], found: Results) -> Figures:
     """How far the AUROC falls under corruptions of trained and of held-out families, and under each of them."""
     sample = with_draws(rows["corrupted"])
     place = pd.Series(range(len(rows["test"])), index=rows["test"]["path"])[rows["corrupted"]["path"]].to_numpy()
@@ -183,23 +174,27 @@ def calibration_errors(rows: dict[str, pd.DataFrame], found: Results) -> dict[st
     return errors
 
 
-def compare(values: dict[str, tuple[int, Floats]], baseline: str) -> dict[str, dict[str, Any]]:
-    """Each method's difference to the baseline in one figure."""
-    groups, base = values[baseline]
-    found: dict[str, dict[str, Any]] = {}
-    for method, (_, each) in values.items():
-        if method != baseline:
-            change = (each - base).mean(axis=0)
-            error = standard_error(change[1:], groups) if groups > 1 else None
-            found[method] = {"difference": float(change[0]), "interval": None, "p": None}
-            if error is not None and error > NO_SPREAD:
-                half = t_quantile(groups) * error
-                found[method]["interval"] = [float(change[0] - half), float(change[0] + half)]
-                found[method]["p"] = float(2 * stdtr(groups - 1, -abs(change[0]) / error))
-    corrected = holm([row["p"] for row in found.values()])
-    for row, p_value in zip(found.values(), corrected, strict=True):
-        row["p_holm"] = p_value
+def compare(study: Study, figures: dict[str, Figures]) -> dict[str, dict[str, dict[str, Any]]]:
+    """The difference of each method to the baseline, by figure and method, as of ``between_methods``.
+
+    ``figures`` has those of each method. Only what ``is_read`` is compared: ``p_holm`` is corrected for all of it.
+    """
+    base = figures[study.baseline]
+    found: dict[str, dict[str, dict[str, Any]]] = {key: {} for key in base if is_read(key)}
+    for key, row in found.items():
+        groups, baseline = base[key]
+        for method in [each for each in figures if each != study.baseline]:
+            paired = study.methods[method].get("of") == study.baseline
+            row[method] = between_methods(baseline, figures[method][key][1], groups, paired)
+    every = [difference for row in found.values() for difference in row.values()]
+    for difference, p_value in zip(every, holm([each["p"] for each in every]), strict=True):
+        difference["p_holm"] = p_value
     return found
+
+
+def is_read(figure: str) -> bool:
+    """Whether methods are compared in a figure. The others are parts of these, and say where a difference lies."""
+    return figure in ("seen", "unseen, mean") or figure.startswith(("data set: ", "drop, "))
 
 
 if __name__ == "__main__":

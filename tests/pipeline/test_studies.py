@@ -208,10 +208,30 @@ def test_figures_are_those_of_the_logits() -> None:
     assert values["drop: webp"] == [1, 1]
     assert values["drop, held-out families"] == [0.5, 0.5]
     better = one._replace(evaluated=np.abs(one.evaluated))
-    pair = {"recipe": found["unseen, mean"]}
-    pair |= {"sturdy": table.measure(Study.model_validate(SMALL), tables, better)["unseen, mean"]}
-    row = table.compare(pair, "recipe")["sturdy"]
-    assert row["difference"] == pytest.approx(0.3)
-    assert row["interval"][0] < 0.3 < row["interval"][1]
-    assert row["p"] == row["p_holm"] < 0.2
-    assert table.compare({"recipe": pair["recipe"], "same": pair["recipe"]}, "recipe")["same"]["interval"] is None
+    sturdy = table.measure(Study.model_validate(SMALL), tables, better)
+    assert table.compare(Study.model_validate(SMALL), {"recipe": found, "sturdy": sturdy}).keys() == {
+        "seen",
+        "unseen, mean",
+        "data set: other",
+        "drop, trained families",
+        "drop, held-out families",
+    }
+
+
+def test_p_values_are_corrected_for_all_differences_that_are_read() -> None:
+    rng = np.random.default_rng(0)
+    study = Study.model_validate(SMALL | {"methods": SMALL["methods"] | {"adapted": {"of": "recipe"}}})
+    recipe = np.array([[0.7], [0.76], [0.84], [0.9]]) + rng.normal(0, 0.01, 101)
+    values = {"recipe": recipe, "sturdy": recipe[::-1] + 0.05, "adapted": recipe + 0.05}
+    values["adapted"][0, 0] += 0.01
+    names = ("seen", "data set: other", "drop: webp")
+    figures = {method: dict.fromkeys(names, (9, each)) for method, each in values.items()}
+    found = table.compare(study, figures)
+    assert {key: list(row) for key, row in found.items()} == {
+        name: ["sturdy", "adapted"] for name in ("seen", "data set: other")
+    }
+    seen, other = (found[key] for key in ("seen", "data set: other"))
+    # a network that is made of the baseline's with the same seed leaves no chance to the seeds
+    assert seen["adapted"]["p"] < 0.001 < 0.1 < seen["sturdy"]["p"]
+    assert seen["adapted"]["p_holm"] == pytest.approx(4 * seen["adapted"]["p"])
+    assert other["sturdy"]["p_holm"] == min(1, 2 * other["sturdy"]["p"])

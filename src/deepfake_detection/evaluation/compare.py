@@ -16,21 +16,13 @@ from typing import IO, Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import stdtr
 
 from deepfake_detection.common.components import components
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.tables import one_line_errors
 from deepfake_detection.common.text import group_count, one_line
-from deepfake_detection.evaluation.bootstrap import (
-    DRAWS,
-    METRICS,
-    NO_SPREAD,
-    group_draws,
-    resampled_metrics,
-    standard_error,
-    t_quantile,
-)
+from deepfake_detection.evaluation.bootstrap import DRAWS, METRICS, group_draws, resampled_metrics
+from deepfake_detection.evaluation.differences import between_networks
 from deepfake_detection.params.data_sections import of_use
 from deepfake_detection.params.load import load_params
 
@@ -93,23 +85,7 @@ def _difference(first: Floats, second: Floats, groups: int) -> dict[str, Any]:
     """``first`` and ``second``: the value in the sample, then those in the draws."""
     if math.isnan(first[0]):
         return dict.fromkeys(("first", "second", "difference", "interval", "p"))
-    differences: Floats = second - first
-    difference = float(differences[0])
-    error = standard_error(differences[1:], groups) if groups > 1 else None
-    interval, p = None, None
-    if error is not None and error > NO_SPREAD:
-        half = t_quantile(groups) * error
-        interval = [difference - half, difference + half]
-        p = float(2 * stdtr(groups - 1, -abs(difference) / error))
-    elif error is not None and abs(difference) <= NO_SPREAD:
-        p = 1.0
-    return {
-        "first": float(first[0]),
-        "second": float(second[0]),
-        "difference": difference,
-        "interval": interval,
-        "p": p,
-    }
+    return {"first": float(first[0]), "second": float(second[0]), **between_networks(first, second, groups)}
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
