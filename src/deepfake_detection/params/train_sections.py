@@ -228,13 +228,14 @@ class Train(Section):
         bool,
         Field(
             description="A fake and the original of the same video and frame share a step and a draw of the "
-            "augmentation."
+            "augmentation. Steps take fewer frames where the next of these would not fit."
         ),
     ]
     balance: Annotated[
         Literal["none", "class", "category", "dataset", "video"],
         Field(
-            description="Weights of the loss. `class`: originals and fakes count alike. `category`: each category "
+            description="Weights of the loss. `class`: originals and fakes count alike, and with "
+            "`train.method: nested` originals, blends and fakes, a third each. `category`: each category "
             "of a class counts alike, too. `dataset`: each data set of a class counts alike, and each category of it. "
             "`video`: as `dataset`, and each video of a category counts alike, however many frames it has. Balanced "
             "data are trained as with `none`."

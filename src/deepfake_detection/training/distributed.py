@@ -1,5 +1,6 @@
 """Training with several processes: which process takes which frames, and batch norm over all of them."""
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -12,18 +13,20 @@ from torch import Tensor, nn
 from deepfake_detection.common.errors import UserError
 
 
-def rank_batches(frames: int, step: int, accumulate: int = 1, world_size: int = 1, rank: int = 0) -> list[list[int]]:
+def rank_batches(steps: Sequence[int], accumulate: int = 1, world_size: int = 1, rank: int = 0) -> list[list[int]]:
     """The frames that one process takes, as positions in the order of an epoch: one list for each forward pass.
 
-    Step ``k`` of the optimiser learns from frames ``k * step`` to ``(k + 1) * step``, whatever the number of processes.
-    Every process takes ``accumulate`` micro-batches of them. The last step may be shorter and have fewer micro-batches,
-    but every process takes the same number, because processes wait for each other. The last step's frames are left out
-    if there are fewer of them than processes, or only one: batch norm cannot train on a single frame.
+    ``steps`` has how many frames each step of the optimiser learns from, whatever the number of processes. Every
+    process takes ``accumulate`` micro-batches of them. The last step may have fewer micro-batches, but every process
+    takes the same number, because processes wait for each other. A step's frames are left out if there are fewer of
+    them than processes, or only one: batch norm cannot train on a single frame.
     """
     parts: list[list[int]] = []
-    for start in range(0, frames, step):
-        shared = np.arange(start, min(start + step, frames))
-        count = min(accumulate, len(shared) // max(world_size, 2))
+    start = 0
+    for size in steps:
+        shared = np.arange(start, start + size)
+        start += size
+        count = min(accumulate, size // max(world_size, 2))
         if count:
             parts += [part.tolist() for part in np.array_split(shared[rank::world_size], count)]
     return parts

@@ -50,7 +50,8 @@ def open_unlabelled(folder: Path) -> Unlabelled:
 class FrameBatches(pl.LightningDataModule):
     """The training frames, with new augmentations in each epoch, and the validation frames without augmentation.
 
-    ``micro_batch_size`` is how many frames a device takes at once. Several processes share the frames of each step.
+    ``micro_batch_size`` is how many frames a device takes at once. Several processes share the frames of each step. A
+    step takes fewer where the next of ``pairs_of`` would not fit.
     ``landmarks`` are those of TrainingFrames; without them nothing is erased, and a line says so. With
     ``params.unlabelled: adapt`` each training batch ends in as many frames of ``unlabelled``, whose label is -1. They
     are augmented as the others are. Raises UserError when there are none.
@@ -76,6 +77,9 @@ class FrameBatches(pl.LightningDataModule):
         if params.method != "supervised":
             train, val = with_blends(train, val, params.method, landmarks)
         train = train.assign(pair=pairs_of(train, params.pairs))
+        # the sizes of the pairs in the order in which they are served, the same in all epochs, and so are the steps
+        self.pair_sizes = np.random.default_rng(derive_seed(seed)).permutation(np.bincount(train["pair"]))
+        self._steps_by_sharing: dict[tuple[int, int], list[int]] = {}
         self.train_rows, self.val_rows = (with_weights(part, params.balance) for part in (train, val))
         self.micro_batch_size = (
             BATCH_ON_CPU if params.batch_size == "auto" else params.batch_size
@@ -88,8 +92,7 @@ class FrameBatches(pl.LightningDataModule):
     def mean_micro_batch(self, index: int) -> float:
         """The mean size of the micro-batches in the step to which a process's micro-batch ``index`` belongs."""
         accumulate, world_size, _ = self._sharing()
-        step = self.micro_batch_size * accumulate * world_size
-        return min(step, len(self.train_rows) - index // accumulate * step) / (accumulate * world_size)
+        return self._step_sizes()[index // accumulate] / (accumulate * world_size)
 
     def steps(self) -> int:
         """The number of optimiser steps in a whole epoch."""
@@ -104,9 +107,12 @@ class FrameBatches(pl.LightningDataModule):
     def _train_order(self) -> pd.DataFrame:
         # shuffled here, because a loader's own order depends on how often it was iterated before
         epoch = cast(pl.Trainer, self.trainer).current_epoch
-        pairs = pd.Series(range(int(self.train_rows["pair"].max()) + 1))
-        place = pairs.sample(frac=1, random_state=derive_seed(self.seed, epoch)).to_numpy().argsort()
-        return self.train_rows.iloc[place[self.train_rows["pair"]].argsort(kind="stable")]
+        sizes = np.bincount(self.train_rows["pair"])
+        shuffled = pd.Series(range(len(sizes))).sample(frac=1, random_state=derive_seed(self.seed, epoch)).to_numpy()
+        pairs = np.empty_like(shuffled)
+        for size in np.unique(sizes):
+            pairs[self.pair_sizes == size] = shuffled[sizes[shuffled] == size]
+        return self.train_rows.iloc[pairs.argsort()[self.train_rows["pair"]].argsort(kind="stable")]
 
     def _train_batches(self) -> list[list[int]]:
         """The micro-batches of this process in the epoch, which ends early where the run does."""
@@ -115,10 +121,14 @@ class FrameBatches(pl.LightningDataModule):
         return batches[: max(left, 0) * self._sharing()[0]] if limit else batches
 
     def _whole_epoch(self) -> list[list[int]]:
-        accumulate, world_size, rank = self._sharing()
-        return rank_batches(
-            len(self.train_rows), self.micro_batch_size * accumulate * world_size, accumulate, world_size, rank
-        )
+        return rank_batches(self._step_sizes(), *self._sharing())
+
+    def _step_sizes(self) -> list[int]:
+        accumulate, world_size, _ = self._sharing()
+        sharing = self.micro_batch_size * accumulate * world_size, accumulate * max(world_size, 2)
+        if sharing not in self._steps_by_sharing:
+            self._steps_by_sharing[sharing] = step_sizes(self.pair_sizes.tolist(), *sharing)
+        return self._steps_by_sharing[sharing]
 
     def _val_batches(self) -> list[list[int]]:
         _, world_size, rank = self._sharing()
@@ -198,6 +208,24 @@ def pairs_of(rows: pd.DataFrame, same_frame: bool) -> NDArray[np.int64]:
     """
     keys = rows.groupby(["dataset", "video_id", "frame"]).ngroup() if same_frame else rows.index
     return pd.factorize(np.asarray(keys), sort=True)[0]
+
+
+def step_sizes(pairs: Sequence[int], step: int, least: int) -> list[int]:
+    """How many frames each step takes, at most ``step``, so that no pair is in two steps.
+
+    ``pairs`` are the sizes of the pairs in the order in which they are served. One that is larger than ``step`` is cut,
+    and so is one before which a step would have fewer than ``least`` frames.
+    """
+    steps, filled = [], 0
+    for size in pairs:
+        if filled + size > step and filled >= least:
+            steps.append(filled)
+            filled = 0
+        filled += size
+        while filled > step:
+            steps.append(step)
+            filled -= step
+    return [*steps, filled] if filled else steps
 
 
 def with_weights(rows: pd.DataFrame, balance: str) -> pd.DataFrame:

@@ -15,7 +15,7 @@ from deepfake_detection.frames.dataset import derive_seed
 from deepfake_detection.network.model import add_level, build_model, drop_level
 from deepfake_detection.training.blending import LANDMARKS, self_blend
 from deepfake_detection.training.classifier import FrameClassifier
-from deepfake_detection.training.loader import FrameBatches
+from deepfake_detection.training.loader import FrameBatches, step_sizes
 from deepfake_detection.training.training_frames import TrainingFrames
 from tests.support.params import train
 
@@ -114,6 +114,37 @@ def test_the_frames_of_a_pair_share_a_step_and_a_draw(data: Any) -> None:
     for start in range(0, len(order), 3):
         assert np.array_equal(frames.frame(start), frames.frame(start + 1))
     assert not np.array_equal(frames.frame(0), frames.frame(3))
+
+
+def test_no_pair_is_in_two_steps(data: Any) -> None:
+    """Originals with their blends beside single fakes, in steps of odd sizes, shared by processes and micro-batches."""
+    for pairs, batch_size, accumulate, world_size in ((False, 8, 1, 1), (False, 14, 2, 1), (True, 9, 1, 2)):
+        found = batches(data, method="nested", pairs=pairs)
+        found.micro_batch_size = batch_size // accumulate
+        steps = []
+        for epoch in (0, 1, 2):
+            taken: dict[int, list[int]] = {}
+            for rank in range(world_size):
+                found.trainer = SimpleNamespace(  # type: ignore[assignment]
+                    current_epoch=epoch, accumulate_grad_batches=accumulate, world_size=world_size, global_rank=rank
+                )
+                order = found._train_order()
+                for number, part in enumerate(found._train_batches()):
+                    assert len(part) <= found.micro_batch_size
+                    taken.setdefault(number // accumulate, []).extend(part)
+            steps.append(found.steps())
+            assert len(taken) == found.steps()
+            assert all(
+                len(items) == found.mean_micro_batch(step * accumulate) * accumulate * world_size
+                for step, items in taken.items()
+            )
+            where = pd.Series({item: step for step, items in taken.items() for item in items}).sort_index()
+            assert len(where) == len(order) == 64
+            assert where.groupby(order["pair"].to_numpy()).nunique().max() == 1
+        assert len(set(steps)) == 1
+    assert step_sizes([3, 3, 2, 9, 1], 8, 2) == [8, 8, 2]
+    assert step_sizes([3, 3, 3, 1, 8], 8, 2) == [6, 4, 8]
+    assert step_sizes([1, 8, 1], 8, 2) == [8, 2]  # batch norm cannot train on the first frame alone
 
 
 def test_two_levels_in_training_and_one_in_validation() -> None:
