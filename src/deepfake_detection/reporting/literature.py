@@ -17,12 +17,13 @@ class Reported(NamedTuple):
 
 
 _BENCHMARK = "DeepfakeBench, README of the project (Yan et al., NeurIPS 2023)"
+_SBI = "README of the authors' repository, not their paper (Shiohara & Yamasaki, CVPR 2022)"
 
 REPORTED = (
     Reported("Celeb-DF v2", "frames", "EfficientNet-B4", 0.749, _BENCHMARK),
     Reported("DFDC preview", "frames", "EfficientNet-B4", 0.728, _BENCHMARK),
     Reported("DFDC", "frames", "EfficientNet-B4", 0.696, _BENCHMARK),
-    Reported("Celeb-DF v2", "videos", "self-blended images, EfficientNet-B4", 0.929, "Shiohara & Yamasaki, CVPR 2022"),
+    Reported("Celeb-DF v2", "videos", "self-blended images, EfficientNet-B4", 0.929, _SBI),
     Reported("Celeb-DF v2", "videos", "Effort", 0.956, "Yan et al., ICML 2025"),
     Reported("Celeb-DF v2", "videos", "Forensics Adapter", 0.957, "Cui et al., CVPR 2025"),
 )
