@@ -23,7 +23,7 @@ from scipy.special import ndtri
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.tables import read_index
-from deepfake_detection.evaluation.bootstrap import group_draws, resampled_auroc
+from deepfake_detection.evaluation.bootstrap import group_draws
 from deepfake_detection.evaluation.differences import between_methods, between_networks, seed_part, t_test
 from experiments.study import RESULTS, read_study
 from experiments.table import is_read, measure, read_results
@@ -34,7 +34,8 @@ SEEDS, GROUPS, DRAWS = (3, 5, 8), (6, 20, 60), 200
 AUROC, BETTER = 0.8, 0.05
 SEED = 0.06  # variance of the distance between the classes: the AUROCs of seeds deviate by 0.05
 GROUP, GROUP_OF_METHOD, GROUP_OF_SEED, FRAME, FRAME_OF_SEED = 0.25, 0.05, 0.1, 0.25, 0.35  # of a logit; the sum is 1
-Floats, Ints = NDArray[np.float64], NDArray[np.int64]
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 Trial = tuple[Floats, Floats, Floats, int]
 """A method, an equal one, one that is better by BETTER, each as of ``between_methods``, and the number of groups."""
 
@@ -95,8 +96,7 @@ def simulated(seeds: int, groups: int, count: int) -> Iterator[Trial]:
                 for _ in range(seeds)
             ]
             sides += [
-                [resampled_auroc(labels, logits + apart * labels, codes, counts) for logits in networks]
-                for apart in distances
+                [aurocs(labels, logits + apart * labels, codes, counts) for logits in networks] for apart in distances
             ]
         first, equal, better = map(np.array, sides)
         yield first, equal, better, groups
@@ -107,6 +107,17 @@ def noise(rng: np.random.Generator, codes: Ints, labels: Ints, of_group: float, 
     shared = rng.normal(0, of_group**0.5, (codes.max() + 1, 2))
     drawn: Floats = shared[codes, labels] + rng.normal(0, of_frame**0.5, len(codes))
     return drawn
+
+
+def aurocs(labels: Ints, logits: Floats, codes: Ints, counts: Ints) -> Floats:
+    """As ``bootstrap.resampled_auroc`` without ties, but faster: it counts the pairs of frames by their two groups."""
+    fake, starts = labels == 1, np.arange(counts.shape[1])
+    right = (logits[fake][:, None] > logits[~fake]).astype(np.float64)
+    for axis, each in enumerate((codes[fake], codes[~fake])):
+        right = np.add.reduceat(right, np.searchsorted(each, starts), axis=axis)
+    fakes, originals = (counts @ np.bincount(codes[kind]) for kind in (fake, ~fake))
+    found: Floats = ((counts @ right) * counts).sum(axis=1) / (fakes * originals)
+    return found
 
 
 def called(trials: Iterable[Trial]) -> dict[tuple[str, str], float]:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from deepfake_detection.common.errors import UserError
+from deepfake_detection.evaluation.bootstrap import group_draws, resampled_auroc
 from experiments import null
 from experiments.study import STUDIES
 
@@ -27,6 +28,14 @@ def test_the_simulated_methods_are_as_good_as_they_should_be(monkeypatch: pytest
     found = np.array([[each[0, 0] for each in trial[:3]] for trial in null.simulated(1, 20, 200)])
     assert found.mean(axis=0) == pytest.approx([0.8, 0.8, 0.85], abs=0.012)
     assert (found[:, 2] - found[:, 1]).mean() == pytest.approx(0.05, abs=0.003)
+
+
+def test_aurocs_are_those_of_the_library() -> None:
+    rng = np.random.default_rng(0)
+    codes = np.repeat(np.arange(5), 8)
+    labels, counts = np.tile([0, 1, 1, 1], 10), group_draws(5, 0, 20)
+    logits = rng.normal(size=40)
+    assert null.aurocs(labels, logits, codes, counts) == pytest.approx(resampled_auroc(labels, logits, codes, counts))
 
 
 def test_only_both_sources_of_chance_call_noise_as_rarely_as_they_say() -> None:
