@@ -23,7 +23,8 @@ def means(cells: Floats, seed: int) -> Floats:
     """The mean over groups, in the sample and in each draw; ``cells`` are of shape (seeds, groups)."""
     groups = cells.shape[1]
     counts = np.vstack([np.ones((1, groups), np.int64), group_draws(groups, seed, DRAWS)])
-    return cells @ counts.T / groups
+    found: Floats = cells @ counts.T / groups
+    return found
 
 
 def test_without_chance_of_groups_it_is_a_t_test_of_the_seeds() -> None:
