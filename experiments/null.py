@@ -124,13 +124,17 @@ def called(trials: Iterable[Trial]) -> dict[tuple[str, str], float]:
     """The shares that the module describes, by rule."""
     found: dict[tuple[str, str], list[bool]] = {}
     for first, equal, better, groups in trials:
-        for rule, each in rules(first, equal, groups).items():
-            found.setdefault((rule, "p < 0.05"), []).append(each["p"] < 0.05)
-            found.setdefault((rule, "p < 0.01"), []).append(each["p"] < 0.01)
-        for rule, each in rules(first, better, groups).items():
-            found.setdefault((rule, "power"), []).append(each["p"] < 0.05)
-            low, high = each["interval"]
-            found.setdefault((rule, "coverage"), []).append(low <= BETTER <= high)
+        different = rules(first, better, groups)
+        for rule, same in rules(first, equal, groups).items():
+            low, high = different[rule]["interval"]
+            shares = {
+                "p < 0.05": same["p"] < 0.05,
+                "p < 0.01": same["p"] < 0.01,
+                "power": different[rule]["p"] < 0.05,
+                "coverage": low <= BETTER <= high,
+            }
+            for name, value in shares.items():
+                found.setdefault((rule, name), []).append(value)
     return {key: float(np.mean(values)) for key, values in found.items()}
 
 
