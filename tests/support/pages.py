@@ -18,6 +18,7 @@ def page_of(result: dict[str, Any], sidecar: Sidecar) -> str:
         "max_bytes": 10**6,
         "max_seconds": 60,
         "error": "",
+        "case_files": True,
     }
     about |= {"unseen": unseen_words(None), "not_meant": not_meant(sidecar, None), "guessing": ""}
     about |= {"calibrated": is_calibrated(sidecar), "checkpoint": "b0.pth", "name": "a"}

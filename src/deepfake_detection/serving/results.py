@@ -138,6 +138,12 @@ class VideoPrediction(Prediction):
     people: tuple[Person, ...] = ()
 
 
+def decisive_stretch(found: Prediction) -> Stretch | None:
+    """The most suspicious stretch of the person who decides, if the video is fake or partly fake."""
+    suspicious = isinstance(found, VideoPrediction) and found.verdict in ("fake", "partly fake")
+    return found.people[0].stretch if suspicious else None
+
+
 def fields_of(found: Prediction) -> dict[str, Any]:
     """What ``predict --json`` prints of a prediction, and what the API answers: plain values by their names."""
     fields = asdict(found)

@@ -6,6 +6,7 @@
 import warnings
 from dataclasses import replace
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,13 +19,15 @@ from deepfake_detection.pictures.images import UnreadableImageError, read_pictur
 from deepfake_detection.reporting.html import data_uri
 from deepfake_detection.serving.labels import Rect, place_labels
 from deepfake_detection.serving.people import KeptFrames
+from deepfake_detection.serving.results import decisive_stretch
 from deepfake_detection.serving.words import rounded_percent, wording
 from deepfake_detection.videos.video import is_video
 
 if TYPE_CHECKING:  # the server process holds no network and starts without torch
+    from deepfake_detection.network.sidecar import Sidecar
     from deepfake_detection.pictures.faces import Box
     from deepfake_detection.serving.detector import Detector
-    from deepfake_detection.serving.results import Face, Person, Prediction
+    from deepfake_detection.serving.results import Face, Moment, Person, Prediction, VideoPrediction
 
 Pixels = NDArray[np.uint8]
 
@@ -56,6 +59,7 @@ def shown(detector: "Detector", path: Path, frames: int | None = None) -> "tuple
     """
     found, values = _video(detector, path, frames) if is_video(path) else _picture(detector, path)
     return found, values | {
+        "verdict": found.verdict,
         "said": wording(found, detector.sidecar),
         "probability": found.probability,
         "reason": found.reason,
@@ -121,17 +125,70 @@ def _video(detector: "Detector", path: Path, frames: int | None = None) -> "tupl
         "whole": bool(own) and own[0].face.box is None,
         "people": [_person(person, detector.sidecar.score.reading.threshold) for person in found.people[:PEOPLE_SHOWN]],
         "more_people": max(0, len(found.people) - PEOPLE_SHOWN),
+        "timeline": timeline(found, detector.sidecar),
         "shown": views,
         "looks": looks,
     }
 
 
+def timeline(found: "VideoPrediction", sidecar: "Sidecar") -> dict[str, Any]:
+    """What is drawn of a video over time: a lane for each person who is shown, with a point for each judged frame.
+
+    Places are in percent: ``x`` of the video's length, ``y`` of a lane's height, from above. An unfamiliar frame has
+    no ``y``, and no frame of an unfamiliar person has one. ``lines`` join the points of frames that follow each other.
+    """
+    length = max(found.seconds, 0.1)
+    order = {seconds: number for number, seconds in enumerate(sorted({each.seconds for each in found.moments}))}
+
+    def point(moment: "Moment", known: bool) -> dict[str, Any]:
+        known = known and moment.face.verdict != "unfamiliar"
+        return {
+            "x": round(100 * min(moment.seconds / length, 1), 2),
+            "y": round(100 * (1 - moment.face.probability), 2) if known else None,
+            "side": moment.face.verdict if known else "unfamiliar",
+            "seconds": round(moment.seconds, 3),
+            "place": order[moment.seconds],
+            "said": _face_label(moment.face, sidecar.frame.threshold) if known else "unfamiliar",
+            "time": clock(moment.seconds),
+        }
+
+    def lane(person: "Person") -> dict[str, Any]:
+        own = sorted((each for each in found.moments if each.person == person.number), key=lambda each: each.seconds)
+        points = [point(moment, person.verdict != "unfamiliar") for moment in own]
+        lines: list[list[dict[str, Any]]] = []
+        for last, each in pairwise([None, *points]):
+            if each["y"] is None:
+                continue
+            if last is None or last["y"] is None or each["place"] != last["place"] + 1:
+                lines.append([])
+            lines[-1].append(each)
+        return {"said": _said_of(person, sidecar.score.reading.threshold), "points": points, "lines": lines}
+
+    stretch = decisive_stretch(found)
+    return {
+        "seconds": found.seconds,
+        "ticks": [clock(found.seconds * share / 4) for share in range(5)],
+        "threshold": sidecar.frame.threshold,
+        "stretch": stretch
+        and {
+            "x": round(100 * stretch.start / length, 2),
+            "width": round(100 * (min(stretch.end, length) - stretch.start) / length, 2),
+            "times": stretch.times(),
+        },
+        "lanes": [lane(person) for person in found.people[:PEOPLE_SHOWN]],
+    }
+
+
+def _said_of(person: "Person", threshold: float) -> str:
+    if person.verdict == "unfamiliar":
+        return person.verdict
+    return f"{person.verdict}, {rounded_percent(person.probability, threshold)}"
+
+
 def _person(person: "Person", threshold: float) -> dict[str, Any]:
     stretch = person.stretch
     return {
-        "said": person.verdict
-        if person.verdict == "unfamiliar"
-        else f"{person.verdict}, {rounded_percent(person.probability, threshold)}",
+        "said": _said_of(person, threshold),
         "frames": person.frames,
         "first": clock(person.first),
         "last": clock(person.last),

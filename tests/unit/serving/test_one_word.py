@@ -64,7 +64,7 @@ def test_a_film_gets_one_word(
     page = page_of(view.values_of(tmp_path / "b0.pth", path), detector.sidecar)
     (examined,) = json.loads((tmp_path / "case.json").read_text())["files"]
     word = r"(fake|partly fake|original|uncertain|unfamiliar|none)\b"
-    headline = re.search(rf'<h2 id="verdict">{word}', page, re.IGNORECASE)
+    headline = re.search(rf'<h2 id="verdict"[^>]*>{word}', page, re.IGNORECASE)
     row = re.search(rf"^{word} +\S+  .*a\.mp4", table, re.MULTILINE)
     counted = re.search(rf"2 files: 2 {word}", err)
     of_case = re.match(word, examined["headline"], re.IGNORECASE)

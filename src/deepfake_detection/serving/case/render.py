@@ -14,7 +14,7 @@ from deepfake_detection.network.sidecar import Calibration, Sidecar
 from deepfake_detection.reporting.html import template_environment
 from deepfake_detection.serving.case.facts import Facts
 from deepfake_detection.serving.case.record import Case, Examined, trust
-from deepfake_detection.serving.results import Moment, VideoPrediction
+from deepfake_detection.serving.results import Moment, VideoPrediction, decisive_stretch
 from deepfake_detection.serving.words import is_calibrated, not_meant, rounded_percent, unseen_words
 
 PACKAGE = "deepfake_detection.serving"
@@ -26,10 +26,11 @@ SIZE = 4.0  # inches wide, so that its text can be read on a phone
 SVG: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": "case", "font.size": 8}
 
 
-def render_case(case: Case, values: list[dict[str, Any]], charts: list[str]) -> str:
+def render_case(case: Case, values: list[dict[str, Any]], charts: list[str], alone: bool = False) -> str:
     """The HTML file, with every value escaped.
 
     ``values`` are what view.shown gave for each file, ``{}`` if it was unreadable. ``charts`` are data: URIs or empty.
+    ``alone`` is true if no JSON file lies beside it.
     """
     template = template_environment(PACKAGE, autoescape=True).get_template("case.html.jinja")
     files = [
@@ -46,6 +47,7 @@ def render_case(case: Case, values: list[dict[str, Any]], charts: list[str]) -> 
     ]
     return template.render(
         case=case,
+        alone=alone,
         files=files,
         network=network_rows(case),
         guessing=case.tested.test.guessing() if case.tested else "",
@@ -191,8 +193,7 @@ def _draw_scores(axes: Axes, moments: list[Moment], found: VideoPrediction, thre
             label=f"person {person.number}" if len(found.people) > 1 else "each frame",
         )
     axes.axhline(threshold, color="black", linestyle="--", linewidth=1, label=f"threshold of a frame, {threshold:.0%}")
-    stretch = found.people[0].stretch if found.people else None
-    if stretch and found.verdict in ("fake", "partly fake"):
+    if stretch := decisive_stretch(found):
         axes.axvspan(stretch.start, stretch.end, color="#b3261e", alpha=0.12, linewidth=0, label="most suspicious")
     axes.set_ylim(-0.04, 1.04)
     axes.yaxis.set_major_formatter(PercentFormatter(1))

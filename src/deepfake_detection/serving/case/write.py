@@ -3,7 +3,7 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,7 +14,7 @@ from deepfake_detection.common.progress import progress
 from deepfake_detection.common.text import one_line, printable, system_words
 from deepfake_detection.inference.tested import read_tested
 from deepfake_detection.reporting.html import data_uri
-from deepfake_detection.serving.case.record import Assignment, case_of, examined
+from deepfake_detection.serving.case.record import Assignment, Case, case_of, examined
 from deepfake_detection.serving.case.render import render_case, score_chart
 from deepfake_detection.serving.detector import Detector
 from deepfake_detection.serving.results import VideoPrediction
@@ -53,25 +53,43 @@ def write_case(
     program as of find_printer, which also prints a PDF. ``assignment`` is what the examiner says of the case. Raises
     UserError if test results beside the checkpoint are wrong, and OSError if a file cannot be read or written.
     """
-    tested = read_tested(checkpoint)
-    records, shown, charts = [], [], []
     with progress(paths, title="examining", unit="file", leave=False) as bar:
-        for path in bar:
-            record, values, found = examined(detector, path, tested, frames)
-            drawn = (
-                score_chart(found, detector.sidecar) if isinstance(found, VideoPrediction) and found.moments else b""
-            )
-            charts.append(data_uri(drawn, "svg+xml") if drawn else "")
-            records.append(record)
-            shown.append(values)
-    time = datetime.now(UTC).isoformat(timespec="seconds")
-    case = case_of(checkpoint, detector, tested, records, command, time, assignment)
+        files = ((path, str(path)) for path in bar)
+        case, html = composed(checkpoint, detector, files, command, frames, assignment)
     with replacing(out, out.with_suffix(".json")) as (page, data):
-        page.write_text(render_case(case, shown, charts), encoding="utf-8", newline="\n")
+        page.write_text(html, encoding="utf-8", newline="\n")
         data.write_text(case.model_dump_json(indent=2) + "\n", encoding="utf-8", newline="\n")
     if printer:
         print_pdf(printer, out, out.with_suffix(".pdf"))
-    return sum(record.prediction["failed"] for record in records)
+    return sum(record.prediction["failed"] for record in case.files)
+
+
+def composed(
+    checkpoint: Path,
+    detector: Detector,
+    files: Iterable[tuple[Path, str]],
+    command: str,
+    frames: int | None = None,
+    assignment: Assignment = Assignment(),  # noqa: B008  frozen
+    alone: bool = False,
+) -> tuple[Case, str]:
+    """Examines the files, each with the name that the case file has for it: the case, and its HTML.
+
+    The HTML of one that is ``alone`` does not speak of a JSON file. The rest is as for write_case.
+    """
+    tested = read_tested(checkpoint)
+    records, shown, charts = [], [], []
+    for path, name in files:
+        record, values, found = examined(detector, path, tested, frames)
+        prediction = record.prediction | {"path": printable(name)}
+        record = record.model_copy(update={"path": printable(name), "prediction": prediction})
+        drawn = score_chart(found, detector.sidecar) if isinstance(found, VideoPrediction) and found.moments else b""
+        charts.append(data_uri(drawn, "svg+xml") if drawn else "")
+        records.append(record)
+        shown.append(values)
+    time = datetime.now(UTC).isoformat(timespec="seconds")
+    case = case_of(checkpoint, detector, tested, records, command, time, assignment)
+    return case, render_case(case, shown, charts, alone)
 
 
 def find_printer() -> str:

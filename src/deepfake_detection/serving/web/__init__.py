@@ -1,3 +1,3 @@
-"""`deepfake-detect serve`: server.py answers browsers with the page and api.py programs with JSON; uploads.py takes the
-file, and workers.py holds the networks, in processes that may be killed. The page's words are those of serving.words,
-its pictures those of serving.view, and its layout is in serving/templates/."""
+"""`deepfake-detect serve`: server.py answers browsers with the page and programs with JSON (api.py), uploads.py takes
+files, workers.py holds the networks, in processes that may be killed, and download.py makes case files there. Words are
+those of serving.words, pictures those of serving.view, and the layout is in serving/templates/."""

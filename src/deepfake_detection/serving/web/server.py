@@ -9,7 +9,8 @@ import tempfile
 from collections.abc import Callable
 from contextlib import closing
 from importlib.metadata import version
-from importlib.resources import files
+from importlib.resources import files as package_files
+from importlib.util import find_spec
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -34,19 +35,22 @@ from deepfake_detection.pictures.images import UnreadableImageError
 from deepfake_detection.reporting.html import template_environment
 from deepfake_detection.serving.view import load, values_of
 from deepfake_detection.serving.web import api
-from deepfake_detection.serving.web.uploads import RefusedError, receive_upload, shortened
+from deepfake_detection.serving.web.download import case_page
+from deepfake_detection.serving.web.uploads import RefusedError, receive_upload
 from deepfake_detection.serving.web.workers import Workers
 from deepfake_detection.serving.words import is_calibrated, not_meant, rounded_percent, unseen_words, usable_results
 
 PACKAGE = "deepfake_detection.serving"
 WAITING = 4  # uploads that may wait while another is judged
+MOST_IN_CASE = 20  # files of one case file
 LINGER_SECONDS = 10.0
 LEAST_TOKEN = 16
 
 HEADERS = {
-    # Style, script and form target must be of this origin. Pictures are inside the page, as data: URIs.
-    "content-security-policy": "default-src 'none'; img-src data:; style-src 'self'; script-src 'self'; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    # Style, script, and what forms and scripts send to must be of this origin. Pictures are inside the page, as data:
+    # URIs. A video is the user's own file, which the browser has as a blob.
+    "content-security-policy": "default-src 'none'; img-src data:; media-src blob:; style-src 'self'; "
+    "script-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     "cache-control": "no-store",
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
@@ -146,12 +150,12 @@ def create_app(
     threshold: float | str | None = None,
     token: str | None = None,
 ) -> Starlette:
-    """The page on ``/``, the two files that it needs, and the API, for the checkpoint with this sidecar.
+    """The page on ``/``, the two files that it needs, case files on ``/case``, and the API, for this checkpoint.
 
     ``workers`` have loaded it and judge on ``device``. With a ``token``, only who sends it gets an answer.
 
-    A file of more than ``max_bytes`` is refused while it arrives. A judgement that takes longer than
-    ``max_seconds`` is stopped. One file is judged at a time, WAITING more may wait, and others are refused.
+    An upload of more than ``max_bytes`` is refused while it arrives. A judgement that takes longer than
+    ``max_seconds`` is stopped. One upload is judged at a time, WAITING more may wait, and others are refused.
     """
     template = template_environment(PACKAGE, autoescape=True).get_template("page.html.jinja")
     about = {
@@ -165,6 +169,7 @@ def create_app(
     guessing = tested.test.guessing() if tested else ""
     about |= {"guessing": guessing, "unseen": unseen_words(tested), "not_meant": not_meant(sidecar, tested)}
     about |= {"prior": rounded_percent(sidecar.prior), "calibrated": is_calibrated(sidecar)}
+    about |= {"case_files": find_spec("matplotlib") is not None}  # of the extra explain
     turn, active = anyio.Lock(), set[object]()
 
     def page(status: int = 200, error: str = "", **shown: Any) -> Response:
@@ -173,12 +178,16 @@ def create_app(
     async def form(_: Request) -> Response:
         return page()
 
+    def refused_page(refused: RefusedError) -> Response:
+        return page(refused.status, refused.words, name=refused.name)
+
     async def post(request: Request) -> Response:
+        return await answer_upload(request, values_of, lambda found, name: page(result=found, name=name), refused_page)
+
+    async def post_for_case(request: Request) -> Response:
+        attachment = {"content-disposition": 'attachment; filename="case.html"'}
         return await answer_upload(
-            request,
-            values_of,
-            lambda found, name: page(result=found, name=name),
-            lambda refused: page(refused.status, refused.words, name=refused.name),
+            request, case_page, lambda found, _: HTMLResponse(found, headers=attachment), refused_page, MOST_IN_CASE
         )
 
     async def post_for_program(request: Request) -> Response:
@@ -191,11 +200,15 @@ def create_app(
 
     async def answer_upload(
         request: Request,
-        predict: Callable[..., dict[str, Any]],
-        answer: Callable[[dict[str, Any], str], Response],
+        judge: Callable[..., Any],
+        answer: Callable[[Any, str], Response],
         refuse: Callable[[RefusedError], Response],
+        most: int = 1,
     ) -> Response:
-        """What ``answer`` makes of what ``predict`` finds, or ``refuse`` of the reason why there is no result."""
+        """What ``answer`` makes of what ``judge`` finds, or ``refuse`` of the reason why there is no result.
+
+        ``judge`` gets the path of the file, or if there may be ``most`` of them, all paths with the names.
+        """
         try:
             if len(active) > WAITING:
                 words = "Too many files are waiting to be judged. Try again in a minute."
@@ -203,10 +216,11 @@ def create_app(
             active.add(request)
             try:
                 with tempfile.TemporaryDirectory(prefix="deepfake-detect-") as folder:
-                    path = Path(folder) / "upload"
-                    name = await receive_upload(request, path, max_bytes, raw=predict is api.predict)
-                    name = shortened(name)
-                    return answer(await predict_while_connected(request, path, name, predict), name)
+                    files = await receive_upload(request, Path(folder), max_bytes, most, raw=judge is api.predict)
+                    path, name = files[0]
+                    name = name if len(files) == 1 else ""
+                    work = (judge, checkpoint, path if most == 1 else files, device, threshold)
+                    return answer(await judge_while_connected(request, work, name), name)
             finally:
                 active.remove(request)
         except RefusedError as refused:
@@ -219,11 +233,9 @@ def create_app(
         except anyio.get_cancelled_exc_class():  # only uvicorn cancels, and nothing is awaited after this
             return refuse(RefusedError(503, "The server is being ended."))
 
-    async def predict_while_connected(
-        request: Request, path: Path, name: str, predict: Callable[..., dict[str, Any]]
-    ) -> dict[str, Any]:
-        """What ``judge`` finds, and the name. It is stopped if the client disconnects."""
-        found: dict[str, Any] | None = None
+    async def judge_while_connected(request: Request, work: tuple[Any, ...], name: str) -> Any:
+        """What judge_in_turn finds. It is stopped if the client disconnects."""
+        found: Any = None
         refused: RefusedError | None = None
         async with anyio.create_task_group() as group:
 
@@ -234,7 +246,7 @@ def create_app(
 
             group.start_soon(stop_when_gone)
             try:
-                found = await predict_in_turn(path, name, predict)
+                found = await judge_in_turn(work, name)
             except RefusedError as error:  # the group would wrap it
                 refused = error
             group.cancel_scope.cancel()
@@ -244,13 +256,13 @@ def create_app(
             raise ClientDisconnect
         return found
 
-    async def predict_in_turn(path: Path, name: str, predict: Callable[..., dict[str, Any]]) -> dict[str, Any]:
+    async def judge_in_turn(work: tuple[Any, ...], name: str) -> Any:
+        """What a function finds, the first in ``work``, in front of its arguments."""
         async with turn:
             try:
                 await workers.ready()  # not part of the time for one file
                 with anyio.fail_after(max_seconds):
-                    found: dict[str, Any] = await workers.run(predict, checkpoint, path, device, threshold)
-                return found
+                    return await workers.run(*work)
             except UnreadableImageError as error:
                 raise RefusedError(422, _sentence(str(error)), name) from None
             except UserError as error:
@@ -276,12 +288,13 @@ def create_app(
         return response
 
     described = api.openapi(version("deepfake-detection"), max_bytes // 10**6, token is not None)
-    assets = {name: files(PACKAGE).joinpath("templates", name).read_bytes() for name in STATIC}
+    assets = {name: package_files(PACKAGE).joinpath("templates", name).read_bytes() for name in STATIC}
 
     def asset(name: str) -> Callable[[Request], Response]:
         return lambda _: Response(assets[name], media_type=STATIC[name])
 
     routes = [Route("/", form, methods=["GET"]), Route("/", post, methods=["POST"])]
+    routes += [Route("/case", post_for_case, methods=["POST"])] if about["case_files"] else []
     routes += [Route(f"/{name}", asset(name)) for name in STATIC]
     routes += [
         Route(api.PREDICT, post_for_program, methods=["POST"]),

@@ -1,4 +1,4 @@
-"""Receives an uploaded file, within limits, and says in one sentence why it is refused."""
+"""Receives uploaded files, within limits, and says in one sentence why they are refused."""
 
 import shutil
 from pathlib import Path
@@ -32,12 +32,16 @@ class _TooLargeError(Exception):
     pass
 
 
-async def receive_upload(request: Request, path: Path, max_bytes: int, raw: bool) -> str:
-    """Writes the file that comes in a form, or if ``raw`` may be as the body itself, to ``path``. Returns its name.
+async def receive_upload(
+    request: Request, folder: Path, max_bytes: int, most: int, raw: bool
+) -> list[tuple[Path, str]]:
+    """Writes up to ``most`` files that come in a form, or if ``raw`` may be one as the body itself, to ``folder``.
 
-    Raises RefusedError if it is too large, too slow, or not there. It is never in memory as a whole.
+    Returns their paths there and their names, shortened. Raises RefusedError if they are together larger than
+    ``max_bytes``, too slow, or not there. They are never in memory as a whole.
     """
-    too_large = f"The file is larger than {max_bytes // 10**6} MB, which is this server's limit (--max-mb)."
+    what = "The file is" if most == 1 else "The files are together"
+    too_large = f"{what} larger than {max_bytes // 10**6} MB, which is this server's limit (--max-mb)."
     announced = request.headers.get("content-length", "0")
     if announced.isdecimal() and int(announced) > max_bytes + OVERHEAD:
         raise RefusedError(413, too_large, early=True)
@@ -45,38 +49,43 @@ async def receive_upload(request: Request, path: Path, max_bytes: int, raw: bool
     counted = Request(request.scope, _limited(request.receive, max_bytes + OVERHEAD))
     try:
         with anyio.fail_after(UPLOAD_SECONDS):
-            name = await (_from_form(counted, path) if form or not raw else _from_body(counted, path))
+            files = await (_from_form(counted, folder, most) if form or not raw else _from_body(counted, folder))
     except _TooLargeError:
         raise RefusedError(413, too_large, early=True) from None
     except TimeoutError:
         raise RefusedError(408, "The file did not arrive in two minutes.", early=True) from None
     except HTTPException:
-        words = "What was sent is not a form with one file, in the field named file."
+        count = "one file" if most == 1 else f"one to {most} files"
+        words = f"What was sent is not a form with {count}, in the field named file."
         raise RefusedError(400, words, early=True) from None
-    if path.stat().st_size > max_bytes:
+    if sum(path.stat().st_size for path, _ in files) > max_bytes:
         raise RefusedError(413, too_large)
-    return name
+    return [(path, shortened(name)) for path, name in files]
 
 
-async def _from_form(request: Request, path: Path) -> str:
-    sent = await request.form(max_files=1, max_fields=1, max_part_size=OVERHEAD)
+async def _from_form(request: Request, folder: Path, most: int) -> list[tuple[Path, str]]:
+    sent = await request.form(max_files=most, max_fields=1, max_part_size=OVERHEAD)
     try:
-        upload = sent.get("file")
-        if not isinstance(upload, UploadFile) or not (upload.filename or upload.size):
+        uploads = [each for each in sent.getlist("file") if isinstance(each, UploadFile)]
+        chosen = [each for each in uploads if each.filename or each.size]
+        if not chosen:
             raise RefusedError(400, "No file was chosen. Choose a picture or a video first.")
-        await to_thread.run_sync(_copy, upload, path)
-        return upload.filename or ""
+        paths = [folder / f"upload{number}" for number in range(len(chosen))]
+        for upload, path in zip(chosen, paths, strict=True):
+            await to_thread.run_sync(_copy, upload, path)
+        return [(path, upload.filename or "") for upload, path in zip(chosen, paths, strict=True)]
     finally:
         await sent.close()
 
 
-async def _from_body(request: Request, path: Path) -> str:
+async def _from_body(request: Request, folder: Path) -> list[tuple[Path, str]]:
+    path = folder / "upload"
     async with await anyio.open_file(path, "wb") as file:
         async for part in request.stream():
             await file.write(part)
     if not path.stat().st_size:
         raise RefusedError(400, "Nothing was sent. Send a picture or a video as the body, or in a form.")
-    return ""
+    return [(path, "")]
 
 
 def _limited(receive: Receive, most: int) -> Receive:
