@@ -50,11 +50,22 @@ class Browser:
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
-    def choose(self, selector: str, path: Path) -> None:
-        """Puts a file into an input, as a user does in the file dialogue."""
+    def until(self, expression: str) -> None:
+        """Waits until an expression is true."""
+        end = time.monotonic() + SECONDS
+        while not self.evaluate(expression):
+            assert time.monotonic() < end, expression
+            time.sleep(0.05)
+
+    def download_to(self, folder: Path) -> None:
+        """Saves what is downloaded from now on."""
+        self._send("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
+
+    def choose(self, selector: str, *paths: Path) -> None:
+        """Puts files into an input, as a user does in the file dialogue."""
         root = self.send("DOM.getDocument")["root"]["nodeId"]
         node = self.send("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
-        self.send("DOM.setFileInputFiles", nodeId=node, files=[str(path)])
+        self.send("DOM.setFileInputFiles", nodeId=node, files=list(map(str, paths)))
 
     def press(self, key: str, code: int, text: str = "") -> None:
         for kind in ("keyDown", "keyUp"):
@@ -63,9 +74,13 @@ class Browser:
     def submit(self, selector: str) -> None:
         """Focuses a button, presses Enter and waits for the next page."""
         before = self._loaded
+        self.enter(selector)
+        self.wait_for_load(before)
+
+    def enter(self, selector: str) -> None:
+        """Focuses a button and presses Enter."""
         self.evaluate(f"document.querySelector({selector!r}).focus()")
         self.press("Enter", 13, "\r")
-        self.wait_for_load(before)
 
     def width(self, pixels: int) -> None:
         self.send("Emulation.setDeviceMetricsOverride", width=pixels, height=800, deviceScaleFactor=1, mobile=False)

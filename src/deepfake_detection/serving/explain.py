@@ -7,6 +7,7 @@ the altered pixels on the drawn data: docs/concepts/heat-maps.md compares the tw
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, cast
 
@@ -29,7 +30,8 @@ from deepfake_detection.pictures.images import UnreadableImageError, read_pictur
 from deepfake_detection.serving.detector import Detector
 from deepfake_detection.serving.labels import Rect, place_labels
 from deepfake_detection.serving.people import KeptFrames
-from deepfake_detection.serving.results import Face, Prediction, VideoPrediction
+from deepfake_detection.serving.results import Face, Prediction
+from deepfake_detection.serving.words import reading_of, shortened, wording
 from deepfake_detection.videos.video import is_video
 
 if TYPE_CHECKING:
@@ -52,7 +54,8 @@ LETTERS = 0.037  # of the picture's width, the height of 7 points in the figure
 WORDS = (
     "Colours: what a place says for a fake (HiResCAM), by the colours on the right. "
     "Grey: nothing there speaks for one.\n"
-    "The map has {rows} x {columns} places, and each also sees what is around it: take it as a hint."
+    "The map has {rows} x {columns} places, and each also sees what is around it: take it as a hint.\n"
+    "{file}, by {model}, on {date}"
 )
 
 
@@ -126,10 +129,10 @@ def _divided(stages: nn.Sequential, frames: Tensor) -> tuple[Tensor, nn.Sequenti
 def explain(detector: Detector, path: Path, frames: int | None = None) -> Figure:
     """Judges the picture or video at ``path`` and draws the explanation.
 
-    For a picture, the figure shows it with its faces boxed, and for up to SHOWN faces what the network saw and its
-    heat map. For a video, it shows the same for the SHOWN most suspicious frames of the person who decides, with their
-    times; ``frames`` is as for Detector.video. All maps in a figure share one colour scale. Raises UserError if the
-    file cannot be read or shows nothing to judge.
+    For a picture, the figure shows it with its faces boxed, and large for up to SHOWN faces what the network saw and
+    its heat map. For a video, it shows the same for the SHOWN most suspicious frames of the person who decides, with
+    their times; ``frames`` is as for Detector.video. All maps in a figure share one colour scale. File, checkpoint and
+    date (UTC) stand below. Raises UserError if the file cannot be read or shows nothing to judge.
     """
     try:
         if is_video(path):
@@ -141,16 +144,23 @@ def explain(detector: Detector, path: Path, frames: int | None = None) -> Figure
     faces = sorted(prediction.faces, key=lambda face: -face.logit)
     shown = faces[:SHOWN]
     boxed = faces[0].box is not None
-    figure = Figure(figsize=(6.4, 1.3 + 1.8 * len(shown)), layout="constrained")
-    mosaic = [["whole", f"crop{number}", f"map{number}"] for number in range(len(shown))]
-    axes = figure.subplot_mosaic(mosaic, width_ratios=[1.5, 1, 1])  # type: ignore[arg-type]
+    sides = [[f"crop{number}", f"map{number}"] for number in range(len(shown))]
+    height, width, _ = pixels.shape
+    if width > 1.5 * height:  # beside the faces it would be small
+        mosaic, rows, columns = [["whole", "whole"], *sides], [2 * height / width, *([1.0] * len(shown))], [1, 1]
+    else:
+        mosaic, rows, columns = [["whole", *side] for side in sides], [1.0] * len(shown), [1, 1.3, 1.3]
+    tall = 2.5 if len(shown) == 1 else 2.0
+    wide = 7.6 if len(columns) == 3 else 2 * tall + 1.6
+    figure = Figure(figsize=(wide, 1.3 + tall * sum(rows)), layout="constrained")
+    axes = figure.subplot_mosaic(mosaic, width_ratios=columns, height_ratios=rows)  # type: ignore[arg-type]
     _draw_picture(axes["whole"], pixels, faces)
     axes["whole"].set_title(f"{len(faces)} face{'s' * (len(faces) > 1)}" if boxed else "the picture", fontsize=7)
-    sides = [(axes[f"crop{number}"], axes[f"map{number}"]) for number in range(len(shown))]
-    _draw_maps(detector, figure, [(pixels, face) for face in shown], sides)
+    pairs = [(axes[crop], axes[map_]) for crop, map_ in sides]
+    _draw_maps(detector, path, figure, [(pixels, face) for face in shown], pairs)
     if len(faces) > 1:
-        for number, (face, (crop, _)) in enumerate(zip(shown, sides, strict=True), 1):
-            crop.set_title(f"face {number}: {percent(face.probability)}", fontsize=7)
+        for number, (face, (crop, _)) in enumerate(zip(shown, pairs, strict=True), 1):
+            crop.set_title(f"face {number}: {_said_of(face)}", fontsize=7)
     _add_title(figure, detector, prediction, "the most suspicious face decides" if len(faces) > 1 else "")
     return figure
 
@@ -162,18 +172,24 @@ def _video(detector: Detector, path: Path, frames: int | None) -> Figure:
         own = [moment for moment in prediction.moments if moment.person == 1]
         moments = sorted(own[:SHOWN], key=lambda moment: moment.seconds)
         shown = [(kept[moment.seconds], moment.face) for moment in moments]
-    figure = Figure(figsize=(1.2 + 1.7 * len(shown), 5.6), layout="constrained")
-    axes = np.asarray(figure.subplots(3, len(shown), squeeze=False))
+    figure = Figure(figsize=(max(1 + 2 * len(shown), 5), 6.8), layout="constrained")
+    axes = np.asarray(figure.subplots(3, len(shown), squeeze=False, height_ratios=[0.6, 1, 1]))
     for whole, moment, (pixels, face) in zip(axes[0], moments, shown, strict=True):
         _draw_picture(whole, pixels, [face])
-        whole.set_title(f"at {clock(moment.seconds)}: {percent(face.probability)}", fontsize=7)
-    _draw_maps(detector, figure, shown, list(zip(axes[1], axes[2], strict=True)))
-    how = f"of {len(own)} frame{'s' * (len(own) > 1)}"
-    if stretch := prediction.people[0].stretch:
-        how += f", most suspicious from {stretch.times()} ({percent(stretch.probability)} by itself)"
-    who = f"the most suspicious of {len(prediction.people)} people" if len(prediction.people) > 1 else ""
-    _add_title(figure, detector, prediction, ", ".join(filter(None, [who, how, prediction.reason])))
+        whole.set_title(f"at {clock(moment.seconds)}: {_said_of(face)}", fontsize=7)
+    _draw_maps(detector, path, figure, shown, list(zip(axes[1], axes[2], strict=True)))
+    how = [f"{len(own)} frame{'s' * (len(own) > 1)}"]
+    if len(prediction.people) > 1:
+        how[0] += f" of the most suspicious of {len(prediction.people)} people"
+    if (stretch := prediction.people[0].stretch) and prediction.verdict != "unfamiliar":
+        which = "this stretch" if prediction.verdict == "partly fake" else f"most suspicious from {stretch.times()}"
+        how.append(f"{which}, {percent(stretch.probability)} by itself")
+    _add_title(figure, detector, prediction, "; ".join(how))
     return figure
+
+
+def _said_of(face: Face) -> str:
+    return "unfamiliar" if face.verdict == "unfamiliar" else percent(face.probability)
 
 
 def _require_verdict(path: Path, prediction: Prediction) -> Prediction:
@@ -238,7 +254,11 @@ def _draw_picture(axes: Axes, pixels: Pixels, faces: Sequence[Face]) -> None:
 
 
 def _draw_maps(
-    detector: Detector, figure: Figure, shown: Sequence[tuple[Pixels, Face]], sides: Sequence[tuple[Axes, Axes]]
+    detector: Detector,
+    path: Path,
+    figure: Figure,
+    shown: Sequence[tuple[Pixels, Face]],
+    sides: Sequence[tuple[Axes, Axes]],
 ) -> None:
     seen = [_crop(detector, pixels, face.box) for pixels, face in shown]
     found = [evidence(detector, each) for each in seen]
@@ -252,19 +272,27 @@ def _draw_maps(
         for axes in (left, right):
             axes.set_axis_off()
     bar = ScalarMappable(Normalize(0, top), COLOURS)
-    scale = figure.colorbar(bar, ax=figure.axes, shrink=0.8, aspect=30)  # of all axes, to keep the rows aligned
+    scale = figure.colorbar(
+        bar, ax=figure.axes, shrink=0.8, aspect=30, panchor=False
+    )  # of all axes, to keep the rows aligned
     scale.ax.tick_params(labelsize=6)
     scale.set_label("evidence for a fake in 1% of the picture", fontsize=6)
     rows, columns = found[0].shape
-    figure.supxlabel(WORDS.format(rows=rows, columns=columns), fontsize=6, x=0.01, ha="left")
+    model = ", ".join(filter(None, [detector.name, detector.sidecar.arch]))
+    today = datetime.now(UTC).date()
+    words = WORDS.format(rows=rows, columns=columns, file=shortened(path.name), model=model, date=today)
+    figure.supxlabel(words, fontsize=6.5, x=0.01, ha="left", parse_math=False)
 
 
 def _add_title(figure: Figure, detector: Detector, prediction: Prediction, how: str) -> None:
-    sidecar = detector.sidecar
-    calibration = sidecar.score.reading if isinstance(prediction, VideoPrediction) else sidecar.frame
-    words = [
-        f"calibrated probability of a fake {percent(cast(float, prediction.probability))}",
-        f"threshold {calibration.threshold:.1%}",
-        how,
-    ]
-    figure.suptitle(f"{prediction.verdict}: " + ", ".join(filter(None, words)), fontsize=8, x=0.01, ha="left")
+    """The verdict in words, and below it the numbers, which an unfamiliar file does not have."""
+    said = wording(prediction, detector.sidecar)
+    numbers = []
+    if said.percent:
+        threshold = reading_of(prediction, detector.sidecar).threshold
+        probability = percent(cast(float, prediction.probability))
+        numbers = [f"calibrated probability of a fake {probability}, threshold {threshold:.1%}"]
+    second = "; ".join(filter(None, [*numbers, how, prediction.reason]))
+    # the first line is left free for the headline, whose letters are larger
+    figure.suptitle(f"\n{second}", fontsize=7.5, linespacing=2, x=0.01, ha="left")
+    figure.text(0.01, 0.985, said.headline, fontsize=11, fontweight="bold", va="top")

@@ -117,6 +117,12 @@ def rounded_percent(probability: float, threshold: float | None = None) -> str:
     return f"just {'above' if threshold is not None and probability > threshold else 'below'} {threshold:.0%}"
 
 
+def shortened(name: str) -> str:
+    """A file's name, at most one line long, without characters that change the text direction or break the line."""
+    plain = printable(name)
+    return plain if len(plain) <= 80 else f"{plain[:50]} ... {plain[-20:]}"
+
+
 def of_hundred(probability: float) -> str:
     """How many out of 100, in words: "about 87" for 0.873."""
     if probability < 0.01:

@@ -1,6 +1,7 @@
 """Heat maps: they add up to what the network says, follow the weights, and lie where the picture decides."""
 
 import copy
+import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, cast
@@ -21,6 +22,7 @@ from deepfake_detection.network.model import Network, build_model
 from deepfake_detection.pictures.faces import Box
 from deepfake_detection.serving.detector import Detector
 from deepfake_detection.serving.explain import contributions, evidence, explain, heat_map
+from deepfake_detection.serving.words import UNCERTAIN_HEADLINE, wording
 from deepfake_detection.sources.drawn.drawing import film
 from tests.support.checkpoints import SIZE, save_checkpoint, sidecar
 from tests.support.commands import command
@@ -207,7 +209,9 @@ def test_every_face_of_a_picture_is_explained(detector: Detector, tmp_path: Path
     said = words(figure)
     assert said.count("what speaks for a fake") + said.count("nothing speaks for a fake") == 2
     probability = percent(cast(float, found.probability))
-    assert f"{found.verdict}: calibrated probability of a fake {probability}, threshold 50.0%" in said
+    assert wording(found, detector.sidecar).headline in said
+    assert f"calibrated probability of a fake {probability}, threshold 50.0%; the most suspicious face decides" in said
+    assert re.search(r"^two\.png, by efficientnet_b0, on \d{4}-\d\d-\d\d$", said, re.MULTILINE)
     for place, face in enumerate(sorted(found.faces, key=lambda face: -face.logit), 1):
         assert f"face {place}: {percent(face.probability)}" in said
     assert "4 x 4 places" in said
@@ -228,14 +232,15 @@ def test_the_worst_frames_of_a_video_are_shown_in_their_order(detector: Detector
     said = words(explain(detector, path, 12))
     places = [said.index(f"at 0:{seconds:04.1f}: ") for seconds in sorted(worst)]
     assert places == sorted(places)
-    assert "of 12 frames, most suspicious from" in said
+    assert re.search(r"threshold 50\.0%; 12 frames; most suspicious from 0:02\.2 to 0:03\.8, [\d.]+% by itself", said)
     assert words(explain(detector, path, 3)).count("at 0:") == 3
 
 
 def test_what_was_not_seen_of_a_video_stands_above_it(detector: Detector, tmp_path: Path) -> None:
     detector.sidecar = sidecar()
     said = words(explain(detector, zeroed(textured(tmp_path / "a.avi", 100), 1.0), 10))
-    assert said.startswith("uncertain: calibrated probability") or "\nuncertain: calibrated probability" in said
+    assert UNCERTAIN_HEADLINE in said
+    assert "calibrated probability of a fake" in said
     assert "0:04.0 of 0:10.0 damaged or missing" in said
 
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,7 +28,7 @@ from deepfake_detection.serving import view
 from deepfake_detection.serving.detector import Detector
 from deepfake_detection.serving.results import Prediction
 from deepfake_detection.serving.view import shown
-from deepfake_detection.serving.web.server import WAITING, host_allowed
+from deepfake_detection.serving.web.server import MOST_IN_CASE, WAITING, host_allowed
 from deepfake_detection.serving.words import (
     UNCERTAIN_HEADLINE,
     Wording,
@@ -49,6 +50,7 @@ from tests.unit.pictures.test_images import encode
 from tests.unit.videos.test_damaged_videos import textured, zeroed
 from tests.unit.videos.test_video import film as write_video
 
+JUDGED = "document.querySelector('.outcome') && document.getElementById('busy').hidden"
 HOSTILE = '"><script>alert(1)</script>.png'
 GREY = encode(Image.new("RGB", (200, 200), "grey"), "PNG")
 ANIMATED = encode(
@@ -182,6 +184,33 @@ def test_what_cannot_be_judged_says_so(server: Running, content: bytes, name: st
     assert server.left() == []
 
 
+def test_a_case_file_of_what_is_sent_is_an_attachment_and_holds_no_path_of_the_server(
+    server: Running, face: bytes, video: bytes
+) -> None:
+    def sent(*files: tuple[str, bytes], **headers: str) -> requests.Response:
+        form = [("file", each) for each in files]
+        return requests.post(f"{server.address}case", files=form, headers=headers, timeout=120)
+
+    found = sent(("a.png", face), ("film.mp4", video), ("../notes.txt", b"hello"), (HOSTILE, face))
+    assert found.status_code == 200
+    assert found.headers["content-disposition"] == 'attachment; filename="case.html"'
+    assert re.findall(r'<h2 id="file\d">([^<]+)', found.text)[:3] == ["a.png", "film.mp4", "../notes.txt"]
+    assert "Not judged</strong>: a text file, neither a picture nor a video" in found.text
+    assert re.search(r"deepfake-detect report --checkpoint best\.pth -- a\.png film\.mp4 \.\./notes\.txt", found.text)
+    assert not re.search(rf"{server.temporary}|/tmp|deepfake-detect-|upload\d|JSON file beside", found.text)
+    assert "<script>alert" not in found.text
+    for refused, status, words in (
+        (sent(("a.png", face), Origin="http://example.org"), 403, "another site"),
+        (sent(("a.png", b"\0" * 1_100_000), ("b.png", b"\0" * 1_100_000)), 413, "together larger than 2 MB"),
+        (sent(*[("a.png", b"")] * (MOST_IN_CASE + 1)), 400, f"one to {MOST_IN_CASE} files"),
+        (sent(("", b"")), 400, "No file was chosen"),
+    ):
+        assert (refused.status_code, words in refused.text) == (status, True)
+        assert "content-disposition" not in refused.headers
+    assert requests.get(f"{server.address}case", timeout=60).status_code == 405
+    assert server.left() == []
+
+
 def begun(server: Running, header: str, part: bytes) -> socket.socket:
     """A connection over which an upload has begun."""
     connection = socket.create_connection(("127.0.0.1", server.port), timeout=60)
@@ -309,8 +338,11 @@ def test_a_browser_judges_a_file_by_the_keyboard(
         assert browser.evaluate("document.activeElement.type") == focused
     assert browser.evaluate("document.activeElement.closest('form').file.labels[0].textContent")
     browser.choose("#file", picture)
-    browser.submit("button")
+    browser.enter("button")
+    browser.until(JUDGED)
     assert picture.name in browser.evaluate("document.querySelector('.name').textContent")
+    assert browser.evaluate("document.activeElement.id") == "verdict-0"
+    assert browser.evaluate("document.title").startswith(browser.evaluate("document.activeElement.textContent"))
     for width in (360, 1280):
         browser.width(width)
         assert browser.too_wide("svg") == []
@@ -331,15 +363,72 @@ def test_a_browser_judges_a_file_by_the_keyboard(
         return [event.defaultPrevented, document.getElementById("problem").textContent];
     })()"""
     assert browser.evaluate(dropped) == [True, "The file is larger than 2 MB."]
-    before = browser.loaded
     browser.evaluate(dropped.replace("3e6", "3").replace("return", "return;"))
-    browser.wait_for_load(before)
+    browser.until(f"{JUDGED} && document.querySelector('.error')")
     assert "neither a picture" in browser.evaluate("document.querySelector('[role=alert]').textContent")
     failed = [words for words in browser.complaints if "422" not in words]
     assert failed == []
     assert {url.partition("?")[0] for url in browser.requests if not url.startswith("data:image/")} == {
         f"{server.address}{name}" for name in ("", "page.css", "page.js")
     }
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH: install it to see the page used")
+def test_a_browser_judges_several_files_seeks_in_a_video_and_gets_a_case_file(
+    server: Running, face: bytes, video: bytes, browser: Browser, tmp_path: Path
+) -> None:
+    files = {"a.png": face, "notes <b>.jpg": b"hello", "large.png": b"\0" * (2 * 10**6 + 1), "film.mp4": video}
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    browser.width(390)
+    browser.open(server.address)
+    browser.choose("#file", *(tmp_path / name for name in files))
+    assert browser.evaluate("document.getElementById('problem').textContent") == "large.png: larger than 2 MB."
+    browser.enter("button")
+    browser.until(JUDGED)
+    rows = browser.evaluate("[...document.querySelectorAll('.overview tbody tr')].map(r => r.innerText.split('\\t'))")
+    assert [row[2] for row in rows] == list(files)
+    assert [row[0] in ("fake", "original") for row in rows] == [True, False, False, True]
+    assert rows[1][:2] == rows[2][:2] == ["none", "no score"]
+    assert browser.evaluate("[...document.querySelectorAll('.overview a')].every(a => document.querySelector(a.hash))")
+    blocks = browser.evaluate("[...document.querySelectorAll('.outcome')].map(each => each.innerText)")
+    assert "neither a picture nor a video" in blocks[1]
+    assert "The file is larger than 2 MB." in blocks[2]
+    ids = browser.evaluate("[...document.querySelectorAll('[id]')].map(each => each.id)")
+    assert len(ids) == len(set(ids))
+    labels = (
+        "[...document.querySelectorAll('[aria-labelledby]')].flatMap(e => e.getAttribute('aria-labelledby').split(' '))"
+    )
+    assert set(browser.evaluate(labels)) <= set(ids)
+    levels = browser.evaluate("[...document.querySelectorAll('h1, h2, h3')].map(e => Number(e.tagName[1]))")
+    assert all(below <= above + 1 for above, below in pairwise(levels))
+    assert browser.evaluate("document.querySelectorAll('.note').length") == 1
+    assert browser.evaluate("document.documentElement.scrollWidth") == 390
+
+    browser.until("document.querySelector('.lanes[role=slider]')")
+    at = "document.querySelector('video').currentTime"
+    browser.evaluate("document.querySelector('.lanes').focus()")
+    for key, seconds in (("End", 29.5), ("ArrowLeft", 28.6), ("Home", 0.5), ("ArrowRight", 1.4)):
+        browser.press(key, 0)
+        browser.until(f"Math.abs({at} - {seconds}) < 0.11")
+    browser.evaluate(
+        "(() => { const box = document.querySelector('.lane').getBoundingClientRect(); document.querySelector('.lane')"
+        ".dispatchEvent(new MouseEvent('click', {bubbles: true, clientX: box.left + box.width / 2})) })()"
+    )
+    browser.until(f"Math.abs({at} - 15) < 0.2")
+    browser.until("document.querySelector('.now').getAttribute('x1').startsWith('50')")
+    assert re.match(r"0:1[45]\.\d: [\w ]+%", browser.evaluate("document.querySelector('.lanes').ariaValueText"))
+
+    browser.download_to(tmp_path / "got")
+    browser.enter("#outcome-3 .again button")
+    browser.until("document.querySelector('#outcome-3 .again span').textContent.startsWith('Downloaded')")
+    _until_there(tmp_path / "got" / "film-case.html")
+    assert "film.mp4" in (tmp_path / "got" / "film-case.html").read_text()
+    browser.enter("[formaction]")  # of all that are chosen, which is too much
+    browser.until(
+        "document.getElementById('problem').textContent.startsWith('The files are together larger than 2 MB')"
+    )
+    assert [words for words in browser.complaints if not re.search("422|413", words)] == []
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH: install it to see the page used")
@@ -459,6 +548,13 @@ def test_numbers_promise_no_more_than_they_hold() -> None:
     above, below = (false_alarms(Prediction("a.png", "fake", each), rules) for each in (0.95, 0.5))
     assert above == ["At most 1 in 1000 original validation frames scored 90% or more. This score is in that range."]
     assert below[0].endswith("This score is below that range.")
+
+
+def _until_there(path: Path) -> None:
+    end = time.monotonic() + 60
+    while not path.exists():
+        assert time.monotonic() < end, list(path.parent.glob("*"))
+        time.sleep(0.05)
 
 
 def _until(attempt: Any, status: int) -> requests.Response:

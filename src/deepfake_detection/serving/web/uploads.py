@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import Message, Receive
 
-from deepfake_detection.common.text import printable
+from deepfake_detection.serving.words import shortened
 
 UPLOAD_SECONDS = 120.0
 OVERHEAD = 2**16  # bytes of a form besides its file
@@ -105,9 +105,3 @@ def _limited(receive: Receive, most: int) -> Receive:
 def _copy(upload: UploadFile, path: Path) -> None:
     with path.open("wb") as file:
         shutil.copyfileobj(upload.file, file)
-
-
-def shortened(name: str) -> str:
-    """A file's name, at most one line long, without characters that change the text direction or break the line."""
-    plain = printable(name)
-    return plain if len(plain) <= 80 else f"{plain[:50]} ... {plain[-20:]}"
