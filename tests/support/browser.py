@@ -53,7 +53,7 @@ class Browser:
     def until(self, expression: str) -> None:
         """Waits until an expression is true."""
         end = time.monotonic() + SECONDS
-        while not self.evaluate(expression):
+        while not self.evaluate(f"Boolean({expression})"):
             assert time.monotonic() < end, expression
             time.sleep(0.05)
 

@@ -26,9 +26,9 @@ function tooLarge(file) {
 }
 
 function chosen() {
+  const named = (file) => (input.files.length > 1 ? shown(file.name) : "The file");
   const large = [...input.files].filter(tooLarge);
-  const which = input.files.length > 1 ? large.map((file) => shown(file.name)).join(", ") : "The file";
-  problem.textContent = large.length ? `${which}: larger than ${form.dataset.maxMb} MB.` : "";
+  problem.textContent = large.map((file) => `${named(file)} is larger than ${form.dataset.maxMb} MB.`).join(" ");
   return [...input.files].some((file) => !tooLarge(file));
 }
 
