@@ -30,7 +30,11 @@ def main() -> None:
         pictures={name: (DATA if name == "leak_audit" else METRICS / "plots") / f"{name}.png" for name in PLOTS},
         robustness=robustness,
         corrupted=corrupted,
-        origins={name: read_measured(DATA / "raw" / name / SOURCE) for name in of_use(params.datasets, "train")},
+        origins={
+            name: read_measured(DATA / "raw" / name / SOURCE)
+            for use in ("train", "test")
+            for name in of_use(params.datasets, use)
+        },
     )
     with replacing(REPORT / "report.html", REPORT / "model_card.md") as (page, card):
         page.write_text(render_html(context), encoding="utf-8", newline="\n")

@@ -16,10 +16,10 @@ from PIL import Image
 
 from deepfake_detection.common.rules import Rule
 from deepfake_detection.common.tables import SPLITS, UNUSED
-from deepfake_detection.common.text import FEW_GROUPS, group_count
-from deepfake_detection.evaluation.metrics import guesses
+from deepfake_detection.common.text import group_count
 from deepfake_detection.network.sidecar import Sidecar
 from deepfake_detection.pictures.images import UnreadableImageError, read_rgb
+from deepfake_detection.reporting.caveats import run_warnings
 from deepfake_detection.reporting.html import data_uri, template_environment
 from deepfake_detection.reporting.literature import REPORTED
 from deepfake_detection.reporting.measured import headline_of, trained_and_other
@@ -70,6 +70,7 @@ PLOTS = {
     ),
     "robustness_curves": ("Curves", "AUROC against severity, a line a corruption; the numbers are in the table below"),
 }
+NOTHING = {"frames": 0, "videos": 0}
 _NAMES = {"jpeg": "JPEG", "webp": "WebP", "h264": "H.264", "jpeg_quality": "JPEG quality"}
 
 
@@ -104,10 +105,10 @@ def build_context(
     """Everything that the templates show, formatted.
 
     ``index``, ``split`` and ``train`` are the parsed metrics files, and ``test`` is details.json. ``origins`` has the
-    parsed ``source.json`` of each data set that was trained on. ``sidecar`` is that of the checkpoint. ``predictions``
-    has one row per frame: path (relative to ``raw``), category, label, split, logit, raw_probability and probability.
-    ``pictures`` maps each name in PLOTS to a PNG. ``robustness`` and ``corrupted`` are as ``read_robustness`` gives
-    them.
+    parsed ``source.json`` of each data set that was trained or tested on. ``sidecar`` is that of the checkpoint.
+    ``predictions`` has one row per frame: path (relative to ``raw``), category, label, split, logit, raw_probability
+    and probability. ``pictures`` maps each name in PLOTS to a PNG. ``robustness`` and ``corrupted`` are as
+    ``read_robustness`` gives them.
     """
     blocks = _blocks(test)
     categories = _categories(test)
@@ -115,20 +116,28 @@ def build_context(
     threshold = test["threshold"]
     elsewhere = trained_and_other(test)[1]
     wrong = _wrong_decisions(headline_of(predictions, test), threshold)
-    drawn = all(origin["source"] == "embedded" for origin in origins.values())
+    trained = {name: origin for name, origin in origins.items() if name not in elsewhere}
+    drawn = all(origin["source"] == "embedded" for origin in trained.values())
     matrix = test["confusion_matrix"]
+    datasets = _datasets(test)
     return {
         "model": _model(sidecar, train),
-        "source": "; ".join(dict.fromkeys(map(_source_text, origins.values()))),
+        "source": "; ".join(f"{name}, {_source_text(origin)}" for name, origin in trained.items()),
         "drawn": drawn,
         "trained_on": sidecar.categories,
         "unseen": unseen,
-        "index": _added([index["datasets"][name] for name in origins]),
+        "files": [
+            index["datasets"][name]
+            | {
+                "name": name,
+                "source": _source_text(origin),
+                "use": "only tested on" if name in elsewhere else "trained on",
+            }
+            for name, origin in origins.items()
+        ],
+        "frames_trained": _frames_trained(split),
+        "frames_tested": _frames_tested(split, test),
         "split": split,
-        "split_names": [*SPLITS, UNUSED],
-        "split_categories": list(
-            dict.fromkeys(c for name in (*SPLITS, UNUSED) for c in split.get(name, {}).get("categories", {}))
-        ),
         "audit": split["leak_audit"],
         "pairs": split["leak_audit"]["pairs"][:PAIRS_SHOWN],
         "headline": {
@@ -146,16 +155,17 @@ def build_context(
             "video": f"{test['video']['threshold']:.3f}",
             "rule": Rule.parse(test["threshold_rule"]).words(),
             "temperature": number(test["temperature"]),
-            "bias": number(test["bias"]),
+            "bias": f"{'minus' if test['bias'] < 0 else 'plus'} {number(abs(test['bias']))}",
             "prior": f"{test['prior']:.0%}",
         },
         "familiarity": _familiarity(sidecar, test),
         "groups": group_count(test["groups"]),
         "metrics": _metric_tables(blocks),
         "matrices": {name: blocks[name]["confusion_matrix"] for name in ("Frames", "Videos")},
-        "test_frames": sum(matrix.values()),
+        "matrix": matrix,
         "categories": categories,
-        "datasets": _datasets(test),
+        "datasets": datasets,
+        "tests": _tests(categories, datasets),
         "elsewhere": elsewhere,
         "reported": REPORTED,
         "pictures": {name: _picture(name, path) for name, path in pictures.items()},
@@ -163,8 +173,7 @@ def build_context(
         "errors": [_error_entry(row, raw, threshold) for row in wrong.head(ERRORS_SHOWN).to_dict("records")],
         "wrong": len(wrong),
         "error_threshold": f"{threshold:.3f}",
-        "warnings": guesses(test)
-        + _warnings(split, test, drawn, [origin.get("layout") for origin in origins.values()]),
+        "warnings": run_warnings(split, test, trained, drawn),
     }
 
 
@@ -220,23 +229,41 @@ def _familiarity(sidecar: Sidecar, test: dict[str, Any]) -> dict[str, Any] | Non
 
 
 def _source_text(origin: dict[str, Any]) -> str:
+    """Where a data set comes from. It has the user's name, whatever its layout: own frames may have that of others."""
     if origin["source"] == "kaggle":
         return f"the Kaggle data set {origin['handle']}, version {origin['version']}"
     if origin["source"] == "embedded":
         return "faces drawn by this project's own code; no real person is in them"
-    return f"frames from a local folder, in the layout {origin['layout']}"
+    return f"files from a local folder, in the layout {origin['layout']}"
 
 
-def _added(counts: list[dict[str, Any]]) -> dict[str, Any]:
-    """The counts of the index of several data sets together."""
-    files = sum(each["frames"] + each["rejected"] for each in counts)
-    found = _sums(counts)
-    return found | {"rejected_share": found["rejected"] / files}
+def _frames_trained(split: dict[str, Any]) -> list[dict[str, Any]]:
+    """A row for each category that was trained on, of each data set: its frames and videos in each split."""
+    return [
+        {"dataset": name, "category": category}
+        | {part: _counts(found, part).get(category, NOTHING) for part in (*SPLITS, UNUSED)}
+        for name, found in split["datasets"].items()
+        for category in found["train"]["categories"]
+    ]
 
 
-def _sums(parts: list[dict[str, Any]]) -> dict[str, Any]:
-    values = {key: [part[key] for part in parts if key in part] for part in parts for key in part}
-    return {key: _sums(found) if isinstance(found[0], dict) else sum(found) for key, found in values.items()}
+def _frames_tested(split: dict[str, Any], test: dict[str, Any]) -> list[dict[str, Any]]:
+    """A row for each category that was only tested on: those held out, and those of data sets for the test alone."""
+    rows = []
+    for name, found in split["datasets"].items():
+        parts = {part: _counts(found, part) for part in ("test", UNUSED)}
+        for category in dict.fromkeys(category for counts in parts.values() for category in counts):
+            if name in test["datasets"] and category not in found["train"]["categories"]:
+                fake = category in test["datasets"][name]["categories"]
+                row = {"dataset": name, "category": category, "kind": "deepfake" if fake else "original"}
+                rows.append(row | {part: counts.get(category, NOTHING) for part, counts in parts.items()})
+    return rows
+
+
+def _counts(found: dict[str, Any], part: str) -> dict[str, dict[str, int]]:
+    """The frames and videos of a data set in one part of its split, by category."""
+    counts: dict[str, dict[str, int]] = found.get(part, {"categories": {}})["categories"]
+    return counts
 
 
 def _blocks(test: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -278,12 +305,22 @@ def _datasets(test: dict[str, Any]) -> list[dict[str, Any]]:
         known = {category: auroc for category, auroc in aurocs.items() if auroc is not None}
         worst = min(known, key=known.__getitem__, default=None)
         row = {key: found[key] for key in ("frames", "videos", "missing_videos")}
-        row |= {"name": name, "trained": found["use"] == "train", "groups": found["frame"]["groups"]}
-        row |= {"frame": metric(found["frame"], "auroc"), "video": metric(found["video"], "auroc")}
-        row |= {"ece": metric(found["frame"], "ece"), "recall": metric(found["frame"], "recall")}
+        row |= {"name": name, "seen": found["use"] == "train", "groups": found["frame"]["groups"]}
+        row["frame"] = {key: metric(found["frame"], key) for key in ("auroc", "tpr_at_fpr_1pct", "recall")}
+        row["video"] = {"auroc": metric(found["video"], "auroc")}
         row["worst"] = f"{number(known[worst])} ({worst})" if worst else "not defined"
         rows.append(row)
-    return sorted(rows, key=lambda row: not row["trained"])
+    return sorted(rows, key=lambda row: not row["seen"])
+
+
+def _tests(categories: list[dict[str, Any]], datasets: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of the table of test results, under a heading each for what was trained on and what was not."""
+    return [
+        {"title": f"{what} {'not ' * (not seen)}trained on", "seen": seen, "by_set": what == "Data sets", "rows": rows}
+        for what, all_rows in (("Manipulations", categories), ("Data sets", datasets))
+        for seen in (True, False)
+        if (rows := [row for row in all_rows if row["seen"] is seen])
+    ]
 
 
 def _robustness(found: dict[str, Any], corrupted: pd.DataFrame) -> dict[str, Any]:
@@ -342,54 +379,3 @@ def _picture(name: str, path: Path) -> dict[str, Any]:
 def _display_name(name: str) -> str:
     words = name.replace("_", " ")
     return _NAMES.get(name, words[:1].upper() + words[1:])
-
-
-def _warnings(split: dict[str, Any], test: dict[str, Any], drawn: bool, layouts: list[str | None]) -> list[str]:
-    """What a reader must know before trusting the numbers, the most serious first."""
-    found = []
-    if split["leaked_recordings"] and split["strategy"] == "official":
-        found.append(
-            f"The official lists put {split['leaked_recordings']} of {split['recordings']} recordings on two sides: "
-            "other sequences of these recordings are in another split. The numbers below may be too good; "
-            "split.strategy=group keeps recordings whole."
-        )
-    elif split["leaked_groups"] and split["strategy"] == "own":
-        found.append(
-            f"The division that the data set comes with puts {split['leaked_groups']} of {split['groups']} groups and "
-            f"{split['leaked_videos']} videos on two sides. The numbers below may be too good; compare them only with "
-            "others on this division."
-        )
-    elif split["leaked_groups"] or split["leaked_videos"]:
-        found.append(
-            f"The split leaks: {split['leaked_groups']} of {split['groups']} groups, {split['leaked_recordings']} of "
-            f"{split['recordings']} recordings and {split['leaked_videos']} videos stand on two sides. The numbers "
-            "below are too good; use split.strategy=group."
-        )
-    if not split["recordings_known"] and not drawn and {"kaggle", "faceforensics"} & set(layouts):
-        found.append(
-            "It is not known which sequences come from one recording, so recordings may stand on two sides unseen; "
-            "put conversion_dict.json of FaceForensics++ into the folder of the data set or split.official_dir."
-        )
-    if pairs := split["leak_audit"]["near_duplicates"]:
-        found.append(f"{pairs} pairs of near-duplicate frames stand in two splits; look at them under Split.")
-    if drawn:
-        found.append(
-            "The frames are drawn by code. The numbers show that the pipeline works; they say nothing of how well "
-            "it does on film of real people."
-        )
-    if test["groups"] < FEW_GROUPS:
-        found.append(
-            f"The intervals come from {group_count(test['groups'])}. They are wide, and another test split may give "
-            "quite other numbers."
-        )
-    matrix = test["confusion_matrix"]
-    originals = matrix["tn"] + matrix["fp"]
-    if 0 < originals < 1000:
-        found.append(
-            f"The test split has {originals} original frames: a false positive rate of 0.1% is less than one of them, "
-            "so TPR at FPR 0.1% is that at no false positive at all."
-        )
-    raw, scaled = test["raw"]["ece"], test["ece"]
-    if raw is not None and scaled is not None and scaled > raw:
-        found.append("The calibration, fitted on validation, did not lower the calibration error on the test frames.")
-    return found

@@ -20,13 +20,14 @@ from deepfake_detection.reporting.report import (
     render_card,
     render_html,
 )
+from deepfake_detection.sources.layouts.detect import LAYOUTS
 from tests.support.browser import CHROMIUM, browsing
 from tests.support.checkpoints import sidecar
 
 HOSTILE = "<script>alert(1)</script>"
 SECTIONS = [
-    *["summary", "model", "data", "split", "metrics", "coverage", "categories", "datasets", "robustness"],
-    *["errors", "limits"],
+    *["summary", "tests", "limits", "model", "data", "split", "metrics", "coverage", "robustness"],
+    *["errors", "others"],
 ]
 VOID = {"meta", "img", "br"}
 
@@ -39,7 +40,7 @@ def flat(auroc: float | None) -> dict[str, Any]:
     intervals = {name: [block[name] - 0.021, block[name] + 0.013] for name in names}
     if auroc is not None:
         intervals["auroc"] = [auroc - 0.011, auroc + 0.006]
-    block |= {"auroc": auroc, "confusion_matrix": {"tn": 88, "fp": 2, "fn": 4, "tp": 86}}
+    block |= {"auroc": auroc, "confusion_matrix": {"tn": 118, "fp": 2, "fn": 4, "tp": 86}}
     undefined = {} if auroc is not None else {"auroc": "only one class"}
     block |= {"coverage": 0.875, "answered": {"accuracy": 0.912, "auroc": auroc}}
     return block | {"intervals": intervals, "groups": 15, "undefined": undefined}
@@ -103,6 +104,14 @@ def inputs(tmp_path: Path) -> dict[str, Any]:
         | {"recordings_known": True, "recordings": 117, "leaked_recordings": 0}
         | {"train": count(420, names[:2]), "val": count(90, names[:2])}
         | {"test": count(90, names), "unused": count(0, [])}
+        | {
+            "datasets": {
+                "FaceForensics++": {"use": "train", "train": count(420, names[:2]), "val": count(90, names[:2])}
+                | {"test": count(90, [*names[:2], "FaceSwap"]), "unused": count(510, ["FaceSwap"])},
+                "Celeb-DF": {"use": "test", "train": count(0, []), "test": count(80, ["Celeb-real", "SimSwap"])},
+                "clips": {"use": "adapt", "train": count(0, []), "test": count(0, []), "adapt": count(40, [""])},
+            }
+        }
         | {"leak_audit": {"near_duplicates": 1, "hash": "phash 64 bit", "max_distance": 6, "pairs": [pair]}},
         "train": {"best_epoch": 2, "epochs_run": 4, "early_stopped": False},
         "test": flat(0.99234)
@@ -111,7 +120,7 @@ def inputs(tmp_path: Path) -> dict[str, Any]:
             "macro_auroc_datasets": 0.63,
             "datasets": {
                 "Celeb-DF": data_set("test", 0.63, {"SimSwap": 0.58, "LIA": 0.66}),
-                "FaceForensics++": data_set("train", 0.97, {"Deepfakes": 0.97}),
+                "FaceForensics++": data_set("train", 0.97, {"Deepfakes": 0.97, "FaceSwap": 0.71}),
             },
         }
         | {"macro_auroc_seen": 0.99, "macro_auroc_unseen": 0.71, "worst_category_auroc": 0.45}
@@ -143,7 +152,10 @@ def inputs(tmp_path: Path) -> dict[str, Any]:
             "intervals": {"clean_auroc": [0.97, 1.0], "mean_auroc": None, "mean_auroc_drop": [0.1, 0.324]},
         },
         "corrupted": corrupted,
-        "origins": {"FaceForensics++": {"source": "embedded", "layout": "embedded"}},
+        "origins": {
+            "FaceForensics++": {"source": "embedded", "layout": "embedded"},
+            "Celeb-DF": {"source": "local", "layout": "celebdf"},
+        },
     }
 
 
@@ -220,9 +232,10 @@ def test_page_says_the_numbers(inputs: dict[str, Any]) -> None:
     assert "0.992 [0.981, 0.998]" in text
     assert "not defined: only one class" in text
     assert "0.420 for frames, 0.440 for videos (the largest TPR minus FPR on validation)" in text
-    assert "AUROC, not trained on 0.710 mean of the manipulations; lowest of all: 0.450" in text
+    assert "It called 2 of 120 original frames a deepfake, and missed 4 of 90 deepfake frames" in text
+    assert "the mean AUROC is 0.710 , and the lowest of all is 0.450." in text
     assert "12 most confident of 16 wrong calls" in text
-    assert "FaceSwap not trained on" in text
+    assert "Manipulations not trained on FaceSwap 0.710" in text
     assert "Picture not shown: no such file or directory" in text
     assert "severity 5: 0.640" in text
     assert "drawn by code" in text
@@ -262,13 +275,14 @@ def test_each_data_set_has_a_row_and_the_literature_stands_apart(inputs: dict[st
     row = "| Celeb-DF | no | 320 | 32 | 3 | 15 | 0.630 [0.619, 0.636] | 0.650 [0.639, 0.656] | 0.580 (SimSwap) |"
     assert row in card
     assert card.index("| FaceForensics++ | yes |") < card.index(row)
-    assert "AUROC, other data sets 0.630 mean over Celeb-DF; not trained on" in text
+    assert "On other data sets (Celeb-DF) the mean is 0.630." in text
+    assert "Data sets not trained on Celeb-DF lowest: 0.580 (SimSwap); 3 videos missing 0.630" in text
     assert "| Celeb-DF v2 | frames | EfficientNet-B4 | 0.749 |" in card
     assert "were not measured here" in text
     del inputs["test"]["datasets"]["Celeb-DF"]
     inputs["test"]["macro_auroc_datasets"] = None
     alone = Page(render_html(build_context(**inputs))).text
-    assert "AUROC, other data sets" not in alone
+    assert "On other data sets" not in alone
     assert "No other data set was tested" in alone
 
 
@@ -280,7 +294,7 @@ def test_a_file_name_cannot_leave_its_attribute_or_table(inputs: dict[str, Any])
     (inputs["raw"] / predictions.loc[2, "path"]).rename(picture)
     predictions.loc[2, ["path", "category"]] = [path, category]
     inputs["split"]["leak_audit"]["pairs"][0]["paths"][1] = path
-    inputs["index"]["datasets"]["FaceForensics++"]["categories"] = {category: {"frames": 1, "videos": 1}}
+    inputs["split"]["datasets"]["FaceForensics++"]["train"]["categories"] = {category: {"frames": 1, "videos": 1}}
     context = build_context(**inputs)
     page, card = render_html(context), render_card(context)
     read = Page(page)
@@ -290,7 +304,7 @@ def test_a_file_name_cannot_leave_its_attribute_or_table(inputs: dict[str, Any])
     assert "<script" not in card
     (row,) = [line for line in card.splitlines() if "onerror" in line]
     assert "](javascript" not in row.replace("\\]", "")
-    assert len(re.findall(r"(?<!\\)\|", row)) == 4
+    assert len(re.findall(r"(?<!\\)\|", row)) == 7
 
 
 @pytest.mark.parametrize(
@@ -340,21 +354,56 @@ def test_a_network_that_guesses_is_said_before_all(inputs: dict[str, Any]) -> No
     )
 
 
+def test_few_originals_are_said_first_with_their_videos_and_groups(inputs: dict[str, Any]) -> None:
+    inputs["split"] |= FRAMES
+    inputs["test"]["confusion_matrix"] = {"tn": 97, "fp": 2, "fn": 4, "tp": 86}
+    inputs["test"]["video"]["confusion_matrix"] = {"tn": 19, "fp": 1, "fn": 1, "tp": 17}
+    assert said_first(inputs).startswith("The tests rest on 99 original frames, of 20 videos in 15 groups of people.")
+    text = Page(render_html(build_context(**inputs))).text
+    assert text.index("The tests rest on 99") < text.index("0.992")
+
+
 def test_unknown_recordings_are_said_unless_the_frames_are_drawn(inputs: dict[str, Any]) -> None:
     inputs["split"] |= {"recordings_known": False, "recordings": 120}
     page = render_html(build_context(**inputs))
     assert "It is not known which" not in page
     assert "no sequence and no recording is on two sides" in page
-    origin = inputs["origins"]["FaceForensics++"]
-    origin |= {"source": "local", "layout": "faceforensics"}
-    assert said_first(inputs).startswith("It is not known which sequences come from one recording")
+    inputs["origins"]["FaceForensics++"] |= {"source": "local", "layout": "faceforensics"}
+    assert said_first(inputs).startswith("It is not known which videos of FaceForensics++ come from one recording")
     assert "no sequence and no recording" not in render_html(build_context(**inputs))
-    inputs["origins"]["Celeb-DF"] = {"source": "kaggle", "handle": "owner/name", "version": 3, "layout": "celebdf"}
-    context = build_context(**inputs)
-    assert context["source"].endswith("in the layout faceforensics; the Kaggle data set owner/name, version 3")
-    assert (context["index"]["frames"], context["index"]["rejected_share"]) == (2400, pytest.approx(6 / 2406))
-    del inputs["origins"]["FaceForensics++"]
+    inputs["origins"]["FaceForensics++"]["layout"] = "folders"
     assert "It is not known which" not in render_html(build_context(**inputs))
+
+
+@pytest.mark.parametrize("layout", [*LAYOUTS, "embedded", "embedded_shifted"])
+def test_own_frames_have_the_name_that_the_user_gave_them(inputs: dict[str, Any], layout: str) -> None:
+    for part in (inputs["index"], inputs["test"], inputs["split"]):
+        part["datasets"]["own"] = part["datasets"].pop("FaceForensics++")
+    inputs["predictions"]["dataset"] = "own"
+    source = "embedded" if layout.startswith("embedded") else "local"
+    inputs["origins"] = {"own": {"source": source, "layout": layout}, "Celeb-DF": inputs["origins"]["Celeb-DF"]}
+    context = build_context(**inputs)
+    assert context["source"].startswith("own, ")
+    for text in (Page(render_html(context)).text, render_card(context)):
+        said = re.sub(r"(Detectors|detectors) trained on FaceForensics\+\+ \(c23\)", "", text)  # the literature's
+        assert "FaceForensics" not in said
+        assert context["source"] in said
+
+
+def test_what_was_never_trained_on_stands_apart(inputs: dict[str, Any]) -> None:
+    context = build_context(**inputs)
+    card, text = render_card(context), Page(render_html(context)).text
+    trained, tested = text.split("Only tested on, never trained on: frames (videos)")
+    trained = trained.partition("Trained on: frames (videos) in each split")[2]
+    assert "FaceForensics++ Original original 420 (84) 90 (18) 90 (18) 0 (0)" in trained
+    assert "All 840 (168) 180 (36) 180 (36) 0 (0)" in trained
+    assert "FaceSwap" not in trained
+    assert "FaceForensics++ FaceSwap deepfake 90 (18) 510 (102)" in tested
+    assert "Celeb-DF Celeb-real original 80 (16) 0 (0) Celeb-DF SimSwap deepfake 80 (16) 0 (0)" in tested
+    assert "clips" not in text
+    evaluation, training = card.partition("## Evaluation data")[2].split("## Training data")
+    assert "| FaceForensics++ | FaceSwap | deepfake | 90 | 18 |" in evaluation
+    assert "FaceSwap" not in training.partition("## Quantitative analyses")[0]
 
 
 def test_card_has_the_nine_parts_of_the_paper_and_whole_tables(inputs: dict[str, Any]) -> None:
@@ -363,7 +412,7 @@ def test_card_has_the_nine_parts_of_the_paper_and_whole_tables(inputs: dict[str,
         *("Model", "Intended", "Factors", "Metrics", "Evaluation", "Training", "Quantitative", "Ethical", "Caveats")
     ]
     tables = re.findall(r"(?:^\|.*\n)+", card, re.MULTILINE)
-    assert len(tables) == 11
+    assert len(tables) == 12
     for table in tables:
         assert len({len(re.findall(r"(?<!\\)\|", row)) for row in table.splitlines()}) == 1
     assert "\n\n\n" not in card

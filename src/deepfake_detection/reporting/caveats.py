@@ -1,0 +1,106 @@
+"""What a reader must know before any number, in sentences, the most serious first.
+
+``run_warnings`` is for the report on a run, ``tested_warnings`` for who has only the test results beside a checkpoint.
+Each returns one list, which stands above the numbers. A further warning is one more sentence in it.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from deepfake_detection.common.text import FEW_GROUPS, group_count
+from deepfake_detection.inference.tested import Tested
+
+FEW_ORIGINALS = 100  # test frames, below which one alarm more or less moves the rate of false alarms by 1% and more
+OF_FACEFORENSICS = ("kaggle", "faceforensics")  # the layouts whose recordings only the authors' list tells
+
+
+def run_warnings(
+    split: dict[str, Any], test: dict[str, Any], origins: Mapping[str, dict[str, Any]], drawn: bool
+) -> list[str]:
+    """The warnings about a run.
+
+    ``split`` is metrics/split.json, ``test`` metrics/details.json. ``origins`` has the parsed ``source.json`` of each
+    data set that was trained on. ``drawn`` says that all of them are drawn faces.
+    """
+    from deepfake_detection.evaluation.metrics import guesses  # slow to import, and who serves a network has no need
+
+    frames, videos = test["confusion_matrix"], test["video"]["confusion_matrix"]
+    found = guesses(test) + _few_originals(frames["tn"] + frames["fp"], videos["tn"] + videos["fp"], test["groups"])
+    found += _leaks(split)
+    unknown = [name for name, origin in origins.items() if origin["layout"] in OF_FACEFORENSICS]
+    if unknown and not drawn and not split["recordings_known"]:
+        found.append(
+            f"It is not known which videos of {', '.join(unknown)} come from one recording, so a recording may stand "
+            "on two sides unseen. If they are those of FaceForensics++, put conversion_dict.json of its authors into "
+            "the folder of the data set or split.official_dir."
+        )
+    if pairs := split["leak_audit"]["near_duplicates"]:
+        found.append(f"{pairs} pairs of near-duplicate frames stand in two splits; look at them under Split.")
+    if drawn:
+        found.append(
+            "The frames are drawn by code: the numbers show that the pipeline works, and say nothing of film of real "
+            "people."
+        )
+    found += _few_groups(test["groups"])
+    raw, scaled = test["raw"]["ece"], test["ece"]
+    if raw is not None and scaled is not None and scaled > raw:
+        found.append("The calibration, fitted on validation, did not lower the calibration error on the test frames.")
+    return found
+
+
+def tested_warnings(tested: Tested | None) -> list[str]:
+    """The warnings about a network, by the test results beside its checkpoint; None if there are none."""
+    if tested is None:
+        return ["How often this network is wrong is not known: no test results lie beside the checkpoint."]
+    fakes = [each for each in tested.manipulations if each.trained_on]  # all of the test set that is no original
+    frames = tested.test.frames - sum(each.frames for each in fakes)
+    videos = tested.test.videos - sum(each.videos for each in fakes)
+    results = (tested.test, *(each for each in tested.datasets if not each.trained_on))
+    found = [words for result in results if (words := result.guessing())]
+    found += _few_originals(frames, videos, tested.test.groups)
+    if tested.drawn:
+        found.append("The network was trained on drawn faces. It says nothing about photographs and films of people.")
+    if tested.leaked_groups:
+        found.append(
+            f"The test results are too good: {tested.leaked_groups} groups of people were in the training frames and "
+            "in the test frames."
+        )
+    return found + _few_groups(tested.test.groups)
+
+
+def _few_originals(frames: int, videos: int, groups: int) -> list[str]:
+    if not 0 < frames < FEW_ORIGINALS:
+        return []
+    return [
+        f"The tests rest on {frames} original frames, of {videos} videos in {groups} groups of people. Fewer than "
+        f"{FEW_ORIGINALS} originals are too few to say how often an original is called a deepfake: a single one moves "
+        f"that share by {1 / frames:.1%}."
+    ]
+
+
+def _few_groups(groups: int) -> list[str]:
+    if groups >= FEW_GROUPS:
+        return []
+    return [f"The intervals come from {group_count(groups)}. Another test split may give quite other numbers."]
+
+
+def _leaks(split: dict[str, Any]) -> list[str]:
+    if split["leaked_recordings"] and split["strategy"] == "official":
+        return [
+            f"The official lists put {split['leaked_recordings']} of {split['recordings']} recordings on two sides: "
+            "other sequences of these recordings are in another split. The numbers below may be too good; "
+            "split.strategy=group keeps recordings whole."
+        ]
+    if split["leaked_groups"] and split["strategy"] == "own":
+        return [
+            f"The division that the data set comes with puts {split['leaked_groups']} of {split['groups']} groups and "
+            f"{split['leaked_videos']} videos on two sides. The numbers below may be too good; compare them only with "
+            "others on this division."
+        ]
+    if split["leaked_groups"] or split["leaked_videos"]:
+        return [
+            f"The split leaks: {split['leaked_groups']} of {split['groups']} groups, {split['leaked_recordings']} of "
+            f"{split['recordings']} recordings and {split['leaked_videos']} videos stand on two sides. The numbers "
+            "below are too good; use split.strategy=group."
+        ]
+    return []
