@@ -85,6 +85,20 @@ class Browser:
     def width(self, pixels: int) -> None:
         self.send("Emulation.setDeviceMetricsOverride", width=pixels, height=800, deviceScaleFactor=1, mobile=False)
 
+    def scrolling(self) -> list[str]:
+        """The labels of the boxes whose content is wider than they are."""
+        wider = "[...document.querySelectorAll('.scroll')].filter(e => e.scrollWidth > e.clientWidth + 1)"
+        found: list[str] = self.evaluate(f"{wider}.map(e => e.ariaLabel)")
+        return found
+
+    def on_first_page(self, selector: str) -> bool:
+        """Whether an element would be printed on the first page, of A4 and of Letter, with margins of 11 and 14 mm."""
+        self.send("Emulation.setEmulatedMedia", media="print")
+        self.width(round((210 - 2 * 14) / 25.4 * 96))
+        bottom = self.evaluate(f"document.querySelector({selector!r}).getBoundingClientRect().bottom")
+        self.send("Emulation.setEmulatedMedia", media="")
+        return bool(bottom < (279 - 2 * 11) / 25.4 * 96)
+
     def too_wide(self, but: str) -> list[str]:
         """The elements that reach beyond the window, without those that a selector names."""
         found: list[str] = self.evaluate(

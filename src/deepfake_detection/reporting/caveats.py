@@ -1,7 +1,7 @@
 """What a reader must know before any number, in sentences, the most serious first.
 
-``run_warnings`` is for the report on a run, ``tested_warnings`` for who has only the test results beside a checkpoint.
-Each returns one list, which stands above the numbers. A further warning is one more sentence in it.
+``warnings_of_run`` is for the report on a run, ``warnings_of_network`` for who has only the test results beside a
+checkpoint. Each returns one list, which stands above the numbers. A further warning is one more sentence in it.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ FEW_ORIGINALS = 100  # test frames, below which one alarm more or less moves the
 OF_FACEFORENSICS = ("kaggle", "faceforensics")  # the layouts whose recordings only the authors' list tells
 
 
-def run_warnings(
+def warnings_of_run(
     split: dict[str, Any], test: dict[str, Any], origins: Mapping[str, dict[str, Any]], drawn: bool
 ) -> list[str]:
     """The warnings about a run.
@@ -48,7 +48,7 @@ def run_warnings(
     return found
 
 
-def tested_warnings(tested: Tested | None) -> list[str]:
+def warnings_of_network(tested: Tested | None) -> list[str]:
     """The warnings about a network, by the test results beside its checkpoint; None if there are none."""
     if tested is None:
         return ["How often this network is wrong is not known: no test results lie beside the checkpoint."]

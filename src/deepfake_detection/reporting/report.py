@@ -19,7 +19,7 @@ from deepfake_detection.common.tables import SPLITS, UNUSED
 from deepfake_detection.common.text import group_count
 from deepfake_detection.network.sidecar import Sidecar
 from deepfake_detection.pictures.images import UnreadableImageError, read_rgb
-from deepfake_detection.reporting.caveats import run_warnings
+from deepfake_detection.reporting.caveats import warnings_of_run
 from deepfake_detection.reporting.html import data_uri, template_environment
 from deepfake_detection.reporting.literature import REPORTED
 from deepfake_detection.reporting.measured import headline_of, trained_and_other
@@ -173,7 +173,7 @@ def build_context(
         "errors": [_error_entry(row, raw, threshold) for row in wrong.head(ERRORS_SHOWN).to_dict("records")],
         "wrong": len(wrong),
         "error_threshold": f"{threshold:.3f}",
-        "warnings": run_warnings(split, test, trained, drawn),
+        "warnings": warnings_of_run(split, test, trained, drawn),
     }
 
 

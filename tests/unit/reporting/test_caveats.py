@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from deepfake_detection.inference.tested import Measured
-from deepfake_detection.reporting.caveats import tested_warnings
+from deepfake_detection.reporting.caveats import warnings_of_network
 from tests.support.tested import committed, save_tested
 
 
@@ -13,19 +13,19 @@ def test_the_originals_are_those_of_the_tests(tmp_path: Path) -> None:
     tested, test = save_tested(tmp_path / "b7.pth"), committed("details.json")
     frames, videos = (block["confusion_matrix"] for block in (test, test["video"]))
     frames, videos = (matrix["tn"] + matrix["fp"] for matrix in (frames, videos))
-    few, drawn, *_ = tested_warnings(tested)
+    few, drawn, *_ = warnings_of_network(tested)
     assert few.startswith(f"The tests rest on {frames} original frames, of {videos} videos in {test['groups']} groups")
     assert "drawn faces" in drawn
     guess = tested.test.frame | {"auroc": Measured(value=0.6, low=0.4, high=0.8)}
     guessing = tested.model_copy(update={"test": tested.test.model_copy(update={"frame": guess}), "leaked_groups": 3})
-    first, second, *others = tested_warnings(guessing)
+    first, second, *others = warnings_of_network(guessing)
     assert first.startswith("No better than guessing on the test set: the AUROC is 0.600 [0.400, 0.800]")
     assert second == few
     assert any("3 groups of people were in the training frames" in words for words in others)
     many = tested.test.model_copy(update={"frames": tested.test.frames + 100 - frames, "groups": 20})
-    assert tested_warnings(tested.model_copy(update={"test": many})) == [drawn]
+    assert warnings_of_network(tested.model_copy(update={"test": many})) == [drawn]
 
 
 def test_without_test_results_that_is_the_warning() -> None:
-    (said,) = tested_warnings(None)
+    (said,) = warnings_of_network(None)
     assert said.startswith("How often this network is wrong is not known")

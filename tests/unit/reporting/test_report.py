@@ -427,11 +427,13 @@ def test_numbers() -> None:
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH: install it to see the page rendered")
-def test_chromium_shows_every_picture_and_nothing_wider_than_a_phone(inputs: dict[str, Any], tmp_path: Path) -> None:
+def test_chromium_shows_every_picture_at_any_width_and_the_limits_on_the_first_page(
+    inputs: dict[str, Any], tmp_path: Path
+) -> None:
     page, sizes = tmp_path / "report.html", dict[int, int]()
     page.write_text(render_html(build_context(**inputs)), encoding="utf-8")
     with browsing(tmp_path) as browser:
-        for width in (360, 1200):
+        for width in (360, 1280):
             browser.width(width)
             browser.open(page.as_uri())
             assert browser.too_wide(".scroll *") == []
@@ -439,6 +441,9 @@ def test_chromium_shows_every_picture_and_nothing_wider_than_a_phone(inputs: dic
             root = "document.documentElement.scroll"
             assert browser.evaluate(f"{root}Width") <= width
             sizes[width] = browser.evaluate(f"{root}Height")
+        assert browser.scrolling() == []
+        assert browser.on_first_page("#limits")
+        assert not browser.on_first_page("#robustness")
         browser.width(360)
-        assert browser.evaluate("[...document.querySelectorAll('.scroll')].some(e => e.scrollWidth > e.clientWidth)")
-    assert sizes[360] > sizes[1200]
+        assert "Test results by manipulation and data set" in browser.scrolling()
+    assert sizes[360] > sizes[1280]

@@ -14,6 +14,7 @@ from deepfake_detection.inference.familiarity import familiarity_file
 from deepfake_detection.inference.tested import Tested
 from deepfake_detection.network.sidecar import Sidecar
 from deepfake_detection.pictures.images import UnreadableImageError
+from deepfake_detection.reporting.caveats import warnings_of_network
 from deepfake_detection.serving.case.facts import Facts, facts_of
 from deepfake_detection.serving.results import Prediction, fields_of, prediction_schemas
 from deepfake_detection.serving.view import shown
@@ -73,6 +74,7 @@ class Case(BaseModel):
     network: Files
     sidecar: Sidecar = Field(description="the JSON file beside the checkpoint, with the threshold that was used")
     tested: Tested | None = Field(description="how the network did in its tests; null if no file says so")
+    warnings: list[str] = Field(description="what to know of the network before any score, the most serious first")
     not_meant: list[str] = Field(description="what the scores do not mean")
     files: list[Examined]
 
@@ -136,6 +138,7 @@ def case_of(
         ),
         sidecar=detector.sidecar,
         tested=tested,
+        warnings=warnings_of_network(tested),
         not_meant=[each.first + each.rest for each in not_meant(detector.sidecar, tested)],
         files=files,
     )

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
 from deepfake_detection.common.text import clock
-from deepfake_detection.inference.tested import Tested
+from deepfake_detection.inference.tested import Result, Tested
 from deepfake_detection.network.sidecar import Calibration, Sidecar
 from deepfake_detection.reporting.html import template_environment
 from deepfake_detection.serving.case.facts import Facts
@@ -52,8 +52,7 @@ def render_case(case: Case, values: list[dict[str, Any]], charts: list[str], alo
         network=network_rows(case),
         guessing=case.tested.test.guessing() if case.tested else "",
         unseen=unseen_words(case.tested),
-        results=result_rows(case.tested),
-        leaked=case.tested.leaked_groups if case.tested else 0,
+        results=result_parts(case.tested),
         drop=str(case.tested.corruption_drop) if case.tested else "",
         not_meant=not_meant(case.sidecar, case.tested),
         calibrated=is_calibrated(case.sidecar),
@@ -133,23 +132,27 @@ def _decision(logit: str, calibration: Calibration) -> str:
     return f"from a probability of {calibration.threshold:.4g} on, which is {formula}"
 
 
-def result_rows(tested: Tested | None) -> list[dict[str, str]]:
-    """The test results, a row for each manipulation and data set."""
+def result_parts(tested: Tested | None) -> list[dict[str, Any]]:
+    """The test results: a row for each manipulation and data set, what was trained on apart from what was not."""
     if tested is None:
         return []
-    sets = [("", tested.test), *(("manipulation", each) for each in tested.manipulations)]
-    sets += [("data set", each) for each in tested.datasets]
     return [
-        {
-            "name": f"{kind} {result.name}".strip(),
-            "trained_on": "yes" if result.trained_on else "no",
-            "size": f"{result.frames:,} frames, {result.videos:,} videos, {result.groups} groups of people",
-            "auroc": str(result.frame["auroc"]),
-            "accuracy": str(result.frame["accuracy"]),
-            "video_auroc": str(result.video["auroc"]),
-        }
-        for kind, result in sets
+        {"title": f"{what} {'not ' * (not seen)}trained on", "seen": seen, "rows": rows}
+        for what, results in (("Manipulations", tested.manipulations), ("Data sets", tested.datasets))
+        for seen in (True, False)
+        if (rows := [result_row(each) for each in results if each.trained_on is seen])
     ]
+
+
+def result_row(result: Result) -> dict[str, str]:
+    return {
+        "name": result.name,
+        "auroc": str(result.frame["auroc"]),
+        "video_auroc": str(result.video["auroc"]),
+        "recall": str(result.frame["recall"]),
+        "accuracy": str(result.frame["accuracy"]),
+        "size": f"{result.frames:,} ({result.videos:,}), {result.groups}",
+    }
 
 
 def _percent(record: Examined, shown: dict[str, Any]) -> str:
