@@ -74,7 +74,7 @@ def _few_originals(frames: int, videos: int, groups: int) -> list[str]:
     return [
         f"The tests rest on {frames} original frames, of {videos} videos in {groups} groups of people. Fewer than "
         f"{FEW_ORIGINALS} originals are too few to say how often an original is called a deepfake: a single one moves "
-        f"that share by {1 / frames:.1%}."
+        f"that share by {100 / frames:.1f} percentage points."
     ]
 
 

@@ -63,7 +63,6 @@ PLOTS = {
     "coverage": ("Coverage", "Accuracy of the most familiar frames against their share, by kind of frames"),
     "leak_distances": ("Distances", "Frames of each split by the distance to the nearest frame of another split"),
     "leak_audit": ("Closest pairs", "Contact sheet of the closest pairs of frames that stand in two splits"),
-    "robustness_heatmap": ("Heat map", "AUROC by corruption and severity; the numbers are in the table below"),
     "robustness_verdicts": (
         "Verdicts",
         "Share of corrupted frames that get a verdict, and how many of these are right",
@@ -293,7 +292,7 @@ def _categories(test: dict[str, Any]) -> list[dict[str, Any]]:
         row = {key: found[key] for key in ("seen", "frames", "videos", "groups")} | {"name": name}
         row["frame"] = {key: metric(frame, key) for key in ("auroc", "eer", "tpr_at_fpr_1pct", "recall")}
         row["video"] = {"auroc": metric(found["video"], "auroc")}
-        rows.append(row)
+        rows.append(row | {"notes": []})
     return sorted(rows, key=lambda row: not row["seen"])
 
 
@@ -309,6 +308,10 @@ def _datasets(test: dict[str, Any]) -> list[dict[str, Any]]:
         row["frame"] = {key: metric(found["frame"], key) for key in ("auroc", "tpr_at_fpr_1pct", "recall")}
         row["video"] = {"auroc": metric(found["video"], "auroc")}
         row["worst"] = f"{number(known[worst])} ({worst})" if worst else "not defined"
+        missing = found["missing_videos"]
+        row["notes"] = [f"{missing} video{'s' * (missing > 1)} missing"] if missing else []
+        if not row["seen"]:  # of those trained on, each manipulation has a row of its own
+            row["notes"].append(f"lowest: {row['worst']}")
         rows.append(row)
     return sorted(rows, key=lambda row: not row["seen"])
 
@@ -316,7 +319,7 @@ def _datasets(test: dict[str, Any]) -> list[dict[str, Any]]:
 def _tests(categories: list[dict[str, Any]], datasets: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The rows of the table of test results, under a heading each for what was trained on and what was not."""
     return [
-        {"title": f"{what} {'not ' * (not seen)}trained on", "seen": seen, "by_set": what == "Data sets", "rows": rows}
+        {"title": f"{what} {'not ' * (not seen)}trained on", "seen": seen, "rows": rows}
         for what, all_rows in (("Manipulations", categories), ("Data sets", datasets))
         for seen in (True, False)
         if (rows := [row for row in all_rows if row["seen"] is seen])
