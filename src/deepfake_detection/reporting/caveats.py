@@ -30,12 +30,12 @@ def warnings_of_run(
     unknown = [name for name, origin in origins.items() if origin["layout"] in OF_FACEFORENSICS]
     if unknown and not drawn and not split["recordings_known"]:
         found.append(
-            f"It is not known which videos of {', '.join(unknown)} come from one recording, so a recording may stand "
-            "on two sides unseen. If they are those of FaceForensics++, put conversion_dict.json of its authors into "
-            "the folder of the data set or split.official_dir."
+            f"It is not known which videos of the data set {', '.join(unknown)} come from one recording, so a "
+            "recording may stand on two sides unseen. If they are those of FaceForensics++, put conversion_dict.json "
+            "of its authors into the folder of the data set or split.official_dir."
         )
     if pairs := split["leak_audit"]["near_duplicates"]:
-        found.append(f"{pairs} pairs of near-duplicate frames stand in two splits; look at them under Split.")
+        found.append(f"{pairs} pairs of near-duplicate frames stand in two splits; the report shows them under Split.")
     if drawn:
         found.append(
             "The frames are drawn by code: the numbers show that the pipeline works, and say nothing of film of real "

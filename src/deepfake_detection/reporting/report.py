@@ -121,7 +121,7 @@ def build_context(
     datasets = _datasets(test)
     return {
         "model": _model(sidecar, train),
-        "source": "; ".join(f"{name}, {_source_text(origin)}" for name, origin in trained.items()),
+        "source": "; ".join(f"{name} ({_source_text(origin)})" for name, origin in trained.items()),
         "drawn": drawn,
         "trained_on": sidecar.categories,
         "unseen": unseen,

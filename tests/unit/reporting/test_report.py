@@ -369,7 +369,9 @@ def test_unknown_recordings_are_said_unless_the_frames_are_drawn(inputs: dict[st
     assert "It is not known which" not in page
     assert "no sequence and no recording is on two sides" in page
     inputs["origins"]["FaceForensics++"] |= {"source": "local", "layout": "faceforensics"}
-    assert said_first(inputs).startswith("It is not known which videos of FaceForensics++ come from one recording")
+    assert said_first(inputs).startswith(
+        "It is not known which videos of the data set FaceForensics++ come from one recording"
+    )
     assert "no sequence and no recording" not in render_html(build_context(**inputs))
     inputs["origins"]["FaceForensics++"]["layout"] = "folders"
     assert "It is not known which" not in render_html(build_context(**inputs))
@@ -383,7 +385,7 @@ def test_own_frames_have_the_name_that_the_user_gave_them(inputs: dict[str, Any]
     source = "embedded" if layout.startswith("embedded") else "local"
     inputs["origins"] = {"own": {"source": source, "layout": layout}, "Celeb-DF": inputs["origins"]["Celeb-DF"]}
     context = build_context(**inputs)
-    assert context["source"].startswith("own, ")
+    assert context["source"].startswith("own (")
     for text in (Page(render_html(context)).text, render_card(context)):
         said = re.sub(r"(Detectors|detectors) trained on FaceForensics\+\+ \(c23\)", "", text)  # the literature's
         assert "FaceForensics" not in said
