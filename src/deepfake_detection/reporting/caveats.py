@@ -4,10 +4,10 @@
 checkpoint. Each returns one list, which stands above the numbers. A further warning is one more sentence in it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from deepfake_detection.common.text import FEW_GROUPS, group_count
+from deepfake_detection.common.text import FEW_GROUPS, group_count, guessing
 from deepfake_detection.inference.tested import Tested
 
 FEW_ORIGINALS = 100  # test frames, below which one alarm more or less moves the rate of false alarms by 1% and more
@@ -26,6 +26,11 @@ def warnings_of_run(
 
     frames, videos = test["confusion_matrix"], test["video"]["confusion_matrix"]
     found = guesses(test) + _few_originals(frames["tn"] + frames["fp"], videos["tn"] + videos["fp"], test["groups"])
+    found += _missed(
+        name
+        for name, each in test["categories"].items()
+        if not each["seen"] and guessing(each["frame"]["auroc"], each["intervals"]["auroc"])
+    )
     found += _leaks(split)
     unknown = [name for name, origin in origins.items() if origin["layout"] in OF_FACEFORENSICS]
     if unknown and not drawn and not split["recordings_known"]:
@@ -58,6 +63,7 @@ def warnings_of_network(tested: Tested | None) -> list[str]:
     results = (tested.test, *(each for each in tested.datasets if not each.trained_on))
     found = [words for result in results if (words := result.guessing())]
     found += _few_originals(frames, videos, tested.test.groups)
+    found += _missed(each.name for each in tested.unseen() if each.guessing())
     if tested.drawn:
         found.append("The network was trained on drawn faces. It says nothing about photographs and films of people.")
     if tested.leaked_groups:
@@ -76,6 +82,11 @@ def _few_originals(frames: int, videos: int, groups: int) -> list[str]:
         f"{FEW_ORIGINALS} originals are too few to say how often an original is called a deepfake: a single one moves "
         f"that share by {100 / frames:.1f} percentage points."
     ]
+
+
+def _missed(manipulations: Iterable[str]) -> list[str]:
+    names = ", ".join(manipulations)
+    return [f"No better than guessing on manipulations that it was not trained on: {names}."] if names else []
 
 
 def _few_groups(groups: int) -> list[str]:
