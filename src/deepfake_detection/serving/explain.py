@@ -146,12 +146,12 @@ def explain(detector: Detector, path: Path, frames: int | None = None) -> Figure
     boxed = faces[0].box is not None
     sides = [[f"crop{number}", f"map{number}"] for number in range(len(shown))]
     height, width, _ = pixels.shape
+    tall = 2.5 if len(shown) == 1 else 2.0  # inches, of a face
+    rows, columns = [1.0] * len(shown), [1, 1.3, 1.3]
+    mosaic, wide = [["whole", *side] for side in sides], 7.6
     if width > 1.5 * height:  # beside the faces it would be small
-        mosaic, rows, columns = [["whole", "whole"], *sides], [2 * height / width, *([1.0] * len(shown))], [1, 1]
-    else:
-        mosaic, rows, columns = [["whole", *side] for side in sides], [1.0] * len(shown), [1, 1.3, 1.3]
-    tall = 2.5 if len(shown) == 1 else 2.0
-    wide = 7.6 if len(columns) == 3 else 2 * tall + 1.6
+        rows, columns = [2 * height / width, *rows], [1.0, 1.0]
+        mosaic, wide = [["whole", "whole"], *sides], 2 * tall + 1.6
     figure = Figure(figsize=(wide, 1.3 + tall * sum(rows)), layout="constrained")
     axes = figure.subplot_mosaic(mosaic, width_ratios=columns, height_ratios=rows)  # type: ignore[arg-type]
     _draw_picture(axes["whole"], pixels, faces)

@@ -140,8 +140,9 @@ class VideoPrediction(Prediction):
 
 def decisive_stretch(found: Prediction) -> Stretch | None:
     """The most suspicious stretch of the person who decides, if the video is fake or partly fake."""
-    suspicious = isinstance(found, VideoPrediction) and found.verdict in ("fake", "partly fake")
-    return found.people[0].stretch if suspicious else None
+    if isinstance(found, VideoPrediction) and found.verdict in ("fake", "partly fake"):
+        return found.people[0].stretch
+    return None
 
 
 def fields_of(found: Prediction) -> dict[str, Any]:

@@ -155,13 +155,9 @@ def timeline(found: "VideoPrediction", sidecar: "Sidecar") -> dict[str, Any]:
     def lane(person: "Person") -> dict[str, Any]:
         own = sorted((each for each in found.moments if each.person == person.number), key=lambda each: each.seconds)
         points = [point(moment, person.verdict != "unfamiliar") for moment in own]
-        lines: list[list[dict[str, Any]]] = []
-        for last, each in pairwise([None, *points]):
-            if each["y"] is None:
-                continue
-            if last is None or last["y"] is None or each["place"] != last["place"] + 1:
-                lines.append([])
-            lines[-1].append(each)
+        known = [each for each in points if each["y"] is not None]
+        starts = [at for at, each in enumerate(known) if not at or each["place"] != known[at - 1]["place"] + 1]
+        lines = [known[start:end] for start, end in pairwise([*starts, len(known)])]
         return {"said": _said_of(person, sidecar.score.reading.threshold), "points": points, "lines": lines}
 
     stretch = decisive_stretch(found)
