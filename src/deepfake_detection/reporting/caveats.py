@@ -25,7 +25,11 @@ def warnings_of_run(
     from deepfake_detection.evaluation.metrics import guesses  # slow to import, and who serves a network has no need
 
     frames, videos = test["confusion_matrix"], test["video"]["confusion_matrix"]
-    found = guesses(test) + _few_originals(frames["tn"] + frames["fp"], videos["tn"] + videos["fp"], test["groups"])
+    found = (
+        _shared(split["shared"])
+        + guesses(test)
+        + _few_originals(frames["tn"] + frames["fp"], videos["tn"] + videos["fp"], test["groups"])
+    )
     found += _missed(
         name
         for name, each in test["categories"].items()
@@ -93,6 +97,27 @@ def _few_groups(groups: int) -> list[str]:
     if groups >= FEW_GROUPS:
         return []
     return [f"The intervals come from {group_count(groups)}. Another test split may give quite other numbers."]
+
+
+def _shared(shared: dict[str, Any]) -> list[str]:
+    """What data sets, and what the network was trained from, have in common with the test."""
+    names = {"weights": "The weights that training started from were", "teacher": "The teacher was"}
+    found = [
+        f"{names[name]} trained on people of at least {groups} group{'s' * (groups > 1)} of this test. The "
+        "numbers below are too good; test on other people."
+        for name, groups in shared["known"].items()
+        if groups
+    ]
+    if shared["leaked_groups"]:
+        found.append(
+            f"{shared['leaked_groups']} groups of people are in several data sets, on two sides of the split. The "
+            "numbers below are too good; use split.strategy=group."
+        )
+    return found + [
+        f"{frames} frames of the data set {name} were not tested on: the network was trained on their people, in "
+        "another data set."
+        for name, frames in shared["left_out"].items()
+    ]
 
 
 def _leaks(split: dict[str, Any]) -> list[str]:

@@ -1,10 +1,13 @@
 """What is said above the numbers, by the test results beside a checkpoint."""
 
+import json
 from pathlib import Path
 
 from deepfake_detection.inference.tested import Measured
-from deepfake_detection.reporting.caveats import warnings_of_network
+from deepfake_detection.reporting.caveats import warnings_of_network, warnings_of_run
 from tests.support.tested import committed, save_tested
+
+ROOT = Path(__file__).parents[3]
 
 
 def test_the_originals_are_those_of_the_tests(tmp_path: Path) -> None:
@@ -30,3 +33,17 @@ def test_the_originals_are_those_of_the_tests(tmp_path: Path) -> None:
 def test_without_test_results_that_is_the_warning() -> None:
     (said,) = warnings_of_network(None)
     assert said.startswith("How often this network is wrong is not known")
+
+
+def test_people_that_data_sets_share_come_first() -> None:
+    split = json.loads((ROOT / "metrics" / "split.json").read_text())
+    nothing = {"groups": 0, "leaked_groups": 0, "left_out": {}, "known": {"weights": 0, "teacher": 0}}
+    before = warnings_of_run(split | {"shared": nothing}, committed("details.json"), {}, drawn=False)
+    shared = {"groups": 9, "leaked_groups": 2, "left_out": {"copy": 680}, "known": {"weights": 0, "teacher": 1}}
+    teacher, leaked, left_out, *others = warnings_of_run(
+        split | {"shared": shared}, committed("details.json"), {}, drawn=False
+    )
+    assert teacher.startswith("The teacher was trained on people of at least 1 group of this test.")
+    assert leaked.startswith("2 groups of people are in several data sets, on two sides")
+    assert left_out.startswith("680 frames of the data set copy were not tested on")
+    assert others == before

@@ -112,6 +112,7 @@ def inputs(tmp_path: Path) -> dict[str, Any]:
                 "clips": {"use": "adapt", "train": count(0, []), "test": count(0, []), "adapt": count(40, [""])},
             }
         }
+        | {"shared": {"groups": 0, "leaked_groups": 0, "left_out": {}, "known": {"weights": 0, "teacher": 0}}}
         | {"leak_audit": {"near_duplicates": 1, "hash": "phash 64 bit", "max_distance": 6, "pairs": [pair]}},
         "train": {"best_epoch": 2, "epochs_run": 4, "early_stopped": False},
         "test": flat(0.99234)
