@@ -27,7 +27,7 @@ NOISE = 1.0  # standard deviation of a run's own noise, in logits
 
 def pair(groups: int, auroc: float, rng: np.random.Generator) -> tuple[dict[str, pd.DataFrame], pd.Series]:
     """Two runs on the same frames, as ``compare`` takes them, and the group of each frame."""
-    labels, probabilities, codes = data_set(groups, auroc, rng)
+    labels, probabilities, codes, _ = data_set(groups, auroc, rng)
 
     def run() -> pd.DataFrame:
         noise: NDArray[np.float64] = rng.normal(size=(groups, 2))[codes, labels] + rng.normal(size=len(codes))

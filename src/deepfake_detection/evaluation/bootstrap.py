@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 from deepfake_detection.common.tables import CLASS_NAMES
+from deepfake_detection.common.units import kish
 from deepfake_detection.evaluation.reliability import BINS, reliability_bins
 
 Floats = NDArray[np.float64]
@@ -85,8 +86,8 @@ def group_intervals(
     ``labels``, ``probabilities`` and ``groups`` (any hashable identifiers) are of shape (frames,). The intervals are
     those of ``score_interval``, of ``log_interval`` for the log loss, which has no upper bound.
     Draws in which a metric is undefined (only one class) are left out. An interval is None if more than a tenth of the
-    draws are left out, and for the metrics of NO_INTERVAL. All are None with fewer than two groups, which say nothing
-    about the spread between groups.
+    draws are left out, for the metrics of NO_INTERVAL, and where the ``effective_groups`` of a metric are fewer than
+    two, which say nothing about the spread between groups.
     """
     codes, names = pd.factorize(np.asarray(groups, object), use_na_sentinel=False)
     size = len(names)
@@ -94,14 +95,35 @@ def group_intervals(
         return dict.fromkeys(METRICS)
     counts = np.vstack([np.ones((1, size), np.int64), group_draws(size, seed, draws)])
     values = resampled_metrics(labels, probabilities, codes.astype(np.int64), counts, threshold)
+    worth = effective_groups(labels, codes.astype(np.int64))
     return {
-        name: None if name in NO_INTERVAL else metric_interval(name, column, size, len(codes))
+        name: None if name in NO_INTERVAL else metric_interval(name, column, worth[name], len(codes))
         for name, column in values.items()
     }
 
 
-def metric_interval(name: str, values: Floats, groups: int, frames: int) -> list[float] | None:
-    """The interval of a metric. ``values`` has its value in the sample, then those in the draws."""
+def effective_groups(labels: Ints, codes: Ints) -> dict[str, float]:
+    """How many groups of one size are worth as much for each metric as those in ``codes``, of shape (frames,).
+
+    A group weighs as many frames as the metric counts of it: all for the accuracy, the log loss and the Brier score,
+    the fakes for the recall. All other metrics set fakes against originals, so they are no more certain than the class
+    that is spread over fewer groups.
+    """
+    every, fakes, originals = (kish(np.bincount(codes[kept])) for kept in (labels >= 0, labels == 1, labels == 0))
+    return (
+        dict.fromkeys(METRICS, min(fakes, originals))
+        | dict.fromkeys(("accuracy", "log_loss", "brier"), every)
+        | {"recall": fakes}
+    )
+
+
+def metric_interval(name: str, values: Floats, groups: float, frames: int) -> list[float] | None:
+    """The interval of a metric. ``values`` has its value in the sample, then those in the draws.
+
+    ``groups`` is that of ``effective_groups``. None if it is below 2, and as ``standard_error`` and ``log_interval``.
+    """
+    if groups < 2:
+        return None
     estimate, error = float(values[0]), standard_error(values[1:], groups)
     if error is None or np.isnan(estimate):
         return None
@@ -119,11 +141,12 @@ def group_draws(groups: int, seed: int, draws: int) -> Ints:
     return np.bincount(drawn.ravel(), minlength=draws * groups).reshape(draws, groups)
 
 
-def standard_error(values: Floats, groups: int) -> float | None:
+def standard_error(values: Floats, groups: float) -> float | None:
     """The standard error of a metric from its values in the draws; NaN is a draw in which it is undefined.
 
     None if more than a tenth of the draws are undefined. The factor sqrt(n / (n - 1)) corrects the bootstrap's divisor
     n (Hesterberg 2015, What Teachers Should Know About the Bootstrap, The American Statistician 69, section 3.2).
+    ``groups``, n, is above 1, here and below; of groups of unequal size it is the effective number.
     """
     defined = values[~np.isnan(values)]
     if len(defined) < (1 - UNDEFINED_SHARE) * len(values) or len(defined) < 2:
@@ -131,12 +154,12 @@ def standard_error(values: Floats, groups: int) -> float | None:
     return float(np.std(defined)) * math.sqrt(groups / (groups - 1))
 
 
-def t_quantile(groups: int) -> float:
+def t_quantile(groups: float) -> float:
     """The 97.5th percentile of Student's t distribution with as many degrees of freedom as groups, less one."""
     return float(stdtrit(groups - 1, (1 + LEVEL) / 2))
 
 
-def score_interval(estimate: float, error: float, groups: int, frames: int) -> list[float]:
+def score_interval(estimate: float, error: float, groups: float, frames: int) -> list[float]:
     """Wilson's score interval for a metric from 0 to 1, with the effective number of observations and t quantiles.
 
     Wilson 1927 (JASA 22) solves (estimate - p)^2 = t^2 p (1 - p) / n for p, so the interval stays in [0, 1] and has a
@@ -154,7 +177,7 @@ def score_interval(estimate: float, error: float, groups: int, frames: int) -> l
     return [max(min(centre - half, estimate), 0.0), min(max(centre + half, estimate), 1.0)]
 
 
-def log_interval(estimate: float, error: float, groups: int) -> list[float] | None:
+def log_interval(estimate: float, error: float, groups: float) -> list[float] | None:
     """Student's t interval for the logarithm of a positive metric. None where no group differs from the others."""
     if error <= NO_SPREAD * estimate:
         return None

@@ -21,7 +21,8 @@ from deepfake_detection.common.components import components
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.tables import one_line_errors
 from deepfake_detection.common.text import group_count, one_line
-from deepfake_detection.evaluation.bootstrap import DRAWS, METRICS, group_draws, resampled_metrics
+from deepfake_detection.common.units import drawn_units
+from deepfake_detection.evaluation.bootstrap import DRAWS, METRICS, effective_groups, group_draws, resampled_metrics
 from deepfake_detection.evaluation.differences import between_networks
 from deepfake_detection.params.data_sections import of_use
 from deepfake_detection.params.load import load_params
@@ -51,13 +52,13 @@ def compare(
     each frame. The same draws of groups serve all tables, so what makes a group hard for both cancels out
     (Efron & Tibshirani 1993, An Introduction to the Bootstrap, chapter 8). The interval is the difference plus or
     minus t times its standard error. ``p`` is the two-sided p value of the same t test, with as many degrees of freedom
-    as groups, less one. Percentiles of the draws would call too many differences with few groups. ``p_holm`` is
-    corrected for the number of tables compared, for each metric on its own (Holm 1979, Scandinavian Journal of
-    Statistics 6).
+    as ``effective_groups``, less one. Percentiles of the draws would call too many differences with few groups.
+    ``p_holm`` is corrected for the number of tables compared, for each metric on its own (Holm 1979, Scandinavian
+    Journal of Statistics 6).
 
     Returns for each table but the first: first, second, and for each metric in ``metrics`` first, second, difference
     (second minus first), interval, p, p_holm. Interval and p are None where they are undefined: with fewer than two
-    groups, or where a metric needs a class that is not there. A difference that is the same in all draws has
+    effective groups, or where a metric needs a class that is not there. A difference that is the same in all draws has
     no interval. Its p is 1 if the difference is 0, otherwise None.
     """
     codes, found = pd.factorize(groups)
@@ -69,10 +70,11 @@ def compare(
         )
         for name, table in tables.items()
     }
+    worth = effective_groups(next(iter(tables.values()))["label"].to_numpy(), codes.astype(np.int64))
     first, *others = values
     pairs: list[dict[str, Any]] = []
     for second in others:
-        metrics = {metric: _difference(values[first][metric], values[second][metric], size) for metric in METRICS}
+        metrics = {name: _difference(values[first][name], values[second][name], worth[name]) for name in METRICS}
         pairs.append({"first": first, "second": second, "metrics": metrics})
     for metric in METRICS:
         rows = [pair["metrics"][metric] for pair in pairs]
@@ -81,7 +83,7 @@ def compare(
     return pairs
 
 
-def _difference(first: Floats, second: Floats, groups: int) -> dict[str, Any]:
+def _difference(first: Floats, second: Floats, groups: float) -> dict[str, Any]:
     """``first`` and ``second``: the value in the sample, then those in the draws."""
     if math.isnan(first[0]):
         return dict.fromkeys(("first", "second", "difference", "interval", "p"))
@@ -250,7 +252,9 @@ def report(
         categories = _unseen_categories(tables)
     chosen, kept, left_out = choose_rows(tables, split, categories)
     chosen, missing = common_frames(chosen, common)
-    groups, origin = groups_of(tables, next(iter(chosen.values()))["path"])
+    rows = next(iter(chosen.values()))
+    groups, origin = groups_of(tables, rows["path"])
+    groups = drawn_units(rows.assign(group=groups))
     return {
         "split": split,
         "categories": kept,

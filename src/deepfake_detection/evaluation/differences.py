@@ -23,16 +23,17 @@ class Part(NamedTuple):
     """The variance that one source of chance gives a difference, and its degrees of freedom."""
 
     variance: float
-    freedom: int
+    freedom: float
 
 
-def between_networks(first: Floats, second: Floats, groups: int) -> dict[str, Any]:
+def between_networks(first: Floats, second: Floats, groups: float) -> dict[str, Any]:
     """``second`` less ``first``, as of ``t_test``.
 
     Both are of shape (1 + draws,): the metric in the sample, then in each draw of groups, the same draws for both.
+    ``groups`` is that of ``effective_groups``; with fewer than two there is neither interval nor p.
     """
     change: Floats = second - first
-    error = standard_error(change[1:], groups) if groups > 1 else None
+    error = standard_error(change[1:], groups) if groups >= 2 else None
     return t_test(float(change[0]), None if error is None else [Part(error**2, groups - 1)])
 
 

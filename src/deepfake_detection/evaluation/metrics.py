@@ -11,6 +11,7 @@ from sklearn.metrics import classification_report
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.tables import CLASS_NAMES, MISSING_COLUMNS, PREDICTION_COLUMNS, VIDEO_KEY, headline_rows
 from deepfake_detection.common.text import guessing
+from deepfake_detection.common.units import drawn_units
 from deepfake_detection.evaluation.bootstrap import DRAWS, frame_metrics, group_intervals
 from deepfake_detection.evaluation.selective import is_familiar
 from deepfake_detection.network.sidecar import Calibration, Sidecar
@@ -18,6 +19,7 @@ from deepfake_detection.network.sidecar import Calibration, Sidecar
 KEY_NUMBERS = ("accuracy", "precision", "recall", "f1", "auroc", "log_loss", "ece", "threshold", "coverage")
 CHOOSING = ("accuracy", "auroc", "log_loss", "ece")
 MACRO = ("macro_auroc_seen", "macro_auroc_unseen", "worst_category_auroc")
+BELOW = 1e-6  # in log odds: more than rounding, and less than anybody sees
 ANSWERED = ("accuracy", "precision", "recall", "f1", "auroc", "log_loss", "ece")  # given for the familiar frames too
 
 
@@ -56,7 +58,7 @@ def category_metrics(
     """Each manipulation against all originals of ``table``, by category. The arguments are those of ``evaluation``.
 
     ``frames`` and ``videos`` count only the manipulation. ``intervals`` are those of ``frame``, and ``groups`` is
-    the number of identity groups behind them, those of the originals included.
+    the number of groups that are drawn for them, those of the originals included.
     """
     found: dict[str, Any] = {}
     for category in sorted(table.loc[table["label"] == 1, "category"].unique()):
@@ -93,8 +95,7 @@ def _dataset_metrics(
 
     ``missing`` are the videos without a usable frame, with MISSING_COLUMNS. ``coverage`` is the share of videos that
     have one. Of a data set that is divided, those missing videos count whose target is in ``table``. With
-    ``as_chance`` a missing video is judged with the probability ``prior``, in a group of its own, which tells nothing;
-    otherwise it is left out.
+    ``as_chance`` a missing video is judged too, see ``_at_chance``; otherwise it is left out.
     """
     seen = sidecar.categories.real + sidecar.categories.fake
     found: dict[str, Any] = {}
@@ -103,7 +104,7 @@ def _dataset_metrics(
         counted = rows[(rows["label"] == 0) | rows["category"].isin(seen)] if trained else rows
         videos = video_table(counted)
         lost = _lost(missing, name, counted, trained)
-        judged = pd.concat([videos, _at_chance(lost, sidecar)]) if as_chance and len(lost) else videos
+        judged = _at_chance(videos, lost, sidecar) if as_chance and len(lost) else videos
         found[name] = {
             "use": "train" if trained else "test",
             "frames": len(counted),
@@ -126,11 +127,21 @@ def _lost(missing: pd.DataFrame | None, dataset: str, counted: pd.DataFrame, div
     return lost
 
 
-def _at_chance(lost: pd.DataFrame, sidecar: Sidecar) -> pd.DataFrame:
-    """Missing videos as rows of a ``video_table``, with the logit that stands for the prior."""
-    chance = float(logit(sidecar.prior))
-    groups = [f"missing/{number}" for number in range(len(lost))]
-    return lost.assign(group=groups, logit=(chance - sidecar.video.bias) * sidecar.video.temperature)
+def _at_chance(videos: pd.DataFrame, lost: pd.DataFrame, sidecar: Sidecar) -> pd.DataFrame:
+    """A ``video_table`` with the missing videos ``lost``, whose logits stand for the prior.
+
+    A missing video is in the group of its target, otherwise of its source, otherwise of its own recording. Its
+    probability is a little below the prior: at a threshold that equals the prior, it accuses nobody and finds nothing.
+    """
+    chance = float(logit(sidecar.prior)) - BELOW
+    known = dict(zip(videos["video_id"], videos["group"], strict=True))
+    group = lost["video_id"].map(known).fillna(lost["source_id"].map(known))
+    rows = lost.assign(
+        group=group.fillna(lost["dataset"] + "/" + lost["video_id"]),
+        logit=(chance - sidecar.video.bias) * sidecar.video.temperature,
+    )
+    judged = pd.concat([videos, rows], ignore_index=True)
+    return judged.assign(group=drawn_units(judged))
 
 
 def _mean_auroc(datasets: Iterable[dict[str, Any]]) -> float | None:
@@ -167,7 +178,8 @@ def evaluation(
     headline metrics, without the data sets ``only_evaluated``. The rest appears only under ``categories``,
     ``datasets`` and in the summary. All probabilities are calibrated, and all decisions are at the sidecar's
     thresholds; ``raw`` has what sigmoid(logit) gives instead. A video has the mean logit of its frames, and a
-    calibration of its own. For intervals see ``bootstrap.group_intervals``, for ``missing`` see ``_dataset_metrics``.
+    calibration of its own. For intervals see ``bootstrap.group_intervals``: what is drawn are the groups, or where
+    names tell them the target people, see ``units.drawn_units``. For ``missing`` see ``_dataset_metrics``.
 
     ``coverage`` is the share of frames, or videos, that are familiar and so get a verdict, ``answered`` the metrics of
     these. All other metrics count every frame.
@@ -180,6 +192,7 @@ def evaluation(
             f"{wrong} of {len(table)} frames have a logit that is not finite: "
             "train again with a lower train.lr or with train.precision 32-true"
         )
+    table = table.assign(group=drawn_units(table))
     seen = sidecar.categories.real + sidecar.categories.fake
     datasets = _dataset_metrics(table, sidecar, (seed, draws), only_evaluated, missing, as_chance)
     table = table[~table["dataset"].isin(set(only_evaluated))]

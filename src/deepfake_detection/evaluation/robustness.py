@@ -9,10 +9,12 @@ from torch import Tensor, nn
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.progress import progress
+from deepfake_detection.common.units import drawn_units
 from deepfake_detection.evaluation.bootstrap import (
     DRAWS,
     NO_SPREAD,
     Floats,
+    effective_groups,
     frame_metrics,
     group_draws,
     metric_interval,
@@ -84,7 +86,7 @@ def evaluate_robustness(
     """
     if rows.empty:
         raise UserError("no frame to corrupt: the test split has none that are trained on; see split.test")
-    codes, names = pd.factorize(rows["group"])
+    codes, names = pd.factorize(drawn_units(rows))
     counts = np.vstack([np.ones((1, len(names)), np.int64), group_draws(len(names), seed, draws)])
     kinds: list[dict[str, Any]] = [
         {"corruption": name, "severity": severity, "unit": corruption.unit, "setting": setting}
@@ -117,7 +119,8 @@ def evaluate_robustness(
         selective_curve(part, calibration.threshold).assign(frames=kind)
         for kind, part in (("clean", judged[0]), ("corrupted", pd.concat(judged[1:])))
     ]
-    ends = _intervals(np.array(drawn), len(names), len(rows))
+    worth = effective_groups(rows["label"].to_numpy(), codes.astype(np.int64))["auroc"]
+    ends = _intervals(np.array(drawn), worth, len(rows))
     return Robustness(
         summary=aurocs | {"clean_coverage": clean["coverage"], "clean_answered_accuracy": clean["answered_accuracy"]},
         robustness=pd.DataFrame([kind | each for kind, each in zip(kinds, corrupted, strict=True)]).astype(
@@ -131,7 +134,7 @@ def evaluate_robustness(
     )
 
 
-def _intervals(drawn: Floats, groups: int, frames: int) -> dict[str, list[float] | None]:
+def _intervals(drawn: Floats, groups: float, frames: int) -> dict[str, list[float] | None]:
     """The intervals of the summary. ``drawn`` has shape (passes, 1 + draws), the clean pass and the sample first."""
     if groups < 2 or np.isnan(drawn[0, 0]):
         return dict.fromkeys(("clean_auroc", "mean_auroc", "mean_auroc_drop"))

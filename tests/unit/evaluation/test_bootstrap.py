@@ -9,10 +9,11 @@ from scipy.optimize import brentq
 from scipy.special import expit
 from scipy.stats import t as student
 
-from benchmarks.coverage import AUROCS, coverage
+from benchmarks.coverage import KINDS, coverage
 from deepfake_detection.evaluation.bootstrap import (
     METRICS,
     NO_INTERVAL,
+    effective_groups,
     frame_metrics,
     group_intervals,
     resampled_metrics,
@@ -147,9 +148,31 @@ def test_one_group_says_nothing_about_spread(frames: int) -> None:
     assert found == dict.fromkeys(METRICS)
 
 
-@pytest.mark.parametrize(("groups", "auroc"), [*zip((6, 9, 6), AUROCS, strict=True)])
-def test_few_groups_do_not_cost_coverage(groups: int, auroc: float) -> None:
-    found = coverage(groups, auroc, "auroc", data_sets=200, draws=200)["coverage"]
-    print(f"\n{groups} groups, AUROC {auroc}: {found.to_dict()}")
-    assert 0.90 <= found["score"] <= 0.99
-    assert found["percentile"] < found["score"]
+def test_groups_of_unequal_size_count_as_fewer() -> None:
+    codes = np.repeat(np.arange(6), [40, 4, 4, 4, 4, 4])
+    labels = np.tile([0, 1], 30)
+    labels[codes == 1] = 0  # a fake in five of six groups
+    found = effective_groups(labels, codes)
+    fakes = (20 + 4 * 2) ** 2 / (20**2 + 4 * 2**2)
+    assert found["accuracy"] == found["log_loss"] == pytest.approx(60**2 / (40**2 + 5 * 4**2))
+    assert found["recall"] == found["auroc"] == pytest.approx(fakes)
+    # Wilson's interval of as many right calls as the groups are worth: 2.1 of them, not 6
+    right = group_intervals(labels, np.where(labels == 1, 0.9, 0.2), codes, 0.5, seed=1, draws=200)["accuracy"]
+    worth = found["accuracy"]
+    assert right == pytest.approx([worth / (worth + student.ppf(0.975, worth - 1) ** 2), 1])
+    assert effective_groups(np.zeros(60, int), codes)["auroc"] == 0
+    one = group_intervals(labels[codes < 2], np.full(44, 0.5), codes[codes < 2], 0.5, seed=1, draws=200)
+    assert one["accuracy"] is None  # 40 frames and 4 are hardly more than one group
+
+
+@pytest.mark.parametrize(
+    ("kind", "groups", "auroc"), [*zip(KINDS, (6, 10, 10, 40, 10), (0.8, 0.95, 0.99, 0.95, 0.8), strict=True)]
+)
+def test_few_or_unequal_groups_do_not_cost_coverage(kind: str, groups: int, auroc: float) -> None:
+    found = coverage(groups, auroc, kind, data_sets=80, draws=100)["auroc"]["coverage"]
+    print(f"\n{kind}, {groups} groups, AUROC {auroc}: {found.to_dict()}")
+    assert found["Kish"] >= 0.88
+    if kind != "Pareto":  # whose groups are sometimes worth fewer than two, which has no interval
+        assert found["percentiles"] <= found["count"] <= found["Kish"]
+    if kind == "shared people":
+        assert found["count"] < found["Kish"] - 0.1

@@ -245,3 +245,28 @@ def test_unfamiliar_frames_and_videos_count_only_in_the_metrics_of_all() -> None
     medians = headline.groupby(["category", "video_id", "source_id"], dropna=False)["unfamiliarity"].median()
     assert result["video"]["coverage"] == (medians <= 1).mean() == (videos["unfamiliarity"] <= 1).mean()
     json.dumps(result, allow_nan=False)
+
+
+def test_people_are_drawn_and_a_missing_video_counts_with_its_person_and_accuses_nobody() -> None:
+    table = _table()
+    names = table["video_id"].map(lambda own: f"id{int(own) // 2}_{int(own) % 2:04}")
+    celeb = table.assign(dataset="celeb", video_id=names, group="celeb/" + names)  # 12 recordings of 6 people
+    even = sidecar(prior=0.5, video=Calibration(temperature=0.7, bias=0.1, threshold=0.5))
+    found = evaluation(celeb, even, 1, 100, ["celeb"])["datasets"]["celeb"]
+    assert found["frame"]["groups"] == found["video"]["groups"] == found["categories"]["FaceSwap"]["groups"] == 6
+    people = evaluation(celeb.assign(group=names.str[:3]), even, 1, 100, ["celeb"])["datasets"]["celeb"]
+    assert found["frame"]["intervals"] == people["frame"]["intervals"]
+
+    lost = [
+        ("celeb", "Original", 0, "id0_0007", ""),
+        ("celeb", "Deepfakes", 1, "id1_0000", "id5"),
+        ("celeb", "Original", 0, "00012", ""),
+    ]
+    missing = pd.DataFrame(lost, columns=["dataset", "category", "label", "video_id", "source_id"])
+    chance = evaluation(celeb, even, 1, 100, ["celeb"], missing, True)["datasets"]["celeb"]
+    assert (chance["video"]["groups"], chance["frame"]["groups"]) == (7, 6)  # 00012 is of nobody who is known
+    more = {
+        name: chance["video"]["confusion_matrix"][name] - count
+        for name, count in people["video"]["confusion_matrix"].items()
+    }
+    assert more == {"tn": 2, "fp": 0, "fn": 1, "tp": 0}
