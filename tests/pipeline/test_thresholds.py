@@ -42,9 +42,9 @@ def spread(built: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
     return built
 
 
-@pytest.mark.parametrize("rule", ["youden", "fpr@0.01"])
+@pytest.mark.parametrize("rule", ["youden", 0.45])
 def test_every_way_to_judge_gives_the_verdict_of_the_evaluation(
-    spread: Project, rule: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    spread: Project, rule: float | str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     spread.set_params(calibrate__threshold=rule)
     for name in ("calibrate", *SCORED):
@@ -79,9 +79,24 @@ def test_another_threshold_for_one_command(spread: Project, monkeypatch: pytest.
     sidecar = json.loads((spread.path / CHECKPOINT).with_suffix(".json").read_text())
     table = pd.read_csv(spread.path / "data" / "predictions.csv").query("split == 'test' and dataset == 'embedded'")
     files = [spread.path / "data" / "raw" / path for path in table["path"]]
-    for rule in ("youden", "fpr@0.01", 0.3):
+    for rule in ("youden", 0.3):
         limit = rule if isinstance(rule, float) else sidecar["frame"]["thresholds"][rule]
         found = Detector.load(spread.path / CHECKPOINT, threshold=rule).predict(files)
         assert [one.verdict == "fake" for one in found] == (table["probability"] >= limit).tolist()
     line = command("predict", files[0], "--checkpoint", CHECKPOINT, "--threshold", "fpr@0.2")
-    assert str(line).startswith("error: threshold fpr@0.2 is not there: the checkpoint has youden, fpr@0.01; set calib")
+    assert str(line).startswith("error: threshold fpr@0.2 is not there: the checkpoint has youden; set calibrate.thres")
+
+
+def test_a_rate_that_validation_cannot_show_stops_calibrate_and_is_no_threshold_of_a_command(
+    spread: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spread.set_params(calibrate__threshold="fpr@0.01")
+    said = spread.stage_fails_with_one_line("calibrate")
+    assert said.startswith(
+        "error: calibrate.threshold fpr@0.01 needs 299 independent originals in validation, and there "
+    )
+    monkeypatch.chdir(spread.path)
+    line = str(command("predict", "data/raw", "--checkpoint", CHECKPOINT, "--threshold", "fpr@0.01"))
+    assert line.startswith(
+        "error: threshold fpr@0.01 is not there: the checkpoint has youden; calibrate.threshold fpr@0"
+    )

@@ -1,5 +1,7 @@
 """Calibration and thresholds, which come from validation frames and never from test frames."""
 
+import math
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -8,6 +10,7 @@ from scipy.special import expit
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.rules import Rule
+from deepfake_detection.common.units import drawn_units, kish
 from deepfake_detection.evaluation.metrics import video_table
 from deepfake_detection.network.sidecar import Calibration
 
@@ -43,19 +46,25 @@ def fit_platt(logits: NDArray[np.float64], labels: NDArray[np.int64], prior: flo
 def calibrate_both(validation: pd.DataFrame, rule: float | str, prior: float = 0.5) -> tuple[Calibration, Calibration]:
     """The calibrations of frames and of videos. ``validation`` is as for ``video_table``. See ``calibrate``."""
     frame, video = (
-        calibrate(table["logit"].to_numpy(), table["label"].to_numpy(), rule, prior)
+        calibrate(table["logit"].to_numpy(), table["label"].to_numpy(), rule, prior, independent_originals(table))
         for table in (validation, video_table(validation))
     )
     return frame, video
 
 
+def independent_originals(table: pd.DataFrame) -> float:
+    """How many groups of one size the originals of ``table``, frames or videos, are worth: see ``units``."""
+    return kish(drawn_units(table[table["label"] == 0]).value_counts())
+
+
 def calibrate(
-    logits: NDArray[np.float64], labels: NDArray[np.int64], rule: float | str, prior: float = 0.5
+    logits: NDArray[np.float64], labels: NDArray[np.int64], rule: float | str, prior: float = 0.5, originals: float = 0
 ) -> Calibration:
     """The calibration of frames, or of videos by the mean logit of their frames, from validation data.
 
-    ``logits`` and ``labels`` are of shape (frames,). The threshold follows ``rule``, see ``Rule.choose``. Another
-    rule of Rule.USUAL that cannot be kept on these frames is left out of ``thresholds``, and ``unavailable`` says why.
+    ``logits`` and ``labels`` are of shape (frames,). ``originals`` is how many of them are independent; none show no
+    rate of false alarms. The threshold follows ``rule``, see ``Rule.choose``. Another rule of Rule.USUAL that cannot be
+    kept on these frames is left out of ``thresholds``, and ``unavailable`` says why.
 
     Raises UserError when ``rule`` itself cannot be kept.
     """
@@ -65,13 +74,14 @@ def calibrate(
     thresholds, unavailable = {}, {}
     for each in dict.fromkeys([*Rule.USUAL, *([rule] if isinstance(rule, str) else [])]):
         try:
-            thresholds[each] = Rule.parse(each).choose(labels, probabilities)
+            thresholds[each] = Rule.parse(each).choose(labels, probabilities, originals)
         except UserError as error:
             unavailable[each] = str(error)
     return Calibration(
         temperature=temperature,
         bias=bias,
-        threshold=asked.choose(labels, probabilities),
+        threshold=asked.choose(labels, probabilities, originals),
         thresholds=thresholds,
         unavailable=unavailable,
+        groups=math.floor(originals),
     )

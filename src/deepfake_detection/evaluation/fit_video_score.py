@@ -4,6 +4,7 @@ A film may be swapped for a few seconds, and may show several people. Validation
 from the first frame to the last, so films are put together from the logits of their frames.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -16,7 +17,8 @@ from scipy.special import expit
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.rules import Rule
-from deepfake_detection.evaluation.calibration import calibrate, calibrate_both
+from deepfake_detection.evaluation.calibration import calibrate, calibrate_both, independent_originals
+from deepfake_detection.evaluation.metrics import video_table
 from deepfake_detection.inference.video_score import FEATURES, WINDOW, Floats, features_of, person_scores, window_means
 from deepfake_detection.network.sidecar import Calibration, VideoScore
 from deepfake_detection.params.score_sections import Calibrate
@@ -26,6 +28,7 @@ SEED = 0
 FILMS = 400  # of each class, made in each part of the validation videos
 PARTS = 5  # of the people: the score of each is read by what the others taught
 PEOPLE, ALONE = 5, 0.6  # in a film at most; share of the films with one
+MEAN_PEOPLE = ALONE + (1 - ALONE) * (2 + PEOPLE) / 2  # of which one is enough for a false alarm
 FRAMES = (16, 128)  # in a film: predict takes one a second, as a rule 32 to 128
 ROUNDS = 4  # in which the most suspicious person of a film is chosen, and the weights are fitted to these
 RIDGE = 1e-2
@@ -58,13 +61,17 @@ def fit_video_score(validation: pd.DataFrame, rule: float | str, alarms: float, 
 
     Films are made of the people of one part of the validation videos each, and scored by weights that were fitted to
     the other parts. So the threshold, at which at most a share of ``alarms`` of the original films is called fake, and
-    the probabilities hold for people who were not learnt from. ``rule`` is calibrate.threshold: if it is another rate
-    of false alarms, that counts; else the threshold is not below that of ``rule`` either. With fewer than FEWEST_VIDEOS
-    videos of a class nothing is learnt.
+    the probabilities hold for people who were not learnt from. ``alarms`` is what is aimed at: the films are cut from
+    few originals, which cannot show so low a rate. ``rule`` is calibrate.threshold: if it is a rate of false alarms,
+    that counts, with its confidence; else the threshold is not below that of ``rule`` either. With fewer than
+    FEWEST_VIDEOS videos of a class nothing is learnt.
+
+    Raises UserError when ``rule`` is a rate that the originals cannot show.
     """
     videos = videos_of(validation)
     originals, fakes = len(videos.originals), len(videos.fakes)
-    window = _window_calibration(videos, prior)
+    independent = independent_originals(video_table(validation))
+    window = _window_calibration(videos, prior, independent)
     if not originals or not fakes:
         return VideoScore(window=window, originals=originals, fakes=fakes)
     parts = _parts(validation)
@@ -76,15 +83,29 @@ def fit_video_score(validation: pd.DataFrame, rule: float | str, alarms: float, 
         known = VideoScore(weights=_weights(others) if learnt else None, window=window)
         scores += [max(person_scores(film.tracks, known)) for film in own]
     labels = np.array([film.fake for made in films for film in made], np.int64)
-    kept = rule if Rule.parse(rule).rate is not None else f"fpr@{alarms:g}"
     try:
-        read = calibrate(np.array(scores), labels, kept, prior)
-    except UserError:  # a network whose logits have no bounds: ``unavailable`` says so
-        read = calibrate(np.array(scores), labels, 0.5, prior)
+        read = calibrate(np.array(scores), labels, rule, prior, independent / MEAN_PEOPLE)
+    except UserError as error:
+        raise UserError(_of_films(str(error))) from None
+    read = read.model_copy(update={"unavailable": {name: _of_films(why) for name, why in read.unavailable.items()}})
     if Rule.parse(rule).rate is None:  # what is more probably original than not is no alarm, however few there are
-        read = read.model_copy(update={"threshold": max(read.threshold, read.at(rule))})
+        read = read.model_copy(update={"threshold": max(read.threshold, _aimed_at(alarms, read, scores, labels))})
     weights = _weights([film for made in films for film in made]) if learnt else None
     return VideoScore(weights=weights, window=window, reading=read, originals=originals, fakes=fakes)
+
+
+def _of_films(why: str) -> str:
+    """Why a rule is unavailable, with the reason why films need more originals than frames do."""
+    counted = f" (of whole videos, which show {MEAN_PEOPLE:g} people on average: so many originals count as one)"
+    return why + counted if "independent originals" in why else why
+
+
+def _aimed_at(alarms: float, read: Calibration, scores: list[float], labels: NDArray[np.int64]) -> float:
+    """The lowest threshold at which at most a share of ``alarms`` of these very films is called fake."""
+    try:
+        return Rule.parse(f"fpr@{alarms:g}").choose(labels, read.probability(np.array(scores)), math.inf)
+    except UserError:  # a network whose logits have no bounds
+        return read.threshold
 
 
 def make_films(videos: Videos, rng: np.random.Generator) -> list[Film]:
@@ -148,13 +169,13 @@ def _parts(rows: pd.DataFrame) -> list[Videos]:
     return whole if len(whole) > 1 else [videos_of(rows)]
 
 
-def _window_calibration(videos: Videos, prior: float) -> Calibration:
+def _window_calibration(videos: Videos, prior: float, originals: float) -> Calibration:
     """The calibration of window means. Each video counts alike, however many windows it has."""
     sides = [videos.originals, [logits for logits, _ in videos.fakes]]
     means = [[np.quantile(window_means(logits), (0.1, 0.3, 0.5, 0.7, 0.9)) for logits in side] for side in sides]
     logits = np.concatenate([np.ravel(side) for side in means]) if any(sides) else np.zeros(0)
     labels = np.repeat([0, 1], [np.size(side) for side in means])
-    return calibrate(logits, labels, 0.5, prior)
+    return calibrate(logits, labels, 0.5, prior, originals)
 
 
 def _features(film: Film) -> Callable[[Floats], Floats]:

@@ -31,6 +31,7 @@ class Calibration(BaseModel):
 
     The calibrated probability of a fake is sigmoid(logit / temperature + bias); from ``threshold`` on the verdict is
     fake. ``thresholds`` holds the threshold by each rule, ``unavailable`` the rules that cannot be kept, with reasons.
+    ``groups`` is how many independent groups of originals show the rates among them; 0 if that is not known.
     """
 
     model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
@@ -40,6 +41,7 @@ class Calibration(BaseModel):
     threshold: Fraction = 0.5
     thresholds: dict[RuleName, Fraction] = {}
     unavailable: dict[RuleName, str] = {}
+    groups: Annotated[int, Field(ge=0)] = 0
 
     def log_odds(self, logit: Logits) -> Logits:
         """The calibrated log odds of a fake, of the shape of ``logit``."""
@@ -62,9 +64,9 @@ class Calibration(BaseModel):
         if isinstance(rule, float):
             return rule
         if rule not in self.thresholds:
-            known = ", ".join(self.thresholds) or "none"
-            why = self.unavailable.get(rule, f"the checkpoint has {known}; set calibrate.threshold and run dvc repro")
-            raise UserError(f"threshold {rule} is not there: {printable(why)}")
+            known = f"the checkpoint has {', '.join(self.thresholds) or 'none'}"
+            why = self.unavailable.get(rule, "set calibrate.threshold and run dvc repro")
+            raise UserError(f"threshold {rule} is not there: {known}; {printable(why)}")
         return self.thresholds[rule]
 
 

@@ -23,7 +23,8 @@ class Calibrate(Section):
             gt=0,
             lt=1,
             description="Share of original videos that may be called fake. The threshold of a video's score keeps "
-            "it, unless `calibrate.threshold` is another such rate, `fpr@x`.",
+            "it on films of the validation videos, and aims at it on others, unless `calibrate.threshold` is another "
+            "such rate, `fpr@x`.",
         ),
     ]
     prior: Annotated[

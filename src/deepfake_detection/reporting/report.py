@@ -152,7 +152,7 @@ def build_context(
         "thresholds": {
             "frame": f"{threshold:.3f}",
             "video": f"{test['video']['threshold']:.3f}",
-            "rule": Rule.parse(test["threshold_rule"]).words(),
+            "rule": _rule_words(test["threshold_rule"], sidecar.frame.groups),
             "temperature": number(test["temperature"]),
             "bias": f"{'minus' if test['bias'] < 0 else 'plus'} {number(abs(test['bias']))}",
             "prior": f"{test['prior']:.0%}",
@@ -349,6 +349,12 @@ def _robustness(found: dict[str, Any], corrupted: pd.DataFrame) -> dict[str, Any
             for step in lowest
         ],
     }
+
+
+def _rule_words(name: float | str, groups: int) -> str:
+    """How the threshold was found, and for a rate of false alarms by how many independent ``groups`` of originals."""
+    rule = Rule.parse(name)
+    return rule.words() + (f", by {groups} independent originals of validation" if rule.rate and groups else "")
 
 
 def _wrong_decisions(predictions: pd.DataFrame, threshold: float) -> pd.DataFrame:

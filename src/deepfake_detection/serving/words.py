@@ -133,13 +133,25 @@ def of_hundred(probability: float) -> str:
 def false_alarms(found: Prediction, calibration: Calibration) -> list[str]:
     """What a score says by the thresholds that keep a rate of false alarms, one item for each."""
     said, probability = [], found.probability or 0.0
-    units = "validation films of originals" if isinstance(found, VideoPrediction) else "original validation frames"
+    video, shown_by = isinstance(found, VideoPrediction), originals_words(calibration.groups)
     for rule, threshold in sorted(calibration.thresholds.items(), key=lambda item: item[1]):
         if (limit := Rule.parse(rule).rate) is not None:
             where = "This score is in that range." if probability >= threshold else "This score is below that range."
             share = f"{100 * limit:g} in 100" if limit >= 0.01 else f"{1000 * limit:g} in 1000"
-            said.append(f"At most {share} {units} scored {rounded_percent(threshold)} or more. {where}")
+            units = "validation films of originals" if video else "original validation frames"
+            scored = f"scored {rounded_percent(threshold)} or more"
+            if calibration.groups:
+                units = "films of originals" if video else "original frames"
+                scored = f"like those of validation score {rounded_percent(threshold)} or more ({shown_by})"
+            said.append(f"At most {share} {units} {scored}. {where}")
+    if not said and calibration.groups:
+        said.append(f"How rarely an original scores so high is not known: validation has {shown_by}, which is too few.")
     return said
+
+
+def originals_words(groups: int) -> str:
+    """How many independent originals a rate rests on."""
+    return f"{groups} independent original{'s' * (groups != 1)}" if groups else "it is not known by how many originals"
 
 
 def is_calibrated(sidecar: Sidecar) -> bool:
@@ -358,7 +370,9 @@ def checkpoint_table(found: dict[str, Any]) -> str:
         known = f"unlike {share:.0%} of the validation frames: {Path(found['path']).with_suffix(FAMILIARITY).name}"
         rows.append(("unfamiliar", known))
     for rule, threshold in frame["thresholds"].items():
-        rows.append(("" if rows[-1][0] in ("", "thresholds") else "thresholds", f"{rule:10} {threshold:.4g}"))
+        by = f" ({originals_words(frame['groups'])})" if Rule.parse(rule).rate is not None else ""
+        rows.append(("" if rows[-1][0] in ("", "thresholds") else "thresholds", f"{rule:10} {threshold:.4g}{by}"))
+    rows += [("", f"{rule:10} not there: {why}") for rule, why in frame["unavailable"].items()]
     rows += _test_rows(found["tested"])
     return "\n".join(f"{name:12}{printable(text)}" for name, text in rows)
 

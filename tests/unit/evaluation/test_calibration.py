@@ -10,7 +10,7 @@ from scipy.special import expit
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.evaluation.bootstrap import frame_metrics
-from deepfake_detection.evaluation.calibration import calibrate, fit_platt
+from deepfake_detection.evaluation.calibration import calibrate, calibrate_both, fit_platt
 from deepfake_detection.evaluation.reliability import reliability_table
 
 LABELS = np.array([0, 0, 0, 1, 1, 1, 1, 0])
@@ -87,7 +87,7 @@ def test_a_rule_that_cannot_be_kept_is_left_out_with_the_reason_and_an_error_onl
     saturated = np.where(labels == 1, 2000.0, 1000.0)
     found = calibrate(saturated[labels == 1].repeat(2), np.array([0, 1] * 4), 0.3)
     assert found.threshold == 0.3
-    assert not {"youden", "fpr@0.01"} - {*found.thresholds, *found.unavailable}
+    assert {"youden", "fpr@0.01", "fpr@0.05"} == {*found.thresholds, *found.unavailable}
     one_class = calibrate(logits, np.ones(8, int), 0.5)
     assert one_class.thresholds == {}
     assert all("validation frames of both classes" in reason for reason in one_class.unavailable.values())
@@ -97,11 +97,31 @@ def test_a_rule_that_cannot_be_kept_is_left_out_with_the_reason_and_an_error_onl
 
 def test_the_rule_asked_for_is_in_the_table() -> None:
     logits, labels = _calibrated(500)
-    found = calibrate(logits, labels, "fpr@0.2")
+    found = calibrate(logits, labels, "fpr@0.2", originals=100)
     assert found.threshold == found.thresholds["fpr@0.2"]
     called = found.probability(logits) >= found.threshold
-    assert called[labels == 0].mean() <= 0.2
-    assert set(found.thresholds) == {"youden", "fpr@0.01", "fpr@0.2"}
+    assert 0.12 < called[labels == 0].mean() < 0.14  # P(X <= 13) = 4.7% for 100 at 20%, and P(X <= 14) = 8%
+    assert set(found.thresholds) == {"youden", "fpr@0.05", "fpr@0.2"}
+    assert found.unavailable["fpr@0.01"].startswith("calibrate.threshold fpr@0.01 needs 299 independent originals")
+    assert found.groups == 100
+
+
+def test_frames_of_one_person_count_as_one_original() -> None:
+    rng = np.random.default_rng(0)
+    rows = [("d", "Original", f"{who:03}", "", f"d/{who // 2}", 0) for who in range(60) for _ in range(5)]
+    rows += [
+        ("d", "Deepfakes", f"{who:03}", f"{who ^ 1:03}", f"d/{who // 2}", 1) for who in range(60) for _ in range(5)
+    ]
+    table = pd.DataFrame(rows, columns=["dataset", "category", "video_id", "source_id", "group", "label"])
+    table["logit"] = rng.normal(3 * table["label"])
+    frame, video = calibrate_both(table, "fpr@0.1")
+    assert frame.groups == video.groups == 30
+    assert "there are 30, which show no rate below 0.096" in frame.unavailable["fpr@0.05"]
+    originals = table[table["label"] == 0]
+    assert not (frame.probability(originals["logit"]) >= frame.threshold).any()  # 29 originals show 10% if none is over
+    names = "id" + (table["video_id"].astype(int) % 20).astype(str) + "_" + table["video_id"]
+    with pytest.raises(UserError, match=r"fpr@0\.1 needs 29 independent originals in validation, and there are 20"):
+        calibrate_both(table.assign(video_id=names, group=names), "fpr@0.1")
 
 
 def test_reliability_by_hand() -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from deepfake_detection.common.errors import UserError
 from deepfake_detection.evaluation import fit_video_score as fitting
 from deepfake_detection.evaluation.fit_video_score import FEWEST_VIDEOS, fit_readings, fit_video_score, videos_of
 from deepfake_detection.inference.video_score import FEATURES, WINDOW, Floats, features_of, person_scores, window_means
@@ -69,7 +70,12 @@ def test_the_threshold_keeps_the_rate_that_was_asked_for() -> None:
     assert lax.reading.threshold < 0.5 <= fitted(100).reading.threshold
     assert fit_video_score(validation(100), 0.9, 0.02, 0.5).reading.threshold >= 0.9
     assert called(lax, 2, 60) > called(fitted(100), 2, 60)
-    assert {"youden", "fpr@0.01", "fpr@0.2"} <= lax.reading.thresholds.keys()
+    assert lax.reading.thresholds.keys() == {"youden", "fpr@0.2"}
+    # a film shows two people on average, and one of them is enough for a false alarm
+    assert lax.reading.groups == 50
+    assert "needs 59 independent originals in validation, and there are 50" in lax.reading.unavailable["fpr@0.05"]
+    with pytest.raises(UserError, match=r"fpr@0\.2 needs 14 .* there are 5,.* 2 people on average"):
+        fit_video_score(validation(10), "fpr@0.2", 0.02, 0.5)
 
 
 def test_it_repeats_and_says_what_it_rests_on() -> None:
@@ -121,5 +127,4 @@ def test_all_readings_come_from_one_call(monkeypatch: pytest.MonkeyPatch) -> Non
     frame, video, score = fit_readings(validation(10), asked)
     assert frame.threshold == frame.thresholds["youden"]
     assert video.threshold == video.thresholds["youden"]
-    kept = score.reading.thresholds
-    assert score.reading.threshold == max(kept["fpr@0.1"], kept["youden"])
+    assert score.reading.threshold >= score.reading.thresholds["youden"]

@@ -150,8 +150,11 @@ def test_debug_shows_where_an_error_comes_from(folder: Path, run: Run) -> None:
 
 
 def test_info_says_what_a_checkpoint_is(folder: Path, tmp_path: Path, run: Run) -> None:
-    rules = {"youden": 0.41, "fpr@0.01": 0.93}
-    path = save(tmp_path / "best.pth", crop="face", margin=0.3, frame={"temperature": 2.0, "thresholds": rules})
+    rules = {"youden": 0.41, "fpr@0.05": 0.93}
+    known = {"unavailable": {"fpr@0.01": "it needs 299 independent originals"}, "groups": 75}
+    path = save(
+        tmp_path / "best.pth", crop="face", margin=0.3, frame={"temperature": 2.0, "thresholds": rules, **known}
+    )
     digest = sha256(path.read_bytes()).hexdigest()
     found = json.loads(run("info", path, "--json").out)
     assert found["path"] == str(path)
@@ -162,7 +165,11 @@ def test_info_says_what_a_checkpoint_is(folder: Path, tmp_path: Path, run: Run) 
     there += ["deepfakes: Deepfakes", "sigmoid(logit / 2 + 0), is 0.5 or more", "0.3 of the face"]
     for words in there:
         assert sum(words in line for line in lines) == 1, words
-    assert [line.split()[-2:] for line in lines[-3:-1]] == [["youden", "0.41"], ["fpr@0.01", "0.93"]]
+    assert [line[12:] for line in lines[-4:-1]] == [
+        "youden     0.41",
+        "fpr@0.05   0.93 (75 independent originals)",
+        "fpr@0.01   not there: it needs 299 independent originals",
+    ]
     assert lines[-1] == "tested      not known: no file with its test results lies beside the checkpoint"
     assert found["tested"] is None
     results = save_tested(path)

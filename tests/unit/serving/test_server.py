@@ -575,6 +575,10 @@ def test_numbers_promise_no_more_than_they_hold() -> None:
     above, below = (false_alarms(Prediction("a.png", "fake", each), rules) for each in (0.95, 0.5))
     assert above == ["At most 1 in 1000 original validation frames scored 90% or more. This score is in that range."]
     assert below[0].endswith("This score is below that range.")
+    (known,) = false_alarms(Prediction("a.png", "fake", 0.95), rules.model_copy(update={"groups": 3000}))
+    assert known.startswith("At most 1 in 1000 original frames like those of validation score 90% or more (3000 indep")
+    (few,) = false_alarms(Prediction("a.png", "fake", 0.95), Calibration(thresholds={"youden": 0.4}, groups=9))
+    assert few.endswith("validation has 9 independent originals, which is too few.")
 
 
 def _until_there(path: Path) -> None:
