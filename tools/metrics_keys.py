@@ -19,7 +19,7 @@ _COVERAGE = {
     "answered.<metric>": "accuracy, precision, recall, F1, AUROC, log loss and ECE of these alone, or null",
 }
 _INTERVALS = {
-    "groups": "number of groups behind the intervals",
+    "groups": "number of groups, or of target people where names tell them, that are drawn for the intervals",
     "intervals.<metric>": "95% interval [low, high] of a metric over groups, or null",
 }
 _MEANS = {
