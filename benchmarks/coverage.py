@@ -113,9 +113,9 @@ def _drawn(frames: DataSet, codes: Ints, seed: int, draws: int) -> tuple[dict[st
 
 
 def coverage(groups: int, auroc: float, kind: str, data_sets: int, draws: int) -> dict[str, pd.DataFrame]:
-    """For each metric, by method: the share of intervals that hold the truth, and their median width.
+    """For each metric, by method: the share of intervals that hold the truth, their median width, and the share of None.
 
-    An interval that is None holds nothing.
+    None are those of groups that are worth fewer than two. They are left out of the other two numbers.
     """
     rng = np.random.default_rng([groups, round(1000 * auroc), KINDS.index(kind)])
     true = truth(auroc, kind)
@@ -124,11 +124,12 @@ def coverage(groups: int, auroc: float, kind: str, data_sets: int, draws: int) -
     for name in METRICS:
         rows = {}
         for method in METHODS:
-            ends = [each[method][name] for each in found]
-            held = np.mean([each is not None and each[0] <= true[name] <= each[1] for each in ends])
-            widths = [each[1] - each[0] for each in ends if each is not None]
-            rows[method] = (held, np.median(widths) if widths else np.nan)
-        tables[name] = pd.DataFrame.from_dict(rows, orient="index", columns=["coverage", "width"])
+            ends = np.array([each[method][name] or (np.nan, np.nan) for each in found])
+            given = ends[~np.isnan(ends[:, 0])]
+            held = (given[:, 0] <= true[name]) & (true[name] <= given[:, 1])
+            width = np.median(given[:, 1] - given[:, 0]) if len(given) else np.nan
+            rows[method] = (held.mean() if len(given) else np.nan, width, 1 - len(given) / len(ends))
+        tables[name] = pd.DataFrame.from_dict(rows, orient="index", columns=["coverage", "width", "none"])
     return tables
 
 
@@ -156,7 +157,7 @@ def main() -> None:
     }
     print(f"95% intervals of {wanted.metric}, {wanted.data_sets} data sets, true AUROC {wanted.auroc}")
     shown = {cell: pd.concat(dict(found[wanted.metric].items())) for cell, found in cells.items()}
-    print(pd.DataFrame(shown).T.round(3).to_string())
+    print(pd.DataFrame(shown).T.drop(columns=[("none", "percentiles"), ("none", "count")]).round(3).to_string())
     lowest = {
         name: {kind: min(float(cells[kind, groups][name]["coverage"]["Kish"]) for groups in GROUPS) for kind in KINDS}
         for name in METRICS

@@ -17,6 +17,7 @@ from scipy.special import expit
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.rules import Rule
+from deepfake_detection.common.units import drawn_units
 from deepfake_detection.evaluation.calibration import calibrate, calibrate_both, independent_originals
 from deepfake_detection.evaluation.metrics import video_table
 from deepfake_detection.inference.video_score import FEATURES, WINDOW, Floats, features_of, person_scores, window_means
@@ -68,6 +69,7 @@ def fit_video_score(validation: pd.DataFrame, rule: float | str, alarms: float, 
 
     Raises UserError when ``rule`` is a rate that the originals cannot show.
     """
+    validation = validation.assign(group=drawn_units(validation))  # no person in two parts
     videos = videos_of(validation)
     originals, fakes = len(videos.originals), len(videos.fakes)
     independent = independent_originals(video_table(validation))

@@ -145,7 +145,7 @@ def false_alarms(found: Prediction, calibration: Calibration) -> list[str]:
                 scored = f"like those of validation score {rounded_percent(threshold)} or more ({shown_by})"
             said.append(f"At most {share} {units} {scored}. {where}")
     if not said and calibration.groups:
-        said.append(f"How rarely an original scores so high is not known: validation has {shown_by}, which is too few.")
+        said.append("How rarely an original scores so high is not known: validation has too few originals.")
     return said
 
 
@@ -357,8 +357,8 @@ def checkpoint_table(found: dict[str, Any]) -> str:
         (
             "videos",
             f"fake if the probability by the video score is {found['score']['reading']['threshold']:.4g} or more, "
-            f"{'learnt' if found['score']['weights'] else 'not learnt'} from {found['score']['originals']} originals "
-            f"and {found['score']['fakes']} fakes",
+            f"which is {'learnt and ' if found['score']['weights'] else ''}read on validation films of "
+            f"{found['score']['originals']} originals and {found['score']['fakes']} fakes",
         ),
         (
             "",
