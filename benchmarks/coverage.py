@@ -113,7 +113,7 @@ def _drawn(frames: DataSet, codes: Ints, seed: int, draws: int) -> tuple[dict[st
 
 
 def coverage(groups: int, auroc: float, kind: str, data_sets: int, draws: int) -> dict[str, pd.DataFrame]:
-    """For each metric, by method: the share of intervals that hold the truth, their median width, and the share of None.
+    """By metric and method: the share of intervals that hold the truth, their median width, and the share of None.
 
     None are those of groups that are worth fewer than two. They are left out of the other two numbers.
     """

@@ -124,5 +124,5 @@ def needed(rate: float) -> int:
 def lowest_shown(originals: float) -> float:
     """The lowest rate that this many independent originals can show, rounded up to two digits."""
     rate = 1 - (1 - CONFIDENCE) ** (1 / originals) if originals > 0 else 1.0
-    step = 10 ** (math.floor(math.log10(rate)) - 1)
+    step = 10.0 ** (math.floor(math.log10(rate)) - 1)
     return min(1.0, math.ceil(rate / step) * step)
