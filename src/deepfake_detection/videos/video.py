@@ -11,6 +11,7 @@ import av
 import numpy as np
 from av.container import InputContainer
 from av.sidedata.sidedata import SideDataContainer
+from av.video.reformatter import Colorspace
 from numpy.typing import NDArray
 
 from deepfake_detection.common.text import system_words
@@ -24,6 +25,8 @@ MIN_SKIP_SECONDS = 4.0  # shorter stretches between sampled times are decoded to
 # Frames that are taken without another wish: one a second, but in a video of any length at least and at most so many.
 LEAST_FRAMES, MOST_FRAMES = 32, 128
 MAX_ASPECT = 4.0  # of a pixel; more is a mistake in the header
+UNTAGGED = 2  # FFmpeg's AVCOL_SPC_UNSPECIFIED and H.273's "unspecified": the file does not name its matrix
+HD_WIDTH, HD_HEIGHT = 1280, 720
 
 
 def is_video(path: str | os.PathLike[str]) -> bool:
@@ -254,8 +257,26 @@ def _pixels(frame: av.VideoFrame, aspect: float) -> NDArray[np.uint8]:
         raise UnreadableImageError("too many pixels")
     if 1 / MAX_ASPECT <= aspect <= MAX_ASPECT and max(aspect, 1 / aspect) * width * height <= MAX_PIXELS:
         width, height = (round(width * aspect), height) if aspect > 1 else (width, round(height / aspect))
-    pixels = cast("NDArray[np.uint8]", frame.to_ndarray(format="rgb24", width=width, height=height, threads=1))
-    return np.ascontiguousarray(_upright(pixels, *_display_matrix(frame)))
+    pixels = frame.to_ndarray(
+        format="rgb24",
+        width=width,
+        height=height,
+        src_colorspace=_matrix(frame),
+        threads=1,
+    )
+    return np.ascontiguousarray(_upright(cast("NDArray[np.uint8]", pixels), *_display_matrix(frame)))
+
+
+def _matrix(frame: av.VideoFrame) -> Colorspace | None:
+    """The matrix that makes RGB of a frame, or None for the one that its stream names.
+
+    FFmpeg reads a stream that names none by BT.601. Players read HD by BT.709. Chromium does so from 720 lines on
+    (media/ffmpeg/ffmpeg_common.cc), mpv from 1280 columns or 577 lines on (pl_color_system_guess_ycbcr of libplacebo).
+    A range that is not named is the limited one, in FFmpeg as in both.
+    """
+    if frame.colorspace != UNTAGGED or frame.format.is_rgb:
+        return None
+    return Colorspace.ITU709 if frame.width >= HD_WIDTH or frame.height >= HD_HEIGHT else Colorspace.ITU601
 
 
 def _display_matrix(frame: av.VideoFrame) -> tuple[int, int, int, int]:

@@ -286,3 +286,40 @@ def test_what_is_no_video_says_so(tmp_path: Path) -> None:
             (tmp_path / name).write_bytes(content)
         with pytest.raises(UnreadableImageError, match=reason):
             Video(tmp_path / name, 4)
+
+
+COLOURS = [(200, 40, 40), (40, 180, 60), (50, 60, 200), (230, 200, 120), (20, 20, 20), (250, 250, 250)]
+BT601, BT709 = (0.299, 0.114), (0.2126, 0.0722)  # the weights of red and blue in the brightness
+
+
+@pytest.mark.parametrize(
+    ("shape", "weights", "full", "tags"),
+    [
+        ((48, 96), BT709, False, "colormatrix=bt709"),
+        ((720, 96), BT601, False, "colormatrix=smpte170m"),
+        ((718, 96), BT601, False, ""),
+        ((720, 96), BT709, False, ""),
+        ((48, 1278), BT601, False, ""),
+        ((48, 1280), BT709, False, ""),
+        ((48, 96), BT601, True, "fullrange=on"),
+        ((720, 96), BT709, True, "fullrange=on"),
+    ],
+)
+def test_colours_are_those_that_the_file_names_and_else_those_of_its_size(
+    tmp_path: Path, shape: tuple[int, int], weights: tuple[float, float], full: bool, tags: str
+) -> None:
+    height, width = shape
+    columns = np.arange(width) * len(COLOURS) // width
+    red, green, blue = np.moveaxis(np.broadcast_to(np.array(COLOURS)[columns] / 255, (height, width, 3)), -1, 0)
+    brightness = weights[0] * red + (1 - sum(weights)) * green + weights[1] * blue
+    chroma = [(blue - brightness) / (2 - 2 * weights[1]), (red - brightness) / (2 - 2 * weights[0])]
+    first, steps, chroma_steps = (0, 255, 255) if full else (16, 219, 224)
+    planes = [first + steps * brightness, *(128 + chroma_steps * each[::2, ::2] for each in chroma)]
+    yuv = np.concatenate([plane.ravel() for plane in planes]).round().astype(np.uint8).reshape(-1, width)
+    with av.open(str(tmp_path / "a.mp4"), "w") as container:
+        how = {"qp": "0", "preset": "ultrafast"} | ({"x264-params": tags} if tags else {})
+        stream = add_film(container, shape=shape, **how)
+        container.mux([*stream.encode(av.VideoFrame.from_ndarray(yuv, format="yuv420p")), *stream.encode()])
+    (frame,) = taken(tmp_path / "a.mp4")[1]
+    middles = (np.arange(len(COLOURS)) * 2 + 1) * width // (2 * len(COLOURS))
+    assert frame.pixels[height // 2, middles].tolist() == [pytest.approx(each, abs=4) for each in COLOURS]
