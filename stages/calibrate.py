@@ -30,11 +30,11 @@ def main() -> None:
         shutil.copyfile("data/trained.pth", part)
     model = build_model(params.model.arch, dropout=0.0, weights=checkpoint, trained=True)
     pixels, rows = open_prepared(Path("data/prepared/train"), SPLITS)
-    training, validation = (rows[rows["split"] == split] for split in ("train", "val"))
-    held_out = FrameDataset(pixels, validation)
-    frame, video, score = fit_readings(validation.assign(logit=predict_logits(model, held_out, 32)), params.calibrate)
+    training, validation, known = (rows[rows["split"].isin(names)] for names in (["train"], ["val"], ["train", "val"]))
+    logits = predict_logits(model, FrameDataset(pixels, validation), 32)
+    frame, video, score = fit_readings(validation.assign(logit=logits), params.calibrate)
     share = params.calibrate.familiarity
-    familiarity = fit_familiarity(FrameDataset(pixels, training), held_out, share) if share else None
+    familiarity = fit_familiarity(FrameDataset(pixels, known), known["group"], share) if share else None
     save_familiarity(familiarity_file(checkpoint), familiarity)
     sidecar = Sidecar(
         **described(model, params.model.arch),

@@ -9,6 +9,7 @@ from deepfake_detection.common.files import write_csv, write_json
 from deepfake_detection.common.tables import headline_rows, read_index, read_missing, read_scores, read_splits
 from deepfake_detection.common.text import group_count
 from deepfake_detection.evaluation import metrics
+from deepfake_detection.evaluation.selective import misleading_verdicts
 from deepfake_detection.network.sidecar import read_sidecar
 from deepfake_detection.params.data_sections import of_use
 from deepfake_detection.params.load import load_params
@@ -43,7 +44,7 @@ def main() -> None:
     write_json(METRICS / "val.json", metrics.choosing_numbers(val))
     write_json(METRICS / "classification_report.json", metrics.class_report(headline, sidecar.frame.threshold))
     print(f"95% intervals from {group_count(test['groups'])}\n{metrics.overview(test).to_string()}")
-    for words in metrics.guesses(test):
+    for words in (*metrics.guesses(test), *misleading_verdicts(test)):
         print(words)
 
 

@@ -7,7 +7,7 @@ import torch
 from deepfake_detection.common.files import write_csv, write_json
 from deepfake_detection.common.parallel import cpu_count
 from deepfake_detection.common.text import group_count
-from deepfake_detection.evaluation.robustness import evaluate_robustness
+from deepfake_detection.evaluation.robustness import evaluate_robustness, flagged_shares
 from deepfake_detection.frames.dataset import FrameDataset
 from deepfake_detection.frames.prepared import open_prepared
 from deepfake_detection.inference.backends import choose_backend
@@ -31,10 +31,11 @@ def main() -> None:
     backend = choose_backend(
         params.evaluate.backend, model, FrameDataset(pixels, validation), params.evaluate.batch_size
     )
+    chosen = test.groupby("label").sample(frac=share, random_state=params.evaluate.seed).sort_index()
     found = evaluate_robustness(
         scoring(backend, familiarity),
         pixels,
-        test.groupby("label").sample(frac=share, random_state=params.evaluate.seed).sort_index(),
+        chosen,
         params.evaluate.batch_size,
         sidecar.frame,
         params.evaluate.seed,
@@ -42,7 +43,8 @@ def main() -> None:
         num_workers=cpu_count() if torch.cuda.is_available() else 0,
         draws=params.evaluate.bootstrap_draws,
     )
-    write_json(METRICS / "robustness.json", found.summary)
+    flagged = flagged_shares(familiarity, pixels, chosen, params.evaluate.seed) if familiarity else {}
+    write_json(METRICS / "robustness.json", found.summary | {"flagged": flagged})
     for name in ("robustness", "intervals", "coverage"):
         write_csv(METRICS / "robustness" / f"{name}.csv", getattr(found, name))
     groups = group_count(int(found.intervals["groups"].iloc[0]))

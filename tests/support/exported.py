@@ -35,7 +35,7 @@ def familiar(
     own.with_suffix(".json").write_text(described.model_dump_json())
     assert f"error: {familiarity_file(own)}: not there" in str(command(*command_words, "--checkpoint", own))
     known = FrameDataset(frames, pd.DataFrame({"label": np.zeros(len(frames))}))
-    fitted = fit_familiarity(known, known, share)
+    fitted = fit_familiarity(known, pd.Series(np.arange(len(frames))), share)
     save_familiarity(familiarity_file(own), fitted)
     return own, fitted
 

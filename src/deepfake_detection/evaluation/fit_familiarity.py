@@ -1,30 +1,72 @@
-"""Fits what training frames look like, see ``inference.familiarity``."""
+"""Fits what training frames look like, see ``inference.familiarity``.
+
+Frames of one group, of the same people or the same recording, are alike. So the limit is found on groups that were left
+out, and counts groups, not frames.
+"""
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
+from scipy import stats
 from sklearn.covariance import LedoitWolf
 
 from deepfake_detection.frames.dataset import FrameDataset, frame_loader
-from deepfake_detection.inference.familiarity import Familiarity, frame_statistics
+from deepfake_detection.inference.familiarity import SIDE, Familiarity, frame_layout, frame_statistics
 
 Floats = NDArray[np.float64]
 
 BATCH = 64
 RIDGE = 1e-9  # of a variance of 1, so that frames that are all alike have a distance too
+LAYOUT_RIDGE = 0.05  # of a variance of 1; neighbouring pixels of a thumbnail are nearly the same
+FOLDS = 10  # of whole groups
+TILES = 4  # along each side of a thumbnail, to be shuffled; a divisor of SIDE
+NEAR = 1.0  # standard deviations; no frame is unfamiliar that is nearer
 
 
-def fit_familiarity(known: FrameDataset, held_out: FrameDataset, share: float) -> Familiarity:
-    """A Familiarity fitted on ``known``, the training frames, for which a ``share`` of ``held_out`` frames is familiar.
+def fit_familiarity(frames: FrameDataset, groups: pd.Series, share: float) -> Familiarity:
+    """A Familiarity fitted on ``frames``, all that were trained and validated on, for which new groups are familiar.
 
-    ``held_out`` are frames that the network was not trained on, such as validation frames. The covariance of the
-    statistics is shrunk (Ledoit and Wolf 2004, "A well-conditioned estimator for large-dimensional covariance
-    matrices"), so there may be fewer frames than statistics.
+    ``groups`` has the group of each frame. Every frame is measured by what was fitted without its group. For each of
+    the two measures the limit is where a ``share`` of a new group's frames is familiar, with that same probability.
+
+    The covariance of the statistics is shrunk (Ledoit and Wolf 2004, "A well-conditioned estimator for
+    large-dimensional covariance matrices"), so there may be fewer frames than statistics.
     """
-    mean, whitening = whitening_of(_statistics(known))
-    distances = np.linalg.norm((_statistics(held_out) - mean) @ whitening, axis=1)
-    limit = np.quantile(distances, share, method="higher")
-    return Familiarity(torch.from_numpy(mean), torch.from_numpy(whitening / limit))
+    statistics, layouts = described(frames)
+    codes = pd.factorize(groups)[0]
+    if not codes.any():
+        codes = np.arange(len(codes))  # of one group nothing can be left out but single frames
+    distances, upset = (np.empty(len(codes)) for _ in range(2))
+    mixed = np.random.default_rng(0).permutation(codes.max() + 1)
+    for fold in np.array_split(mixed, min(FOLDS, len(mixed))):
+        out = np.isin(codes, fold)
+        mean, whitening = whitening_of(statistics[~out])
+        distances[out] = np.linalg.norm((statistics[out] - mean) @ whitening, axis=1)
+        weights, offset = layout_of(layouts[~out])
+        upset[out] = layouts[out] @ weights + offset
+    mean, whitening = whitening_of(statistics)
+    weights, offset = layout_of(layouts)
+    limit = np.exp(bound_for_a_new_group(np.log(np.maximum(distances, NEAR)), codes, share))
+    offset -= bound_for_a_new_group(upset, codes, share)
+    return Familiarity(*map(torch.from_numpy, (mean, whitening / limit, weights, np.array([offset]))))
+
+
+def described(frames: FrameDataset) -> tuple[Floats, Floats]:
+    """The statistics and the layout of each frame."""
+    batches = [(frame_statistics(batch), frame_layout(batch)) for batch, *_ in frame_loader(frames, BATCH)]
+    statistics, layouts = (torch.cat(parts).double().numpy() for parts in zip(*batches, strict=True))
+    return statistics, layouts
+
+
+def bound_for_a_new_group(values: Floats, groups: NDArray[np.int64], share: float) -> float:
+    """What a ``share`` of a new group's values stays below, with the probability ``share``.
+
+    That is the upper end of the prediction interval for one more of the groups' quantiles, as if these were normal.
+    """
+    found = pd.Series(values).groupby(groups).quantile(share)
+    factor = stats.t.ppf(share, len(found) - 1) * np.sqrt(1 + 1 / len(found))
+    return float(found.mean() + factor * found.std())
 
 
 def whitening_of(statistics: Floats) -> tuple[Floats, Floats]:
@@ -39,5 +81,28 @@ def whitening_of(statistics: Floats) -> tuple[Floats, Floats]:
     return mean, np.linalg.inv(root).T / scale[:, None]
 
 
-def _statistics(frames: FrameDataset) -> Floats:
-    return torch.cat([frame_statistics(batch) for batch, *_ in frame_loader(frames, BATCH)]).double().numpy()
+def layout_of(layouts: Floats) -> tuple[Floats, float]:
+    """The weights and the offset of a linear function: about -1 for these layouts, 1 for them turned and shuffled.
+
+    ``layouts`` has shape (frames, SIDE * SIDE). It is a ridge regression in which both kinds weigh the same.
+    """
+    others = np.concatenate([upside_down(layouts), shuffled(layouts)])
+    kinds, rows = np.repeat([-1.0, 1.0], [len(layouts), len(others)]), np.concatenate([layouts, others])
+    weights = np.where(kinds < 0, 1 / len(layouts), 1 / len(others)) / 2
+    mean = weights @ rows
+    weighted = (rows - mean) * weights[:, None]
+    found = np.linalg.solve(weighted.T @ (rows - mean) + LAYOUT_RIDGE * np.eye(len(mean)), weighted.T @ kinds)
+    return found, float(-mean @ found)
+
+
+def upside_down(layouts: Floats) -> Floats:
+    return layouts.reshape(-1, SIDE, SIDE)[:, ::-1].reshape(layouts.shape)
+
+
+def shuffled(layouts: Floats) -> Floats:
+    """Each layout with its tiles, TILES along each side, in an order of its own."""
+    side = SIDE // TILES
+    tiles = layouts.reshape(-1, TILES, side, TILES, side).swapaxes(2, 3).reshape(len(layouts), TILES**2, side**2)
+    orders = np.random.default_rng(0).permuted(np.tile(np.arange(TILES**2), (len(tiles), 1)), axis=1)
+    mixed = np.take_along_axis(tiles, orders[..., None], axis=1).reshape(-1, TILES, TILES, side, side)
+    return mixed.swapaxes(2, 3).reshape(layouts.shape)

@@ -1,5 +1,6 @@
-"""How much a detector's metrics fall when its frames are corrupted."""
+"""How much a detector's metrics fall when its frames are corrupted, and how many frames are unfamiliar then."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,9 +27,14 @@ from deepfake_detection.evaluation.corruptions import CORRUPTIONS, Corruption
 from deepfake_detection.evaluation.metrics import prediction_table
 from deepfake_detection.evaluation.selective import is_familiar, selective_curve
 from deepfake_detection.frames.dataset import FrameDataset, derive_seed
+from deepfake_detection.frames.filters import Frame
 from deepfake_detection.frames.prepared import Pixels
+from deepfake_detection.inference.familiarity import Familiarity
 from deepfake_detection.inference.logits import Predictor, predict_each, score_table
 from deepfake_detection.network.sidecar import Calibration
+
+BATCH = 64  # of frames that are measured together
+TILES = 4  # along each side of a frame, for `shuffled_tiles`
 
 
 class CorruptedFrames(FrameDataset):
@@ -161,3 +167,45 @@ def _metrics_of_pass(table: pd.DataFrame, auroc: float, threshold: float) -> dic
         "coverage": float(familiar.mean()),
         "answered_accuracy": frame_metrics(labels[familiar], probabilities[familiar], threshold)["accuracy"],
     }
+
+
+def flagged_shares(familiarity: Familiarity, pixels: Pixels, rows: pd.DataFrame, seed: int) -> dict[str, float]:
+    """The share of frames that are unfamiliar, of ``rows`` as they are and changed in each way of CHANGES.
+
+    ``other_people`` are the frames as they are, for ``rows`` that nothing was fitted on. ``pixels`` and ``rows`` are as
+    for FrameDataset.
+    """
+    shares = {}
+    for name, change in CHANGES.items():
+        changed = [change(np.asarray(pixels[row]), derive_seed(seed, row)) for row in rows.index]
+        batches = (np.stack(changed[start : start + BATCH]) for start in range(0, len(changed), BATCH))
+        with torch.inference_mode():
+            flagged = [familiarity(torch.from_numpy(batch)) > 1 for batch in batches]
+        shares[name] = float(torch.cat(flagged).float().mean())
+    return shares
+
+
+def grey(frame: Frame, seed: int = 0) -> Frame:
+    """The frame without colour, with the weights of BT.601."""
+    return np.rint(frame @ np.array([0.299, 0.587, 0.114]))[..., None].repeat(3, axis=2).astype(np.uint8)
+
+
+def shuffled_tiles(frame: Frame, seed: int) -> Frame:
+    """The frame's tiles, TILES along each side, in another order. What they do not cover stays."""
+    height, width = (side // TILES for side in frame.shape[:2])
+    whole = frame[: TILES * height, : TILES * width]
+    tiles = whole.reshape(TILES, height, TILES, width, 3).swapaxes(1, 2).reshape(TILES**2, height, width, 3)
+    mixed = np.random.default_rng(seed).permutation(tiles).reshape(TILES, TILES, height, width, 3)
+    shuffled = frame.copy()
+    shuffled[: TILES * height, : TILES * width] = mixed.swapaxes(1, 2).reshape(whole.shape)
+    return shuffled
+
+
+CHANGES: dict[str, Callable[[Frame, int], Frame]] = {
+    "other_people": lambda frame, _: frame,
+    "jpeg_50": lambda frame, seed: CORRUPTIONS["jpeg"].apply(frame, 50, seed),
+    "half_size": lambda frame, seed: CORRUPTIONS["scaling"].apply(frame, 0.5, seed),
+    "grey": grey,
+    "upside_down": lambda frame, _: np.ascontiguousarray(frame[::-1]),
+    "shuffled_tiles": shuffled_tiles,
+}

@@ -4,6 +4,8 @@ The curve of accuracy against coverage is that of El-Yaniv and Wiener 2010, "On 
 Classification".
 """
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -33,3 +35,20 @@ def selective_curve(table: pd.DataFrame, threshold: float) -> pd.DataFrame:
             "unfamiliarity": ordered["unfamiliarity"].to_numpy()[counts - 1],
         }
     )
+
+
+def misleading_verdicts(found: dict[str, Any]) -> list[str]:
+    """A sentence for each data set not trained on whose frames get verdicts of which most are wrong.
+
+    ``found`` is metrics/details.json.
+    """
+    said = []
+    for name, each in found["datasets"].items():
+        block = each["frame"]
+        accuracy = block["answered"]["accuracy"]
+        if each["use"] == "test" and block["coverage"] and accuracy is not None and accuracy < 0.5:
+            said.append(
+                f"{name}: {block['coverage']:.1%} of its frames are familiar enough for a verdict, and "
+                f"{1 - accuracy:.0%} of these verdicts are wrong. A verdict on such material says nothing."
+            )
+    return said

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Logits = TypeVar("Logits", bound=Any)  # a number, or an array of them
 Positive = Annotated[float, Field(gt=0)]
 RuleName = Annotated[str, AfterValidator(lambda name: str(Rule.parse(name).value))]
-FAMILIARITY = ".familiarity.safetensors"  # the end of the name of a third file, see network.familiarity
+FAMILIARITY = ".familiarity.safetensors"  # the end of the name of a third file, see inference.familiarity
 THREE = Field(min_length=3, max_length=3)
 MOST_PEOPLE = 2000  # digests, 38 kB of JSON
 RESIZE = {
@@ -121,7 +121,7 @@ class Sidecar(BaseModel):
     parameters: Count
     prior: Annotated[float, Field(gt=0, lt=1)] = 0.5
     threshold_rule: float | str = 0.5
-    # the share of the validation frames that are familiar, see network.familiarity; None if every frame is judged
+    # the share of frames of new groups that are familiar, see inference.familiarity; None if every frame is judged
     familiarity: Annotated[float, Field(gt=0, lt=1)] | None = None
     frame: Calibration = Calibration()
     video: Calibration = Calibration()

@@ -34,7 +34,7 @@ class Face:
 
     ``probability`` is the calibrated probability of a deepfake, see ``verdict_of``. ``verdict`` is "fake" if it reaches
     the checkpoint's threshold. It is "unfamiliar", and the numbers mean little, if ``unfamiliarity`` is above 1,
-    see network.familiarity. That is None if the checkpoint has no familiarity.
+    see inference.familiarity. That is None if the checkpoint has no familiarity.
     """
 
     box: Box | None

@@ -197,7 +197,7 @@ def not_meant(sidecar: Sidecar, tested: Tested | None) -> list[Said]:
             "It is not the chance that this file is forged.",
             " That depends on where it comes from: where deepfakes are rare, most alarms are false.",
         ),
-        Said("Other cameras, filters, screenshots and compression", " change the score, in either direction."),
+        Said("Other material, filters, screenshots and compression", " change the score, in either direction."),
         Said(
             "It says nothing of who, how or why",
             ", and how it does on different groups of people was not evaluated.",
@@ -367,7 +367,7 @@ def checkpoint_table(found: dict[str, Any]) -> str:
         ),
     ]
     if (share := found["familiarity"]) is not None:
-        known = f"unlike {share:.0%} of the validation frames: {Path(found['path']).with_suffix(FAMILIARITY).name}"
+        known = f"what is unlike {share:.0%} of the frames of new groups: {Path(found['path']).with_suffix(FAMILIARITY).name}"
         rows.append(("unfamiliar", known))
     for rule, threshold in frame["thresholds"].items():
         by = f" ({originals_words(frame['groups'])})" if Rule.parse(rule).rate is not None else ""

@@ -16,8 +16,15 @@ from torch import Tensor, nn
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.evaluation.bootstrap import group_draws, t_quantile
 from deepfake_detection.evaluation.corruptions import CORRUPTIONS
-from deepfake_detection.evaluation.robustness import CorruptedFrames, Robustness, evaluate_robustness
+from deepfake_detection.evaluation.robustness import (
+    CHANGES,
+    CorruptedFrames,
+    Robustness,
+    evaluate_robustness,
+    flagged_shares,
+)
 from deepfake_detection.frames.dataset import FrameDataset, derive_seed
+from deepfake_detection.inference.familiarity import SIDE, Familiarity, frame_statistics
 from deepfake_detection.inference.logits import predict_logits
 from deepfake_detection.network.model import Network
 from deepfake_detection.network.normalise import STD
@@ -189,3 +196,21 @@ def test_frames_that_are_unfamiliar_under_a_corruption_get_no_verdict(frames: Fr
     assert corrupted["coverage"].iloc[-1] == 1
     assert corrupted["accuracy"].iloc[-1] == pytest.approx(result.robustness["accuracy"].mean())
     assert corrupted["unfamiliarity"].is_monotonic_increasing
+
+
+def test_changed_frames_that_are_unfamiliar_are_counted(frames: Frames) -> None:
+    pixels, rows = frames
+    shown = np.stack([np.asarray(pixels[row]) for row in rows.index])
+    seen = frame_statistics(torch.from_numpy(shown))
+    spread = (seen - seen.mean(0)).norm(dim=1)
+    layout, offset = torch.zeros(SIDE**2), torch.tensor([-9.0])
+    known = Familiarity(seen.mean(0), torch.eye(seen.shape[1]) / spread.median(), layout, offset)
+    found = flagged_shares(known, pixels, rows, 5)
+    assert found["other_people"] == float((known(torch.from_numpy(shown)) > 1).float().mean()) == 0.5
+    assert found["upside_down"] == 0.5  # neighbouring pixels have no up and down
+    assert found["grey"] == 1  # without colour, differences of colours are none
+    for name, change in CHANGES.items():
+        changed = change(shown[0], 5)
+        assert (changed.dtype, changed.shape) == (np.uint8, shown[0].shape)
+        assert np.array_equal(changed, shown[0]) == (name == "other_people")
+    assert np.array_equal(np.sort(CHANGES["shuffled_tiles"](shown[0], 5), axis=None), np.sort(shown[0], axis=None))

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from deepfake_detection.evaluation.selective import is_familiar, selective_curve
+from deepfake_detection.evaluation.selective import is_familiar, misleading_verdicts, selective_curve
 
 
 def test_the_most_familiar_frames_come_first() -> None:
@@ -29,3 +29,17 @@ def test_where_every_frame_is_judged_nothing_orders_them() -> None:
     table = pd.DataFrame({"label": [0, 1], "probability": [0.1, 0.9], "unfamiliarity": [0.0, 0.0]})
     assert selective_curve(table, 0.5).empty
     assert is_familiar(table.drop(columns="unfamiliarity")).all()
+
+
+def test_verdicts_that_are_mostly_wrong_are_told() -> None:
+    def data_set(use: str, coverage: float, accuracy: float | None) -> dict[str, object]:
+        return {"use": use, "frame": {"coverage": coverage, "answered": {"accuracy": accuracy}}}
+
+    found = {
+        "own": data_set("train", 1.0, 0.3),
+        "far": data_set("test", 0.082, 0.27),
+        "near": data_set("test", 0.9, 0.8),
+        "none": data_set("test", 0.0, None),
+    }
+    (said,) = misleading_verdicts({"datasets": found})
+    assert said.startswith("far: 8.2% of its frames are familiar enough for a verdict, and 73% of these verdicts are")

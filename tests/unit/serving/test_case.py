@@ -14,7 +14,13 @@ import torch
 from PIL import ExifTags, Image
 
 from deepfake_detection.common.files import sha256_of
-from deepfake_detection.inference.familiarity import Familiarity, familiarity_file, frame_statistics, save_familiarity
+from deepfake_detection.inference.familiarity import (
+    SIDE,
+    Familiarity,
+    familiarity_file,
+    frame_statistics,
+    save_familiarity,
+)
 from deepfake_detection.serving import view
 from deepfake_detection.serving.case.record import case_schema
 from deepfake_detection.serving.case.render import score_chart
@@ -57,7 +63,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def know(checkpoint: Path, unlike: float) -> None:
     """Writes a familiarity for which all frames are about ``unlike`` times the limit from the training frames."""
     mean = frame_statistics(torch.zeros(1, 4, 4, 3, dtype=torch.uint8))[0] * 0
-    save_familiarity(familiarity_file(checkpoint), Familiarity(mean, torch.eye(len(mean)) * unlike / 15))
+    whitening, layout = torch.eye(len(mean)) * unlike / 25, torch.zeros(SIDE**2)
+    save_familiarity(familiarity_file(checkpoint), Familiarity(mean, whitening, layout, torch.tensor([-9.0])))
 
 
 def copied(place: Path, to: Path) -> None:
