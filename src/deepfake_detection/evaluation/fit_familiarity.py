@@ -21,6 +21,7 @@ RIDGE = 1e-9  # of a variance of 1, so that frames that are all alike have a dis
 LAYOUT_RIDGE = 0.05  # of a variance of 1; neighbouring pixels of a thumbnail are nearly the same
 FOLDS = 10  # of whole groups
 TILES = 4  # along each side of a thumbnail, to be shuffled; a divisor of SIDE
+CONFIDENCE = 0.9  # that the limit is wide enough for new groups
 NEAR = 1.0  # standard deviations; no frame is unfamiliar that is nearer
 
 
@@ -28,7 +29,7 @@ def fit_familiarity(frames: FrameDataset, groups: pd.Series, share: float) -> Fa
     """A Familiarity fitted on ``frames``, all that were trained and validated on, for which new groups are familiar.
 
     ``groups`` has the group of each frame. Every frame is measured by what was fitted without its group. For each of
-    the two measures the limit is where a ``share`` of a new group's frames is familiar, with that same probability.
+    the two measures the limit is that of ``bound_for_new_groups``.
 
     The covariance of the statistics is shrunk (Ledoit and Wolf 2004, "A well-conditioned estimator for
     large-dimensional covariance matrices"), so there may be fewer frames than statistics.
@@ -47,8 +48,8 @@ def fit_familiarity(frames: FrameDataset, groups: pd.Series, share: float) -> Fa
         upset[out] = layouts[out] @ weights + offset
     mean, whitening = whitening_of(statistics)
     weights, offset = layout_of(layouts)
-    limit = np.exp(bound_for_a_new_group(np.log(np.maximum(distances, NEAR)), codes, share))
-    offset -= bound_for_a_new_group(upset, codes, share)
+    limit = np.exp(bound_for_new_groups(np.log(np.maximum(distances, NEAR)), codes, share))
+    offset -= bound_for_new_groups(upset, codes, share)
     return Familiarity(*map(torch.from_numpy, (mean, whitening / limit, weights, np.array([offset]))))
 
 
@@ -59,13 +60,15 @@ def described(frames: FrameDataset) -> tuple[Floats, Floats]:
     return statistics, layouts
 
 
-def bound_for_a_new_group(values: Floats, groups: NDArray[np.int64], share: float) -> float:
-    """What a ``share`` of a new group's values stays below, with the probability ``share``.
+def bound_for_new_groups(values: Floats, groups: NDArray[np.int64], share: float) -> float:
+    """What a ``share`` of the values stays below in a ``share`` of all groups there may be, with CONFIDENCE.
 
-    That is the upper end of the prediction interval for one more of the groups' quantiles, as if these were normal.
+    That is the one-sided tolerance limit of the groups' quantiles, as if these were normal (Hahn and Meeker 1991,
+    "Statistical Intervals"). The fewer groups there are, the wider it is.
     """
     found = pd.Series(values).groupby(groups).quantile(share)
-    factor = stats.t.ppf(share, len(found) - 1) * np.sqrt(1 + 1 / len(found))
+    root = np.sqrt(len(found))
+    factor = stats.nct.ppf(CONFIDENCE, len(found) - 1, stats.norm.ppf(share) * root) / root
     return float(found.mean() + factor * found.std())
 
 
