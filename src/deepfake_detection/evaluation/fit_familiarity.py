@@ -34,7 +34,11 @@ def fit_familiarity(frames: FrameDataset, groups: pd.Series, share: float) -> Fa
     The covariance of the statistics is shrunk (Ledoit and Wolf 2004, "A well-conditioned estimator for
     large-dimensional covariance matrices"), so there may be fewer frames than statistics.
     """
-    statistics, layouts = described(frames)
+    return familiarity_of(*described(frames), groups, share)
+
+
+def familiarity_of(statistics: Floats, layouts: Floats, groups: pd.Series, share: float) -> Familiarity:
+    """As ``fit_familiarity``, for frames that are ``described``."""
     codes = pd.factorize(groups)[0]
     if not codes.any():
         codes = np.arange(len(codes))  # of one group nothing can be left out but single frames

@@ -34,8 +34,8 @@ class Calibrate(Section):
     familiarity: Annotated[
         Annotated[float, Field(gt=0, lt=1)] | None,
         Field(
-            description="Share of the frames of new people, of the same kind as the training and validation frames, "
-            "that count as familiar. A frame beyond that limit gets the verdict unfamiliar. null: every frame is judged."
+            description="Share of the frames of new people that is to count as familiar, if they are of the same kind "
+            "as the training frames. A frame beyond it gets the verdict unfamiliar. null: every frame is judged."
         ),
     ]
 

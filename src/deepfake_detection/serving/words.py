@@ -367,7 +367,7 @@ def checkpoint_table(found: dict[str, Any]) -> str:
         ),
     ]
     if (share := found["familiarity"]) is not None:
-        known = f"what is unlike {share:.0%} of the frames of new groups: {Path(found['path']).with_suffix(FAMILIARITY).name}"
+        known = f"a limit for {share:.0%} of frames of new people: {Path(found['path']).with_suffix(FAMILIARITY).name}"
         rows.append(("unfamiliar", known))
     for rule, threshold in frame["thresholds"].items():
         by = f" ({originals_words(frame['groups'])})" if Rule.parse(rule).rate is not None else ""
