@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
 
 from deepfake_detection.evaluation.fit_familiarity import fit_familiarity
@@ -36,6 +37,8 @@ def familiar(
     assert f"error: {familiarity_file(own)}: not there" in str(command(*command_words, "--checkpoint", own))
     known = FrameDataset(frames, pd.DataFrame({"label": np.zeros(len(frames))}))
     fitted = fit_familiarity(known, pd.Series(np.arange(len(frames))), share)
+    fitted.offset -= 9  # only the distance counts,
+    fitted.whitening /= fitted(torch.from_numpy(frames)).quantile(share)  # and a share of these frames is familiar
     save_familiarity(familiarity_file(own), fitted)
     return own, fitted
 

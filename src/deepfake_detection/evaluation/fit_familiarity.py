@@ -21,7 +21,8 @@ RIDGE = 1e-9  # of a variance of 1, so that frames that are all alike have a dis
 LAYOUT_RIDGE = 0.05  # of a variance of 1; neighbouring pixels of a thumbnail are nearly the same
 FOLDS = 10  # of whole groups
 TILES = 4  # along each side of a thumbnail, to be shuffled; a divisor of SIDE
-CONFIDENCE = 0.9  # that the limit is wide enough for new groups
+# How sure a limit is to be wide enough for new groups. That of a layout may be wide: what is upside down is far beyond it.
+OF_DISTANCE, OF_LAYOUT = 0.9, 0.99
 NEAR = 1.0  # standard deviations; no frame is unfamiliar that is nearer
 
 
@@ -52,8 +53,8 @@ def familiarity_of(statistics: Floats, layouts: Floats, groups: pd.Series, share
         upset[out] = layouts[out] @ weights + offset
     mean, whitening = whitening_of(statistics)
     weights, offset = layout_of(layouts)
-    limit = np.exp(bound_for_new_groups(np.log(np.maximum(distances, NEAR)), codes, share))
-    offset -= bound_for_new_groups(upset, codes, share)
+    limit = np.exp(bound_for_new_groups(np.log(np.maximum(distances, NEAR)), codes, share, OF_DISTANCE))
+    offset -= bound_for_new_groups(upset, codes, share, OF_LAYOUT)
     return Familiarity(*map(torch.from_numpy, (mean, whitening / limit, weights, np.array([offset]))))
 
 
@@ -64,15 +65,15 @@ def described(frames: FrameDataset) -> tuple[Floats, Floats]:
     return statistics, layouts
 
 
-def bound_for_new_groups(values: Floats, groups: NDArray[np.int64], share: float) -> float:
-    """What a ``share`` of the values stays below in a ``share`` of all groups there may be, with CONFIDENCE.
+def bound_for_new_groups(values: Floats, groups: NDArray[np.int64], share: float, confidence: float) -> float:
+    """What a ``share`` of the values stays below in a ``share`` of all groups there may be, with a confidence.
 
     That is the one-sided tolerance limit of the groups' quantiles, as if these were normal (Hahn and Meeker 1991,
     "Statistical Intervals"). The fewer groups there are, the wider it is.
     """
     found = pd.Series(values).groupby(groups).quantile(share)
     root = np.sqrt(len(found))
-    factor = stats.nct.ppf(CONFIDENCE, len(found) - 1, stats.norm.ppf(share) * root) / root
+    factor = stats.nct.ppf(confidence, len(found) - 1, stats.norm.ppf(share) * root) / root
     return float(found.mean() + factor * found.std())
 
 

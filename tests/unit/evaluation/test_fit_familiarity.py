@@ -13,7 +13,6 @@ from sklearn.covariance import LedoitWolf
 
 from deepfake_detection.evaluation.corruptions import CORRUPTIONS
 from deepfake_detection.evaluation.fit_familiarity import (
-    CONFIDENCE,
     TILES,
     bound_for_new_groups,
     fit_familiarity,
@@ -76,22 +75,22 @@ def test_distances_are_mahalanobis_s_over_the_limit(drawn: NDArray[np.uint8], kn
     assert ratio == pytest.approx(ratio[0], rel=1e-3)
     # a frame counts by what was fitted without its group, so the limit is beyond what the groups themselves reach
     within = np.linalg.norm((fitted_on - whitening_of(fitted_on)[0]) @ whitening_of(fitted_on)[1], axis=1)
-    assert 1 / ratio[0] > bound_for_new_groups(within, GROUPS[rows], 0.99)
+    assert 1 / ratio[0] > bound_for_new_groups(within, GROUPS[rows], 0.99, 0.9)
 
 
 def test_a_bound_counts_groups_and_not_frames() -> None:
     values, groups = np.array([1.0, 2.0, 4.0]), np.arange(3)
     by_table = values.mean() + 4.258 * values.std(ddof=1)  # the factor that tables give for 3, 90% and 90%
-    assert bound_for_new_groups(values, groups, 0.9) == pytest.approx(by_table, rel=1e-3)
-    assert bound_for_new_groups(values.repeat(50), groups.repeat(50), 0.9) == pytest.approx(by_table, rel=1e-3)
+    assert bound_for_new_groups(values, groups, 0.9, 0.9) == pytest.approx(by_table, rel=1e-3)
+    assert bound_for_new_groups(values.repeat(50), groups.repeat(50), 0.9, 0.9) == pytest.approx(by_table, rel=1e-3)
     many = np.random.default_rng(0).normal(size=3000)
-    assert bound_for_new_groups(many, np.arange(3000), 0.99) == pytest.approx(2.33, abs=0.15)
+    assert bound_for_new_groups(many, np.arange(3000), 0.99, 0.9) == pytest.approx(2.33, abs=0.15)
 
 
 def test_the_bound_keeps_the_share_of_groups_with_its_confidence() -> None:
     draws = np.random.default_rng(1).normal(size=(300, 12))
-    kept = [norm.cdf(bound_for_new_groups(draw, np.arange(12), 0.9)) >= 0.9 for draw in draws]
-    assert np.mean(kept) == pytest.approx(CONFIDENCE, abs=0.05)
+    kept = [norm.cdf(bound_for_new_groups(draw, np.arange(12), 0.9, 0.9)) >= 0.9 for draw in draws]
+    assert np.mean(kept) == pytest.approx(0.9, abs=0.05)
 
 
 @pytest.mark.parametrize("change", [upside_down, shuffled])

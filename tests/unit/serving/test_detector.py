@@ -344,7 +344,7 @@ class FarFromGrey(Familiarity):
     """Unfamiliar are frames whose mean is far from mid grey, in units of 64 levels."""
 
     def __init__(self) -> None:
-        super().__init__(torch.zeros(1), torch.zeros(1, 1))
+        super().__init__(torch.zeros(1), torch.zeros(1, 1), torch.zeros(1), torch.zeros(1))
 
     def forward(self, frames: torch.Tensor) -> torch.Tensor:
         return (frames.float().mean((1, 2, 3)) - 128).abs() / 64
