@@ -10,6 +10,7 @@ docs/concepts/unfamiliar-frames.md has the result.
 """
 
 from argparse import ArgumentParser
+from collections.abc import Hashable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -63,7 +64,7 @@ def main() -> None:
     groups = frame_groups(table)
     if groups.nunique() < 10:
         raise UserError(f"{folder}: {groups.nunique()} groups of people; 10 at least can be divided again and again")
-    rows = []
+    rows: list[dict[Hashable, str]] = []
     for crop, frames in prepared(folder, table["file"], params.prepare.image_size).items():
         changed = changed_frames(frames, params.evaluate.seed)
         rows += [row | {"crop": crop} for row in over_splits(changed, groups, params.calibrate.familiarity or 0.99)]
@@ -95,7 +96,7 @@ def changed_frames(frames: Frames, seed: int) -> dict[str, Described]:
     return found
 
 
-def over_splits(changed: dict[str, Described], groups: pd.Series, share: float) -> list[dict[str, str]]:
+def over_splits(changed: dict[str, Described], groups: pd.Series, share: float) -> list[dict[Hashable, str]]:
     """A row for each limit: the share of test frames that is flagged, in the mean and over the splits."""
     plain, names = changed["other_people"], np.unique(groups)
     flagged: dict[str, list[dict[str, float]]] = {"before": [], "now": []}

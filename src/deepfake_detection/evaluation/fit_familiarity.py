@@ -21,7 +21,7 @@ RIDGE = 1e-9  # of a variance of 1, so that frames that are all alike have a dis
 LAYOUT_RIDGE = 0.05  # of a variance of 1; neighbouring pixels of a thumbnail are nearly the same
 FOLDS = 10  # of whole groups
 TILES = 4  # along each side of a thumbnail, to be shuffled; a divisor of SIDE
-# How sure a limit is to be wide enough for new groups. That of a layout may be wide: what is upside down is far beyond it.
+# How sure a limit is to be wide enough for new groups. That of a layout may be wide: what is upside down is far off.
 OF_DISTANCE, OF_LAYOUT = 0.9, 0.99
 NEAR = 1.0  # standard deviations; no frame is unfamiliar that is nearer
 

@@ -187,7 +187,8 @@ def flagged_shares(familiarity: Familiarity, pixels: Pixels, rows: pd.DataFrame,
 
 def grey(frame: Frame, seed: int = 0) -> Frame:
     """The frame without colour, with the weights of BT.601."""
-    return np.rint(frame @ np.array([0.299, 0.587, 0.114]))[..., None].repeat(3, axis=2).astype(np.uint8)
+    brightness = np.rint(frame @ np.array([0.299, 0.587, 0.114]))
+    return np.asarray(brightness[..., None].repeat(3, axis=2), np.uint8)
 
 
 def shuffled_tiles(frame: Frame, seed: int) -> Frame:

@@ -211,6 +211,7 @@ def test_changed_frames_that_are_unfamiliar_are_counted(frames: Frames) -> None:
     assert found["grey"] == 1  # without colour, differences of colours are none
     for name, change in CHANGES.items():
         changed = change(shown[0], 5)
-        assert (changed.dtype, changed.shape) == (np.uint8, shown[0].shape)
+        assert changed.dtype == np.uint8
+        assert changed.shape == shown[0].shape
         assert np.array_equal(changed, shown[0]) == (name == "other_people")
     assert np.array_equal(np.sort(CHANGES["shuffled_tiles"](shown[0], 5), axis=None), np.sort(shown[0], axis=None))

@@ -317,7 +317,7 @@ def test_colours_are_those_that_the_file_names_and_else_those_of_its_size(
     planes = [first + steps * brightness, *(128 + chroma_steps * each[::2, ::2] for each in chroma)]
     yuv = np.concatenate([plane.ravel() for plane in planes]).round().astype(np.uint8).reshape(-1, width)
     with av.open(str(tmp_path / "a.mp4"), "w") as container:
-        how = {"qp": "0", "preset": "ultrafast"} | ({"x264-params": tags} if tags else {})
+        how: dict[str, Any] = {"qp": "0", "preset": "ultrafast"} | ({"x264-params": tags} if tags else {})
         stream = add_film(container, shape=shape, **how)
         container.mux([*stream.encode(av.VideoFrame.from_ndarray(yuv, format="yuv420p")), *stream.encode()])
     (frame,) = taken(tmp_path / "a.mp4")[1]
