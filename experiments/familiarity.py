@@ -71,7 +71,9 @@ def main() -> None:
         if crop == "none":
             checkpoint = Path(f"models/best_model_{params.model.arch}.pth")
             known = load_familiarity(familiarity_file(checkpoint))
-            flagged = {name: f"{flags(each.unfamiliarity(known)):.3f}" for name, each in changed.items()}
+            flagged: dict[Hashable, str] = {
+                name: f"{flags(each.unfamiliarity(known)):.3f}" for name, each in changed.items()
+            }
             rows.append({"crop": crop, "limit": checkpoint.name, **flagged})
     print(pd.DataFrame(rows).set_index(["crop", "limit"]).T.to_string())
 
