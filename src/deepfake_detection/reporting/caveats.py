@@ -22,7 +22,9 @@ def warnings_of_run(
     ``split`` is metrics/split.json, ``test`` metrics/details.json. ``origins`` has the parsed ``source.json`` of each
     data set that was trained on. ``drawn`` says that all of them are drawn faces.
     """
-    from deepfake_detection.evaluation.metrics import guesses  # slow to import, and who serves a network has no need
+    # slow to import, and who serves a network has no need
+    from deepfake_detection.evaluation.metrics import guesses
+    from deepfake_detection.evaluation.selective import misleading_verdicts
 
     frames, videos = test["confusion_matrix"], test["video"]["confusion_matrix"]
     found = (
@@ -35,7 +37,7 @@ def warnings_of_run(
         for name, each in test["categories"].items()
         if not each["seen"] and guessing(each["frame"]["auroc"], each["intervals"]["auroc"])
     )
-    found += _leaks(split)
+    found += misleading_verdicts(test) + _leaks(split)
     unknown = [name for name, origin in origins.items() if origin["layout"] in OF_FACEFORENSICS]
     if unknown and not drawn and not split["recordings_known"]:
         found.append(

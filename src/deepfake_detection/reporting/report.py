@@ -69,6 +69,14 @@ PLOTS = {
     ),
     "robustness_curves": ("Curves", "AUROC against severity, a line a corruption; the numbers are in the table below"),
 }
+FLAGGED = {
+    "other_people": "as they are",
+    "jpeg_50": "JPEG, quality 50",
+    "half_size": "half the size and back",
+    "grey": "without colour",
+    "upside_down": "upside down",
+    "shuffled_tiles": "4 x 4 tiles shuffled",
+}
 NOTHING = {"frames": 0, "videos": 0}
 _NAMES = {"jpeg": "JPEG", "webp": "WebP", "h264": "H.264", "jpeg_quality": "JPEG quality"}
 
@@ -157,7 +165,7 @@ def build_context(
             "bias": f"{'minus' if test['bias'] < 0 else 'plus'} {number(abs(test['bias']))}",
             "prior": f"{test['prior']:.0%}",
         },
-        "familiarity": _familiarity(sidecar, test),
+        "familiarity": _familiarity(sidecar, test, robustness["flagged"]),
         "groups": group_count(test["groups"]),
         "metrics": _metric_tables(blocks),
         "matrices": {name: blocks[name]["confusion_matrix"] for name in ("Frames", "Videos")},
@@ -206,8 +214,8 @@ def _model(sidecar: Sidecar, train: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _familiarity(sidecar: Sidecar, test: dict[str, Any]) -> dict[str, Any] | None:
-    """Which frames get a verdict, the test frames and each data set; None if all do."""
+def _familiarity(sidecar: Sidecar, test: dict[str, Any], flagged: dict[str, float]) -> dict[str, Any] | None:
+    """Which frames get a verdict, the test frames, changed or not, and each data set; None if all do."""
     if sidecar.familiarity is None:
         return None
     blocks = {"test frames": test} | {name: found["frame"] for name, found in test["datasets"].items()}
@@ -224,7 +232,8 @@ def _familiarity(sidecar: Sidecar, test: dict[str, Any]) -> dict[str, Any] | Non
                 "answered_auroc": number(answered["auroc"]),
             }
         )
-    return {"share": f"{sidecar.familiarity:.0%}", "rows": rows}
+    changed = {FLAGGED[name]: f"{share:.1%}" for name, share in flagged.items()}
+    return {"share": f"{sidecar.familiarity:.0%}", "rows": rows, "flagged": changed}
 
 
 def _source_text(origin: dict[str, Any]) -> str:

@@ -147,7 +147,8 @@ def inputs(tmp_path: Path) -> dict[str, Any]:
         "predictions": predictions,
         "raw": raw,
         "pictures": pictures,
-        "robustness": {"clean_auroc": 0.992, "mean_auroc": 0.78, "mean_auroc_drop": 0.212}
+        "robustness": {"flagged": {"other_people": 0.0115, "upside_down": 0.97}}
+        | {"clean_auroc": 0.992, "mean_auroc": 0.78, "mean_auroc_drop": 0.212}
         | {
             "groups": 30,
             "intervals": {"clean_auroc": [0.97, 1.0], "mean_auroc": None, "mean_auroc_drop": [0.1, 0.324]},
@@ -226,6 +227,8 @@ def test_unfamiliar_frames_have_a_table_or_a_sentence(inputs: dict[str, Any]) ->
     every = inputs["sidecar"].model_copy(update={"familiarity": None})
     text = Page(render_html(build_context(**inputs | {"sidecar": every}))).text
     assert "Every frame gets a verdict" in text
+    assert "upside down" not in text
+    assert "as they are upside down 1.1% 97.0%" in Page(render_html(build_context(**inputs))).text
 
 
 def test_page_says_the_numbers(inputs: dict[str, Any]) -> None:
