@@ -181,7 +181,7 @@ def flagged_shares(familiarity: Familiarity, pixels: Pixels, rows: pd.DataFrame,
         batches = (np.stack(changed[start : start + BATCH]) for start in range(0, len(changed), BATCH))
         with torch.inference_mode():
             flagged = [familiarity(torch.from_numpy(batch)) > 1 for batch in batches]
-        shares[name] = float(torch.cat(flagged).float().mean())
+        shares[name] = float(torch.cat(flagged).double().mean())
     return shares
 
 
