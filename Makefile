@@ -33,10 +33,11 @@ PYTEST := OMP_NUM_THREADS=1 python -m pytest --numprocesses 2 --dist loadfile --
 # OpenVINO once ended a process that had run other tests: its tests have processes of their own.
 test: env lint ## Lint, check types and run the tests, those that take long apart
 	$(PYTEST) -m "not openvino and not slow" tests/pipeline tests/unit
-	$(PYTEST) -m openvino $$(grep -rl mark.openvino tests/unit)
+	$(PYTEST) -m "openvino and not slow" $$(grep -rl mark.openvino tests/unit)
 
 slow: env ## Run the tests that take longest, a quarter of an hour; CI does it too
-	$(PYTEST) -m slow tests/pipeline tests/unit
+	$(PYTEST) -m "slow and not openvino" tests/pipeline tests/unit
+	$(PYTEST) -m "slow and openvino" $$(grep -rl mark.openvino tests/unit)
 
 lint: env ## Lint and check types
 	ruff check

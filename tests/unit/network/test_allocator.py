@@ -16,6 +16,7 @@ if sys.argv[1] == "keep":
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="of glibc's malloc")
 def test_pages_are_asked_for_once() -> None:
     faults = {

@@ -88,6 +88,7 @@ def test_a_header_that_was_cut_off_begins_anew_and_another_job_s_is_refused(tmp_
     assert part.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_shares_give_the_lines_of_one_run(tmp_path: Path) -> None:
     checkpoint, pictures = save(tmp_path / "b0.pth"), tmp_path / "pictures"
     pictures.mkdir()

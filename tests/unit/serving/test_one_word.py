@@ -41,7 +41,9 @@ class Said:
 
 
 @pytest.mark.usefixtures("marked_swaps")
-@pytest.mark.parametrize("verdict", FILMS)
+@pytest.mark.parametrize(
+    "verdict", [pytest.param(each, marks=() if each == "partly fake" else pytest.mark.slow) for each in FILMS]
+)
 def test_a_film_gets_one_word(
     verdict: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

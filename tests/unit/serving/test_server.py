@@ -293,6 +293,7 @@ def test_who_leaves_leaves_nothing_behind(server: Running, video: bytes, face: b
     assert server.post(face).status_code == 200  # in a new process
 
 
+@pytest.mark.slow
 def test_what_takes_too_long_is_stopped_and_the_page_goes_on(checkpoint: Path, video: bytes, tmp_path: Path) -> None:
     with serving(checkpoint, tmp_path / "tmp", "--max-seconds", 0.1) as running:
         found = running.post(video)

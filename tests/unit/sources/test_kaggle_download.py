@@ -5,13 +5,14 @@ import shutil
 import stat
 import tarfile
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from deepfake_detection.common.errors import UserError
-from deepfake_detection.sources.kaggle_download import download_kaggle
+from deepfake_detection.sources import kaggle_download
 from tests.support.disks import file_size_limit
 from tests.support.kaggle_server import Kaggle, zipped
 
@@ -27,6 +28,12 @@ LAYOUT = {
 
 ARCHIVE = zipped(LAYOUT)
 DAMAGED = zipped({"stray.txt": b"not of this data set"} | LAYOUT).replace(next(iter(LAYOUT.values()))[:100], bytes(100))
+
+
+def download_kaggle(handle: str) -> tuple[Path, int]:
+    """In a thread of its own, whose stack is short: kagglehub looks up the module of each frame of the stack."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(kaggle_download.download_kaggle, handle).result()
 
 
 @pytest.fixture

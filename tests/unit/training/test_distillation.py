@@ -37,6 +37,7 @@ def test_a_teacher_is_shown_frames_of_its_own_size() -> None:
     assert torch.equal(teach(grown), network.eval()(grown))
 
 
+@pytest.mark.slow
 def test_a_student_that_learns_from_the_teacher_alone_follows_it_against_the_labels() -> None:
     """The fakes are dark. The teacher calls what is light fake, and its share of the loss is all."""
 

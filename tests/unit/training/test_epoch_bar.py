@@ -34,6 +34,7 @@ def test_a_log_gets_a_line_an_epoch(tmp_path: Path, capfd: pytest.CaptureFixture
     assert [row.split(",")[0] for row in rows] == ["0", "1", "2"]
 
 
+@pytest.mark.slow
 def test_a_terminal_gets_a_bar_an_epoch(tmp_path: Path) -> None:
     seen = on_terminal("-W", "ignore", "-m", __name__, str(tmp_path), cwd=ROOT)
     for epoch in range(EPOCHS):
