@@ -3,9 +3,14 @@
 import pytest
 
 from deepfake_detection.common.parallel import spin_briefly
+from tests.support.processors import take_one
 
 pytest_plugins = ["tests.support.disks", "tests.support.kaggle_server"]
 spin_briefly()
+
+
+def pytest_configure() -> None:
+    take_one()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

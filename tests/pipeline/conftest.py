@@ -17,6 +17,7 @@ from dvc.utils.hydra import compose_and_dump
 
 import stages
 from tests.support.forked_dvc import run_dvc
+from tests.support.processors import every_processor
 
 ROOT = Path(__file__).parents[2]
 
@@ -150,7 +151,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> tuple[
             if project.path.exists():
                 pytest.fail("the first `dvc repro` did not succeed: see the first test that failed")
             make_project(project.path)
-            every = project.stages_run("dvc", "repro")
+            with every_processor():
+                every = project.stages_run("dvc", "repro")
             project.run("git", "add", "--all")
             project.run("git", "commit", "--quiet", "--message", "First run")
             ran.write_text(" ".join(every))

@@ -30,7 +30,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     celebdf.make(tmp_path / "celeb")
     for who in range(8):
         for label, name in enumerate(("real", "fake")):
-            picture(tmp_path / "own" / name / f"holiday {who}.png", who, bool(label))
+            picture(tmp_path / "own" / name / f"holiday {who}.png", 100 + who, bool(label))
     monkeypatch.chdir(tmp_path / "project")
     return tmp_path / "project"
 

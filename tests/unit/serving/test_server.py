@@ -46,6 +46,7 @@ from tests.support.checkpoints import save_checkpoint, sidecar
 from tests.support.commands import command
 from tests.support.films import write_film
 from tests.support.pages import page_of
+from tests.support.processors import every_processor
 from tests.support.tested import save_tested
 from tests.unit.pictures.test_images import encode
 from tests.unit.videos.test_damaged_videos import textured, zeroed
@@ -78,9 +79,11 @@ def serving(checkpoint: Path, temporary: Path, *options: object) -> Iterator[Run
     temporary.mkdir()
     words = [str(Path(sys.executable).parent / "deepfake-detect"), "serve", "--port", "0"]
     words += ["--checkpoint", str(checkpoint), *map(str, options)]
-    with subprocess.Popen(
-        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={"TMPDIR": str(temporary)}
-    ) as process:
+    with every_processor():
+        started = subprocess.Popen(
+            words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={"TMPDIR": str(temporary)}
+        )
+    with started as process:
         try:
             assert process.stdout
             assert process.stderr
