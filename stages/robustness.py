@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pandas as pd
 import torch
 
 from deepfake_detection.common.files import write_csv, write_json
@@ -44,7 +45,9 @@ def main() -> None:
         draws=params.evaluate.bootstrap_draws,
     )
     flagged = flagged_shares(familiarity, pixels, chosen, params.evaluate.seed) if familiarity else {}
-    write_json(METRICS / "robustness.json", found.summary | {"flagged": flagged})
+    write_json(METRICS / "robustness.json", found.summary)
+    flags = pd.DataFrame({"change": list(flagged), "share": list(flagged.values())})
+    write_csv(METRICS / "robustness" / "flagged.csv", flags)
     for name in ("robustness", "intervals", "coverage"):
         write_csv(METRICS / "robustness" / f"{name}.csv", getattr(found, name))
     groups = group_count(int(found.intervals["groups"].iloc[0]))

@@ -217,8 +217,6 @@ FILES: dict[str, tuple[str, str, Keys]] = {
             "mean_auroc_drop": "`clean_auroc` minus `mean_auroc`",
             "clean_coverage": "share of these frames that get a verdict, see `calibrate.familiarity`",
             "clean_answered_accuracy": "accuracy of these verdicts, or null",
-            "flagged.<change>": "share of these frames that is unfamiliar as they are (`other_people`), as JPEG at "
-            "quality 50, at half the size and back, without colour, upside down, and with their 4 x 4 tiles shuffled",
         },
     ),
 }

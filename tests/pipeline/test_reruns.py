@@ -61,7 +61,7 @@ def test_frames_without_labels_concern_only_what_learns_from_them(built: Project
 def test_pretraining_is_a_stage_when_it_is_asked_for(built: Project) -> None:
     own = {"weights": "none", "unlabelled": "train", "epochs": 1, "batch_size": 2, "lr": 0.005, "seed": 1}
     built.set_params(pretrain={"simsiam": own}, model__weights="data/pretrained-simsiam.pth")
-    assert built.runs("dvc", "repro")[0] - {"predict@phone"} == {"pretrain@simsiam", "weights"} | TRAINED
+    assert built.runs("dvc", "repro")[0] - {"predict@phone"} == {"pretrain@simsiam", "weights", "split"} | TRAINED
     built.set_params(pretrain={}, model__weights="none")
     _, cached = built.runs("dvc", "repro")
     assert {"weights", "train"} <= cached

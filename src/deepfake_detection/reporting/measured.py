@@ -22,19 +22,21 @@ def read_measured(path: Path) -> dict[str, Any]:
 
 
 def read_robustness(metrics: Path) -> tuple[dict[str, Any], pd.DataFrame]:
-    """The summary of the robustness stage with its ``intervals`` and the number of ``groups`` behind these.
+    """The summary of the robustness stage with its ``intervals``, the number of ``groups`` behind these, and the share
+    of frames that is unfamiliar by what was done to them (``flagged``).
 
     Also the stage's table by corruption and severity.
     """
     found = read_measured(metrics / "robustness.json")
     tables = []
-    for name in ("intervals", "robustness"):
+    for name in ("intervals", "robustness", "flagged"):
         with one_line_errors(path := metrics / "robustness" / f"{name}.csv", "a table of the robustness stage"):
             tables.append(pd.read_csv(path))
-    intervals, table = tables
+    intervals, table, flagged = tables
     rows = intervals.set_index("name")[["low", "high"]]
     ends = {str(name): None if row.isna().any() else row.tolist() for name, row in rows.iterrows()}
-    return found | {"intervals": ends, "groups": int(intervals["groups"].iloc[0])}, table
+    shares = dict(zip(flagged["change"], flagged["share"], strict=True))
+    return found | {"intervals": ends, "groups": int(intervals["groups"].iloc[0]), "flagged": shares}, table
 
 
 def trained_and_other(test: dict[str, Any]) -> tuple[list[str], list[str]]:
