@@ -81,8 +81,8 @@ class Case(BaseModel):
 
 def examined(
     detector: "Detector", path: Path, tested: Tested | None, frames: int | None = None
-) -> tuple[Examined, dict[str, Any], Prediction]:
-    """Judges a file: what came out, what a template shows, which is ``{}`` for an unreadable file, and the prediction.
+) -> tuple[Examined, dict[str, Any]]:
+    """Judges a file: what came out, and what a template shows, which is ``{}`` for an unreadable file.
 
     Raises OSError if the file cannot be opened, and UserError if it is not the same file any more at the end.
     """
@@ -104,7 +104,7 @@ def examined(
         trust=[each.first + each.rest for each in trust(said, tested)],
         prediction=fields_of(found) | {"path": printable(str(path))},
     )
-    return record, values, found
+    return record, values
 
 
 def trust(said: Wording, tested: Tested | None) -> list[Said]:

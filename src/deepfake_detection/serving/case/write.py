@@ -13,11 +13,9 @@ from deepfake_detection.common.files import replacing
 from deepfake_detection.common.progress import progress
 from deepfake_detection.common.text import one_line, printable, system_words
 from deepfake_detection.inference.tested import read_tested
-from deepfake_detection.reporting.html import data_uri
 from deepfake_detection.serving.case.record import Assignment, Case, case_of, examined
-from deepfake_detection.serving.case.render import render_case, score_chart
+from deepfake_detection.serving.case.render import render_case
 from deepfake_detection.serving.detector import Detector
-from deepfake_detection.serving.results import VideoPrediction
 
 MOST_FILES = 50  # a case file holds the pictures of all of them
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -78,18 +76,16 @@ def composed(
     The HTML of one that is ``alone`` does not speak of a JSON file. The rest is as for write_case.
     """
     tested = read_tested(checkpoint)
-    records, shown, charts = [], [], []
+    records, shown = [], []
     for path, name in files:
-        record, values, found = examined(detector, path, tested, frames)
+        record, values = examined(detector, path, tested, frames)
         prediction = record.prediction | {"path": printable(name)}
         record = record.model_copy(update={"path": printable(name), "prediction": prediction})
-        drawn = score_chart(found, detector.sidecar) if isinstance(found, VideoPrediction) and found.moments else b""
-        charts.append(data_uri(drawn, "svg+xml") if drawn else "")
         records.append(record)
         shown.append(values)
     time = datetime.now(UTC).isoformat(timespec="seconds")
     case = case_of(checkpoint, detector, tested, records, command, time, assignment)
-    return case, render_case(case, shown, charts, alone)
+    return case, render_case(case, shown, alone)
 
 
 def find_printer() -> str:
