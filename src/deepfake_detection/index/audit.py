@@ -1,5 +1,6 @@
 """Finds frames that look nearly the same but are in different splits, and shows them."""
 
+from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
@@ -67,14 +68,13 @@ def nearest_distances(frames: HashedFrames) -> pd.DataFrame:
     """Counts frames by the distance to the nearest frame of another split.
 
     Returns one row for each ``distance`` from 0 to 64 bits, and in the columns ``train``, ``val`` and ``test`` the
-    number of frames of that split. If only one split has frames, all counts are 0. The result is exact. All pairs
-    are compared, in blocks: 30,000 frames take 0.3 s on one core, and the time grows with their square.
+    number of frames of that split. If only one split has frames, all counts are 0.
     """
     bits = np.full(len(frames.hashes), _BITS + 1, dtype=np.uint8)
     rows = {name: np.flatnonzero(frames.split == name) for name in SPLITS}
     for one, other in combinations(rows.values(), 2):
-        for block in np.array_split(one, max(1, len(one) * len(other) // _COMPARED)):
-            found = np.bitwise_count(frames.hashes[block, None] ^ frames.hashes[other])
+        for start, found in distances(frames.hashes[one], frames.hashes[other]):
+            block = one[start : start + len(found)]
             bits[block] = np.minimum(bits[block], found.min(axis=1, initial=_BITS + 1))
             bits[other] = np.minimum(bits[other], found.min(axis=0, initial=_BITS + 1))
     counts = {name: np.bincount(bits[rows[name]], minlength=_BITS + 2)[: _BITS + 1] for name in SPLITS}
@@ -86,37 +86,27 @@ def closest_pairs(hashes: NDArray[np.uint64], split: NDArray[Any], max_distance:
 
     ``hashes`` and ``split`` have shape (n,). The pairs have shape (at most LISTED, 3): the distance in bits and
     the two row numbers, the smaller one first. They are sorted.
-
-    The result is exact, by multi-index hashing (Norouzi, Punjani and Fleet 2012). The bits form max_distance + 1
-    bands. Two hashes that differ in at most max_distance bits agree in at least one band, so only rows that agree
-    in a band are compared.
     """
-    rows = np.flatnonzero(np.isin(split, SPLITS))
-    # Each band has bits of all frequencies, because the higher coefficients of a pHash vary more.
-    masks = [
-        np.array(sum(1 << bit for bit in range(band, 64, max_distance + 1)), dtype=np.uint64)
-        for band in range(max_distance + 1)
-    ]
     count, closest = 0, np.empty((0, 3), dtype=np.int64)
-    for band, mask in enumerate(masks):
-        order = rows[np.argsort(hashes[rows] & mask)]
-        key, code = hashes[order] & mask, hashes[order]
-        side = np.unique(split[order], return_inverse=True)[1]
-        here = np.arange(len(order))
-        for step in range(1, len(order)):  # compares each row with the one ``step`` places later
-            here = here[: np.searchsorted(here, len(order) - step)]
-            here = here[key[here] == key[here + step]]
-            if not len(here):
-                break
-            bits = code[here] ^ code[here + step]
-            near = (np.bitwise_count(bits) <= max_distance) & (side[here] != side[here + step])
-            for earlier in masks[:band]:  # pairs that agree in an earlier band were found there
-                near &= (bits & earlier) != 0
-            count += int(near.sum())
-            ends = np.sort(np.stack([order[here[near]], order[here[near] + step]], axis=1), axis=1)
-            found = np.concatenate([closest, np.column_stack([np.bitwise_count(bits[near]), ends])])
+    for one, other in combinations([np.flatnonzero(split == name) for name in SPLITS], 2):
+        for start, bits in distances(hashes[one], hashes[other]):
+            here, there = np.nonzero(bits <= max_distance)
+            count += len(here)
+            ends = np.sort(np.stack([one[start + here], other[there]], axis=1), axis=1)
+            found = np.concatenate([closest, np.column_stack([bits[here, there], ends])])
             closest = found[np.lexsort(found.T[::-1])[:LISTED]]
     return count, closest
+
+
+def distances(one: NDArray[np.uint64], other: NDArray[np.uint64]) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    """Yields the number of bits in which each hash of ``one`` differs from each of ``other``, in blocks of rows.
+
+    With each block of shape (rows, len(other)) comes the number of its first row. 30,000 hashes against as many take
+    0.3 s on one core, and the time grows with both numbers.
+    """
+    rows = max(1, _COMPARED // max(1, len(other)))
+    for start in range(0, max(len(one), 1), rows):
+        yield start, np.bitwise_count(one[start : start + rows, None] ^ other)
 
 
 def _read(file: Path) -> NDArray[np.uint8]:

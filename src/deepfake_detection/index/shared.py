@@ -13,6 +13,7 @@ import pandas as pd
 from deepfake_detection.common.components import components
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.tables import SPLITS, UNUSED, VIDEO_KEY
+from deepfake_detection.index.audit import distances
 
 # Layouts whose ids are their authors': two data sets with the same ids show the same recordings.
 IDS = {
@@ -24,7 +25,6 @@ DRAWN = ("embedded", "embedded_shifted")  # with another seed they have the same
 # half or a third of the size, 97% to 100% of the frames are within 2 bits of the first. Of 50,000 pairs of videos of
 # different people none has half of its frames as near, and of 1,300,000 pairs of single frames none has distance 0.
 NEAR, SHARE, SHORT = 2, 0.5, 3
-_COMPARED = 2**20  # pairs in a block
 
 
 def keep_apart(
@@ -151,10 +151,10 @@ def _alike(one: pd.DataFrame, other: pd.DataFrame) -> tuple[pd.Series, pd.Series
     sides = [_codes(one), _codes(other)]
     codes = [side["phash"].unique() for side in sides]
     found = []
-    for block in np.array_split(codes[0], max(1, len(codes[0]) * len(codes[1]) // _COMPARED)):
-        bits = np.bitwise_count(block[:, None] ^ codes[1])
-        near = np.nonzero(bits <= NEAR)
-        found.append(pd.DataFrame({"phash": block[near[0]], "phash_other": codes[1][near[1]], "bits": bits[near]}))
+    for start, bits in distances(*codes):
+        here, there = np.nonzero(bits <= NEAR)
+        hashes = {"phash": codes[0][start + here], "phash_other": codes[1][there]}
+        found.append(pd.DataFrame(hashes | {"bits": bits[here, there]}))
     pairs = pd.concat(found).merge(sides[0], on="phash").merge(sides[1].add_suffix("_other"), on="phash_other")
     short = (pairs["total"] < SHORT) | (pairs["total_other"] < SHORT)
     pairs = pairs[(pairs["bits"] == 0) | ~short]
