@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.rules import Rule
 from deepfake_detection.common.text import printable
+from deepfake_detection.network.variant import OURS, Variant
 from deepfake_detection.params.section import Count, Fraction, Name
 from deepfake_detection.params.train_sections import Model
 
@@ -96,6 +97,23 @@ class Categories(BaseModel):
     fake: Annotated[list[Name], Field(min_length=1)]
 
 
+class Imported(BaseModel):
+    """Where a checkpoint of others came from, and how its authors read it: see importing.recipes.
+
+    ``files`` are the SHA-256 sums of what was imported. ``faces`` says which faces of a frame count, ``frames`` how a
+    video's scores are put together.
+    """
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
+
+    recipe: str
+    licence: str
+    files: list[Annotated[str, Field(pattern="^[0-9a-f]{64}$")]]
+    faces: Literal["each", "large"] = "each"  # large: at least half as large as the largest
+    frames: Literal["mean", "confident"] = "mean"
+    video_frames: Count = 32
+
+
 class Sidecar(BaseModel):
     """What a frame must look like for the network, and how to read the logits of frames and of videos.
 
@@ -126,6 +144,9 @@ class Sidecar(BaseModel):
     frame: Calibration = Calibration()
     video: Calibration = Calibration()
     score: VideoScore = VideoScore()
+    network: Variant = OURS
+    imported: Imported | None = None
+    calibrated: bool = True  # else the logits are its authors', and nothing here says what they are worth
 
     @model_validator(mode="before")
     @classmethod
