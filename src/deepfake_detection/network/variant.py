@@ -10,8 +10,8 @@ Three = Annotated[list[float], Field(min_length=3, max_length=3)]
 class Variant(BaseModel):
     """What a file of weights must say besides its tensors. By default it is a network of our own.
 
-    ``padding`` is that of the convolutions of stride 2: ``symmetric`` as in torchvision, ``same`` as TensorFlow pads the
-    size that comes, ``static`` as TensorFlow pads ``padding_size``, whatever size comes. ``eps`` is that of batch norm.
+    ``padding`` is that of the convolutions of stride 2: ``symmetric`` as in torchvision, ``same`` as TensorFlow pads
+    the size that comes, ``static`` as TensorFlow pads ``padding_size``, whatever comes. ``eps`` is that of batch norm.
     The ``unpadded`` stem is a convolution without padding. ``attention`` is the block, counted through the stages from
     0, behind which a map of attention multiplies the features. ``mean`` and ``std`` are those of ``Normalise``.
     ``members`` networks, of the same kind each, are averaged by their probabilities.

@@ -12,12 +12,12 @@ from zipfile import ZipFile
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from torchvision.models import get_model, list_models
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.files import replacing
 from deepfake_detection.common.lite0 import LITE0
 from deepfake_detection.network.lite import efficientnet_lite0, torchvision_names
+from deepfake_detection.network.vision import get_model, list_models
 
 # the keys under which training programs keep the network's state_dict, those of averaged weights last
 WRAPPERS = (

@@ -35,7 +35,7 @@ from deepfake_detection.serving.words import reading_of, shortened, wording
 from deepfake_detection.videos.video import is_video
 
 if TYPE_CHECKING:
-    from torchvision.models import EfficientNet
+    from deepfake_detection.network.vision import EfficientNet
 
 Pixels: TypeAlias = NDArray[np.uint8]
 Evidence: TypeAlias = NDArray[np.float32]

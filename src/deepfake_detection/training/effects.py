@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
-from torchvision.transforms.v2 import functional
 
 from deepfake_detection.frames.filters import Frame, gaussian_blur, gaussian_noise, jpeg
+from deepfake_detection.network.vision import functional
 from deepfake_detection.params.train_sections import Augment, Effect
 
 # of resizing programs: the kernel that shrinks a picture and the one that enlarges it are drawn apart

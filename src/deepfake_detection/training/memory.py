@@ -16,9 +16,9 @@ from pytorch_lightning.utilities.seed import isolate_rng
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
-from torchvision.models.efficientnet import MBConv
 
 from deepfake_detection.common.errors import UserError
+from deepfake_detection.network.vision import MBConv
 
 
 def recompute_activations(model: nn.Module) -> None:
