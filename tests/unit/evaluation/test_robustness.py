@@ -115,7 +115,7 @@ def test_numbers_are_those_of_frames_corrupted_by_hand(frames: Frames, result: R
 
 def test_intervals_are_of_whole_groups_drawn_alike_for_all_corruptions(frames: Frames) -> None:
     def found(rows: pd.DataFrame) -> dict[Hashable, Any]:
-        result = evaluate_robustness(detector(), frames[0], rows, 4, Calibration(), seed=5, draws=40)
+        result = evaluate_robustness(detector(), frames[0], rows, 4, Calibration(), seed=5, draws=12)
         return result.intervals.set_index("name")[["low", "high"]].astype(float).T.to_dict("list")
 
     rows = frames[1]
@@ -129,7 +129,7 @@ def test_intervals_are_of_whole_groups_drawn_alike_for_all_corruptions(frames: F
             passes.append(np.stack(corrupted))
     logits = np.stack([by_hand(pixels) for pixels in passes])
     drops = []
-    for counts in group_draws(len(members), 5, 40):
+    for counts in group_draws(len(members), 5, 12):
         drawn = np.concatenate([np.repeat(member, count) for member, count in zip(members, counts, strict=True)])
         clean, *others = (roc_auc_score(rows["label"][drawn], scores[drawn]) for scores in logits)
         drops.append(clean - np.mean(others))

@@ -21,6 +21,7 @@ from tests.support.exported import snippet
 pytestmark = pytest.mark.openvino
 
 
+@pytest.mark.slow
 def test_openvino_gives_the_detector_s_numbers_and_says_what_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
