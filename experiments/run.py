@@ -107,7 +107,7 @@ def main() -> None:
         seconds = time.perf_counter() - start
         logits = {name: predict_logits(network, frames, BATCH).astype(np.float32) for name, frames in served.items()}
         result.parent.mkdir(exist_ok=True)
-        save_weights(network_file(options.study, name, seed), network.efficientnet)
+        save_weights(network_file(options.study, name, seed), network.efficientnet, network.variant)
         with replacing(result) as (part,), part.open("wb") as file:
             np.savez_compressed(file, allow_pickle=False, seconds=np.array(seconds), **logits)
 

@@ -93,7 +93,7 @@ def save_student(checkpoint: Path, arch: str, weights: Path, pixels: Pixels, row
         frame=calibration,
         video=calibration,
     )
-    save_weights(checkpoint, network.efficientnet)
+    save_weights(checkpoint, network.efficientnet, network.variant)
     write_json(checkpoint.with_suffix(".json"), sidecar.model_dump())
 
 

@@ -32,7 +32,7 @@ def main() -> None:
         # with several processes, the first one writes
         if trained := train_network(params.model, params.train, crop, batches, weights, log, state):
             network, summary = trained
-            save_weights(Path("data/trained.pth"), network.efficientnet)
+            save_weights(Path("data/trained.pth"), network.efficientnet, network.variant)
             write_json(Path("metrics/train.json"), summary)
 
 

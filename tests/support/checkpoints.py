@@ -44,5 +44,5 @@ def network_with_statistics(dropout: float) -> Network:
 
 def save_checkpoint(path: Path, network: Network, described: Sidecar) -> None:
     """Writes a checkpoint and its sidecar, as the stages train and calibrate do."""
-    save_weights(path, network.efficientnet)
+    save_weights(path, network.efficientnet, network.variant)
     write_json(path.with_suffix(".json"), described.model_dump())

@@ -2,11 +2,14 @@
 
 import time
 from collections.abc import Callable, Iterable
+from copy import deepcopy
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 import torch
-from torch.fx.experimental.optimization import fuse
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.frames.dataset import FrameDataset
@@ -90,8 +93,12 @@ def frames_per_second(predict: Predictor, frames: FrameDataset, batch_size: int,
 
 def folded(model: Network) -> Network:
     """A copy in evaluation mode and channels_last, with each batch norm folded into the convolution before it."""
-    fused = Network(fuse(model.efficientnet.eval()), model.normalise)
-    return fused.eval().to(memory_format=torch.channels_last)
+    copy = deepcopy(model).eval()
+    for layers in (layer for layer in copy.modules() if isinstance(layer, nn.Sequential)):
+        for place, (before, after) in enumerate(pairwise(layers)):
+            if isinstance(before, nn.Conv2d) and isinstance(after, nn.BatchNorm2d):
+                layers[place], layers[place + 1] = fuse_conv_bn_eval(before, after), nn.Identity()
+    return copy.to(memory_format=torch.channels_last)
 
 
 def _torch_folded(model: Network, _: FrameDataset) -> Predictor:

@@ -3,6 +3,7 @@
 Tan and Le 2019, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks".
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -10,22 +11,25 @@ import torch
 from torch import Tensor, nn
 
 from deepfake_detection.common.lite0 import LITE0
+from deepfake_detection.network.layers import vary
 from deepfake_detection.network.lite import efficientnet_lite0
 from deepfake_detection.network.normalise import LITE_MEAN, LITE_STD, MEAN, STD, Normalise
+from deepfake_detection.network.variant import OURS, Variant
 from deepfake_detection.network.vision import EfficientNet, MBConv, get_model
-from deepfake_detection.network.weights import is_scratch, load_weights
+from deepfake_detection.network.weights import load_weights, read_weights
 
 
 class Network(nn.Module):
     """A torchvision EfficientNet whose head is ``nn.Linear(features, 1)``, preceded by normalisation.
 
     Its input is frames as stored, uint8 RGB of shape (batch, height, width, 3). Its output is logits, float32 of
-    shape (batch,), or (batch, 2) after ``add_level``. A checkpoint holds the state_dict of ``efficientnet``.
+    shape (batch,), or (batch, 2) after ``add_level``. A checkpoint holds the state_dict of ``efficientnet``, and what
+    ``variant`` it is.
     """
 
-    def __init__(self, efficientnet: nn.Module, normalise: Normalise | None = None) -> None:
+    def __init__(self, efficientnet: nn.Module, normalise: Normalise | None = None, variant: Variant = OURS) -> None:
         super().__init__()
-        self.normalise, self.efficientnet = normalise or Normalise(), efficientnet
+        self.normalise, self.efficientnet, self.variant = normalise or Normalise(), efficientnet, variant
 
     def forward(self, frames: Tensor) -> Tensor:
         logits: Tensor = self.efficientnet(self.normalise(frames)).squeeze(1).float()
@@ -51,12 +55,14 @@ class Network(nn.Module):
 def build_model(arch: str, dropout: float, weights: Path | None = None, trained: bool = False) -> Network:
     """Builds a network of ``arch``, efficientnet_b0 to b7 or efficientnet_lite0, that starts from ``weights``.
 
-    ``weights`` is a state_dict of the same architecture. If it has not one logit but 1000 classes, say, only its
-    backbone is loaded, unless it must be ``trained``. Without ``weights``, and with those of a backbone that was itself
-    pretrained from scratch, the network is set up for a short run from scratch.
+    ``weights`` is a state_dict of the same architecture, and the network is of their variant. If it has not one logit
+    but 1000 classes, say, only its backbone is loaded, unless it must be ``trained``. Without ``weights``, and with
+    those of a backbone that was itself pretrained from scratch, the network is set up for a short run from scratch.
     Raises UserError when the file does not fit the architecture.
     """
-    scratch = weights is None or (not trained and is_scratch(weights))
+    file = read_weights(weights) if weights else None
+    variant = file.variant_of(arch) if file else OURS
+    scratch = file is None or (not trained and file.scratch)
     options = {"stochastic_depth_prob": 0.0} if scratch else {}
     if arch == LITE0:
         efficientnet = efficientnet_lite0(dropout, **options)
@@ -65,11 +71,13 @@ def build_model(arch: str, dropout: float, weights: Path | None = None, trained:
     # a new layer, because with num_classes=1 torchvision would draw the head from U(-1, 1)
     head = efficientnet.classifier
     head[-1] = nn.Linear(cast(nn.Linear, head[-1]).in_features, 1)
+    vary(efficientnet, variant)
     if scratch:
         _initialise_from_scratch(efficientnet)
-    if weights:
-        load_weights(efficientnet, weights, trained)
-    return Network(efficientnet, Normalise(*mean_and_std(arch))).to(memory_format=torch.channels_last)
+    if file:
+        load_weights(efficientnet, file, trained)
+    normalise = Normalise(*mean_and_std(arch, variant))
+    return Network(efficientnet, normalise, variant).to(memory_format=torch.channels_last)
 
 
 def add_level(network: Network) -> None:
@@ -86,16 +94,17 @@ def drop_level(network: Network) -> None:
     head[-1].load_state_dict({name: value[:1].clone() for name, value in two.state_dict().items()})
 
 
-def mean_and_std(arch: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def mean_and_std(arch: str, variant: Variant = OURS) -> tuple[Sequence[float], Sequence[float]]:
     """What the network's input is normalised with: of red, green and blue, as shares of the full range."""
-    return (LITE_MEAN, LITE_STD) if arch == LITE0 else (MEAN, STD)
+    mean, std = (LITE_MEAN, LITE_STD) if arch == LITE0 else (MEAN, STD)
+    return variant.mean or mean, variant.std or std
 
 
 def described(network: Network, arch: str) -> dict[str, Any]:
-    """What the sidecar of a checkpoint says of its network: ``arch``, ``mean``, ``std`` and ``parameters``."""
-    mean, std = map(list, mean_and_std(arch))
+    """What the sidecar of a checkpoint says of its network: ``arch`` to ``parameters``, and its variant."""
+    mean, std = map(list, mean_and_std(arch, network.variant))
     count = sum(parameter.numel() for parameter in network.parameters())
-    return {"arch": arch, "mean": mean, "std": std, "parameters": count}
+    return {"arch": arch, "mean": mean, "std": std, "parameters": count, "network": network.variant}
 
 
 def _initialise_from_scratch(efficientnet: nn.Module) -> None:

@@ -5,13 +5,14 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 Three = Annotated[list[float], Field(min_length=3, max_length=3)]
+ThreePositive = Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=3, max_length=3)]
 
 
 class Variant(BaseModel):
     """What a file of weights must say besides its tensors. By default it is a network of our own.
 
     ``padding`` is that of the convolutions of stride 2: ``symmetric`` as in torchvision, ``same`` as TensorFlow pads
-    the size that comes, ``static`` as TensorFlow pads ``padding_size``, whatever comes. ``eps`` is that of batch norm.
+    the size that comes, ``static`` as TensorFlow pads ``padding_size``, whatever size comes. ``eps`` is batch norm's.
     The ``unpadded`` stem is a convolution without padding. ``attention`` is the block, counted through the stages from
     0, behind which a map of attention multiplies the features. ``mean`` and ``std`` are those of ``Normalise``.
     ``members`` networks, of the same kind each, are averaged by their probabilities.
@@ -25,7 +26,7 @@ class Variant(BaseModel):
     stem: Literal["padded", "unpadded"] = "padded"
     attention: Annotated[int, Field(ge=0, le=99)] | None = None
     mean: Three | None = None
-    std: Three | None = None
+    std: ThreePositive | None = None
     members: Annotated[int, Field(ge=1, le=16)] = 1
 
 

@@ -11,7 +11,7 @@ from deepfake_detection.common.files import replacing, write_csv
 from deepfake_detection.common.lite0 import LITE0, lite0_weights
 from deepfake_detection.network.allocator import keep_freed_memory, use_threads
 from deepfake_detection.network.model import Network, add_level, build_model, drop_level
-from deepfake_detection.network.weights import is_scratch, save_backbone
+from deepfake_detection.network.weights import read_weights, save_backbone
 from deepfake_detection.params.train_sections import Augment, Model, Pretrain, Train
 from deepfake_detection.training.classifier import EpochLog
 from deepfake_detection.training.distillation import load_teacher
@@ -67,7 +67,8 @@ def pretrain_backbone(
     network = build_model(arch, 0.0, weights)
     summary = pretrain(network, sources, augment, method, own)
     with replacing(to) as (part,):
-        save_backbone(part, network.efficientnet, scratch=weights is None or is_scratch(weights))
+        scratch = weights is None or read_weights(weights).scratch
+        save_backbone(part, network.efficientnet, network.variant, scratch)
     return summary
 
 

@@ -18,7 +18,7 @@ from deepfake_detection.frames.dataset import FrameDataset
 from deepfake_detection.inference.backends import BACKENDS, ROUNDING, candidates, choose_backend, folded
 from deepfake_detection.inference.logits import predict_logits
 from deepfake_detection.inference.openvino import openvino_float32
-from deepfake_detection.network.model import Network
+from deepfake_detection.network.model import Network, build_model
 from deepfake_detection.network.normalise import Normalise
 from tests.support.checkpoints import SIZE, network_with_statistics
 
@@ -71,6 +71,8 @@ def test_folding_keeps_the_logits_and_the_given_model(model: Network, frames: Fr
     assert predict_logits(fast, frames, 5) == pytest.approx(eager(model, frames), abs=1e-5)
     assert before.keys() == model.state_dict().keys()
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    lite = build_model("efficientnet_lite0", 0.0).eval()
+    assert predict_logits(folded(lite), frames, 5) == pytest.approx(predict_logits(lite, frames, 5), abs=1e-5)
     other = Network(model.efficientnet, Normalise((0.485, 0.456, 0.406), (0.2, 0.2, 0.2))).eval()
     assert predict_logits(folded(other), frames, 5) == pytest.approx(eager(other, frames), abs=1e-5)
     assert np.abs(eager(other, frames) - eager(model, frames)).max() > 1e-3

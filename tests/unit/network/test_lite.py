@@ -12,9 +12,12 @@ from torch import nn
 from deepfake_detection.common import lite0
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.lite0 import LITE0, lite0_weights
-from deepfake_detection.network.lite import SamePadding, efficientnet_lite0, torchvision_names
+from deepfake_detection.network.dialects.dialect import torchvision_names
+from deepfake_detection.network.layers import SamePadding
+from deepfake_detection.network.lite import efficientnet_lite0
 from deepfake_detection.network.model import build_model, mean_and_std
 from deepfake_detection.network.normalise import Normalise
+from deepfake_detection.network.weights import read_weights
 from deepfake_detection.sources.drawn.drawing import film
 
 
@@ -39,7 +42,8 @@ def reference(weights: Path) -> Any:
 
 def test_it_is_the_reference_network_by_another_name(weights: Path, frames: torch.Tensor, reference: Any) -> None:
     own = efficientnet_lite0(dropout=0.2).eval()
-    own.load_state_dict(torchvision_names(torch.load(weights, weights_only=True)))
+    file = read_weights(weights)
+    own.load_state_dict(torchvision_names(file.state, file.dialect, own.state_dict()))
     with torch.inference_mode():
         expected, found = reference(frames), own(frames)
     assert expected.std() > 0.5  # not a network that says the same of everything

@@ -14,7 +14,7 @@ from deepfake_detection.common.errors import UserError
 from deepfake_detection.inference.checkpoint import load_checkpoint
 from deepfake_detection.network.model import Network, build_model
 from deepfake_detection.network.sidecar import Calibration, read_sidecar
-from deepfake_detection.network.weights import load_weights
+from deepfake_detection.network.weights import load_weights, read_weights
 from tests.support.checkpoints import save_checkpoint, sidecar
 from tests.support.disks import file_size_limit
 
@@ -139,7 +139,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_weights_that_no_training_gives_are_refused(tmp_path: Path, value: Any, reason: str) -> None:
     torch.save(tiny().state_dict() | {HEAD: value}, tmp_path / "mine.pth")
     with pytest.raises(UserError, match=reason) as caught:
-        load_weights(tiny(), tmp_path / "mine.pth")
+        load_weights(tiny(), read_weights(tmp_path / "mine.pth"))
     assert "\n" not in str(caught.value)
 
 

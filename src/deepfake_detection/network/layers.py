@@ -1,0 +1,88 @@
+"""Layers that networks of others have in place of torchvision's, and where they go."""
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import pad
+from torchvision.models import EfficientNet
+
+from deepfake_detection.common.errors import UserError
+from deepfake_detection.network.variant import Variant
+
+
+class SamePadding(nn.Conv2d):
+    """A convolution padded as in TensorFlow: ``ceil(size / stride)`` outputs, the odd pixel of padding at the end.
+
+    With ``padded_for`` it pads for inputs of that many pixels a side, whatever size comes.
+    """
+
+    padded_for: int | None = None
+
+    def forward(self, input: Tensor) -> Tensor:
+        padding: list[int] = []
+        for comes, kernel, stride in zip(input.shape[:1:-1], self.kernel_size[::-1], self.stride[::-1], strict=True):
+            size = self.padded_for or comes
+            needed = max((-(-size // stride) - 1) * stride + kernel - size, 0)
+            padding += [needed // 2, needed - needed // 2]
+        padded: Tensor = self._conv_forward(pad(input, padding), self.weight, self.bias)
+        return padded
+
+
+class Attention(nn.Module):
+    """Multiplies features by a map of attention, which it computes from them: one value from 0 to 1 a place."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.attention = nn.Conv2d(channels, 1, kernel_size=1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        attended: Tensor = features * torch.sigmoid(self.attention(features))
+        return attended
+
+
+def pad_same(network: nn.Module, size: int | None = None) -> None:
+    """Pads the convolutions of stride 2 as TensorFlow does: for ``size``, or else for what comes.
+
+    With a stride of 1 the padding of TensorFlow is torchvision's, because the kernels are odd.
+    """
+    for parent in list(network.modules()):
+        for name, layer in list(parent.named_children()):
+            if isinstance(layer, nn.Conv2d) and layer.stride != (1, 1):
+                padded = SamePadding(
+                    layer.in_channels,
+                    layer.out_channels,
+                    layer.kernel_size,  # type: ignore[arg-type]
+                    layer.stride,  # type: ignore[arg-type]
+                    groups=layer.groups,
+                    bias=False,
+                )
+                padded.weight = layer.weight
+                padded.padded_for = size
+                size = size and -(-size // layer.stride[0])
+                setattr(parent, name, padded)
+
+
+def vary(network: EfficientNet, variant: Variant) -> None:
+    """Makes a network of torchvision's the ``variant``. Raises UserError where it has no such place for attention."""
+    stem = cast(nn.Sequential, network.features[0])
+    unpadded = stem[0]
+    if variant.padding != "symmetric":
+        pad_same(network, variant.padding_size if variant.padding == "static" else None)
+    if variant.stem == "unpadded":
+        cast(nn.Conv2d, unpadded).padding = (0, 0)
+        stem[0] = unpadded
+    if variant.eps:
+        for module in network.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eps = variant.eps
+    if variant.attention is not None:
+        stages = [cast(nn.Sequential, stage) for stage in network.features[1:-1]]
+        behind = 0
+        for stage in stages:
+            behind += len(stage)
+            if behind == variant.attention + 1:
+                norm = [layer for layer in stage.modules() if isinstance(layer, nn.BatchNorm2d)][-1]
+                stage.append(Attention(norm.num_features))
+                return
+        raise UserError(f"no stage of this architecture ends with block {variant.attention}, where attention should be")

@@ -1,0 +1,41 @@
+"""Networks of timm and efficientnet_pytorch with weights drawn by name, to compare ours with in float64."""
+
+from typing import Any
+from zlib import crc32
+
+import torch
+from torch import Tensor, nn
+
+
+def drawn(network: nn.Module, size: int = 64) -> Any:
+    """``network`` in float64 and evaluation mode. Its weights depend on their names alone.
+
+    The statistics of its batch norms are those of one batch of noise in training, so that all of them matter.
+    """
+    network.double()
+    for name, parameter in network.named_parameters():
+        generator = torch.Generator().manual_seed(crc32(name.encode()))
+        noise = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+        with torch.no_grad():
+            if parameter.ndim > 1:
+                parameter.copy_(noise * (2 / parameter[0].numel()) ** 0.5)
+            else:
+                parameter.copy_(noise / 10 + (1 if name.endswith("weight") else 0))
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d | nn.BatchNorm1d):
+            module.momentum = 1.0
+    with torch.no_grad():
+        network.train()(pictures(size, 4))
+    return network.eval()
+
+
+def pictures(size: int, number: int = 2) -> Tensor:
+    """Normalised noise, float64 of shape (number, 3, size, size), which is brighter in some pictures than in others."""
+    generator = torch.Generator().manual_seed(size)
+    noise, light = (torch.randn(number, 3, *shape, generator=generator) for shape in ((size, size), (1, 1)))
+    return (noise + light).double()
+
+
+def difference(found: Tensor, expected: Tensor) -> float:
+    """The largest difference, relative to the largest of the expected values."""
+    return ((found - expected).abs().max() / expected.abs().max()).item()
