@@ -20,7 +20,7 @@ ROWS = (
     {"network"},
     {"training", "inference"},
     {"evaluation"},
-    {"reporting"},
+    {"reporting", "importing"},
     {"serving"},
 )
 ROW = {package: row for row, packages in enumerate(ROWS) for package in packages}

@@ -1,10 +1,11 @@
 """Layers that networks of others have in place of torchvision's, and where they go."""
 
+from collections.abc import Iterable
 from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import pad
+from torch.nn.functional import logsigmoid, pad
 from torchvision.models import EfficientNet
 
 from deepfake_detection.common.errors import UserError
@@ -39,6 +40,19 @@ class Attention(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         attended: Tensor = features * torch.sigmoid(self.attention(features))
         return attended
+
+
+class Members(nn.Module):
+    """Networks of one logit each that judge together: the logit of the mean of their probabilities."""
+
+    def __init__(self, members: Iterable[nn.Module]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+
+    def forward(self, frames: Tensor) -> Tensor:
+        logits = torch.stack([member(frames) for member in self.members])
+        together: Tensor = logsigmoid(logits).logsumexp(0) - logsigmoid(-logits).logsumexp(0)
+        return together
 
 
 def pad_same(network: nn.Module, size: int | None = None) -> None:

@@ -10,8 +10,9 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.lite0 import LITE0
-from deepfake_detection.network.layers import vary
+from deepfake_detection.network.layers import Members, vary
 from deepfake_detection.network.lite import efficientnet_lite0
 from deepfake_detection.network.normalise import LITE_MEAN, LITE_STD, MEAN, STD, Normalise
 from deepfake_detection.network.variant import OURS, Variant
@@ -63,7 +64,27 @@ def build_model(arch: str, dropout: float, weights: Path | None = None, trained:
     file = read_weights(weights) if weights else None
     variant = file.variant_of(arch) if file else OURS
     scratch = file is None or (not trained and file.scratch)
-    options = {"stochastic_depth_prob": 0.0} if scratch else {}
+    if file and variant.members > 1 and not trained:
+        raise UserError(f"{weights}: {variant.members} networks that judge together; training starts from a single one")
+    efficientnet = efficientnet_of(arch, variant, dropout, **({"stochastic_depth_prob": 0.0} if scratch else {}))
+    if scratch:
+        _initialise_from_scratch(efficientnet)
+    if file:
+        load_weights(efficientnet, file, trained)
+    normalise = Normalise(*mean_and_std(arch, variant))
+    return Network(efficientnet, normalise, variant).to(memory_format=torch.channels_last)
+
+
+def efficientnet_of(arch: str, variant: Variant, dropout: float = 0.0, **options: float) -> nn.Module:
+    """The layers of a network with new weights and one logit, for normalised frames of shape (batch, 3, height, width).
+
+    ``options`` are torchvision's. Raises UserError when the variant does not fit the architecture.
+    """
+    members = [_member(arch, variant, dropout, **options) for _ in range(variant.members)]
+    return Members(members) if len(members) > 1 else members[0]
+
+
+def _member(arch: str, variant: Variant, dropout: float, **options: float) -> EfficientNet:
     if arch == LITE0:
         efficientnet = efficientnet_lite0(dropout, **options)
     else:
@@ -72,12 +93,7 @@ def build_model(arch: str, dropout: float, weights: Path | None = None, trained:
     head = efficientnet.classifier
     head[-1] = nn.Linear(cast(nn.Linear, head[-1]).in_features, 1)
     vary(efficientnet, variant)
-    if scratch:
-        _initialise_from_scratch(efficientnet)
-    if file:
-        load_weights(efficientnet, file, trained)
-    normalise = Normalise(*mean_and_std(arch, variant))
-    return Network(efficientnet, normalise, variant).to(memory_format=torch.channels_last)
+    return efficientnet
 
 
 def add_level(network: Network) -> None:

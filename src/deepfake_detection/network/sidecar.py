@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from deepfake_detection.common.crop_rule import CROP_WORDS, CropRule
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.rules import Rule
 from deepfake_detection.common.text import printable
@@ -20,11 +21,8 @@ Positive = Annotated[float, Field(gt=0)]
 RuleName = Annotated[str, AfterValidator(lambda name: str(Rule.parse(name).value))]
 FAMILIARITY = ".familiarity.safetensors"  # the end of the name of a third file, see inference.familiarity
 THREE = Field(min_length=3, max_length=3)
+UNCALIBRATED = "not calibrated here: the score is the authors', no probability"
 MOST_PEOPLE = 2000  # digests, 38 kB of JSON
-RESIZE = {
-    "none": "squeezed to the input size, antialiased bilinear",
-    "face": "a square around the face, squeezed to the input size, antialiased bilinear",
-}
 
 
 class Calibration(BaseModel):
@@ -100,8 +98,8 @@ class Categories(BaseModel):
 class Imported(BaseModel):
     """Where a checkpoint of others came from, and how its authors read it: see importing.recipes.
 
-    ``files`` are the SHA-256 sums of what was imported. ``faces`` says which faces of a frame count, ``frames`` how a
-    video's scores are put together.
+    ``files`` are the SHA-256 sums of what was imported. ``faces`` says which faces of a frame count, ``frames`` how the
+    scores of ``video_frames`` frames are put together: see serving.authors.
     """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
@@ -109,8 +107,8 @@ class Imported(BaseModel):
     recipe: str
     licence: str
     files: list[Annotated[str, Field(pattern="^[0-9a-f]{64}$")]]
-    faces: Literal["each", "large"] = "each"  # large: at least half as large as the largest
-    frames: Literal["mean", "confident"] = "mean"
+    faces: Literal["each", "large", "first"] = "each"
+    frames: Literal["mean", "mean_logit", "confident"] = "mean"
     video_frames: Count = 32
 
 
@@ -129,9 +127,9 @@ class Sidecar(BaseModel):
     channels: Literal["RGB"] = "RGB"
     mean: Annotated[list[float], THREE]
     std: Annotated[list[Positive], THREE]
-    crop: Literal["none", "face"] = "none"
+    crop: CropRule = "none"
     margin: Annotated[float, Field(ge=0)] = 0.0
-    resize: str = Field(default_factory=lambda values: RESIZE[values.get("crop", "none")])
+    resize: str = Field(default_factory=lambda values: CROP_WORDS[values.get("crop", "none")])
     output: str = "one logit; sigmoid(logit / temperature + bias) is the calibrated probability of a fake"
     categories: Categories
     # digests of the frames that it was trained on, see index.shared: to know their people again in another test
@@ -165,7 +163,12 @@ class Sidecar(BaseModel):
         return values
 
     def at_threshold(self, rule: float | str) -> "Sidecar":
-        """The same with another threshold, for frames and for videos. Raises UserError as ``at`` does."""
+        """The same with another threshold, for frames and for videos.
+
+        Raises UserError as ``at`` does, and if it is not calibrated, because its scores then have no threshold.
+        """
+        if not self.calibrated:
+            raise UserError(f"threshold {rule}: {UNCALIBRATED}, so no threshold holds for it")
         each = (self.frame, self.video, self.score.reading)
         frame, video, reading = (one.model_copy(update={"threshold": one.at(rule)}) for one in each)
         score = self.score.model_copy(update={"reading": reading})

@@ -112,7 +112,9 @@ def read_weights(path: Path) -> Weights:
     except ValidationError as error:
         key = ".".join(map(str, error.errors(include_url=False)[0]["loc"]))
         raise UserError(f"{path}: what it says of its network cannot be ({printable(key)})") from None
-    state, dialect = _without_prefix(_state_dict(content, path), path)
+    state, dialect = _state_dict(content, path), torchvision.DIALECT
+    if not (variant and variant.members > 1):  # these have a prefix each
+        state, dialect = without_prefix(state, path)
     return Weights(path, state, dialect, variant, about.get(SCRATCH) is True)
 
 
@@ -125,7 +127,7 @@ def load_weights(efficientnet: nn.Module, weights: Weights, trained: bool = Fals
     own, path = efficientnet.state_dict(), weights.path
     found = torchvision_names(weights.state, weights.dialect, own)
     state, head = found, found.get(HEAD)
-    if has_other_head := head is None or head.shape[:1] != (1,):
+    if has_other_head := HEAD in own and (head is None or head.shape[:1] != (1,)):
         state = {name: value for name, value in state.items() if not name.startswith("classifier.")}
         state |= {name: value for name, value in own.items() if name.startswith("classifier.")}
     # counters of batches, which only some programs write; nothing reads them
@@ -238,7 +240,7 @@ def _contents(state: object) -> str:
     return f": {', '.join(repr(name) for name in others[:3])} is no tensor"
 
 
-def _without_prefix(state: dict[str, Tensor], path: Path) -> tuple[dict[str, Tensor], Dialect]:
+def without_prefix(state: dict[str, Tensor], path: Path) -> tuple[dict[str, Tensor], Dialect]:
     """``state`` without what a wrapper puts before the names, and without what else the wrapper holds."""
     for dialect in DIALECTS:
         if dialect.first in state:

@@ -13,7 +13,7 @@ class Dialect(NamedTuple):
 
     ``outside`` are the layers outside the blocks, and ``first`` the first of them. ``block`` names a block by its
     ``stage`` and ``index`` in it, or by its ``number`` through all stages. ``roles`` are the layers of a block by what
-    they do; ``alone`` replaces some of them in a block that does not expand.
+    they do; ``alone`` replaces some of them in a block that does not expand. ``attention`` is the layer of layers.py.
     """
 
     program: str
@@ -22,6 +22,7 @@ class Dialect(NamedTuple):
     roles: dict[str, str]
     alone: dict[str, str]
     variant: Callable[[str], Variant]
+    attention: str = "attention"
 
     @property
     def first(self) -> str:
@@ -57,6 +58,9 @@ def torchvision_names(state: Mapping[str, Tensor], dialect: Dialect, own: Iterab
             place, inner = ROLES[role]
             if place >= alone:
                 layers[f"{theirs}.{layer}"] = f"{block}.block.{place - alone}.{inner}"
+    for name in own:
+        if name.endswith(".attention.weight"):
+            layers[dialect.attention] = name.removesuffix(".weight")
     named = {}
     for name, value in state.items():
         layer, dot, kind = name.rpartition(".")

@@ -34,4 +34,5 @@ DIALECT = Dialect(
     },
     alone={},
     variant=variant,
+    attention="attconv",  # the name that icpr2020dfdc gives it, which builds on this package
 )
