@@ -6,10 +6,10 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid, pad
-from torchvision.models import EfficientNet
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.network.variant import Variant
+from deepfake_detection.network.vision import EfficientNet
 
 
 class SamePadding(nn.Conv2d):
