@@ -27,7 +27,8 @@ from deepfake_detection.frames.dataset import FrameDataset, derive_seed
 from deepfake_detection.index.groups import frame_groups
 from deepfake_detection.inference.familiarity import Familiarity, familiarity_file, load_familiarity
 from deepfake_detection.params.load import load_params
-from deepfake_detection.pictures.faces import crop_face, detect_faces
+from deepfake_detection.pictures.crops import crop_face
+from deepfake_detection.pictures.faces import detect_faces
 from deepfake_detection.pictures.images import read_rgb
 from deepfake_detection.sources.layouts.detect import read
 from stages import run
@@ -84,8 +85,8 @@ def prepared(folder: Path, files: pd.Series, size: int) -> dict[str, Frames]:
     for file in progress(files, title="preparing", unit="frame"):
         pixels = read_rgb(folder / file)
         faces = detect_faces(pixels)
-        for crop, box in (("none", None), ("face", faces[0].box if faces else None)):
-            found[crop].append(crop_face(pixels, box, MARGIN, size))
+        for crop, face in (("none", None), ("face", faces[0] if faces else None)):
+            found[crop].append(crop_face(pixels, face, "face", MARGIN, size))
     return {crop: np.stack(frames) for crop, frames in found.items()}
 
 

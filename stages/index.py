@@ -16,7 +16,7 @@ def main(name: str) -> None:
     params = load_params()
     data_set(params, name)
     try:
-        found = index_data_set(DATA / "raw", name, params.index.max_rejected, params.prepare.crop == "face")
+        found = index_data_set(DATA / "raw", name, params.index.max_rejected, params.prepare.crop != "none")
     except RejectedError as error:
         write_csv(rejected := DATA / "rejected" / f"{name}.csv", error.rejected)
         raise UserError(f"{error}; {rejected} lists what was rejected") from None

@@ -13,13 +13,13 @@ DATA = Path("data")
 def main(name: str) -> None:
     params = load_params()
     wanted, index = data_set(params, name), DATA / "index" / f"{name}.csv"
-    faces = DATA / "faces" / f"{name}.csv" if params.prepare.crop == "face" else None
-    size, margin = params.prepare.image_size, params.prepare.margin
+    rule, margin, size = params.prepare.crop, params.prepare.margin, params.prepare.image_size
+    faces = DATA / "faces" / f"{name}.csv" if rule != "none" else None
     # held-out categories apart, so that they never make training run again
     held_out = read_index(index, ["category"])["category"].isin(wanted.unseen if wanted.use == "train" else [])
     for folder, chosen in ((wanted.use, ~held_out), ("unseen", held_out)):
         to = DATA / "prepared" / folder / name
-        prepare_frames(index, DATA / "raw", to, size, faces=faces, margin=margin, wanted=chosen.tolist())
+        prepare_frames(index, DATA / "raw", to, size, faces=faces, rule=rule, margin=margin, wanted=chosen.tolist())
 
 
 if __name__ == "__main__":

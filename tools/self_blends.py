@@ -8,7 +8,8 @@ from matplotlib.figure import Figure
 
 from deepfake_detection.common.files import write_figure
 from deepfake_detection.frames.filters import Frame
-from deepfake_detection.pictures.faces import crop_face, detect_faces, in_crop
+from deepfake_detection.pictures.crops import crop_face, in_crop
+from deepfake_detection.pictures.faces import detect_faces
 from deepfake_detection.sources.drawn.drawing import film
 from deepfake_detection.training.blending import Points, self_blend
 
@@ -37,8 +38,8 @@ def faces() -> Iterator[tuple[Frame, Points]]:
     while True:
         picture = np.round(film(who, 0, DRAWN, 42).filmed * 255).astype(np.uint8)
         for face in detect_faces(picture)[:1]:
-            points = np.array(in_crop(face, MARGIN, (DRAWN, DRAWN), SIZE), np.float32).reshape(5, 2)
-            yield crop_face(picture, face.box, MARGIN, SIZE), points
+            points = np.array(in_crop(face, "face", MARGIN, (DRAWN, DRAWN), SIZE), np.float32).reshape(5, 2)
+            yield crop_face(picture, face, "face", MARGIN, SIZE), points
         who += 1
 
 

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
+from deepfake_detection.common.crop_rule import CropRule
 from deepfake_detection.params.section import Count, Fraction, Name, Section, Seed, UserPath
 
 Key = Annotated[str, Field(pattern=r"^[\w+-]+$")]  # DVC takes a dot in a key for a step into what is below it
@@ -169,14 +170,20 @@ class Split(Section):
 class Prepare(Section):
     image_size: Annotated[int, Field(ge=32, description="Width and height of the network's input, in pixels.")]
     crop: Annotated[
-        Literal["none", "face"],
+        CropRule,
         Field(
             description="`none`: the whole frame, squeezed to a square, as in the original recipe. `face`: a square "
-            "around the face; needs the extra `faces`."
+            "around the face, within the frame. `square`, `box`, `letterbox` and `aligned` are the rules of published "
+            "detectors, see docs/concepts/crops.md. All but `none` need the extra `faces`."
         ),
     ]
     margin: Annotated[
-        float, Field(ge=0, le=4, description="For `crop: face`: margin on each side, as a multiple of the face's size.")
+        float,
+        Field(
+            ge=0,
+            le=4,
+            description="For every `crop` but `none`: margin on each side, as a multiple of the face's size.",
+        ),
     ]
 
 

@@ -44,9 +44,9 @@ class Evaluate(Section):
     missing: Annotated[
         Literal["exclude", "as_chance"],
         Field(
-            description="What becomes of a test video that could not be read, or shows no face with "
-            "`prepare.crop: face`, in the video metrics of its data set. `exclude`: it is left out. `as_chance`: it is "
-            "judged with the probability `calibrate.prior`, as if nothing were known of it. It is counted either way."
+            description="What becomes of a test video that could not be read, or shows no face where `prepare.crop` "
+            "needs one, in the video metrics of its data set. `exclude`: it is left out. `as_chance`: it is judged "
+            "with the probability `calibrate.prior`, as if nothing were known of it. It is counted either way."
         ),
     ]
     seed: Annotated[Seed, Field(description="Seed of the bootstrap and of the robustness stage.")]

@@ -101,7 +101,7 @@ class Augment(Section):
             ge=0,
             lt=1,
             description="Largest relative change of size, larger or smaller, around the centre. It prepares the "
-            "network for crops that are a little tighter or wider than those of `prepare.crop: face`.",
+            "network for crops that are a little tighter or wider than those of `prepare.crop`.",
         ),
     ]
     brightness: Annotated[Fraction, Field(description="Largest relative change of brightness, up or down.")]
@@ -134,8 +134,8 @@ class Augment(Section):
     erase: Annotated[
         Fraction,
         Field(
-            description="Probability that the eyes, the nose or the mouth are covered. It needs `prepare.crop: face`, "
-            "which finds them."
+            description="Probability that the eyes, the nose or the mouth are covered. It needs a `prepare.crop` "
+            "other than `none`, which finds them."
         ),
     ]
 
@@ -221,7 +221,7 @@ class Train(Section):
         Field(
             description="`supervised`: originals against fakes. `self_blended`: originals against blends of an "
             "original with a changed copy of itself, and no fakes. `nested`: originals, blends and fakes, in this "
-            "order. The last two need `prepare.crop: face`. See docs/methods/self-blending.md."
+            "order. The last two need a `prepare.crop` other than `none`. See docs/methods/self-blending.md."
         ),
     ]
     pairs: Annotated[

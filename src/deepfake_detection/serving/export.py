@@ -25,7 +25,7 @@ from deepfake_detection.inference.checkpoint import Checkpoint, load_checkpoint
 from deepfake_detection.inference.familiarity import familiarity_file, save_familiarity
 from deepfake_detection.inference.openvino import CALIBRATION_FRAMES, import_openvino, quantised
 from deepfake_detection.network.sidecar import FAMILIARITY, Sidecar
-from deepfake_detection.pictures.faces import crop_face
+from deepfake_detection.pictures.crops import crop_face
 from deepfake_detection.serving.detector import Detector
 from deepfake_detection.serving.results import Prediction
 from deepfake_detection.sources.drawn.drawing import film
@@ -299,7 +299,7 @@ def _drawn_frames(size: int, count: int) -> Iterator[Pixels]:
             picture = deepfakes(target, source, np.random.default_rng(who))
         else:
             picture = target.filmed
-        yield crop_face(np.round(picture * 255).astype(np.uint8), None, 0, size)
+        yield crop_face(np.round(picture * 255).astype(np.uint8), None, "none", 0, size)
 
 
 def _print_progress(line: str) -> None:

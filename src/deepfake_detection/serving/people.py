@@ -16,7 +16,8 @@ from scipy.optimize import linear_sum_assignment
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.text import system_words
 from deepfake_detection.index.tracks import MIN_IOU, overlap
-from deepfake_detection.pictures.faces import Box, DetectedFace, crop_face
+from deepfake_detection.pictures.crops import crop_face
+from deepfake_detection.pictures.faces import DetectedFace
 
 # How something looks: a square this many pixels wide, in colour. Looks are compared by their correlation.
 LOOK_SIZE, LOOK_MARGIN = 8, 0.3  # of a face; the margin is that of crop_face
@@ -41,12 +42,12 @@ class Sighting(NamedTuple):
     look: Look
 
 
-def look_of(pixels: Pixels, box: Box) -> Look:
+def look_of(pixels: Pixels, face: DetectedFace) -> Look:
     """What tells a person from the others in a video: the face and what is around it, coarsely.
 
     Shape (LOOK_SIZE * LOOK_SIZE * 3,), of mean 0 and length 1. ``pixels`` is RGB of shape (height, width, 3).
     """
-    return _unit(crop_face(pixels, box, LOOK_MARGIN, LOOK_SIZE))
+    return _unit(crop_face(pixels, face, "face", LOOK_MARGIN, LOOK_SIZE))
 
 
 def shot_of(pixels: Pixels) -> Look:

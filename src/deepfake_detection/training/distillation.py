@@ -35,8 +35,8 @@ def load_teacher(teacher: str, crop: str, margin: float) -> Teacher | None:
         return None
     checkpoint, about = teacher_files(teacher)
     sidecar = read_sidecar(about)
-    if sidecar.crop != crop or (crop == "face" and sidecar.margin != margin):
-        how = f"prepare.crop: {sidecar.crop}" + f", prepare.margin: {sidecar.margin:g}" * (sidecar.crop == "face")
+    if sidecar.crop != crop or (crop != "none" and sidecar.margin != margin):
+        how = f"prepare.crop: {sidecar.crop}" + f", prepare.margin: {sidecar.margin:g}" * (sidecar.crop != "none")
         raise UserError(f"train.teacher: {checkpoint} was trained with {how}: prepare the frames like that")
     return as_teacher(build_model(sidecar.arch, dropout=0.0, weights=checkpoint, trained=True), sidecar.size)
 

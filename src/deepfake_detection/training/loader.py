@@ -72,7 +72,7 @@ class FrameBatches(pl.LightningDataModule):
             raise UserError("train.unlabelled: there are no frames without labels: name a data set with use: adapt")
         self.pixels, self.params, self.seed, self.landmarks = pixels, params, seed, landmarks
         if landmarks is None and params.augment.erase:
-            print("train.augment.erase does nothing: the faces are not known without prepare.crop=face")
+            print("train.augment.erase does nothing: the faces are not known with prepare.crop=none")
         train, val = (rows[rows["split"] == split] for split in ("train", "val"))
         if params.method != "supervised":
             train, val = with_blends(train, val, params.method, landmarks)

@@ -19,12 +19,12 @@ from deepfake_detection.frames.preparing import prepare_frames, read_faces
 from deepfake_detection.index.build import Indexed, index_data_set
 from deepfake_detection.index.decode import open_frames
 from deepfake_detection.index.tracks import NO_FACE, follow_faces, smooth_track
+from deepfake_detection.pictures.crops import crop_face
 from deepfake_detection.pictures.faces import (
     FACE_COLUMNS,
     Box,
     DetectedFace,
     Landmarks,
-    crop_face,
     detect_faces,
 )
 from deepfake_detection.pictures.images import read_rgb
@@ -242,8 +242,8 @@ def test_stages_prepare_what_a_direct_call_gives(raw: Path, monkeypatch: pytest.
     faces = dict(read_faces(Path("data/faces/own.csv")))
     assert list(faces) == list(rows["path"])
     for row, path in enumerate(faces):
-        assert np.array_equal(pixels[row], crop_face(read_rgb(raw / path), faces[path].box, 0.3, 32))
-        assert not np.array_equal(pixels[row], crop_face(read_rgb(raw / path), None, 0.3, 32))
+        assert np.array_equal(pixels[row], crop_face(read_rgb(raw / path), faces[path], "face", 0.3, 32))
+        assert not np.array_equal(pixels[row], crop_face(read_rgb(raw / path), None, "none", 0.3, 32))
     lines = Path("data/faces/own.csv").read_text().splitlines()
     for wrong in (lines[:-1], [lines[0], *lines[2:], lines[1]], [*lines, lines[-1]]):
         Path("wrong.csv").write_text("\n".join(wrong))

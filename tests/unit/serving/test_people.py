@@ -158,7 +158,7 @@ def test_a_look_tells_people_apart() -> None:
         looks = []
         for person, second in ((who, 0), (who, 1), (who + 2, 0)):
             pixels = draw(Part(person, 0, 0, 200), second)
-            looks.append(look_of(pixels, detect_faces(pixels)[0].box))
+            looks.append(look_of(pixels, detect_faces(pixels)[0]))
         same.append(float(looks[0] @ looks[1]))
         other.append(float(looks[0] @ looks[2]))
     assert min(same) > max(other)

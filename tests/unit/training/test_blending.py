@@ -13,7 +13,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from deepfake_detection.frames.filters import Frame
-from deepfake_detection.pictures.faces import crop_face, detect_faces, in_crop
+from deepfake_detection.pictures.crops import crop_face, in_crop
+from deepfake_detection.pictures.faces import detect_faces
 from deepfake_detection.sources.drawn.drawing import film
 from deepfake_detection.training.blending import LANDMARKS, REGIONS, draw_region, self_blend
 
@@ -27,8 +28,8 @@ def faces() -> list[tuple[Frame, NDArray[np.float32]]]:
     for who in range(50):
         picture = np.round(film(who, 0, 160, 42).filmed * 255).astype(np.uint8)
         if seen := detect_faces(picture)[:1]:
-            points = np.array(in_crop(seen[0], 0.3, (160, 160), SIZE), np.float32).reshape(5, 2)
-            found.append((crop_face(picture, seen[0].box, 0.3, SIZE), points))
+            points = np.array(in_crop(seen[0], "face", 0.3, (160, 160), SIZE), np.float32).reshape(5, 2)
+            found.append((crop_face(picture, seen[0], "face", 0.3, SIZE), points))
     assert len(found) > 28
     return found
 
