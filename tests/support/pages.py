@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from deepfake_detection.network.sidecar import Sidecar
+from deepfake_detection.network.sidecar import UNCALIBRATED, Sidecar
 from deepfake_detection.reporting.html import template_environment
 from deepfake_detection.serving.web.server import PACKAGE
 from deepfake_detection.serving.words import is_calibrated, not_meant, unseen_words
@@ -21,5 +21,6 @@ def page_of(result: dict[str, Any], sidecar: Sidecar) -> str:
         "case_files": True,
     }
     about |= {"unseen": unseen_words(None), "not_meant": not_meant(sidecar, None), "guessing": ""}
+    about |= {"uncalibrated": UNCALIBRATED}
     about |= {"calibrated": is_calibrated(sidecar), "checkpoint": "b0.pth", "name": "a"}
     return page.render(about, sidecar=sidecar, result=result)

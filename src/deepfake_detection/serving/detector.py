@@ -3,13 +3,14 @@
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from io import IOBase
 from itertools import chain, groupby, islice, pairwise
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias, TypeVar, cast, overload
 
@@ -18,6 +19,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from scipy.special import expit
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.parallel import cpu_count
@@ -28,16 +30,17 @@ from deepfake_detection.inference.checkpoint import load_checkpoint
 from deepfake_detection.inference.familiarity import Familiarity
 from deepfake_detection.inference.logits import find_device, on_device
 from deepfake_detection.network.model import Network
-from deepfake_detection.network.sidecar import Sidecar
-from deepfake_detection.pictures.faces import Box, DetectedFace, crop_face, detect_faces
+from deepfake_detection.network.sidecar import UNCALIBRATED, Sidecar
+from deepfake_detection.pictures.crops import crop_face
+from deepfake_detection.pictures.faces import Box, DetectedFace, Landmarks, detect_faces
 from deepfake_detection.pictures.images import Picture as ReadPicture
 from deepfake_detection.pictures.images import UnreadableImageError, opened_picture, read_picture
+from deepfake_detection.serving.authors import authors_of, counting, logit_of, video_score
 from deepfake_detection.serving.people import KeptFrames, Look, Sighting, follow_people, look_of, shot_of
 from deepfake_detection.serving.results import (
     GRAVITY,
     Face,
     Moment,
-    Person,
     Prediction,
     Score,
     Verdict,
@@ -81,6 +84,7 @@ class Detector:
         name: str = "",
     ) -> None:
         self.network, self.sidecar, self.name, self._familiarity = network, sidecar, name, familiarity
+        self._authors = authors_of(sidecar)
         self.size: int = sidecar.size
         self.device = find_device(device)
         if device and backend != "torch":
@@ -114,9 +118,13 @@ class Detector:
         return cls(network, sidecar, backend, device, familiarity, Path(checkpoint).name)
 
     def about(self, found: Prediction) -> dict[str, Any]:
-        """What gave a prediction: the checkpoint's name, the threshold of the verdict, the version of this program."""
+        """What gave a prediction: the checkpoint's name, the threshold of the verdict, the version of this program.
+
+        The threshold is None for a checkpoint that is not calibrated.
+        """
         reading = self.sidecar.score.reading if isinstance(found, VideoPrediction) else self.sidecar.frame
-        return {"model": self.name, "threshold": reading.threshold, "version": version("deepfake-detection")}
+        threshold = reading.threshold if self.sidecar.calibrated else None
+        return {"model": self.name, "threshold": threshold, "version": version("deepfake-detection")}
 
     # Both fit a str, and an array whose type does not say its dimensions. A type checker then takes the first.
     @overload
@@ -242,8 +250,7 @@ class Detector:
                 if self.sidecar.crop == "none":
                     yield self._crop(frame.pixels, None)
                 else:
-                    faces = _large_enough(detect_faces(frame.pixels))
-                    yield from (self._crop(frame.pixels, smooth_track([face])[0].box) for face in faces)
+                    yield from (self._crop(frame.pixels, face) for face in _large_enough(detect_faces(frame.pixels)))
         except UnreadableImageError as error:
             refused(VideoPrediction(file, "none", reason=str(error), failed=True))
 
@@ -256,60 +263,84 @@ class Detector:
     ) -> VideoPrediction:
         """The prediction from up to ``frames`` evenly spaced frames, or without it as many as Video takes.
 
-        The video is decoded once. ``kept`` gets the frames, by the seconds of the moments.
+        The video is decoded once. ``kept`` gets the frames, by the seconds of the moments. A checkpoint that is not
+        calibrated takes as many frames as its authors do, from the first to the last.
         """
+        authors = self._authors
         try:
-            video = Video(Path(path), frames)
+            video = Video(Path(path), frames or (authors.video_frames if authors else None), authors is not None)
             with nullcontext(kept) if kept is not None else KeptFrames() as store:
                 shown = [self._look_at(frame, store, keep=kept is not None) for frame in video.frames()]
                 decided = video.unseen_share <= MAX_UNSEEN
                 sound = [frame for frame in shown if not (decided and frame.damaged)]
-                tracks = self._boxes(sound)
-                faces = [(at, track) for at in range(len(sound)) for track, boxes in enumerate(tracks) if at in boxes]
+                tracks = self._tracks(sound)
+                faces = [(at, track) for at in range(len(sound)) for track, found in enumerate(tracks) if at in found]
                 crops = (self._crop_of(sound[at], tracks[track][at], store) for at, track in faces)
                 scores = dict(zip(faces, self._scores(crops, batch_size), strict=True))
         except UnreadableImageError as error:
             return VideoPrediction(str(path), "none", reason=str(error), failed=True)
         if not tracks:
-            return _of_video(path, video, reason=NO_FACE)
-        times = _spans([frame.seconds for frame in shown], video.seconds)
-        timed = [[(*times[sound[at].seconds], scores[at, track]) for at in boxes] for track, boxes in enumerate(tracks)]
-        order, people = people_of(timed, self.sidecar)
+            return _of_video(path, video, NO_FACE)
         moments = [
             Moment(
                 sound[at].seconds,
                 self._to_face(tracks[track][at], scores[at, track], len(tracks)),
                 sound[at].damaged,
-                order.index(track) + 1,
+                track + 1,
             )
             for at, track in faces
         ]
         moments.sort(key=lambda moment: -moment.face.logit)
-        return _of_video(path, video, people, tuple(moments), decided)
+        if authors:
+            logits = [[scores[place].logit for place in places] for _, places in groupby(faces, key=itemgetter(0))]
+            found = video_score(logits, authors)
+            numbers: dict[str, Any] = {"logit": logit_of(found), "authors_score": found}
+            moments = [replace(moment, person=1) for moment in moments]
+            return _of_video(path, video, UNCALIBRATED, verdict="uncalibrated", moments=tuple(moments), **numbers)
+        times = _spans([frame.seconds for frame in shown], video.seconds)
+        timed = [[(*times[sound[at].seconds], scores[at, track]) for at in found] for track, found in enumerate(tracks)]
+        order, people = people_of(timed, self.sidecar)
+        worst = people[0]
+        verdict: Verdict = worst.verdict if decided else "uncertain"
+        return _of_video(
+            path,
+            video,
+            _reason_for(verdict, worst.unfamiliarity),
+            verdict=verdict,
+            probability=worst.probability,
+            logit=worst.logit,
+            unfamiliarity=worst.unfamiliarity,
+            moments=tuple(replace(moment, person=order.index(moment.person - 1) + 1) for moment in moments),
+            people=tuple(people),
+        )
 
     def _look_at(self, frame: Frame, store: KeptFrames, keep: bool) -> "_Shown":
         """What is needed of a frame later: its crop, if the whole of it is judged, or else its faces."""
-        faces = self.sidecar.crop == "face"
+        faces = self.sidecar.crop != "none"
         if keep or faces:
             store.add(frame.seconds, frame.pixels)
         if not faces:
             return _Shown(frame.seconds, frame.damaged, [], shot_of(frame.pixels), self._crop(frame.pixels, None))
         found = _large_enough(detect_faces(frame.pixels))
-        seen = [Sighting(face, look_of(frame.pixels, face.box)) for face in found]
+        seen = [Sighting(face, look_of(frame.pixels, face)) for face in found]
         return _Shown(frame.seconds, frame.damaged, seen, shot_of(frame.pixels), None)
 
-    def _boxes(self, frames: list["_Shown"]) -> list[dict[int, Box | None]]:
-        """The people of a video: the box for each frame's place. The whole frames are one person, without boxes."""
+    def _tracks(self, frames: list["_Shown"]) -> list[dict[int, DetectedFace | None]]:
+        """The people of a video: the face for each frame's place. The whole frames are one person, without faces.
+
+        Authors of others follow nobody: the first track has the most prominent face of each frame, and so on.
+        """
         if self.sidecar.crop == "none":
             return [dict.fromkeys(range(len(frames)))]
+        if self._authors:
+            counted = [counting([each.face for each in frame.seen], self._authors, video=True) for frame in frames]
+            most = max(map(len, counted), default=0)
+            return [{at: own[rank] for at, own in enumerate(counted) if len(own) > rank} for rank in range(most)]
         tracks = follow_people([frame.seen for frame in frames], [frame.look for frame in frames])
-        return [
-            {at: face.box for at, face in zip(track, smooth_track(list(track.values())), strict=True)}
-            for track in tracks
-        ]
+        return [dict(zip(track, smooth_track(list(track.values())), strict=True)) for track in tracks]
 
-    def _crop_of(self, frame: "_Shown", box: Box | None, store: KeptFrames) -> Pixels:
-        return self._crop(store[frame.seconds], box) if frame.crop is None else frame.crop
+    def _crop_of(self, frame: "_Shown", face: DetectedFace | None, store: KeptFrames) -> Pixels:
+        return self._crop(store[frame.seconds], face) if frame.crop is None else frame.crop
 
     def logits(self, crops: list[Pixels], batch_size: int = BATCH) -> list[float]:
         """The logits of crops that have the network's input size, each uint8 of shape (size, size, 3)."""
@@ -357,55 +388,47 @@ class Detector:
         faces = _large_enough(found)
         if not faces:
             return Prediction(path, "none", reason=f"face too small, less than {MIN_SIDE} pixels" if found else NO_FACE)
-        boxes = [smooth_track([face])[0].box for face in faces]  # each face of a picture is a track of one
-        return _Read(path, [in_file(box, read) for box in boxes], [self._crop(pixels, box) for box in boxes])
+        if self._authors:
+            faces = counting(faces, self._authors, video=False)
+        return _Read(path, [_in_file(face, read) for face in faces], [self._crop(pixels, face) for face in faces])
 
-    def _crop(self, pixels: Pixels, box: Box | None) -> Pixels:
-        return crop_face(pixels, box, self.sidecar.margin, self.size)
+    def _crop(self, pixels: Pixels, face: DetectedFace | None) -> Pixels:
+        return crop_face(pixels, face, self.sidecar.crop, self.sidecar.margin, self.size)
 
     def _to_prediction(self, read: "_Read", scores: Iterator[Score]) -> Prediction:
-        faces = tuple(self._to_face(box, next(scores), len(read.boxes)) for box in read.boxes)
+        faces = tuple(self._to_face(face, next(scores), len(read.faces)) for face in read.faces)
         worst = max(faces, key=lambda face: (GRAVITY[face.verdict], face.logit))
-        reason = _unfamiliar(worst.verdict, worst.unfamiliarity)
-        return Prediction(read.path, worst.verdict, worst.probability, worst.logit, worst.unfamiliarity, faces, reason)
+        return Prediction(
+            read.path,
+            worst.verdict,
+            worst.probability,
+            worst.logit,
+            worst.unfamiliarity,
+            faces,
+            _reason_for(worst.verdict, worst.unfamiliarity),
+            authors_score=float(expit(worst.logit)) if self._authors else None,
+        )
 
-    def _to_face(self, box: Box | None, score: Score, looks: int) -> Face:
-        return Face(box, score.logit, *verdict_of(score, self.sidecar.frame, looks), score.unfamiliarity)
+    def _to_face(self, face: DetectedFace | None, score: Score, looks: int) -> Face:
+        read = verdict_of(score, None if self._authors else self.sidecar.frame, looks)
+        return Face(face and face.box, score.logit, *read, score.unfamiliarity, face and face.landmarks)
 
 
-def _unfamiliar(verdict: Verdict, unfamiliarity: float | None) -> str:
-    """Why a verdict is "unfamiliar", or nothing for another."""
-    return f"unlike the training frames, {unfamiliarity:.1f} times the limit" if verdict == "unfamiliar" else ""
+def _reason_for(verdict: Verdict, unfamiliarity: float | None) -> str:
+    """Why a verdict is "unfamiliar" or "uncalibrated", or nothing for another."""
+    if verdict == "unfamiliar":
+        return f"unlike the training frames, {unfamiliarity:.1f} times the limit"
+    return UNCALIBRATED if verdict == "uncalibrated" else ""
 
 
 def _of_video(
-    path: str | os.PathLike[str],
-    video: Video,
-    people: Sequence[Person] = (),
-    moments: tuple[Moment, ...] = (),
-    decided: bool = True,
-    reason: str = "",
+    path: str | os.PathLike[str], video: Video, reason: str, verdict: Verdict = "none", **values: Any
 ) -> VideoPrediction:
-    """The prediction, which also says how much of the video was not seen."""
+    """The prediction, which also says how much of the video was not seen. ``values`` are further fields."""
     seconds, unseen = video.seconds, video.unseen_seconds
     part = f"{clock(max(unseen, 0.1))} of {clock(seconds)} damaged or missing" if unseen else ""
-    if not people:
-        said = ", ".join(filter(None, [reason, part]))
-        return VideoPrediction(str(path), "none", reason=said, seconds=seconds, unseen_seconds=unseen)
-    worst = people[0]
-    verdict: Verdict = worst.verdict if decided else "uncertain"
-    said = ", ".join(filter(None, [_unfamiliar(verdict, worst.unfamiliarity), part]))
-    numbers = worst.probability, worst.logit, worst.unfamiliarity
-    return VideoPrediction(
-        str(path),
-        verdict,
-        *numbers,
-        reason=said,
-        moments=moments,
-        seconds=seconds,
-        unseen_seconds=unseen,
-        people=tuple(people),
-    )
+    said = ", ".join(filter(None, [reason, part]))
+    return VideoPrediction(str(path), verdict, reason=said, seconds=seconds, unseen_seconds=unseen, **values)
 
 
 def _spans(seconds: list[float], length: float) -> dict[float, tuple[float, float]]:
@@ -427,7 +450,7 @@ class _Shown(NamedTuple):
 @dataclass(frozen=True)
 class _Read:
     path: str
-    boxes: list[Box | None]
+    faces: list[DetectedFace | None]  # in the pixels of the file
     crops: list[Pixels]
 
 
@@ -473,6 +496,10 @@ def in_file(box: Box, read: ReadPicture) -> Box:
     """The box in the pixels of the file, which may have been read reduced."""
     right, bottom = min(box.right * read.scale, read.width), min(box.bottom * read.scale, read.height)
     return Box(box.left * read.scale, box.top * read.scale, right, bottom, box.score)
+
+
+def _in_file(face: DetectedFace, read: ReadPicture) -> DetectedFace:
+    return DetectedFace(in_file(face.box, read), Landmarks(*(value * read.scale for value in face.landmarks)))
 
 
 def _large_enough(faces: list[DetectedFace]) -> list[DetectedFace]:

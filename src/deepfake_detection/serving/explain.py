@@ -25,13 +25,14 @@ from torch import Tensor, nn
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.text import clock, percent
-from deepfake_detection.pictures.faces import Box, crop_face, square_around
+from deepfake_detection.pictures.crops import crop_face, square_within
+from deepfake_detection.pictures.faces import DetectedFace
 from deepfake_detection.pictures.images import UnreadableImageError, read_picture
 from deepfake_detection.serving.detector import Detector
 from deepfake_detection.serving.labels import Rect, place_labels
 from deepfake_detection.serving.people import KeptFrames
 from deepfake_detection.serving.results import Face, Prediction
-from deepfake_detection.serving.words import reading_of, shortened, wording
+from deepfake_detection.serving.words import face_words, reading_of, shortened, wording
 from deepfake_detection.videos.video import is_video
 
 if TYPE_CHECKING:
@@ -59,16 +60,16 @@ WORDS = (
 )
 
 
-def heat_map(detector: Detector, pixels: Pixels, box: Box | None) -> Pixels:
+def heat_map(detector: Detector, pixels: Pixels, face: DetectedFace | None) -> Pixels:
     """The part of a picture that the network saw, in grey, under colours that show the evidence for a fake.
 
-    ``pixels`` is RGB of shape (height, width, 3). ``box`` is that of a Face: the result shows the square around it, or
-    the whole picture if it is None. The result is uint8 RGB with up to LARGEST pixels a side. Blue means no evidence
-    for a fake. Yellow means the most evidence in this picture, but at least MIN_TOP. So the map is all grey if the
-    network found nothing.
+    ``pixels`` is RGB of shape (height, width, 3). ``face`` is what a Face has as ``detected``: the result shows what
+    the network saw of it, or the whole picture if it is None. The result is uint8 RGB with up to LARGEST pixels a side.
+    Blue means no evidence for a fake. Yellow means the most evidence in this picture, but at least MIN_TOP. So the map
+    is all grey if the network found nothing.
     """
-    found = evidence(detector, _crop(detector, pixels, box))
-    return _overlay(network_view(pixels, box, detector.sidecar.margin), found, _scale_maximum([found]))
+    found = evidence(detector, _crop(detector, pixels, face))
+    return _overlay(network_view(detector, pixels, face), found, _scale_maximum([found]))
 
 
 def evidence(detector: Detector, crop: Pixels) -> Evidence:
@@ -181,7 +182,7 @@ def _video(detector: Detector, path: Path, frames: int | None) -> Figure:
     how = [f"{len(own)} frame{'s' * (len(own) > 1)}"]
     if len(prediction.people) > 1:
         how[0] += f" of the most suspicious of {len(prediction.people)} people"
-    if (stretch := prediction.people[0].stretch) and prediction.verdict != "unfamiliar":
+    if prediction.people and (stretch := prediction.people[0].stretch) and prediction.verdict != "unfamiliar":
         which = "this stretch" if prediction.verdict == "partly fake" else f"most suspicious from {stretch.times()}"
         how.append(f"{which}, {percent(stretch.probability)} by itself")
     _add_title(figure, detector, prediction, "; ".join(how))
@@ -189,7 +190,9 @@ def _video(detector: Detector, path: Path, frames: int | None) -> Figure:
 
 
 def _said_of(face: Face) -> str:
-    return "unfamiliar" if face.verdict == "unfamiliar" else percent(face.probability)
+    if face.verdict == "unfamiliar" or face.probability is None:
+        return face_words(face)
+    return percent(face.probability)
 
 
 def _require_verdict(path: Path, prediction: Prediction) -> Prediction:
@@ -198,15 +201,17 @@ def _require_verdict(path: Path, prediction: Prediction) -> Prediction:
     return prediction
 
 
-def _crop(detector: Detector, pixels: Pixels, box: Box | None) -> Pixels:
-    return crop_face(pixels, box, detector.sidecar.margin, detector.size)
+def _crop(detector: Detector, pixels: Pixels, face: DetectedFace | None, size: int | None = None) -> Pixels:
+    return crop_face(pixels, face, detector.sidecar.crop, detector.sidecar.margin, size or detector.size)
 
 
-def network_view(pixels: Pixels, box: Box | None, margin: float) -> Image.Image:
-    """What the network saw, before it was resized to the square of the network's input size."""
+def network_view(detector: Detector, pixels: Pixels, face: DetectedFace | None) -> Image.Image:
+    """What the network saw, not resized to its input."""
+    if face is not None and detector.sidecar.crop not in ("none", "face"):
+        return Image.fromarray(_crop(detector, pixels, face, LARGEST))
     picture = Image.fromarray(pixels)
-    if box is not None:
-        picture = picture.crop(square_around(box, margin, *picture.size))
+    if face is not None:
+        picture = picture.crop(square_within(face.box, detector.sidecar.margin, picture.size))
     picture.thumbnail((LARGEST, LARGEST))
     return picture
 
@@ -260,13 +265,13 @@ def _draw_maps(
     shown: Sequence[tuple[Pixels, Face]],
     sides: Sequence[tuple[Axes, Axes]],
 ) -> None:
-    seen = [_crop(detector, pixels, face.box) for pixels, face in shown]
+    seen = [_crop(detector, pixels, face.detected) for pixels, face in shown]
     found = [evidence(detector, each) for each in seen]
     top = _scale_maximum(found)
     for (pixels, face), crop, each, (left, right) in zip(shown, seen, found, sides, strict=True):
         left.imshow(crop)
         left.set_title("what the network saw", fontsize=7)
-        right.imshow(_overlay(network_view(pixels, face.box, detector.sidecar.margin), each, top))
+        right.imshow(_overlay(network_view(detector, pixels, face.detected), each, top))
         nothing = each.max() <= MIN_TOP / 5  # all grey to the eye
         right.set_title("nothing speaks for a fake" if nothing else "what speaks for a fake", fontsize=7)
         for axes in (left, right):
@@ -288,7 +293,9 @@ def _add_title(figure: Figure, detector: Detector, prediction: Prediction, how: 
     """The verdict in words, and below it the numbers, which an unfamiliar file does not have."""
     said = wording(prediction, detector.sidecar)
     numbers = []
-    if said.percent:
+    if said.score:
+        numbers = [f"the authors' score {said.score}, from 0 to 1"]
+    elif said.percent:
         threshold = reading_of(prediction, detector.sidecar).threshold
         probability = percent(cast(float, prediction.probability))
         numbers = [f"calibrated probability of a fake {probability}, threshold {threshold:.1%}"]

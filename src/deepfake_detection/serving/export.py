@@ -39,6 +39,7 @@ Runner: TypeAlias = Callable[[Pixels], Sequence[NDArray[Any]]]
 FILES = {"onnx": (".onnx",), "openvino": (".xml", ".bin"), "safetensors": (".safetensors", ".json", FAMILIARITY)}
 OPSET = 18  # the oldest that torch writes, so that any runtime of recent years can read it
 INPUT, OUTPUTS = "frames", ("probability", "logit", "unfamiliarity")  # the last only with a familiarity
+AUTHORS_SCORE = "authors_score"  # the first output of a checkpoint that is not calibrated here
 TOLERANCE = 1e-3  # probabilities must differ from torch's by less than this, and unfamiliarity by this share
 BATCHES = (1, 3, 4)  # the first batch sizes of the comparison; several, to show that none is fixed
 DRAWN = 32  # drawn frames in the comparison
@@ -72,7 +73,8 @@ def export(checkpoint: Path, form: str, out: Path, int8: Sequence[str] = ()) -> 
 
     ONNX and OpenVINO take ``frames``: uint8 RGB of shape (batch, size, size, 3), any batch size, not normalised. They
     give ``probability``, which is sigmoid(logit / temperature + bias), ``logit``, and if the checkpoint has a
-    familiarity, ``unfamiliarity``, each float32 of shape (batch,). safetensors holds only the weights, for
+    familiarity, ``unfamiliarity``, each float32 of shape (batch,). Of a checkpoint that is not calibrated here, the first
+    is AUTHORS_SCORE, the sigmoid of the logit. safetensors holds only the weights, for
     ``Detector.load``, and the familiarity in a file of its own. The sidecar is in the file's metadata. ONNX
     (metadata_props) and OpenVINO (rt_info, under "deepfake_detection") hold it by key, and a value that is not text
     as JSON. safetensors holds all of it as one JSON text. The files contain no paths or names from this machine.
@@ -148,7 +150,9 @@ def compare(run: Runner, checkpoint: Checkpoint, frames: Sequence[Pixels]) -> Pa
 
 
 def _verdicts(outputs: Sequence[Numbers], sidecar: Sidecar) -> NDArray[np.int64]:
-    """0 for an original, 1 for a fake, 2 for an unfamiliar frame."""
+    """0 for an original, 1 for a fake, 2 for an unfamiliar frame; 0 for all that a network says uncalibrated."""
+    if not sidecar.calibrated:
+        return np.zeros(len(outputs[0]), np.int64)
     called: NDArray[np.int64] = np.where(outputs[0] >= sidecar.frame.threshold, 1, 0)
     return np.where(outputs[2] > 1, 2, called) if len(outputs) > 2 else called
 
@@ -181,7 +185,8 @@ def _traced(model: nn.Module, size: int) -> torch.export.ExportedProgram:
 
 
 def _outputs(checkpoint: Checkpoint) -> tuple[str, ...]:
-    return OUTPUTS if checkpoint.familiarity is not None else OUTPUTS[:2]
+    first = OUTPUTS[0] if checkpoint.sidecar.calibrated else AUTHORS_SCORE
+    return (first, *(OUTPUTS[1:] if checkpoint.familiarity is not None else OUTPUTS[1:2]))
 
 
 def _write_onnx(checkpoint: Checkpoint, path: Path) -> None:

@@ -23,7 +23,7 @@ UNFINISHED = ".unfinished"
 MOMENTS = 3  # the most suspicious ones that a line names
 # Of a terminal, by their numbers in ANSI: bold red, red, cyan, yellow. The word says the same, so none is needed.
 COLOURS = {"fake": "1;31", "partly fake": "31", "original": "36", "unfamiliar": "33", "uncertain": "33"}
-ORDER = ("original", "fake", "partly fake", "unfamiliar", "uncertain", "none", "unreadable")
+ORDER = ("original", "fake", "partly fake", "unfamiliar", "uncertain", "uncalibrated", "none", "unreadable")
 
 
 def as_stored(error: UnicodeError) -> tuple[str | bytes, int]:
@@ -71,6 +71,7 @@ def print_csv(found: "Prediction", first: bool, out: TextIO, about: Mapping[str,
     people, moments = getattr(found, "people", ()), getattr(found, "moments", ())
     stretch = people[0].stretch if people else None
     frames, above = frames_above(found)
+    calibrated = about["threshold"] is not None
     own = [moment for moment in moments if moment.person == 1]
     row: dict[str, Any] = {
         "path": shown(found.path, out),
@@ -82,13 +83,15 @@ def print_csv(found: "Prediction", first: bool, out: TextIO, about: Mapping[str,
         "failed": found.failed,
         "faces": len(found.faces) or len(people),
         "frames": frames or None,
-        "frames_above": above if frames else None,
+        "frames_above": above if frames and calibrated else None,
         "stretch_start": _digits(stretch and stretch.start, 1),
         "stretch_end": _digits(stretch and stretch.end, 1),
         "stretch_probability": _digits(stretch and stretch.probability, 4),
         "moments": " ".join(f"{moment.seconds:.1f}" for moment in own[:MOMENTS]),
         **about,
     }
+    if not calibrated:
+        row["authors_score"] = _digits(found.authors_score, 4)
     if found.transductive:
         row["transductive"] = True
     writer = csv.DictWriter(out, list(row), lineterminator="\n")
@@ -103,22 +106,24 @@ def _digits(number: float | None, digits: int) -> str:
 
 def print_line(found: "Prediction", first: bool, out: TextIO, about: Mapping[str, Any]) -> None:
     if first:
-        print(f"{'verdict':12}{'P(fake)':>8}  path", file=out)
+        print(f"{'verdict':12}{'score' if about['threshold'] is None else 'P(fake)':>8}  path", file=out)
     unfamiliar = found.verdict == "unfamiliar"  # its number says nothing
-    probability = "" if found.probability is None or unfamiliar else percent(found.probability)
+    number = "" if found.probability is None or unfamiliar else percent(found.probability)
+    if found.authors_score is not None:
+        number = f"{found.authors_score:.3f}"
     rest = f": {found.reason}" if found.reason else ""
     if people := getattr(found, "people", ()):
         rest += f"  ({said_of(people[0], len(people), found.moments)})"  # type: ignore[attr-defined]
     word = f"{found.verdict:12}"
     if out.isatty() and "NO_COLOR" not in os.environ and (colour := COLOURS.get(found.verdict)):
         word = f"\x1b[{colour}m{word}\x1b[0m"
-    print(f"{word}{probability:>8}  {printable(found.path)}{rest}", file=out)
+    print(f"{word}{number:>8}  {printable(found.path)}{rest}", file=out)
 
 
 def said_of(person: "Person", people: int, moments: "Sequence[Moment]") -> str:
     """A few words on the person who decides on a video."""
     own = [each for each in moments if each.person == person.number]
-    times = ", ".join(f"{clock(each.seconds)} {percent(each.face.probability, 0)}" for each in own[:MOMENTS])
+    times = ", ".join(f"{clock(each.seconds)} {percent(each.face.probability or 0.0, 0)}" for each in own[:MOMENTS])
     said = [f"{len(own)} frames", f"most suspicious at {times}"]
     if stretch := person.stretch:
         where = f"{stretch.times()}: {percent(stretch.probability, 0)} by itself"

@@ -11,13 +11,14 @@ from pydantic import TypeAdapter, create_model
 from deepfake_detection.common.text import clock
 from deepfake_detection.inference.video_score import WINDOW, Floats, person_scores, window_means
 from deepfake_detection.network.sidecar import Calibration, Sidecar
-from deepfake_detection.pictures.faces import Box
+from deepfake_detection.pictures.faces import Box, DetectedFace, Landmarks
 
 # One word for a face, a person or a file, the same wherever it is shown. A film is "partly fake" if a stretch of it
-# decides, "uncertain" if too little of it could be seen, and "none" is for what was not judged.
-Verdict: TypeAlias = Literal["fake", "partly fake", "original", "uncertain", "unfamiliar", "none"]
+# decides, "uncertain" if too little of it could be seen, and "none" is for what was not judged. What a network of
+# others says is "uncalibrated" until somebody calibrates it here.
+Verdict: TypeAlias = Literal["fake", "partly fake", "original", "uncertain", "unfamiliar", "uncalibrated", "none"]
 
-GRAVITY = {"original": 0, "unfamiliar": 1, "partly fake": 2, "fake": 2}
+GRAVITY = {"original": 0, "uncalibrated": 0, "unfamiliar": 1, "partly fake": 2, "fake": 2}
 MOSTLY = 0.8  # of a person's frames: a stretch of so many is the whole
 
 
@@ -34,14 +35,21 @@ class Face:
 
     ``probability`` is the calibrated probability of a deepfake, see ``verdict_of``. ``verdict`` is "fake" if it reaches
     the checkpoint's threshold. It is "unfamiliar", and the numbers mean little, if ``unfamiliarity`` is above 1,
-    see inference.familiarity. That is None if the checkpoint has no familiarity.
+    see inference.familiarity. That is None if the checkpoint has no familiarity. ``probability`` is None if it is not
+    calibrated, and the sigmoid of ``logit`` is then its authors' score. ``landmarks`` are there if the crop needs them.
     """
 
     box: Box | None
     logit: float
-    probability: float
+    probability: float | None
     verdict: Verdict
     unfamiliarity: float | None = None
+    landmarks: Landmarks | None = None
+
+    @property
+    def detected(self) -> DetectedFace | None:
+        """The face as it was found, or None if it is the whole picture."""
+        return DetectedFace(self.box, self.landmarks or Landmarks(*[0.0] * 10)) if self.box else None
 
 
 @dataclass(frozen=True)
@@ -52,7 +60,8 @@ class Prediction:
     Without a score, ``verdict`` is "none", the numbers are None, and ``reason`` says why. ``failed`` is true if
     the file could not be read, and false if it was read but shows nothing to judge. A video of which too much is
     damaged or missing is "uncertain" and has the numbers. ``transductive`` is true if the network was first adapted to
-    other files, on which the numbers then depend.
+    other files, on which the numbers then depend. With the verdict "uncalibrated", ``probability`` is None and
+    ``authors_score`` is what its authors make of the file, from 0 for an original to 1 for a fake; ``logit`` is its.
     """
 
     path: str
@@ -64,6 +73,7 @@ class Prediction:
     reason: str = ""
     failed: bool = False
     transductive: bool = False
+    authors_score: float | None = None
 
 
 @dataclass(frozen=True)
@@ -126,10 +136,11 @@ class VideoPrediction(Prediction):
     """The network's result for a video. The numbers are those of the person who decides, ``people[0]``.
 
     ``people`` are sorted like the faces of a picture: the gravest verdict first, then the most suspicious. A video that
-    is judged by its whole frames has one. ``moments`` are the faces that were judged, the most suspicious first.
-    ``seconds`` is the length of the video, of which ``unseen_seconds`` are damaged or missing; ``reason`` says so too.
-    Damaged frames are judged only if more than detector.MAX_UNSEEN is damaged or missing: then ``verdict`` is
-    "uncertain", and the numbers are of all that can be shown.
+    is judged by its whole frames has one. An uncalibrated one has none, because nobody is followed in it. ``moments``
+    are the faces that were judged, the most suspicious first. ``seconds`` is the length of the video, of which
+    ``unseen_seconds`` are damaged or missing; ``reason`` says so too. Damaged frames are judged only if more than
+    detector.MAX_UNSEEN is damaged or missing: then ``verdict`` is "uncertain", and the numbers are of all that can be
+    shown.
     """
 
     moments: tuple[Moment, ...] = ()
@@ -149,6 +160,7 @@ def fields_of(found: Prediction) -> dict[str, Any]:
     """What ``predict --json`` prints of a prediction, and what the API answers: plain values by their names."""
     fields = asdict(found)
     for face in [*fields["faces"], *(moment["face"] for moment in fields.get("moments", ()))]:
+        del face["landmarks"]  # an aid for the heat map
         if face["box"]:
             face["box"] = face["box"]._asdict()  # JSON would make a list of a named tuple
     return fields
@@ -158,20 +170,23 @@ def prediction_schemas(ref_template: str) -> tuple[dict[str, Any], dict[str, Any
     """The JSON schema of what ``fields_of`` gives, and the schemas that it refers to by ``ref_template``."""
     schema = TypeAdapter(Prediction | VideoPrediction).json_schema(mode="serialization", ref_template=ref_template)
     definitions = schema.pop("$defs")
+    del definitions["Face"]["properties"]["landmarks"], definitions["Landmarks"]
     # fields_of makes an object of the named tuple
     fields: Any = {name: (kind, ...) for name, kind in Box.__annotations__.items()}
     definitions["Box"] = create_model("Box", **fields).model_json_schema()
     return schema, definitions
 
 
-def verdict_of(score: Score, calibration: Calibration, looks: int = 1) -> tuple[float, Verdict]:
-    """The calibrated probability, and the verdict at the threshold.
+def verdict_of(score: Score, calibration: Calibration | None, looks: int = 1) -> tuple[float | None, Verdict]:
+    """The calibrated probability, and the verdict at the threshold. Without a calibration there is neither.
 
     The score is one of ``looks``, for example of the faces of one picture, and the highest of them counts. The odds are
     therefore divided by ``looks``. This is Bonferroni's correction for e-values (Vovk and Wang 2021, "E-values:
     Calibration, combination and applications"): the calibrated odds of an original reach x times the odds of the prior
     with a probability of at most 1/x, so the highest of n reaches n x with a probability of at most 1/x.
     """
+    if calibration is None:
+        return None, "uncalibrated"
     probability = float(calibration.probability(score.logit - calibration.temperature * math.log(looks)))
     if score.unfamiliarity is not None and score.unfamiliarity > 1:
         return probability, "unfamiliar"

@@ -20,7 +20,7 @@ from deepfake_detection.reporting.html import data_uri
 from deepfake_detection.serving.labels import Rect, place_labels
 from deepfake_detection.serving.people import KeptFrames
 from deepfake_detection.serving.results import decisive_stretch
-from deepfake_detection.serving.words import rounded_percent, wording
+from deepfake_detection.serving.words import face_words, rounded_percent, wording
 from deepfake_detection.videos.video import is_video
 
 if TYPE_CHECKING:  # the server process holds no network and starts without torch
@@ -89,17 +89,13 @@ def _picture(detector: "Detector", path: Path) -> "tuple[Prediction, dict[str, A
     return replace(found, path=str(path), faces=placed), {
         "kind": "picture",
         "threshold": detector.sidecar.frame.threshold,
-        "faces": [_face_label(face, detector.sidecar.frame.threshold) for face in faces[:FACES_SHOWN]],
+        "faces": [face_words(face, detector.sidecar.frame.threshold) for face in faces[:FACES_SHOWN]],
         "more_faces": max(0, len(faces) - FACES_SHOWN),
         "people": [],
         "whole": found.verdict != "none" and faces[0].box is None,
         "shown": [_annotated_picture(pixels, faces[:FACES_SHOWN], WIDE, detector.sidecar.frame.threshold)],
         "looks": [_look(detector, pixels, face) for face in faces[:MOMENTS_SHOWN]],
     }
-
-
-def _face_label(face: "Face", threshold: float) -> str:
-    return "unfamiliar" if face.verdict == "unfamiliar" else rounded_percent(face.probability, threshold)
 
 
 def _video(detector: "Detector", path: Path, frames: int | None = None) -> "tuple[Prediction, dict[str, Any]]":
@@ -141,14 +137,14 @@ def timeline(found: "VideoPrediction", sidecar: "Sidecar") -> dict[str, Any]:
     order = {seconds: number for number, seconds in enumerate(sorted({each.seconds for each in found.moments}))}
 
     def point(moment: "Moment", known: bool) -> dict[str, Any]:
-        known = known and moment.face.verdict != "unfamiliar"
+        probability = None if moment.face.verdict == "unfamiliar" else moment.face.probability
         return {
             "x": round(100 * min(moment.seconds / length, 1), 2),
-            "y": round(100 * (1 - moment.face.probability), 2) if known else None,
+            "y": round(100 * (1 - probability), 2) if known and probability is not None else None,
             "side": moment.face.verdict if known else "unfamiliar",
             "seconds": round(moment.seconds, 3),
             "place": order[moment.seconds],
-            "said": _face_label(moment.face, sidecar.frame.threshold) if known else "unfamiliar",
+            "said": face_words(moment.face, sidecar.frame.threshold) if known else "unfamiliar",
             "time": clock(moment.seconds),
         }
 
@@ -212,7 +208,7 @@ def _annotated_picture(pixels: Pixels, faces: "list[Face]", longest: int, thresh
             | {"text": label.text, "size": round(label.size, 1)}
             for label in labels
         ],
-        "percent": _face_label(faces[0], threshold) if faces else "",
+        "percent": face_words(faces[0], threshold) if faces else "",
     }
 
 
@@ -222,8 +218,8 @@ def _scaled(box: "Box", scale: float) -> Rect:
 
 
 def label_of(face: "Face", number: int, faces: int, threshold: float) -> str:
-    """What stands at a face: its probability, with its number if there are several; of an unfamiliar one the word."""
-    said = _face_label(face, threshold)
+    """What stands at a face, with its number if there are several."""
+    said = face_words(face, threshold)
     return f"{number}: {said}" if faces > 1 else said
 
 
@@ -233,8 +229,8 @@ def _look(detector: "Detector", pixels: Pixels, face: "Face") -> dict[str, str]:
         from deepfake_detection.serving.explain import heat_map, network_view
     except ModuleNotFoundError:
         return {}
-    overlay = heat_map(detector, pixels, face.box)
-    crop = network_view(pixels, face.box, detector.sidecar.margin)
+    overlay = heat_map(detector, pixels, face.detected)
+    crop = network_view(detector, pixels, face.detected)
     return {
         "crop": data_uri(_enlarged(crop), "JPEG", quality=88),
         "heat": data_uri(_enlarged(Image.fromarray(overlay)), "PNG"),

@@ -11,8 +11,8 @@ from deepfake_detection.common.files import sha256_of
 from deepfake_detection.common.rules import Rule
 from deepfake_detection.common.text import printable
 from deepfake_detection.inference.tested import Tested, read_tested
-from deepfake_detection.network.sidecar import FAMILIARITY, Calibration, Sidecar, read_sidecar
-from deepfake_detection.serving.results import Prediction, VideoPrediction
+from deepfake_detection.network.sidecar import FAMILIARITY, UNCALIBRATED, Calibration, Sidecar, read_sidecar
+from deepfake_detection.serving.results import Face, Prediction, VideoPrediction
 
 Side = Literal["fake", "original", "unfamiliar", "none"]  # the colour; a film that is partly fake has that of a fake
 Level = Literal["clear", "leaning", "uncertain", "none"]
@@ -31,6 +31,7 @@ HEADLINES: dict[tuple[str, str], str] = {
 NO_VERDICT_HEADLINE = "None: it was not judged"
 UNFAMILIAR_HEADLINE = "Unfamiliar: not like what this network was trained on"
 UNCERTAIN_HEADLINE = "Uncertain: too little of it could be seen"
+UNCALIBRATED_HEADLINE = "Uncalibrated: its authors' score is {}, from 0 to 1"
 
 
 class Said(NamedTuple):
@@ -44,7 +45,8 @@ class Said(NamedTuple):
 class Wording:
     """A verdict in words. ``trust`` says how far to trust it, and is empty if there is no score.
 
-    ``percent`` is empty if there is no score, or if it says nothing, because the file is unfamiliar.
+    ``percent`` is empty if there is no score, or if it says nothing, because the file is unfamiliar. ``score`` is the
+    authors' of an uncalibrated checkpoint, which has no ``percent``, and is empty for others.
     """
 
     headline: str
@@ -53,12 +55,17 @@ class Wording:
     percent: str
     threshold: str
     trust: tuple[Said, ...]
+    score: str = ""
 
 
 def wording(found: Prediction, sidecar: Sidecar) -> Wording:
     """The words for a prediction of a detector with this sidecar."""
     calibration = reading_of(found, sidecar)
     threshold = rounded_percent(calibration.threshold)
+    if found.authors_score is not None:
+        score = score_words(found.authors_score)
+        trust = tuple(_trust_uncalibrated(found))
+        return Wording(UNCALIBRATED_HEADLINE.format(score), "none", "none", "", "", trust, score)
     if found.probability is None:
         return Wording(NO_VERDICT_HEADLINE, "none", "none", "", threshold, ())
     headline, level = certainty(found.probability, calibration.threshold)
@@ -117,6 +124,18 @@ def rounded_percent(probability: float, threshold: float | None = None) -> str:
     return f"just {'above' if threshold is not None and probability > threshold else 'below'} {threshold:.0%}"
 
 
+def score_words(score: float) -> str:
+    """The authors' score of an uncalibrated checkpoint."""
+    return f"{score:.3f}"
+
+
+def face_words(face: Face, threshold: float | None = None) -> str:
+    """What stands at a face: its probability, or the authors' score; of an unfamiliar one the word."""
+    if face.probability is None:
+        return f"score {score_words(1 / (1 + math.exp(-face.logit)))}"
+    return "unfamiliar" if face.verdict == "unfamiliar" else rounded_percent(face.probability, threshold)
+
+
 def shortened(name: str) -> str:
     """A file's name, at most one line long, without characters that change the text direction or break the line."""
     plain = printable(name)
@@ -156,7 +175,7 @@ def originals_words(groups: int) -> str:
 
 def is_calibrated(sidecar: Sidecar) -> bool:
     """Whether the calibrate stage has written a sidecar: it names each rule of a threshold in one of the two."""
-    return bool(sidecar.frame.thresholds or sidecar.frame.unavailable)
+    return sidecar.calibrated and bool(sidecar.frame.thresholds or sidecar.frame.unavailable)
 
 
 def unseen_words(tested: Tested | None) -> str:
@@ -294,6 +313,27 @@ def _over_time(found: VideoPrediction) -> list[Said]:
     ]
 
 
+def _trust_uncalibrated(found: Prediction) -> list[Said]:
+    kind = "video" if isinstance(found, VideoPrediction) else "picture"
+    said = [
+        Said("No verdict.", f" The {kind} was {found.reason}."),
+        Said(
+            "",
+            "From which score on a file is more likely a fake, how often that is wrong, and whether the network knows "
+            "such material at all, nothing here says. Labelled files like yours can.",
+        ),
+    ]
+    if isinstance(found, VideoPrediction):
+        frames = len({moment.seconds for moment in found.moments})
+        return [
+            *said,
+            Said("", f"The score is of {frames} frame{'s' * (frames != 1)}, put together as its authors do."),
+        ]
+    if len(found.faces) > 1:
+        said.append(Said("", f"The highest of the scores of {len(found.faces)} faces counts, as its authors do it."))
+    return said
+
+
 def _several(found: Prediction) -> list[Said]:
     many, count = ("people", len(found.people)) if isinstance(found, VideoPrediction) else ("faces", len(found.faces))
     if count < 2:
@@ -338,16 +378,34 @@ def usable_results(checkpoint: Path) -> Tested | None:
 
 def checkpoint_table(found: dict[str, Any]) -> str:
     """What ``checkpoint_facts`` found, for people: one line for each fact."""
-    (height, width), frame, video = (found[key] for key in ("input_size", "frame", "video"))
+    (height, width), frame, authors = (found[key] for key in ("input_size", "frame", "imported"))
     rows = [
         ("checkpoint", found["path"]),
         ("file", f"{found['bytes'] / 1e6:.1f} MB, SHA-256 {found['sha256']}"),
         ("network", f"{found['arch']}, {found['parameters']:,} parameters"),
         ("input", f"{width} x {height} pixels, {found['channels']}"),
         ("", found["resize"]),
-        *([("", f"margin on each side: {found['margin']:g} of the face")] if found["crop"] == "face" else []),
+        *([("", f"margin on each side: {found['margin']:g} of the face")] if found["crop"] != "none" else []),
         ("trained on", f"originals: {', '.join(found['categories']['real'])}"),
         ("", f"deepfakes: {', '.join(found['categories']['fake'])}"),
+        *([("imported", f"by the recipe {authors['recipe']}; {authors['licence']}")] if authors else []),
+        *(_decision_rows(found) if found["calibrated"] else [("decides", f"nothing, {UNCALIBRATED}")]),
+    ]
+    if (share := found["familiarity"]) is not None:
+        known = f"a limit for {share:.0%} of frames of new people: {Path(found['path']).with_suffix(FAMILIARITY).name}"
+        rows.append(("unfamiliar", known))
+    for rule, threshold in frame["thresholds"].items():
+        by = f" ({originals_words(frame['groups'])})" if Rule.parse(rule).rate is not None else ""
+        rows.append(("" if rows[-1][0] in ("", "thresholds") else "thresholds", f"{rule:10} {threshold:.4g}{by}"))
+    rows += [("", f"{rule:10} not there: {why}") for rule, why in frame["unavailable"].items()]
+    rows += _test_rows(found["tested"])
+    return "\n".join(f"{name:12}{printable(text)}" for name, text in rows)
+
+
+def _decision_rows(found: dict[str, Any]) -> list[tuple[str, str]]:
+    """How it decides on frames and videos."""
+    frame, video = found["frame"], found["video"]
+    return [
         (
             "decides",
             f"fake if the probability, sigmoid(logit / {frame['temperature']:.4g} + {frame['bias']:.4g}), "
@@ -366,15 +424,6 @@ def checkpoint_table(found: dict[str, Any]) -> str:
             f"is {video['threshold']:.4g} or more",
         ),
     ]
-    if (share := found["familiarity"]) is not None:
-        known = f"a limit for {share:.0%} of frames of new people: {Path(found['path']).with_suffix(FAMILIARITY).name}"
-        rows.append(("unfamiliar", known))
-    for rule, threshold in frame["thresholds"].items():
-        by = f" ({originals_words(frame['groups'])})" if Rule.parse(rule).rate is not None else ""
-        rows.append(("" if rows[-1][0] in ("", "thresholds") else "thresholds", f"{rule:10} {threshold:.4g}{by}"))
-    rows += [("", f"{rule:10} not there: {why}") for rule, why in frame["unavailable"].items()]
-    rows += _test_rows(found["tested"])
-    return "\n".join(f"{name:12}{printable(text)}" for name, text in rows)
 
 
 def _test_rows(found: dict[str, Any] | None) -> list[tuple[str, str]]:

@@ -76,10 +76,13 @@ class Video:
     the interval if that is later. A video of fewer pictures, which are on show for equal times, gives each once. The
     end of a file that breaks off has no pictures: the intervals divide what is there.
 
+    With ``from_first_to_last`` the pictures are evenly spaced by their number, and the first and the last are among
+    them, as published detectors take them.
+
     Raises UnreadableImageError, in a few words, for a file that is not a video or has no pictures.
     """
 
-    def __init__(self, path: Path, count: int | None = None) -> None:
+    def __init__(self, path: Path, count: int | None = None, from_first_to_last: bool = False) -> None:
         self.path = path
         try:
             with open_video(path) as container:
@@ -87,7 +90,7 @@ class Video:
         except (av.FFmpegError, ValueError, OSError) as error:
             raise UnreadableImageError(_reason(path, error)) from error
         count = count or min(max(LEAST_FRAMES, round(self.track.seconds)), MOST_FRAMES)
-        found = _sampled(self.track, count)
+        found = _numbered(self.track, count) if from_first_to_last else _sampled(self.track, count)
         self._rank = np.zeros(len(self.track.times), np.int64)  # of each packet's picture in the order of their showing
         self._rank[self.track.shown] = np.arange(len(self.track.shown))
         self._samples = [(seconds, packet) for seconds, packet in found if packet is not None]
@@ -248,6 +251,12 @@ def _sampled(track: Track, count: int) -> list[tuple[float, int | None]]:
         there = begin[item] <= time < end[item]
         found.append((max(start, float(begin[item])), int(track.shown[item]) if there else None))
     return found
+
+
+def _numbered(track: Track, count: int) -> list[tuple[float, int | None]]:
+    """As _sampled, evenly spaced by number."""
+    places = np.unique(np.linspace(0, len(track.shown) - 1, count, dtype=int))
+    return [(float(track.begin[place]), int(track.shown[place])) for place in places]
 
 
 def _pixels(frame: av.VideoFrame, aspect: float) -> NDArray[np.uint8]:

@@ -28,8 +28,8 @@ FACES = {
 }
 
 
-def face_at(*box: int) -> DetectedFace:
-    return DetectedFace(Box(*box, 1.0), Landmarks(*np.arange(10.0)))
+def face_at(left: int, top: int, right: int, bottom: int) -> DetectedFace:
+    return DetectedFace(Box(left, top, right, bottom, 1.0), Landmarks(*np.arange(10.0)))
 
 
 def textured(width: int, height: int) -> Frame:
@@ -91,7 +91,7 @@ def selimsef(picture: Frame, face: DetectedFace, size: int) -> Frame:
     high, wide = cut.shape[:2]
     scale = size / max(high, wide)
     new = (size, int(high * scale)) if wide > high else (int(wide * scale), size)
-    cut = cv2.resize(cut, new, interpolation=cv2.INTER_CUBIC if scale > 1 else cv2.INTER_AREA)
+    cut = np.asarray(cv2.resize(cut, new, interpolation=cv2.INTER_CUBIC if scale > 1 else cv2.INTER_AREA), np.uint8)
     whole = np.zeros((size, size, 3), np.uint8)
     y, x = (size - cut.shape[0]) // 2, (size - cut.shape[1]) // 2
     whole[y : y + cut.shape[0], x : x + cut.shape[1]] = cut

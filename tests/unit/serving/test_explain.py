@@ -19,7 +19,7 @@ from torchvision.models.efficientnet import EfficientNet, MBConvConfig
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.text import percent
 from deepfake_detection.network.model import Network, build_model
-from deepfake_detection.pictures.faces import Box
+from deepfake_detection.pictures.faces import Box, DetectedFace, Landmarks
 from deepfake_detection.serving.detector import Detector
 from deepfake_detection.serving.explain import contributions, evidence, explain, heat_map
 from deepfake_detection.serving.words import UNCERTAIN_HEADLINE, wording
@@ -179,13 +179,14 @@ def test_the_heat_map_is_yellow_on_the_evidence_and_grey_without(detector: Detec
     dark = frames[0].copy()
     quarter_of(dark, 3)[...] //= 4
     wide[:, SIZE : 2 * SIZE] = dark
-    box = Box(SIZE, 0, 2 * SIZE, SIZE, 1.0)
-    found = heat_map(detector, wide, box)
+    detector = Detector(detector.network, sidecar(crop="face"))
+    face = DetectedFace(Box(SIZE, 0, 2 * SIZE, SIZE, 1.0), Landmarks(*[0.0] * 10))
+    found = heat_map(detector, wide, face)
     assert found.shape == (SIZE, SIZE, 3)
     assert found.dtype == np.uint8
     red, _, blue = (quarter_of(found, 3)[4:-4, 4:-4, channel].mean() for channel in range(3))
     assert red > blue + 30
-    assert np.array_equal(found, heat_map(detector, wide, box))
+    assert np.array_equal(found, heat_map(detector, wide, face))
     with torch.no_grad():  # of a network that finds nothing
         head_of(detector).weight.zero_()
     nothing = heat_map(detector, wide, None)
@@ -213,7 +214,7 @@ def test_every_face_of_a_picture_is_explained(detector: Detector, tmp_path: Path
     assert f"calibrated probability of a fake {probability}, threshold 50.0%; the most suspicious face decides" in said
     assert re.search(r"^two\.png, by efficientnet_b0, on \d{4}-\d\d-\d\d$", said, re.MULTILINE)
     for place, face in enumerate(sorted(found.faces, key=lambda face: -face.logit), 1):
-        assert f"face {place}: {percent(face.probability)}" in said
+        assert f"face {place}: {percent(cast(float, face.probability))}" in said
     assert "4 x 4 places" in said
     Image.new("RGB", (64, 64), "grey").save(tmp_path / "grey.png")
     with pytest.raises(UserError, match=r"grey\.png: no face found; there is nothing to explain"):

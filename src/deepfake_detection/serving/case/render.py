@@ -4,11 +4,11 @@ from typing import Any
 
 from deepfake_detection.common.text import clock
 from deepfake_detection.inference.tested import Result, Tested
-from deepfake_detection.network.sidecar import Calibration
+from deepfake_detection.network.sidecar import UNCALIBRATED, Sidecar
 from deepfake_detection.reporting.html import template_environment
 from deepfake_detection.serving.case.facts import Facts
 from deepfake_detection.serving.case.record import Case, Examined, trust
-from deepfake_detection.serving.words import is_calibrated, not_meant, rounded_percent, unseen_words
+from deepfake_detection.serving.words import Wording, is_calibrated, not_meant, rounded_percent, unseen_words
 
 PACKAGE = "deepfake_detection.serving"
 
@@ -81,9 +81,9 @@ def portraits(shown: dict[str, Any]) -> list[dict[str, str]]:
 
 def network_rows(case: Case) -> list[tuple[str, str]]:
     """What the network is and how it decides."""
-    sidecar, files = case.sidecar, case.network
+    sidecar, files, authors = case.sidecar, case.network, case.sidecar.imported
     height, width = sidecar.input_size
-    crop = "crops of the face" if sidecar.crop == "face" else "whole pictures"
+    crop = "whole pictures" if sidecar.crop == "none" else "crops of the face"
     rows = [
         ("checkpoint", files.checkpoint),
         ("its SHA-256", files.checkpoint_sha256),
@@ -97,25 +97,31 @@ def network_rows(case: Case) -> list[tuple[str, str]]:
             if case.tested
             else None,
         ),
-        ("a frame is fake", _decision("logit", sidecar.frame)),
-        (
-            "a video is fake",
-            f"from a probability of {sidecar.score.reading.threshold:.4g} on, by the score of the video",
-        ),
-        ("probabilities hold", f"where {rounded_percent(sidecar.prior)} of all pictures are deepfakes"),
+        ("imported", f"by the recipe {authors.recipe}; {authors.licence}" if authors else None),
+        *(_decision_rows(sidecar) if sidecar.calibrated else [("decides", f"nothing, {UNCALIBRATED}")]),
         (
             "unfamiliar",
             f"what is less like the training frames than {sidecar.familiarity:.0%} of the frames of new people"
             if sidecar.familiarity
-            else "not measured: every picture gets a verdict",
+            else "not measured: every picture gets a verdict"
+            if sidecar.calibrated
+            else "not measured",
         ),
     ]
     return [(name, text) for name, text in rows if text]
 
 
-def _decision(logit: str, calibration: Calibration) -> str:
-    formula = f"sigmoid({logit} / {calibration.temperature:.4g} + {calibration.bias:.4g})"
-    return f"from a probability of {calibration.threshold:.4g} on, which is {formula}"
+def _decision_rows(sidecar: Sidecar) -> list[tuple[str, str]]:
+    frame = sidecar.frame
+    formula = f"sigmoid(logit / {frame.temperature:.4g} + {frame.bias:.4g})"
+    return [
+        ("a frame is fake", f"from a probability of {frame.threshold:.4g} on, which is {formula}"),
+        (
+            "a video is fake",
+            f"from a probability of {sidecar.score.reading.threshold:.4g} on, by the score of the video",
+        ),
+        ("probabilities hold", f"where {rounded_percent(sidecar.prior)} of all pictures are deepfakes"),
+    ]
 
 
 def result_parts(tested: Tested | None) -> list[dict[str, Any]]:
@@ -142,5 +148,9 @@ def result_row(result: Result) -> dict[str, str]:
 
 
 def _percent(record: Examined, shown: dict[str, Any]) -> str:
-    text: str = shown["said"].percent if shown else ""
-    return text + ", not to be relied on" * bool(text and record.prediction["verdict"] == "uncertain")
+    if not shown:
+        return "no score"
+    said: Wording = shown["said"]
+    if said.score:
+        return f"none; the authors' score is {said.score}"
+    return said.percent + ", not to be relied on" * (record.prediction["verdict"] == "uncertain") or "no score"

@@ -52,7 +52,8 @@ def openapi(version: str, max_mb: int, token: bool) -> dict[str, Any]:
     """The description of the API in OpenAPI 3.1, with the schemas of the types that the answers are made of."""
     schema, schemas = prediction_schemas("#/components/schemas/{model}")
     text, number = {"type": "string"}, {"type": "integer"}
-    about = {"model": text, "threshold": {"type": "number"}, "version": text}  # see Detector.about
+    threshold = {"anyOf": [{"type": "number"}, {"type": "null"}]}
+    about = {"model": text, "threshold": threshold, "version": text}  # see Detector.about
     schema = {"allOf": [schema, {"type": "object", "properties": about, "required": list(about)}]}
     schemas["Problem"] = {
         "type": "object",

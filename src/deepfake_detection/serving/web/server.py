@@ -30,7 +30,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.text import printable
-from deepfake_detection.network.sidecar import Sidecar, read_sidecar
+from deepfake_detection.network.sidecar import UNCALIBRATED, Sidecar, read_sidecar
 from deepfake_detection.pictures.images import UnreadableImageError
 from deepfake_detection.reporting.html import template_environment
 from deepfake_detection.serving.view import load, values_of
@@ -169,6 +169,7 @@ def create_app(
     guessing = tested.test.guessing() if tested else ""
     about |= {"guessing": guessing, "unseen": unseen_words(tested), "not_meant": not_meant(sidecar, tested)}
     about |= {"prior": rounded_percent(sidecar.prior), "calibrated": is_calibrated(sidecar)}
+    about |= {"uncalibrated": UNCALIBRATED}
     about |= {"case_files": find_spec("matplotlib") is not None}  # of the extra explain
     turn, active = anyio.Lock(), set[object]()
 
