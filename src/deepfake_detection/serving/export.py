@@ -73,8 +73,8 @@ def export(checkpoint: Path, form: str, out: Path, int8: Sequence[str] = ()) -> 
 
     ONNX and OpenVINO take ``frames``: uint8 RGB of shape (batch, size, size, 3), any batch size, not normalised. They
     give ``probability``, which is sigmoid(logit / temperature + bias), ``logit``, and if the checkpoint has a
-    familiarity, ``unfamiliarity``, each float32 of shape (batch,). Of a checkpoint that is not calibrated here, the first
-    is AUTHORS_SCORE, the sigmoid of the logit. safetensors holds only the weights, for
+    familiarity, ``unfamiliarity``, each float32 of shape (batch,). In place of the first, a checkpoint that is not
+    calibrated here gives AUTHORS_SCORE, the sigmoid of the logit. safetensors holds only the weights, for
     ``Detector.load``, and the familiarity in a file of its own. The sidecar is in the file's metadata. ONNX
     (metadata_props) and OpenVINO (rt_info, under "deepfake_detection") hold it by key, and a value that is not text
     as JSON. safetensors holds all of it as one JSON text. The files contain no paths or names from this machine.

@@ -73,9 +73,9 @@ def portraits(shown: dict[str, Any]) -> list[dict[str, str]]:
     for view, look in zip(shown["shown"], shown["looks"], strict=True):
         number = view["person"]
         if look and number not in found:  # of each person the most suspicious frame comes first
-            person = shown["people"][number - 1]
-            line = f"person {number}: {person['said']}; the frame at {view['time']}"
-            found[number] = look | {"line": line}
+            # in an uncalibrated video nobody is followed
+            said = f"person {number}: {shown['people'][number - 1]['said']}" if shown["people"] else view["percent"]
+            found[number] = look | {"line": f"{said}; the frame at {view['time']}"}
     return list(found.values())
 
 
