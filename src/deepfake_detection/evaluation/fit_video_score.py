@@ -50,10 +50,18 @@ class Videos:
     fakes: list[tuple[Floats, Floats]]
 
 
-def fit_readings(validation: pd.DataFrame, asked: Calibrate) -> tuple[Calibration, Calibration, VideoScore]:
+class Readings(NamedTuple):
     """How to read the logit of a frame, the mean logit of a video, and a whole video: see fit_video_score."""
+
+    frame: Calibration
+    video: Calibration
+    score: VideoScore
+
+
+def fit_readings(validation: pd.DataFrame, asked: Calibrate) -> Readings:
+    """Fits how to read the logits of ``validation``, as ``asked``."""
     frame, video = calibrate_both(validation, asked.threshold, asked.prior)
-    return frame, video, fit_video_score(validation, asked.threshold, asked.alarms, asked.prior)
+    return Readings(frame, video, fit_video_score(validation, asked.threshold, asked.alarms, asked.prior))
 
 
 def fit_video_score(validation: pd.DataFrame, rule: float | str, alarms: float, prior: float) -> VideoScore:

@@ -99,7 +99,7 @@ class Imported(BaseModel):
     """Where a checkpoint of others came from, and how its authors read it: see importing.recipes.
 
     ``files`` are the SHA-256 sums of what was imported. ``faces`` says which faces of a frame count, ``frames`` how the
-    scores of ``video_frames`` frames are put together: see serving.authors.
+    scores of ``video_frames`` frames are put together: see serving.uncalibrated.
     """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
@@ -178,6 +178,17 @@ class Sidecar(BaseModel):
     def size(self) -> int:
         """Width and height of the network's input, in pixels."""
         return self.input_size[0]
+
+    @property
+    def prepared(self) -> dict[str, str | float]:
+        """The parameters that frames are prepared with for this network, by their keys."""
+        margin = {"prepare.margin": self.margin} if self.crop != "none" else {}
+        return {"prepare.crop": self.crop, **margin, "prepare.image_size": self.size}
+
+
+def adopting(sidecar: Sidecar) -> str:
+    """What `dvc exp run` needs besides profile=adopt, model.weights and data sets to take a network as it is."""
+    return " ".join(f"-S {key}={value}" for key, value in ({"model.arch": sidecar.arch} | sidecar.prepared).items())
 
 
 def categories_of(rows: "pd.DataFrame") -> Categories:

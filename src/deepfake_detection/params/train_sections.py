@@ -151,7 +151,14 @@ def _auto_or(minimum: int) -> BeforeValidator:
 
 class Train(Section):
     seed: Annotated[Seed, Field(description="Seed of initial weights, order of frames, augmentation and dropout.")]
-    epochs: Annotated[Count, Field(description="Largest number of epochs.")]
+    epochs: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="Largest number of epochs. 0: none; the trained network of `model.weights` is calibrated and "
+            "tested as it is. See docs/guides/detectors-of-others.md.",
+        ),
+    ]
     max_steps: Annotated[
         int,
         Field(

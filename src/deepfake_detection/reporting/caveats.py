@@ -15,12 +15,13 @@ OF_FACEFORENSICS = ("kaggle", "faceforensics")  # the layouts whose recordings o
 
 
 def warnings_of_run(
-    split: dict[str, Any], test: dict[str, Any], origins: Mapping[str, dict[str, Any]], drawn: bool
+    split: dict[str, Any], test: dict[str, Any], origins: Mapping[str, dict[str, Any]], drawn: bool, adopted: bool
 ) -> list[str]:
     """The warnings about a run.
 
     ``split`` is metrics/split.json, ``test`` metrics/details.json. ``origins`` has the parsed ``source.json`` of each
-    data set that was trained on. ``drawn`` says that all of them are drawn faces.
+    data set that was trained on. ``drawn`` says that all of them are drawn faces, ``adopted`` that the network was
+    trained elsewhere.
     """
     # slow to import, and who serves a network has no need
     from deepfake_detection.evaluation.metrics import guesses
@@ -29,6 +30,7 @@ def warnings_of_run(
     frames, videos = test["confusion_matrix"], test["video"]["confusion_matrix"]
     found = (
         _shared(split["shared"])
+        + (["The network was trained elsewhere: whether it knows people of this test is not known."] if adopted else [])
         + guesses(test)
         + _few_originals(frames["tn"] + frames["fp"], videos["tn"] + videos["fp"], test["groups"])
     )

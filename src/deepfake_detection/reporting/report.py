@@ -17,7 +17,7 @@ from PIL import Image
 from deepfake_detection.common.rules import Rule
 from deepfake_detection.common.tables import SPLITS, UNUSED
 from deepfake_detection.common.text import group_count
-from deepfake_detection.network.sidecar import Sidecar
+from deepfake_detection.network.sidecar import Imported, Sidecar
 from deepfake_detection.pictures.images import UnreadableImageError, read_rgb
 from deepfake_detection.reporting.caveats import warnings_of_run
 from deepfake_detection.reporting.html import data_uri, template_environment
@@ -180,7 +180,7 @@ def build_context(
         "errors": [_error_entry(row, raw, threshold) for row in wrong.head(ERRORS_SHOWN).to_dict("records")],
         "wrong": len(wrong),
         "error_threshold": f"{threshold:.3f}",
-        "warnings": warnings_of_run(split, test, trained, drawn),
+        "warnings": warnings_of_run(split, test, trained, drawn, adopted=not train["epochs_run"]),
     }
 
 
@@ -208,10 +208,16 @@ def _model(sidecar: Sidecar, train: dict[str, Any]) -> dict[str, Any]:
         "channels": sidecar.channels,
         "resize": sidecar.resize,
         "output": sidecar.output,
-        "best_epoch": train["best_epoch"],
-        "epochs": train["epochs_run"],
-        "early_stopped": train["early_stopped"],
+        "training": _training(train, sidecar.imported),
     }
+
+
+def _training(train: dict[str, Any], imported: Imported | None) -> str:
+    if not train["epochs_run"]:
+        by = f", by the recipe {imported.recipe}; licence of its weights: {imported.licence}" if imported else ""
+        return f"none: the network is as it came{by}"
+    stopped = ", stopped early" if train["early_stopped"] else ""
+    return f"{train['epochs_run']} epochs{stopped}; epoch {train['best_epoch']} was best on validation and is kept"
 
 
 def _familiarity(sidecar: Sidecar, test: dict[str, Any], flagged: dict[str, float]) -> dict[str, Any] | None:

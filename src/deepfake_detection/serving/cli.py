@@ -422,6 +422,7 @@ def import_(
     """
     from deepfake_detection.importing.checkpoints import import_weights
     from deepfake_detection.importing.recipes import Input, card_lines, recipe_of, recipes
+    from deepfake_detection.network.sidecar import adopting
 
     if show:
         chosen = {recipe: recipe_of(recipe)} if recipe else recipes()
@@ -444,6 +445,8 @@ def import_(
         print(f"{shown(path, sys.stdout)}: {path.stat().st_size / 1e6:.1f} MB")
     if sidecar:
         print(f"{sidecar.arch}, {sidecar.parameters:,} parameters, {sidecar.size} x {sidecar.size} pixels")
+        print("to calibrate it on labelled pictures of yours, add your data set to")
+        print(f"dvc exp run -S profile=adopt -S model.weights={to} {adopting(sidecar)}")
     else:
         print(f"to start training from it: -S model.weights={to}")
     print(f"licence of the weights: {card.licence_of_weights}")

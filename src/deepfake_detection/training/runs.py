@@ -11,6 +11,7 @@ from deepfake_detection.common.files import replacing, write_csv
 from deepfake_detection.common.lite0 import LITE0, lite0_weights
 from deepfake_detection.network.allocator import keep_freed_memory, use_threads
 from deepfake_detection.network.model import Network, add_level, build_model, drop_level
+from deepfake_detection.network.sidecar import adopting, read_sidecar
 from deepfake_detection.network.weights import read_weights, save_backbone
 from deepfake_detection.params.train_sections import Augment, Model, Pretrain, Train
 from deepfake_detection.training.classifier import EpochLog
@@ -34,10 +35,13 @@ def train_network(
     """Trains a network as the sections ``model`` and ``train`` say, from ``weights`` or from scratch.
 
     ``crop`` has the values of prepare.crop and prepare.margin, which a teacher must share.
+    With ``epochs`` of 0 it is the trained network in ``weights`` as it is, see ``adopt_network``.
     Returns the network of the best epoch, with one logit, and the summary of ``fit``, which also says what ``on_epoch``
     and ``state`` are for. Of several processes all but the first return None. Raises UserError as ``fit`` does, or when
     the weights or the teacher do not fit.
     """
+    if not train.epochs:
+        return adopt_network(model, crop, batches.pixels.shape[1], weights)
     use_threads(train.threads)
     seed_everything(train.seed, workers=True, verbose=False)
     network = build_model(model.arch, model.dropout, weights)
@@ -51,6 +55,24 @@ def train_network(
     if train.method == "nested":
         drop_level(network)
     return network, summary
+
+
+def adopt_network(
+    model: Model, crop: tuple[str, float], size: int, weights: Path | None
+) -> tuple[Network, dict[str, Any]]:
+    """The trained network in the file ``weights`` as it is, and what ``train_network`` says of a run, of no epochs.
+
+    ``crop`` is as for ``train_network``, ``size`` that of the prepared frames. Raises UserError unless the file beside
+    the checkpoint ``model.weights`` says the same.
+    """
+    if model.weights in ("none", "imagenet"):
+        raise UserError(f"train.epochs: 0 takes a trained network as it is, and model.weights is {model.weights}")
+    sidecar = read_sidecar(Path(model.weights).with_suffix(".json"))
+    given = {"prepare.crop": crop[0], "prepare.margin": crop[1], "prepare.image_size": size}
+    if any(given[key] != value for key, value in sidecar.prepared.items()) or model.arch != sidecar.arch:
+        raise UserError(f"model.weights: {model.weights} is not for frames as prepared here: {adopting(sidecar)}")
+    network = build_model(model.arch, model.dropout, weights, trained=True)
+    return network, {"best_epoch": 0, "epochs_run": 0, "early_stopped": False}
 
 
 def pretrain_backbone(
@@ -84,6 +106,7 @@ def starting_file(arch: str, weights: str, key: str) -> Path | None:
 def epoch_log(curves: Path) -> EpochLog:
     """A function that prints an epoch's values and writes those of all epochs so far to the table ``curves``."""
     epochs: list[dict[str, float]] = []
+    write_csv(curves, pd.DataFrame(columns=COLUMNS))
 
     def log(values: dict[str, float]) -> None:
         epochs.append({"epoch": len(epochs), **values})

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[3]
 
 
 OUT_OF_RANGE: dict[str, list[Any]] = yaml.safe_load("""{
-    train.epochs: [0], train.lr: [-1.0], train.batch_size: [1, many], train.devices: [0], train.accumulate: [0],
+    train.epochs: [-1], train.lr: [-1.0], train.batch_size: [1, many], train.devices: [0], train.accumulate: [0],
     train.schedule: [step], train.precision: ["64"], train.optimizer: [sgd], train.weight_decay: [-0.1],
     train.label_smoothing: [1.0], train.clip_norm: [-1.0], train.monitor: [train_loss], train.ema: [1.0],
     train.augment.rotate_p: [1.5], train.max_steps: [-1], prepare.crop: [eyes], prepare.margin: [-0.1],

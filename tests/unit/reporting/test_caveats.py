@@ -38,12 +38,12 @@ def test_without_test_results_that_is_the_warning() -> None:
 def test_people_that_data_sets_share_come_first() -> None:
     split = json.loads((ROOT / "metrics" / "split.json").read_text())
     nothing = {"groups": 0, "leaked_groups": 0, "left_out": {}, "known": {"weights": 0, "teacher": 0}}
-    before = warnings_of_run(split | {"shared": nothing}, committed("details.json"), {}, drawn=False)
+    before = warnings_of_run(split | {"shared": nothing}, committed("details.json"), {}, drawn=False, adopted=False)
     shared = {"groups": 9, "leaked_groups": 2, "left_out": {"copy": 680}, "known": {"weights": 0, "teacher": 1}}
-    teacher, leaked, left_out, *others = warnings_of_run(
-        split | {"shared": shared}, committed("details.json"), {}, drawn=False
-    )
+    found = warnings_of_run(split | {"shared": shared}, committed("details.json"), {}, drawn=False, adopted=True)
+    teacher, leaked, left_out, elsewhere, *others = found
     assert teacher.startswith("The teacher was trained on people of at least 1 group of this test.")
     assert leaked.startswith("2 groups of people are in several data sets, on two sides")
     assert left_out.startswith("680 frames of the data set copy were not tested on")
+    assert elsewhere == "The network was trained elsewhere: whether it knows people of this test is not known."
     assert others == before

@@ -24,8 +24,8 @@ from deepfake_detection.network.normalise import Normalise
 from deepfake_detection.network.sidecar import UNCALIBRATED, Imported, Sidecar
 from deepfake_detection.pictures.faces import DetectedFace, detect_faces
 from deepfake_detection.serving import view
-from deepfake_detection.serving.authors import video_score
 from deepfake_detection.serving.export import export
+from deepfake_detection.serving.uncalibrated import video_score
 from deepfake_detection.serving.web import api
 from deepfake_detection.serving.words import checkpoint_facts, checkpoint_table
 from experiments.people.films import Part
@@ -50,7 +50,7 @@ class Watched(Network):
         self.seen: list[NDArray[np.float32]] = []
 
     def forward(self, frames: torch.Tensor) -> torch.Tensor:
-        tensor = self.normalise(frames)
+        tensor: torch.Tensor = self.normalise(frames)
         self.seen += list(tensor.numpy())
         return tensor.mean((1, 2, 3))
 
