@@ -294,7 +294,7 @@ def _add_title(figure: Figure, detector: Detector, prediction: Prediction, how: 
     said = wording(prediction, detector.sidecar)
     numbers = []
     if said.score:
-        numbers = [f"the authors' score {said.score}, from 0 to 1"]
+        numbers = [f"the authors' score {said.score} out of 1"]
     elif said.percent:
         threshold = reading_of(prediction, detector.sidecar).threshold
         probability = percent(cast(float, prediction.probability))

@@ -31,7 +31,7 @@ HEADLINES: dict[tuple[str, str], str] = {
 NO_VERDICT_HEADLINE = "None: it was not judged"
 UNFAMILIAR_HEADLINE = "Unfamiliar: not like what this network was trained on"
 UNCERTAIN_HEADLINE = "Uncertain: too little of it could be seen"
-UNCALIBRATED_HEADLINE = "Uncalibrated: its authors' score is {}, from 0 to 1"
+UNCALIBRATED_HEADLINE = "Uncalibrated: the authors' score is {} out of 1"
 
 
 class Said(NamedTuple):
@@ -196,7 +196,9 @@ def unseen_words(tested: Tested | None) -> str:
 def not_meant(sidecar: Sidecar, tested: Tested | None) -> list[Said]:
     """What a score does not mean, of a network with this sidecar and these test results."""
     drawn = (
-        "A checkpoint trained on drawn faces, as `make repro` makes it, says nothing about photographs."
+        ""
+        if sidecar.imported is not None
+        else "A checkpoint trained on drawn faces, as `make repro` makes it, says nothing about photographs."
         if tested is None
         else "This network was trained on drawn faces: it says nothing about photographs."
         if tested.drawn
