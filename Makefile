@@ -15,11 +15,12 @@ help: ## List the targets
 env: $(STAMP) ## Create .venv from requirements.lock: exact versions, checked hashes
 
 # pip fetches uv alone, at the lock's version and hash; uv fetches the rest in seconds instead of minutes.
+# A busy machine may take longer to compile a module than the minute after which uv gives up: 0 means that it waits.
 $(STAMP): requirements.lock pyproject.toml $(MOVED)
 	$(PYTHON) -m venv --clear $(VENV)
 	sed -n '/^uv==/,/[^\\]$$/p' requirements.lock >$(VENV)/uv.lock
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $(VENV)/uv.lock
-	$(VENV)/bin/uv pip sync --compile-bytecode --python $(VENV)/bin/python --require-hashes requirements.lock
+	UV_COMPILE_BYTECODE_TIMEOUT=0 $(VENV)/bin/uv pip sync --compile-bytecode --python $(VENV)/bin/python --require-hashes requirements.lock
 	$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --no-deps --no-build-isolation --editable .
 	touch $@
 
