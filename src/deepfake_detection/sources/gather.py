@@ -114,7 +114,8 @@ def _wanted(name: str, dataset: Dataset, found: Layout) -> Layout:
                 f"{dataset.path} holds several data sets ({', '.join(sorted(names))}): call it as the one that is "
                 "meant, or name each of them in datasets"
             )
-        table = table[table["dataset"] == name]
+        others, table = len(table), table[table["dataset"] == name]
+        print(f"{name}: {others - len(table)} of {others} files are of other data sets: left out")
     if dataset.use == "test" and (table["split"] == "test").any():
         divided, table = table, table[table["split"] == "test"]
         if left := len(divided) - len(table):

@@ -163,11 +163,14 @@ def test_pictures_without_labels_can_only_be_adapted_to(miniatures: Path, tmp_pa
     assert len(labelled.table) == 6
 
 
-def test_of_several_data_sets_in_a_folder_one_is_named(miniatures: Path, tmp_path: Path) -> None:
+def test_of_several_data_sets_in_a_folder_one_is_named(
+    miniatures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     wanted: dict[str, Any] = {"path": str(miniatures / "deepfakebench")}
     found = Gathered(tmp_path, "Celeb-DF-v2", **wanted)
     assert set(found.table["category"]) == {"CelebDFv2_real", "CelebDFv2_fake"}
     assert len(found.table) == 8
+    assert "Celeb-DF-v2: 16 of 24 files are of other data sets: left out\n" in capsys.readouterr().out
     with pytest.raises(UserError, match=r"^datasets\.own: .* holds several data sets \(Celeb-DF-v2, FF-DF\): call it"):
         Gathered(tmp_path, **wanted)
 

@@ -11,7 +11,7 @@ from deepfake_detection.sources.layouts import names
 from deepfake_detection.sources.layouts.clips import HOLDERS, clips
 from deepfake_detection.sources.layouts.lists import read_text
 from deepfake_detection.sources.layouts.table import DEFAULT, Found, Layout, Options
-from deepfake_detection.sources.layouts.tree import MISSING, Tree, cleaned, stem_of
+from deepfake_detection.sources.layouts.tree import ABSOLUTE, MISSING, Tree, cleaned, stem_of
 
 DATASET = "Celeb-DF"
 LOOKS_FOR = "Celeb-real/ and Celeb-synthesis/"
@@ -24,9 +24,9 @@ _SCENARIOS = ("FaceSwap", "FaceReenact", "TalkingFace")
 def recognise(folder: Path) -> str:
     """Why a folder has this layout, or ""."""
     there = _folders(Tree(folder, trusted=True))
-    if "Celeb-synthesis" not in there and "Celeb-real" not in there:
+    if {canonical for canonical, _ in there} <= {"YouTube-real"}:
         return ""
-    return f"it holds {' and '.join(f'{name}/' for name in there.values())}"
+    return f"it holds {' and '.join(f'{name}/' for _, name in there)}"
 
 
 def read(folder: Path, options: Options = DEFAULT) -> Layout:
@@ -38,7 +38,7 @@ def read(folder: Path, options: Options = DEFAULT) -> Layout:
     found = Found(tree, DATASET, options)
     listed = _read_list(tree, found)
     present = set()
-    for canonical, name in _folders(tree).items():
+    for canonical, name in _folders(tree):
         label = _LABELS[canonical]
         for below, category in _categories(tree, canonical, name, found):
             wanted = found.wants(category, label)
@@ -57,11 +57,10 @@ def read(folder: Path, options: Options = DEFAULT) -> Layout:
     return found.layout()
 
 
-def _folders(tree: Tree) -> dict[str, str]:
-    """The names on disk of the three folders, by their usual names."""
-    usual = {name.lower(): name for name in _LABELS}
-    there = {usual[key]: name for name in tree.folders() if (key := name.lower().replace("_", "-")) in usual}
-    return {name: there[name] for name in _LABELS if name in there}
+def _folders(tree: Tree) -> list[tuple[str, str]]:
+    """The usual names of the three folders, each with a name on disk: there may be several."""
+    there = [(name.lower().replace("_", "-"), name) for name in tree.folders()]
+    return [(usual, name) for usual in _LABELS for key, name in there if key == usual.lower()]
 
 
 def _categories(tree: Tree, canonical: str, name: str, found: Found) -> list[tuple[str, str]]:
@@ -95,7 +94,7 @@ def _read_list(tree: Tree, found: Found) -> dict[str, str]:
         if label not in ("0", "1"):
             raise UserError(f"{at}: {line.strip()!r} is not a line like '1 YouTube-real/00170.mp4': get the list again")
         path, reason = cleaned(text)
-        if reason:
+        if reason and reason != ABSOLUTE:  # what lies before the folder does not count
             found.reject(path, "", reason)
             continue
         key = _key(path)

@@ -154,11 +154,12 @@ def _find(tree: Tree, roots: list[str], text: str) -> tuple[str, str]:
     """The path of a frame, and the reason not to use it. Folders before the data set's own are understood."""
     path, reason = cleaned(text)
     if reason:
-        return path, reason
+        return tree.find(text)
     parts = path.split("/")
-    for root in roots:
-        for start in range(max(1, min(_STRIPPED, len(parts) - 2))):
-            candidate = joined(root, "/".join(parts[start:]))
-            if (found := tree.reason(candidate)) is not None:
-                return candidate, found
-    return path, MISSING
+    starts = range(max(1, min(_STRIPPED, len(parts) - 2)))
+    candidates = [joined(root, "/".join(parts[start:])) for root in roots for start in starts]
+    for candidate in candidates:
+        if (found := tree.reason(candidate)) is not None:
+            return candidate, found
+    near = tree.near(*candidates)
+    return (near, tree.reason(near) or "") if near else (path, MISSING)

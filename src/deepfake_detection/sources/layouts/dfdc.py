@@ -14,7 +14,7 @@ from deepfake_detection.sources.layouts.clips import clips
 from deepfake_detection.sources.layouts.lists import header, read_object, read_rows, starts_with
 from deepfake_detection.sources.layouts.names import LABELS, SPLITS, Name
 from deepfake_detection.sources.layouts.table import DEFAULT, Found, Layout, Options
-from deepfake_detection.sources.layouts.tree import MISSING, Tree, cleaned, joined, kind_of, stem_of
+from deepfake_detection.sources.layouts.tree import MISSING, Tree, cleaned, joined, kind_of, meant, stem_of
 
 DATASET = "DFDC"
 LOOKS_FOR = "dfdc_train_part_<n>/, or metadata.json or labels.csv that describe videos"
@@ -109,16 +109,18 @@ def _read_labels(path: Path) -> list[_Described]:
 def _take(tree: Tree, below: str, source: str, described: list[_Described], found: Found) -> None:
     """Takes the videos that a list describes. Rejects those that it does not, and what it names that is missing."""
     wanted = [found.wants(category, label) for label, category in enumerate(CATEGORIES)]
-    waiting = {}
+    waiting: dict[str, _Described] = {}
     for each in described:
         path, reason = cleaned(each.file)
         if reason:
             found.reject(path, CATEGORIES[each.label], reason)
-        else:
-            waiting[stem_of(path)] = each
+        elif waiting.setdefault(stem_of(path), each).label != each.label:
+            raise UserError(f"{tree.root / below / source}: {path} has another label before: correct one of them")
     unit = below if source == METADATA else ""  # one part alone cannot be divided by parts
-    for clip in clips(tree, below, "", found, lists=(METADATA, LIST)):
-        this = waiting.pop(clip.name, None)
+    there = list(clips(tree, below, "", found, lists=(METADATA, LIST)))
+    listed = {name: stem for stem, name in meant(waiting, (clip.name for clip in there)).items()}
+    for clip in there:
+        this = waiting.pop(listed.get(clip.name, ""), None)
         for file, frame in clip.frames:
             if this is None:
                 found.reject(file, "", f"not in {source}")

@@ -14,7 +14,7 @@ from deepfake_detection.sources.layouts import names
 from deepfake_detection.sources.layouts.lists import read_object
 from deepfake_detection.sources.layouts.names import LABELS, SPLITS, numbered
 from deepfake_detection.sources.layouts.table import DEFAULT, Found, Layout, Options
-from deepfake_detection.sources.layouts.tree import MISSING, NOT_MEDIA, Tree, cleaned, kind_of, stem_of
+from deepfake_detection.sources.layouts.tree import MISSING, NOT_MEDIA, Tree, cleaned, kind_of, meant, stem_of
 
 DATASET = "DFDC-preview"
 LOOKS_FOR = "dataset.json with original_videos/ and method_A/ or method_B/"
@@ -45,8 +45,10 @@ def read(folder: Path, options: Options = DEFAULT) -> Layout:
         if category not in tree.folders() or not found.wants(category, label):
             continue
         waiting = {stem: (file, split) for (each, stem), (file, split) in listed.items() if each == category}
-        for stem, frames in _videos(tree, category, found).items():
-            _, split = waiting.pop(stem, ("", None))
+        videos = _videos(tree, category, found)
+        called = {name: stem for stem, name in meant(waiting, videos).items()}
+        for stem, frames in videos.items():
+            _, split = waiting.pop(called.get(stem, ""), ("", None))
             name = names.dfdc_preview(stem, label)
             for file, frame in frames:
                 if split is None or name is None:

@@ -4,6 +4,7 @@ They hold pictures and videos. A folder in them is a video, and the pictures in 
 """
 
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
 from deepfake_detection.common.tables import VIDEO
@@ -32,11 +33,16 @@ def read(folder: Path, options: Options = DEFAULT) -> Layout:
     tree = Tree(folder, options.trusted)
     found = Found(tree, DATASET, options)
     classes = _classes(tree)
+    together: dict[tuple[str, str], list[str]] = defaultdict(
+        list
+    )  # Real/ and real/ are one class, and so are 0/ and real/
+    for below, (category, label, split) in classes.items():
+        if found.wants(category, label):
+            together[category, split].append(below)
     videos = {
         (category, split, video): paths
-        for below, (category, label, split) in classes.items()
-        if found.wants(category, label)
-        for video, paths in _videos(tree, below, category, found).items()
+        for (category, split), folders in together.items()
+        for video, paths in _videos(tree, folders, category, found).items()
     }
     labels = {category: label for category, label, _ in classes.values()}
     names = all_named(
@@ -78,30 +84,36 @@ def _classes(tree: Tree) -> dict[str, tuple[str, int, str]]:
     return classes
 
 
-def _videos(tree: Tree, below: str, category: str, found: Found) -> dict[str, list[str]]:
-    """The files of each video of a class: the pictures in its folder, otherwise the video itself.
+def _videos(tree: Tree, folders: list[str], category: str, found: Found) -> dict[str, list[str]]:
+    """The files of each video of a class: the pictures in folders of its name, otherwise the video itself.
 
     A picture in no folder is of the video that its name says, or is one of its own.
     """
     videos: dict[str, list[str]] = defaultdict(list)
-    films, folders = [], set()
-    for path, reason in tree.walk(below):
-        inside = path[len(below) + 1 :]
+    films, with_frames = [], set()
+    for path, inside, reason in _files(tree, folders):
         folder, kind = inside.rpartition("/")[0], kind_of(path)
         if reason or not kind:
             found.reject(path, category, reason or NOT_MEDIA)
         elif kind == "video":
             films.append((inside.rpartition(".")[0], path))
         elif folder:
-            folders.add(folder)
+            with_frames.add(folder)
             videos[folder].append(path)
         else:
             stem = stem_of(path)
             videos[(frame_of(stem) or (stem, 0))[0]].append(path)
-    twice = sorted(path for video, path in films if video in folders)
+    twice = sorted(path for video, path in films if video in with_frames)
     if twice:
-        found.note(f"{below}: {len(twice)} videos are there as frames too, e.g. {twice[0]}: the frames are taken")
+        found.note(f"{folders[0]}: {len(twice)} videos are there as frames too, e.g. {twice[0]}: the frames are taken")
     for video, path in films:
-        if video not in folders:
+        if video not in with_frames:
             videos[video].append(path)
     return videos
+
+
+def _files(tree: Tree, folders: list[str]) -> Iterator[tuple[str, str, str]]:
+    """The files below some folders: the path, the path from that folder on, and the reason not to use it."""
+    for below in folders:
+        for path, reason in tree.walk(below):
+            yield path, path[len(below) + 1 :], reason

@@ -13,7 +13,7 @@ from deepfake_detection.pictures.kinds import IMAGE_SUFFIXES, OTHER_IMAGE_SUFFIX
 from deepfake_detection.sources.layouts.lists import header, read_rows
 from deepfake_detection.sources.layouts.names import LABELS, Name
 from deepfake_detection.sources.layouts.table import DEFAULT, Found, Layout, Options
-from deepfake_detection.sources.layouts.tree import MISSING, Tree, stem_of
+from deepfake_detection.sources.layouts.tree import MISSING, Tree, meant, stem_of
 
 DATASET = "FaceForensics++"
 FRAMES = "FF++C32-Frames"  # FRAMES/<Category>/005_f4.jpg or 005_010_f4.jpg (target_source)
@@ -56,7 +56,7 @@ def read(folder: Path, options: Options = DEFAULT) -> Layout:
             _take_cropped(tree, found, labels, tree.root / name)
         return found.layout()
     for category, reason in sorted(tree.listing(FRAMES).folders.items()):
-        label = labels.get(category, int(category != "Original"))
+        label = labels.get(category, _label(category))
         if not found.wants(category, label):
             continue
         if reason:
@@ -76,6 +76,10 @@ def read(folder: Path, options: Options = DEFAULT) -> Layout:
                 found.reject(f"{FRAMES}/{category}/{name}", category, "not a regular file")
             found.note(f"{FRAMES}/{category}: pictures must lie directly in it, not in folders such as {min(folders)}/")
     return found.layout()
+
+
+def _label(category: str) -> int:
+    return int(category.lower() != "original")
 
 
 def _take(found: Found, file: str, category: str, label: int, reason: str) -> None:
@@ -108,15 +112,16 @@ def _read_list(tree: Tree, category: str, label: int, present: Collection[str]) 
     if not rows:
         raise UserError(f"{path} lists no file: add rows, or remove it to use every file")
     folders = {_parent(name) for name, _ in rows}
-    common = folders.pop() if len(folders) == 1 and any(_base(name) in present for name, _ in rows) else None
+    called = meant((_base(name) for name, _ in rows), present)
+    common = folders.pop() if len(folders) == 1 and called else None
     listed: dict[str, str] = {}
     for name, text in rows:
         # the published CSVs give the category as the label; one that gives the class is just as clear
         right = text.casefold() == category.casefold() or LABELS.get(text.casefold()) == label
         reason = "" if right else f"label in CSV differs from the category: {text or 'empty'}"
         if name not in present:  # a name may hold a backslash
-            problem = _folder_problem(name, category, common)
-            name, reason = (name, problem) if problem else (_base(name), reason)
+            problem, base = _folder_problem(name, category, common), _base(name)
+            name, reason = (name, problem) if problem else (called.get(base, base), reason)
         listed[name] = listed.get(name) or reason
     return listed
 
@@ -156,12 +161,13 @@ def _cropped_list(tree: Tree) -> str:
 def _take_cropped(tree: Tree, found: Found, labels: Mapping[str, int], path: Path) -> None:
     """The frames that the CSV of the sister data set names. Its labels are categories."""
     seen = set()
-    for _, row in read_rows(path, ("filepath", "label")):
-        file, reason = tree.find(_ON_KAGGLE.sub("", row["filepath"].replace("\\", "/"), count=1))
+    rows = [row for _, row in read_rows(path, ("filepath", "label"))]
+    paths = (_ON_KAGGLE.sub("", row["filepath"].replace("\\", "/"), count=1) for row in rows)
+    for row, (file, reason) in zip(rows, tree.find_all(paths), strict=True):
         category = row["label"]
         if category.lower() in LABELS and category.lower() != "original":  # a class instead of a category
             category = file.rpartition("/")[0].rpartition("/")[2]
-        label = labels.get(category, int(category != "Original"))
+        label = labels.get(category, _label(category))
         if found.wants(category, label):
             _take(found, file, category, label, reason or ("listed twice" if file in seen else ""))
             seen.add(file)

@@ -63,9 +63,9 @@ def read(folder: Path, options: Options = DEFAULT) -> Layout:
     if folder.is_dir():
         tree.list_at(path.name)  # raises if it is a link out; a list that the user named is the user's choice
     found = Found(tree, DATASET, options)
+    rows = list(_rows(path))
     lines: dict[str, _Line] = {}
-    for number, row in _rows(path):
-        file, reason = tree.find(row["path"])
+    for (number, row), (file, reason) in zip(rows, tree.find_all(row["path"] for _, row in rows), strict=True):
         line = _line(path, number, file, row)
         if not reason and not kind_of(file):
             reason = NOT_MEDIA
@@ -78,7 +78,7 @@ def read(folder: Path, options: Options = DEFAULT) -> Layout:
         elif found.wants(line.category, line.label):
             lines[file] = line
     _add(found, lines.values())
-    return found.layout()
+    return found.layout(whole=folder.is_dir())
 
 
 def _list_of(folder: Path) -> Path | None:

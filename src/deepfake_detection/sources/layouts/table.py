@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -12,7 +12,7 @@ import pandas as pd
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.tables import SPLITS, VIDEO
 from deepfake_detection.sources.layouts.names import Name
-from deepfake_detection.sources.layouts.tree import Tree
+from deepfake_detection.sources.layouts.tree import Tree, kind_of
 
 COLUMNS: dict[str, type[str] | type[int]] = {
     "file": str,  # POSIX, relative to the folder that was read
@@ -132,8 +132,10 @@ class Found:
         """Keeps a line for the user."""
         self._notes.append(text)
 
-    def layout(self, optional: frozenset[str] = frozenset()) -> Layout:
-        """The finished tables.
+    def layout(self, optional: frozenset[str] = frozenset(), whole: bool = True) -> Layout:
+        """The finished tables. A note counts the pictures and videos below the folder of which they say nothing.
+
+        If it is not the ``whole`` folder that the user named, nobody looks for these.
 
         Raises UserError if a wanted category is not there, except for those that may be missing, and for what
         ``validate`` finds.
@@ -154,8 +156,18 @@ class Found:
         rejected = pd.DataFrame(self._rejected, columns=REJECTED_COLUMNS, dtype=str)
         rejected = rejected.sort_values(["path", "reason"], ignore_index=True)
         validate(table, rejected, self._folder, self._options.one_class, self._notes)
-        notes = (*self._notes, *_leaks(table, self._folder))
+        notes = (*self._notes, *_leaks(table, self._folder), *(self._left_out(table) if whole else ()))
         return Layout(table, rejected, notes, lost.drop_duplicates(VIDEO_KEY))
+
+    def _left_out(self, table: pd.DataFrame) -> Iterator[str]:
+        known = {*table["file"], *(path for path, *_ in self._rejected)}
+        try:
+            there = [path for path, _ in self._tree.walk() if kind_of(path)]
+        except UserError as error:  # of a folder that no layout asked for
+            yield f"{error}; what it holds is left out"
+            return
+        if left := sorted(path for path in there if not _lies_in(_printable(path), known)):
+            yield f"{len(left)} of {len(there)} pictures and videos in {self._folder} are left out, e.g. {left[0]}"
 
 
 def validate(
@@ -193,6 +205,13 @@ def validate(
         lost = [f"{len(rejected)} files are rejected, {_commonest(rejected)}"] if len(rejected) else []
         why = "; ".join([f"{folder} holds {only} only, and no {other}", *lost, *notes])
         raise UserError(f"{why}: both classes are needed")
+
+
+def _lies_in(path: str, known: Collection[str]) -> bool:
+    """Whether a path or a folder that it lies in is ``known``."""
+    while path and path not in known:
+        path = path.rpartition("/")[0]
+    return bool(path)
 
 
 def _leaks(table: pd.DataFrame, folder: Path) -> list[str]:

@@ -2,7 +2,9 @@
 
 import os
 import re
-from collections.abc import Iterator
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -39,6 +41,7 @@ class Tree:
         self._trusted = trusted
         self._real = os.path.realpath(root)
         self._listings: dict[str, Listing] = {}
+        self._forms: dict[tuple[str, bool], Mapping[str, str]] = {}
         self._links: set[str] = set()  # the folders that are links
         self._reasons: dict[str, str | None] = {"": ""}
         self.refused: dict[str, str] = {}  # the folders that cannot be used, in the folders that were asked for
@@ -92,17 +95,65 @@ class Tree:
     def find(self, text: str) -> tuple[str, str]:
         """The path that a line of a list means, and the reason not to use it, or "".
 
-        Backslashes, "./" and the folder's own name in front are understood. A path that is absolute or leads upwards
-        is not. No file is asked for: the folder that a path lies in is listed once.
+        Backslashes, "./" and the folder's own name in front are understood. An absolute path is that of a file behind
+        the folder's own name, also of a folder on another machine, if there is one such file. No file is asked for: the
+        folder that a path lies in is listed once.
         """
+        places, reason = self._places(text)
+        there = [(path, found) for path in places if (found := self.reason(path)) is not None]
+        if there and (not reason or len(there) == 1):
+            return there[0]
+        return cleaned(text)[0], reason or MISSING
+
+    def find_all(self, texts: Iterable[str]) -> list[tuple[str, str]]:
+        """As ``find`` for each line of a list, and more: a missing file may be called otherwise.
+
+        Lists are written on systems that do not tell names apart which differ in case or Unicode form alone. The file
+        that differs so is taken, if there is one and no other line names it.
+        """
+        texts = list(texts)
+        found = [self.find(text) for text in texts]
+        named = {path for path, _ in found}
+        for number, (text, (_, reason)) in enumerate(zip(texts, found, strict=True)):
+            if reason in (MISSING, ABSOLUTE) and (near := self.near(*self._places(text)[0])) not in {"", *named}:
+                found[number] = near, self.reason(near) or ""
+        return found
+
+    def near(self, *paths: str) -> str:
+        """The file that differs from one of ``paths`` in case or Unicode form alone, or "" if there is not just one."""
+        found = {near for path in paths if (near := self._near(path))}
+        return found.pop() if len(found) == 1 else ""
+
+    def _places(self, text: str) -> tuple[list[str], str]:
+        """The paths that a line of a list may mean, and ABSOLUTE or another reason why they are no plain ones."""
         path, reason = cleaned(text)
+        if reason and reason != ABSOLUTE:
+            return [], reason
+        parts = [part for part in path.split("/") if part not in ("", ".")]
+        own = {folded(Path(name).name) for name in (self.root.absolute(), self._real)}
+        ends = [number for number, part in enumerate(parts[:-1], 1) if folded(part) in own]
         if reason:
-            return path, reason
-        if (found := self.reason(path)) is None:
-            first, _, rest = path.partition("/")
-            if first == self.root.absolute().name and rest and (found := self.reason(rest)) is not None:
-                path = rest
-        return path, MISSING if found is None else found
+            return ([] if ".." in parts else ["/".join(parts[end:]) for end in ends]), reason
+        return [path, *("/".join(parts[end:]) for end in ends if end == 1)], ""
+
+    def _near(self, path: str) -> str:
+        *folders, name = path.split("/")
+        below = ""
+        for folder in folders:
+            if not (there := self._in_any_form(below, folder, True)):
+                return ""
+            below = joined(below, there)
+        there = self._in_any_form(below, name, False)
+        return joined(below, there) if there else ""
+
+    def _in_any_form(self, below: str, name: str, is_folder: bool) -> str:
+        listing = self.listing(below)
+        names = listing.folders if is_folder else listing.files
+        if name in names:
+            return name
+        if (below, is_folder) not in self._forms:
+            self._forms[below, is_folder] = unlike(names)
+        return self._forms[below, is_folder].get(folded(name), "")
 
     def list_at(self, path: str) -> Path | None:
         """A file that says what others are, or None if there is none. Raises UserError if it cannot be used."""
@@ -170,6 +221,30 @@ def stem_of(path: str) -> str:
     """The name of a file without its suffix. It stands for pathlib's, which takes most of the time of a listing."""
     name = path.rpartition("/")[2]
     return name.rpartition(".")[0] or name
+
+
+def folded(name: str) -> str:
+    """What names have in common that differ in case or in Unicode form alone."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+def unlike(names: Iterable[str]) -> dict[str, str]:
+    """The names that no other equals once they are ``folded``, by that."""
+    alike: dict[str, list[str]] = defaultdict(list)
+    for name in names:
+        alike[folded(name)].append(name)
+    return {form: those[0] for form, those in alike.items() if len(those) == 1}
+
+
+def meant(listed: Iterable[str], present: Iterable[str]) -> dict[str, str]:
+    """What each of ``listed`` is called in ``present``, if it is there.
+
+    That is its own name, or else one that differs in case or Unicode form alone, if there is one on both sides.
+    """
+    listed, present = {*listed}, {*present}
+    there = unlike(present - listed)
+    others = {name: there[form] for form, name in unlike(listed - present).items() if form in there}
+    return {name: name for name in listed & present} | others
 
 
 def cleaned(text: str) -> tuple[str, str]:

@@ -48,14 +48,15 @@ def test_faceforensics_takes_one_compression(tmp_path: Path) -> None:
     raw = ["manipulated_sequences/FaceSwap/c0/videos/000_003.mp4", "original_sequences/youtube/raw/videos/000.mp4"]
     found = read(forensics(tmp_path, *raw), compression="raw")
     assert sorted(column(found, "file")) == raw
-    assert found.notes == ("Deepfakes is there in c23 only, not in raw: left out",)
+    assert found.notes[0] == "Deepfakes is there in c23 only, not in raw: left out"
+    assert found.notes[1].startswith(f"6 of 8 pictures and videos in {tmp_path} are left out, e.g. manipulated_seq")
 
 
 def test_faceshifter_may_be_missing_and_no_other(tmp_path: Path) -> None:
     folder = forensics(tmp_path)
     found = read(folder, categories={"Original": 0, "Deepfakes": 1, "FaceShifter": 1})
     assert set(found.table["category"]) == {"Original", "Deepfakes"}
-    assert found.notes == (f"FaceShifter is not in {folder}: left out",)
+    assert found.notes[0] == f"FaceShifter is not in {folder}: left out"
 
 
 def test_frames_stand_before_the_video_that_they_are_of(tmp_path: Path) -> None:
@@ -237,7 +238,7 @@ def test_deepfakebench_takes_a_frame_of_several_files_once(tmp_path: Path) -> No
     found = read(tmp_path)
     assert set(found.table["dataset"]) == {"FaceForensics++"}
     assert len(found.table) == 3
-    assert found.notes == (f"2 frames are named by several JSON files in {tmp_path}: each is taken once",)
+    assert found.notes[0] == f"2 frames are named by several JSON files in {tmp_path}: each is taken once"
 
 
 def test_deepfakebench_chooses_the_compression(tmp_path: Path) -> None:
@@ -286,6 +287,7 @@ def test_folders_tell_what_they_leave_out(tmp_path: Path) -> None:
         "fake: 1 videos are there as frames too, e.g. fake/v.mp4: the frames are taken",
         f"holiday/ in {tmp_path} is called neither real nor fake: left out",
         f"1 files directly in {tmp_path}, e.g. d.png, are neither real nor fake: left out",
+        f"3 of 6 pictures and videos in {tmp_path} are left out, e.g. d.png",
     )
 
 
