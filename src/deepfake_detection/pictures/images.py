@@ -19,7 +19,15 @@ from PIL import ExifTags, Image
 from PIL.JpegImagePlugin import JpegImageFile
 
 from deepfake_detection.pictures.kinds import file_kind
-from deepfake_detection.pictures.segments import MAX_PIECES, bare_avif, bare_jpeg, bare_png, ended_jpegs, jpeg_scans
+from deepfake_detection.pictures.segments import (
+    MAX_PIECES,
+    bare_avif,
+    bare_jpeg,
+    bare_png,
+    ended_jpegs,
+    jpeg_coding,
+    jpeg_scans,
+)
 
 # Twice the pixels of an 8K film frame. This is below Pillow's own limit, which only gives a warning.
 MAX_PIXELS = 2**26
@@ -33,6 +41,7 @@ MAX_BYTES = 2**27
 MAX_SCANNED_PIXELS = 5 * 2**28  # pixels in all passes ("scans") of a JPEG together, about 1 ns each
 _OPENED_LOCK = Lock()  # an opened image reads its file when it is first used, and must not do so twice at a time
 
+NOT_READ = "a coding that is not read: convert it to an ordinary JPEG or PNG"
 _CLOSED = "an image that was closed: give it while it is open, or give its path"
 _BARE = {"AVIF": bare_avif, "JPEG": bare_jpeg, "PNG": bare_png}
 _TRANSPOSES = {
@@ -86,7 +95,7 @@ def read_rgb(path: Path) -> NDArray[np.uint8]:
     main picture.
 
     Raises UnreadableImageError for a file that cannot be opened or completely decoded. It says what the file is if it
-    is no such picture, or an animation. Otherwise it says "empty file", "truncated", "damaged", "too many pixels"
+    is no such picture, an animation, or in a coding that is not read. Otherwise it says "empty file", "truncated", "damaged", "too many pixels"
     (more than MAX_PIXELS), "too many bytes" (more than MAX_BYTES), "too much work to decode" (MAX_SCANNED_PIXELS or
     MAX_PIECES exceeded), or the operating system's message ("permission denied").
     """
@@ -133,6 +142,8 @@ def _read(path: Path, most_of_a_jpeg: int) -> Picture:
         except (MemoryError, UnreadableImageError, _TooMuchWorkError, Image.DecompressionBombError):
             raise
         except Exception:
+            if kind.name == "JPEG" and (coding := jpeg_coding(content)):
+                raise UnreadableImageError(f"a JPEG, {coding}, {NOT_READ}") from None
             if (bare := _BARE.get(kind.name, bytes)(content)) == content:
                 raise
             return _decoded(bare, kind.name, most_of_a_jpeg)
@@ -238,5 +249,7 @@ def _reason(error: Exception) -> str:
             return _CLOSED
         case OSError(errno=int(number)):
             return os.strerror(number).lower()
+        case _ if "unsupported" in str(error).lower():
+            return NOT_READ
         case _:
             return "truncated" if "truncated" in str(error).lower() else "damaged"

@@ -62,6 +62,7 @@ _TEXT, _ARCHIVE = _neither("a text file"), _neither("an archive or an Office doc
 
 _STARTS = (
     (b"\xff\xd8\xff", _picture("JPEG")),
+    (b"\x89PNG\r\n\x1a\n\0\0\0\4CgBI", _other_picture("a PNG of Xcode, changed for iPhones")),
     (b"\x89PNG\r\n\x1a\n", _picture("PNG")),
     (b"GIF87a", _picture("GIF")),
     (b"GIF89a", _picture("GIF")),

@@ -22,6 +22,14 @@ _CRITICAL = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
 _USED = (b"eXIf", b"acTL")  # the orientation, and the number of pictures
 
 
+_UNREAD = {  # what decoders may lack, by the marker of the frame: ITU-T T.81, table B.1, and T.87
+    **dict.fromkeys((0xC3, 0xC7, 0xCB, 0xCF), "lossless"),
+    **dict.fromkeys((0xC9, 0xCA, 0xCD, 0xCE), "with arithmetic coding"),
+    **dict.fromkeys((0xC5, 0xC6), "hierarchical"),
+    0xF7: "JPEG-LS",
+}
+
+
 class Scans(NamedTuple):
     """The passes over a JPEG's pixels: how many, whether the end mark follows them, whether they give all precision."""
 
@@ -56,6 +64,21 @@ def jpeg_scans(content: bytes) -> Scans:
                     exact[component] |= (1 << part[ids + 2] + 1) - (1 << part[ids + 1])
         at += len(part) + 2
     return Scans(MAX_PIECES, True, True)
+
+
+def jpeg_coding(content: bytes) -> str:
+    """What is unusual in how a JPEG's pixels are coded, such as "12 bits a colour", or "" for nothing."""
+    at = 2
+    for _ in range(MAX_PIECES):
+        if not (found := _MARKER.search(content, at)) or found[1][0] in (_END, _SCAN):
+            break
+        marker, part = found[1][0], content[found.end() :]
+        if marker in _UNREAD:
+            return _UNREAD[marker]
+        if marker in _FRAMES:
+            return f"{part[2]} bits a colour" if len(part) > 2 and part[2] != 8 else ""
+        at = found.end() + int.from_bytes(part[:2], "big")
+    return ""
 
 
 def ended_jpegs(content: bytes) -> Iterator[bytes]:

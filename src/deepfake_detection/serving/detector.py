@@ -48,7 +48,7 @@ from deepfake_detection.serving.results import (
     verdict_of,
 )
 from deepfake_detection.serving.uncalibrated import authors_of, counting, logit_of, video_score
-from deepfake_detection.videos.video import Frame, Video, is_video
+from deepfake_detection.videos.video import NONE_SOUND, Frame, Video, is_video
 
 Pixels = NDArray[np.uint8]
 OnePixels: TypeAlias = np.ndarray[tuple[int, int, int], np.dtype[np.uint8]]
@@ -271,6 +271,8 @@ class Detector:
             video = Video(Path(path), frames or (authors.video_frames if authors else None), authors is not None)
             with nullcontext(kept) if kept is not None else KeptFrames() as store:
                 shown = [self._look_at(frame, store, keep=kept is not None) for frame in video.frames()]
+                if all(frame.damaged for frame in shown):
+                    raise UnreadableImageError(NONE_SOUND)
                 decided = video.unseen_share <= MAX_UNSEEN
                 sound = [frame for frame in shown if not (decided and frame.damaged)]
                 tracks = self._tracks(sound)

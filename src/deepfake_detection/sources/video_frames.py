@@ -13,7 +13,7 @@ from deepfake_detection.common.files import TEMPORARY
 from deepfake_detection.common.parallel import map_in_processes
 from deepfake_detection.common.text import system_words
 from deepfake_detection.pictures.images import UnreadableImageError
-from deepfake_detection.videos.video import Video
+from deepfake_detection.videos.video import NONE_SOUND, Video
 
 # PNG is packed lightly: more effort would take longer than the decoding, for a few percent of the space
 FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -36,7 +36,7 @@ def take_frames(
 
     Each video has a folder of its own in ``work``, which comes into being whole. If it is there already, for the same
     video and the same wishes, it is not made again. ``form`` is one of FORMATS. A picture that is on show at several of
-    the times is one frame. ``workers`` is as for ``map_in_processes``.
+    the times is one frame. A damaged one is not taken. ``workers`` is as for ``map_in_processes``.
     """
     work.mkdir(parents=True, exist_ok=True)
     take = partial(_take, work, count, form)
@@ -60,15 +60,17 @@ def _take(work: Path, count: int, form: str, video: Path) -> Taken:
     part.mkdir()
     suffix, options = FORMATS[form]
     taken: set[int] = set()
+    reason = NONE_SOUND
     try:
         for frame in Video(video, count).frames():
-            if frame.number not in taken:
+            if frame.number not in taken and not frame.damaged:
                 Image.fromarray(frame.pixels).save(part / f"{frame.number:06d}{suffix}", **options)
                 taken.add(frame.number)
     except UnreadableImageError as error:
-        if not taken:  # otherwise it gives what it has
-            part.rmdir()
-            return Taken(None, str(error))
+        reason = str(error)
+    if not taken:  # otherwise it gives what it has
+        part.rmdir()
+        return Taken(None, reason)
     part.rename(folder)
     return Taken(folder)
 

@@ -4,8 +4,10 @@ Only the packets tell. A header may lie about the length, pictures may be on sho
 broke off or lost some blocks has nothing that says so.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,9 @@ from numpy.typing import NDArray
 
 from deepfake_detection.pictures.images import UnreadableImageError
 
+ENCRYPTED = "encrypted: it cannot be judged without its key"
 NO_FILM = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
+_PROTECTED = re.compile(rb"stsd.{12}(?:encv|drmi)", re.DOTALL)  # an MP4's kind of pictures; FFmpeg may not know them
 MAX_REORDERED = 17  # pictures; H.264 and HEVC allow 16
 MAX_FAILURES = 100  # of reading a packet; behind a failure there may be more packets
 # Decoders take a lost block, which is zeros, for pictures. The packets of these codecs never hold so many zeros.
@@ -93,7 +97,7 @@ def list_packets(container: InputContainer, path: Path) -> Track:
     """Reads all packets of the file and gives those of the film.
 
     The film is no cover picture and no track of thumbnails. It is the default of several, else the one with the most
-    pixels. Raises UnreadableImageError if there is none.
+    pixels. Raises UnreadableImageError if there is none, or if it is encrypted.
     """
     rows = {stream.index: _Rows() for stream in container.streams}
     films = [stream for stream in container.streams.video if not stream.disposition & NO_FILM]
@@ -101,21 +105,32 @@ def list_packets(container: InputContainer, path: Path) -> Track:
         raise UnreadableImageError("a sound file without pictures" if container.streams.audio else "damaged")
     films = [stream for stream in films if stream.codec_context is not None]  # else no decoder knows it
     fragile = {stream.index for stream in films if stream.codec_context.codec.canonical_name in NEVER_ZEROS}
+    encrypted = {stream.index for stream in films if "enc_key_id" in stream.metadata}  # of Matroska
     for packet in read_packets(container):
+        if packet.has_sidedata("encryption_info"):  # of MP4; the pictures before may be plain
+            encrypted.add(packet.stream_index)
         found = rows.get(packet.stream_index)
         if found is not None:  # streams may appear on the way
             zeros = packet.stream_index in fragile and ZEROS in bytes(packet)
             found.add(packet, packet.is_corrupt or zeros)
     films = [stream for stream in films if rows[stream.index].pts]
     if not films:
-        raise UnreadableImageError("no frame that can be decoded")
+        raise UnreadableImageError(ENCRYPTED if _is_protected(path) else "no frame that can be decoded")
 
     def rank(stream: av.VideoStream) -> tuple[bool, bool, int, int]:
         size = stream.codec_context.width * stream.codec_context.height
         number = len(rows[stream.index].pts)
         return number > 1, Disposition.default in stream.disposition, size, number
 
-    return _track(container, path, max(films, key=rank), rows)
+    film = max(films, key=rank)
+    if film.index in encrypted:
+        raise UnreadableImageError(ENCRYPTED)
+    return _track(container, path, film, rows)
+
+
+def _is_protected(path: Path) -> bool:
+    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+        return bool(_PROTECTED.search(content))
 
 
 def _track(container: InputContainer, path: Path, stream: av.VideoStream, rows: dict[int, _Rows]) -> Track:

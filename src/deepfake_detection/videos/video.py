@@ -27,6 +27,7 @@ LEAST_FRAMES, MOST_FRAMES = 32, 128
 MAX_ASPECT = 4.0  # of a pixel; more is a mistake in the header
 UNTAGGED = 2  # FFmpeg's AVCOL_SPC_UNSPECIFIED and H.273's "unspecified": the file does not name its matrix
 HD_WIDTH, HD_HEIGHT = 1280, 720
+NONE_SOUND = "no frame without damage"
 
 
 def is_video(path: str | os.PathLike[str]) -> bool:
@@ -95,7 +96,7 @@ class Video:
         self._rank[self.track.shown] = np.arange(len(self.track.shown))
         self._samples = [(seconds, packet) for seconds, packet in found if packet is not None]
         self._count, self._sound = len(found), 0
-        self._careful, self._strict, self._sure = False, True, 0  # careful as soon as something fails to decode
+        self._careful, self._sure = False, 0  # careful as soon as something fails to decode
 
     @property
     def seconds(self) -> float:
@@ -117,11 +118,7 @@ class Video:
 
         Raises UnreadableImageError if none can be decoded at all, and for pictures of more than MAX_PIXELS.
         """
-        found = yield from self._frames()
-        if not found and self._strict:
-            self._strict = False  # then there may be pictures with painted-over damage
-            found = yield from self._frames()
-        if not found:
+        if not (yield from self._frames()):
             raise UnreadableImageError("no frame that can be decoded")
 
     def _frames(self) -> Generator[Frame, None, int]:
@@ -190,8 +187,7 @@ class Video:
         # with several threads PyAV loses some errors, and may wait for ever: its issue 1861
         stream.thread_type, context.thread_count = "NONE", 1
         context.copy_opaque = True
-        if self._strict:
-            context.options = {"err_detect": "explode"}  # else a decoder paints over what it cannot decode
+        context.options = {"err_detect": "explode"}  # else a decoder paints over what it cannot decode
         self._aspect = float(stream.sample_aspect_ratio or 1)
 
     def _decode(

@@ -18,6 +18,7 @@ from deepfake_detection.pictures.images import (
     MAX_BYTES,
     MAX_PIXELS,
     MAX_SCANNED_PIXELS,
+    NOT_READ,
     UnreadableImageError,
     opened_picture,
     read_picture,
@@ -143,6 +144,11 @@ BMP = encode(Image.fromarray(NOISE), "BMP")
         (BMP[:-9], "truncated"),
         (WEBP[: len(WEBP) // 2], "damaged"),  # libwebp does not say what is wrong
         (PNG[:200] + bytes(500) + PNG[700:], "damaged"),
+        (JPEG.replace(b"\xff\xc0\0\x11\x08", b"\xff\xc1\0\x11\x0c"), f"a JPEG, 12 bits a colour, {NOT_READ}"),
+        (JPEG.replace(b"\xff\xc0", b"\xff\xc3"), f"a JPEG, lossless, {NOT_READ}"),
+        (JPEG.replace(b"\xff\xc0", b"\xff\xcb"), f"a JPEG, lossless, {NOT_READ}"),
+        (JPEG.replace(b"\xff\xc0", b"\xff\xf7"), f"a JPEG, JPEG-LS, {NOT_READ}"),
+        (BMP[:30] + b"\4" + BMP[31:], NOT_READ),  # a JPEG in a BMP
         (png_header(8193, 8192), "too many pixels: at most 67 million are read"),
         (png_header(10_000, 10_000), "too many pixels: at most 67 million are read"),  # Pillow would warn
         (png_header(60_000, 60_000), "too many pixels: at most 67 million are read"),  # Pillow would raise

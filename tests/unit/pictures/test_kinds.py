@@ -94,6 +94,7 @@ def test_a_camcorders_film_has_a_time_before_each_packet() -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
+        (b"\x89PNG\r\n\x1a\n\0\0\0\4CgBI\x50\0\x20\2", f"a PNG of Xcode, changed for iPhones, {CONVERT}"),
         (HEIC, f"an HEIC picture, {CONVERT}"),
         (brands(b"msf1", b"hevc"), f"an HEIC picture, {CONVERT}"),
         (brands(b"crx ", b"isom"), f"a camera's raw picture, {CONVERT}"),

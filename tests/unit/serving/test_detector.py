@@ -163,6 +163,9 @@ def test_a_video_without_a_face_or_without_frames_says_so(tmp_path: Path, of_fac
     assert (grey.verdict, grey.reason, grey.failed) == ("none", "no face found", False)
     damaged = detector.video(zeroed(textured(tmp_path / "c.avi", 60), 5.0))
     assert (damaged.verdict, damaged.reason) == ("none", "no face found, 0:01.0 of 0:06.0 damaged or missing")
+    painted = detector.video(zeroed(textured(tmp_path / "d.mp4", 1), 0.0, part=0.5))
+    assert (painted.verdict, painted.probability, painted.reason) == ("none", None, "no frame without damage")
+    assert painted.failed
     (tmp_path / "b.mp4").write_bytes(b"nothing")
     broken = detector.video(tmp_path / "b.mp4")
     said = "a text file, neither a picture nor a video"

@@ -273,6 +273,18 @@ def test_pixels_become_square(tmp_path: Path, aspect: tuple[int, int], shape: tu
     assert found[0].pixels.shape == shape
 
 
+@pytest.mark.parametrize("fragments", ["faststart", "frag_keyframe+empty_moov"])
+@pytest.mark.parametrize("entry", [b"avc1", b"encv", b"drmi"])
+def test_an_encrypted_film_says_so(tmp_path: Path, fragments: str, entry: bytes) -> None:
+    path = tmp_path / "a.mp4"
+    key = {"encryption_scheme": "cenc-aes-ctr", "encryption_key": "76" * 16, "encryption_kid": "a7" * 16}
+    with av.open(str(path), "w", options={"movflags": fragments, **key}) as container:
+        container.mux(encoded(add_film(container), map(level, range(50, 80))))
+    path.write_bytes(path.read_bytes().replace(b"avc1\0\0", entry + b"\0\0"))
+    with pytest.raises(UnreadableImageError, match=r"^encrypted: it cannot be judged without its key$"):
+        taken(path)
+
+
 def test_what_is_no_video_says_so(tmp_path: Path) -> None:
     whole = film(tmp_path / "whole.mp4", 50)
     # a playlist would have the decoder open other files, or addresses
