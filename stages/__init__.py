@@ -13,7 +13,7 @@ sys.path.append(str(Path(__file__).parents[1] / "src"))  # a training machine ma
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.parallel import spin_briefly
-from deepfake_detection.common.text import printable
+from deepfake_detection.common.text import printable, system_failure
 from deepfake_detection.params.data_sections import Dataset
 from deepfake_detection.params.load import Params
 
@@ -36,8 +36,7 @@ def run(stage: Callable[..., None], arguments: Sequence[str] | None = None) -> N
     except UserError as error:
         sys.exit(f"error: {printable(str(error))}")
     except OSError as error:
-        where = f"{printable(str(error.filename))}: " if error.filename else ""
-        sys.exit(f"error: {where}{error.strerror or error}; check permissions and free disk space")
+        sys.exit(f"error: {system_failure(error)}")
 
 
 def data_set(params: Params, name: str) -> Dataset:

@@ -73,7 +73,7 @@ def test_a_full_disk_names_the_output_and_leaves_the_earlier_one(
 ) -> None:
     before = outputs(project)
     line = project.fails_with_one_line("python", "-c", LIMITED, f"stages.{stage}", str(limit), "embedded")
-    assert line == f"error: {output}: File too large; check permissions and free disk space"
+    assert line == f"error: {output}: File too large; check free disk space and limits"
     assert outputs(project) == before
 
 
@@ -84,7 +84,7 @@ def test_a_full_disk_leaves_earlier_predictions(project: Project, monkeypatch: p
     (project.path / "data" / "predictions.csv").write_text("earlier")
     before = outputs(project)
     monkeypatch.chdir(project.path)
-    full = r"^error: data/predictions\.csv: File too large; check permissions and free disk space$"
+    full = r"^error: data/predictions\.csv: File too large; check free disk space and limits$"
     with file_size_limit(200), pytest.raises(SystemExit, match=full):
         run(evaluate.main, [])
     assert outputs(project) == before
@@ -97,7 +97,7 @@ def test_a_disk_that_is_really_full(project: Project, small_disk: Path) -> None:
     (project.path / "data").symlink_to(small_disk / "data")
     before = outputs(project)
     line = project.fails_with_one_line("python", "-m", "stages.prepare", "embedded")
-    assert line == "error: data/prepared/train: No space left on device; check permissions and free disk space"
+    assert line == "error: data/prepared/train: No space left on device; check free disk space and limits"
     assert outputs(project) == before
 
 

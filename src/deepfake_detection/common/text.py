@@ -1,7 +1,14 @@
 """Formats numbers, times, names and errors for people."""
 
+import errno
 from collections.abc import Sequence
 
+_ADVICE = {
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "check permissions"),
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "check free disk space and limits"),
+    **dict.fromkeys((errno.EMFILE, errno.ENFILE), "allow more open files (ulimit -n)"),
+    errno.ENAMETOOLONG: "give it a shorter name",
+}
 FEW_GROUPS = 20  # fewer say little about the spread between groups
 
 
@@ -34,6 +41,13 @@ def one_line(error: object) -> str:
 def system_words(error: OSError) -> str:
     """The operating system's message for an error, without number and file name: "permission denied"."""
     return (error.strerror or str(error)).lower()
+
+
+def system_failure(error: OSError) -> str:
+    """One line on what the operating system refused: the file, its words, and what to do where they tell that."""
+    where = f"{printable(str(error.filename))}: " if error.filename else ""
+    advice = _ADVICE.get(error.errno or 0, "")
+    return f"{where}{error.strerror or one_line(error)}{advice and '; '}{advice}"
 
 
 def group_count(groups: int) -> str:

@@ -95,9 +95,9 @@ def read_rgb(path: Path) -> NDArray[np.uint8]:
     main picture.
 
     Raises UnreadableImageError for a file that cannot be opened or completely decoded. It says what the file is if it
-    is no such picture, an animation, or in a coding that is not read. Otherwise it says "empty file", "truncated", "damaged", "too many pixels"
-    (more than MAX_PIXELS), "too many bytes" (more than MAX_BYTES), "too much work to decode" (MAX_SCANNED_PIXELS or
-    MAX_PIECES exceeded), or the operating system's message ("permission denied").
+    is no such picture, an animation, or in a coding that is not read. Otherwise it says "empty file", "truncated",
+    "damaged", "too many pixels" (more than MAX_PIXELS), "too many bytes" (more than MAX_BYTES), "too much work to
+    decode" (MAX_SCANNED_PIXELS or MAX_PIECES exceeded), or the operating system's message ("permission denied").
     """
     return _read(path, MAX_PIXELS).pixels
 

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import re
 import shlex
 import sys
@@ -23,11 +24,12 @@ from deepfake_detection.common.files import expanded, write_figure
 from deepfake_detection.common.parallel import spin_briefly
 from deepfake_detection.common.progress import progress
 from deepfake_detection.common.rules import Rule
-from deepfake_detection.common.text import printable
+from deepfake_detection.common.text import printable, system_failure
 from deepfake_detection.inference.tested import TESTED
 from deepfake_detection.network.sidecar import FAMILIARITY
 from deepfake_detection.serving.lines import (
     AS_STORED,
+    UNFINISHED,
     job_of,
     left_to_do,
     outcome,
@@ -45,6 +47,7 @@ if TYPE_CHECKING:  # torch takes seconds to load, and --help does not need it
     from deepfake_detection.serving.detector import Detector
     from deepfake_detection.serving.results import Prediction
 
+LONGEST_NAME = 255 - len(UNFINISHED)  # bytes; a file is first written under a name that is longer than its own
 FEW, ENOUGH = 8, 64  # files and frames; batch-norm statistics of less are hardly those of a kind of picture
 
 
@@ -62,8 +65,7 @@ class _Commands(TyperGroup):
                 sys.exit(f"error: {printable(str(error))}")
             if error.errno == errno.EPIPE:
                 raise  # typer ends quietly when nobody reads on
-            where = f"{printable(str(error.filename))}: " if error.filename else ""
-            sys.exit(f"error: {where}{error.strerror or error}; check permissions and free disk space")
+            sys.exit(f"error: {system_failure(error)}")
 
 
 app = typer.Typer(cls=_Commands, add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
@@ -288,7 +290,7 @@ def explain(
     except ModuleNotFoundError as error:
         raise UserError(f"explain: {error.name} is not installed; run make env, or pip install {error.name}") from None
 
-    written = out or Path(f"{path.stem}-explained.png")
+    written = out or named_after(path, "-explained.png")
     if written.suffix.lower() != ".png":
         raise UserError(f"--out {written}: it will be a PNG, so name it .png")
     may_write([written], force)
@@ -377,7 +379,7 @@ def export(
     if listed.left_out.total():
         print(left_out(listed), file=sys.stderr)
     checkpoint = find_checkpoint(checkpoint)
-    written = out or Path(checkpoint.stem + "-int8" * bool(int8) + FILES[form][0])
+    written = out or named_after(checkpoint, "-int8" * bool(int8) + FILES[form][0])
     paths = files_of(form, written)
     may_write(paths, force)
     start = time.perf_counter()
@@ -466,9 +468,21 @@ def info(
     print(json.dumps(found, indent=2) if as_json else checkpoint_table(found))
 
 
+def named_after(path: Path, ending: str) -> Path:
+    """A file here that is called as another one, with another ending. So much of the name is left out as must be."""
+    stem = os.fsencode(path.stem)
+    whole = len(stem) + len(ending) <= LONGEST_NAME
+    return Path((path.stem if whole else stem[: LONGEST_NAME - len(ending)].decode(errors="ignore")) + ending)
+
+
 def may_write(paths: list[Path], force: bool, option: str = "--out") -> None:
-    """Raises UserError if one of ``paths`` is a folder, or if it exists and ``force`` is not set."""
+    """Raises UserError if one of ``paths`` is a folder, has too long a name, or exists and ``force`` is not set."""
     for path in paths:
+        if (length := len(os.fsencode(path.name))) > LONGEST_NAME:
+            raise UserError(
+                f"{path.name[:30]}...: this name has {length} bytes, and at most {LONGEST_NAME} can be written: give a "
+                f"shorter one with {option}"
+            )
         if path.is_dir():
             raise UserError(f"{path} is a folder: name a file, with {option}")
         if path.exists() and not force:

@@ -5,6 +5,7 @@ import csv
 import hashlib
 import json
 import os
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,6 +20,8 @@ from deepfake_detection.common.text import clock, percent, printable
 if TYPE_CHECKING:  # --help does not need its imports
     from deepfake_detection.serving.results import Moment, Person, Prediction
 
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", " ", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # and the wide forms
+_DIVIDING = re.compile(r"[;\t|]")
 UNFINISHED = ".unfinished"
 MOMENTS = 3  # the most suspicious ones that a line names
 # Of a terminal, by their numbers in ANSI: bold red, red, cyan, yellow. The word says the same, so none is needed.
@@ -74,7 +77,7 @@ def print_csv(found: "Prediction", first: bool, out: TextIO, about: Mapping[str,
     calibrated = about["threshold"] is not None
     own = [moment for moment in moments if moment.person == 1]
     row: dict[str, Any] = {
-        "path": shown(found.path, out),
+        "path": no_formula(shown(found.path, out)),
         "verdict": found.verdict,
         "probability": _digits(found.probability, 4),
         "logit": _digits(found.logit, 4),
@@ -94,10 +97,17 @@ def print_csv(found: "Prediction", first: bool, out: TextIO, about: Mapping[str,
         row["authors_score"] = _digits(found.authors_score, 4)
     if found.transductive:
         row["transductive"] = True
-    writer = csv.DictWriter(out, list(row), lineterminator="\n")
+    # a spreadsheet may divide cells at semicolons or tabs, but not within quotes
+    quoting = csv.QUOTE_ALL if _DIVIDING.search(row["path"]) else csv.QUOTE_MINIMAL
+    writer = csv.DictWriter(out, list(row), lineterminator="\n", quoting=quoting)
     if first:
         writer.writeheader()
     writer.writerow(row)
+
+
+def no_formula(path: str) -> str:
+    """A path that no spreadsheet takes for a formula, which could start programs. It still names the same file."""
+    return f"./{path}" if path.startswith(_FORMULA) else path
 
 
 def _digits(number: float | None, digits: int) -> str:

@@ -4,7 +4,15 @@ import errno
 
 import pytest
 
-from deepfake_detection.common.text import clock, group_count, one_line, percent, printable, system_words
+from deepfake_detection.common.text import (
+    clock,
+    group_count,
+    one_line,
+    percent,
+    printable,
+    system_failure,
+    system_words,
+)
 
 
 @pytest.mark.parametrize(
@@ -52,3 +60,10 @@ def test_an_error_of_several_lines_becomes_one() -> None:
 def test_words_of_the_system_come_without_number_and_file_name() -> None:
     assert system_words(PermissionError(errno.EACCES, "Permission denied", "secret.jpg")) == "permission denied"
     assert system_words(OSError("Cannot identify")) == "cannot identify"
+
+
+def test_what_the_system_refused_has_advice_only_where_its_words_tell() -> None:
+    lines = {number: system_failure(OSError(number, "Words", "a\nb")) for number in (errno.EACCES, errno.EIO)}
+    assert lines == {errno.EACCES: "a?b: Words; check permissions", errno.EIO: "a?b: Words"}
+    assert system_failure(OSError(errno.ENAMETOOLONG, "Words")) == "Words; give it a shorter name"
+    assert system_failure(OSError("broken\n pipe")) == "broken pipe"

@@ -23,6 +23,7 @@ from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.text import percent
 from deepfake_detection.network.sidecar import Sidecar
 from deepfake_detection.pictures.faces import Box
+from deepfake_detection.serving.cli import named_after
 from deepfake_detection.serving.lines import print_csv, print_json, print_line
 from deepfake_detection.serving.results import Face, Moment, Prediction, VideoPrediction
 from tests.support.commands import command
@@ -130,12 +131,52 @@ def test_output_replaces_a_file_only_if_told_and_never_one_that_is_read(folder: 
         assert read.read_bytes() == before
 
 
+def test_a_csv_holds_no_formulas_and_its_paths_stay_paths(
+    folder: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [
+        "=cmd|' -C calc'!A1.png",
+        "+1.png",
+        "-1.png",
+        "@SUM(A1).png",
+        "\t=1.png",
+        "a;=1+1;.png",
+        "\uff1d1.png",
+        "b.png",
+    ]
+    for name in names:
+        (tmp_path / name).write_bytes((folder / "a.png").read_bytes())
+    monkeypatch.chdir(tmp_path)
+    done = run("predict", "--checkpoint", folder / "best.pth", "--csv", "--", *names)
+    assert done.status == 0, done.err
+    paths = [row["path"] for row in csv.DictReader(io.StringIO(done.out))]
+    assert not [path for path in paths if not (path[0].isalpha() or path.startswith("./"))]
+    assert [Path(path).name for path in paths] == names
+    assert paths[-1] == "b.png"
+    cells = [cell for row in csv.reader(io.StringIO(done.out), delimiter=";") for cell in row]
+    assert not [cell for cell in cells if cell.startswith("=")]
+
+
+def test_a_name_that_is_too_long_to_be_written_is_refused_before_the_work(
+    folder: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for out in (Path("a" * 242 + ".csv"), Path("a" * 300)):
+        done = run("predict", folder / "a.png", "--checkpoint", "no.pth", "--csv", "--output", out)
+        assert done.err.startswith(f"error: {'a' * 30}...: this name has {len(out.name)} bytes, and at most 244 can be")
+    assert named_after(Path("x/b.jpg"), "-explained.png") == Path("b-explained.png")
+    for stem in ("a" * 251, "\u00e9" * 125, "x" + "\u00e9" * 125):
+        name = named_after(Path(f"{stem}.png"), "-explained.png").name
+        assert stem.startswith(name.removesuffix("-explained.png"))
+        assert 242 < len(os.fsencode(name)) <= 244
+
+
 def test_an_output_that_cannot_be_written_leaves_nothing(folder: Path, tmp_path: Path, run: Run) -> None:
     out = tmp_path / "verdicts.json"
     with file_size_limit(100):
         done = run("predict", folder / "a.png", "--checkpoint", folder / "best.pth", "--json", "--output", out)
     assert done.status == 1
-    assert done.err == f"error: {out}: File too large; check permissions and free disk space\n"
+    assert done.err == f"error: {out}: File too large; check free disk space and limits\n"
     assert list(tmp_path.iterdir()) == []
 
 
