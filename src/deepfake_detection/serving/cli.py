@@ -2,13 +2,12 @@
 
 import errno
 import json
-import os
 import re
 import shlex
 import sys
 import time
 import warnings
-from contextlib import redirect_stdout
+from contextlib import nullcontext, redirect_stdout
 from dataclasses import replace
 from io import TextIOWrapper
 from pathlib import Path
@@ -29,17 +28,18 @@ from deepfake_detection.inference.tested import TESTED
 from deepfake_detection.network.sidecar import FAMILIARITY
 from deepfake_detection.serving.lines import (
     AS_STORED,
-    UNFINISHED,
     job_of,
     left_to_do,
     outcome,
     print_csv,
     print_json,
     print_line,
+    require_whole,
     results,
     shown,
     summary,
 )
+from deepfake_detection.serving.outputs import alone, may_write, named_after, refuse_inputs
 from deepfake_detection.serving.paths import VIDEO, find_checkpoint, find_files, in_shard, left_out
 from deepfake_detection.videos.video import is_video
 
@@ -47,7 +47,6 @@ if TYPE_CHECKING:  # torch takes seconds to load, and --help does not need it
     from deepfake_detection.serving.detector import Detector
     from deepfake_detection.serving.results import Prediction
 
-LONGEST_NAME = 255 - len(UNFINISHED)  # bytes; a file is first written under a name that is longer than its own
 FEW, ENOUGH = 8, 64  # files and frames; batch-norm statistics of less are hardly those of a kind of picture
 
 
@@ -162,41 +161,43 @@ def predict(
     files = in_shard(files, shard) if shard else files
     checkpoint = find_checkpoint(checkpoint)
     beside = [checkpoint.with_suffix(ending) for ending in (".json", FAMILIARITY)]
-    if resume and output and output.exists() and not force:
-        print(f"{output} is there already and whole: nothing is left to do", file=sys.stderr)
-        return
-    if output:
-        may_write([output], force, "--output")
-        refuse_inputs(output, [*map(Path, files), checkpoint, *beside])
-    with redirect_stdout(sys.stderr):  # a backend's own messages are not results
-        detector = load_detector(checkpoint, backend, device, threshold)
-    if adapt:
-        detector = adapted(detector, adapt, files)
-    write = print_json if as_json else print_csv if as_csv else print_line
-    job = (
-        job_of(checkpoint, beside, threshold=threshold, frames=frames, shard=shard, adapt=adapt and str(adapt))
-        if resume
-        else None
-    )
-    with results(output, job) as (out, done, outcomes):
-        left = left_to_do(files, done)
-        # The bar goes to stderr, so that stdout can be piped. On what is no terminal it is a line a minute.
-        with progress(total=len(left), unit="file", leave=False) as bar:
-            for number, found in enumerate(detector.stream(left, batch_size, frames, fill=bool(shard or resume))):
-                outcomes[outcome(found.verdict, found.failed)] += 1
-                found = replace(found, transductive=True) if adapt else found
-                with bar.external_write_mode():
-                    write(found, not number, out, detector.about(found))
-                if resume:
-                    out.flush()  # a kill loses no line
-                bar.update()
-    failed = outcomes["unreadable"]
-    if len(files) > 1:
-        print(summary(outcomes), file=sys.stderr)
-    if failed:
-        print(f"{failed} of {len(files)} files could not be read", file=sys.stderr)
-    if failed or listed.problems:
-        raise typer.Exit(1)
+    with alone(output) if output else nullcontext():
+        if resume and output and output.exists() and not force:
+            require_whole(output, files)
+            print(f"{output} is there already and whole: nothing is left to do", file=sys.stderr)
+            return
+        if output:
+            may_write([output], force, "--output")
+            refuse_inputs(output, [*map(Path, files), checkpoint, *beside])
+        with redirect_stdout(sys.stderr):  # a backend's own messages are not results
+            detector = load_detector(checkpoint, backend, device, threshold)
+        if adapt:
+            detector = adapted(detector, adapt, files)
+        write = print_json if as_json else print_csv if as_csv else print_line
+        job = (
+            job_of(checkpoint, beside, threshold=threshold, frames=frames, shard=shard, adapt=adapt and str(adapt))
+            if resume
+            else None
+        )
+        with results(output, job) as (out, done, outcomes):
+            left = left_to_do(files, done)
+            # The bar goes to stderr, so that stdout can be piped. On what is no terminal it is a line a minute.
+            with progress(total=len(left), unit="file", leave=False) as bar:
+                for number, found in enumerate(detector.stream(left, batch_size, frames, fill=bool(shard or resume))):
+                    outcomes[outcome(found.verdict, found.failed)] += 1
+                    found = replace(found, transductive=True) if adapt else found
+                    with bar.external_write_mode():
+                        write(found, not number, out, detector.about(found))
+                    if resume:
+                        out.flush()  # a kill loses no line
+                    bar.update()
+        failed = outcomes["unreadable"]
+        if len(files) > 1:
+            print(summary(outcomes), file=sys.stderr)
+        if failed:
+            print(f"{failed} of {len(files)} files could not be read", file=sys.stderr)
+        if failed or listed.problems:
+            raise typer.Exit(1)
 
 
 def adapted(detector: "Detector", folder: Path, files: list[str]) -> "Detector":
@@ -295,11 +296,12 @@ def explain(
         raise UserError(f"--out {written}: it will be a PNG, so name it .png")
     may_write([written], force)
     checkpoint = find_checkpoint(checkpoint)
-    print("loading the network", file=sys.stderr)
-    detector = load_detector(checkpoint, device=device, threshold=threshold)
-    print("looking at it", file=sys.stderr)
-    figure = explained(detector, path, frames)
-    write_figure(written, figure)
+    with alone(written):
+        print("loading the network", file=sys.stderr)
+        detector = load_detector(checkpoint, device=device, threshold=threshold)
+        print("looking at it", file=sys.stderr)
+        figure = explained(detector, path, frames)
+        write_figure(written, figure)
     print(shown(written, sys.stdout))
 
 
@@ -343,10 +345,11 @@ def report(
     beside = [checkpoint.with_suffix(ending) for ending in (".json", FAMILIARITY, TESTED)]
     for path in written:
         refuse_inputs(path, [*files, checkpoint, *beside], "--out")
-    detector = load_detector(checkpoint, device=device, threshold=threshold)
     command = shlex.join(["deepfake-detect", *sys.argv[1:]])
     assignment = Assignment(case=case, examiner=examiner, note=note)
-    failed = write_case(checkpoint, detector, files, out, command, frames, printer, assignment)
+    with alone(*written):
+        detector = load_detector(checkpoint, device=device, threshold=threshold)
+        failed = write_case(checkpoint, detector, files, out, command, frames, printer, assignment)
     for path in written:
         print(shown(path, sys.stdout))
     if failed:
@@ -383,7 +386,7 @@ def export(
     paths = files_of(form, written)
     may_write(paths, force)
     start = time.perf_counter()
-    with redirect_stdout(sys.stderr):  # the quantiser prints progress bars
+    with alone(written), redirect_stdout(sys.stderr):  # the quantiser prints progress bars
         parity = exported(checkpoint, form, written, pictures)
     kind = form + f", opset {OPSET}" * (form == "onnx") + ", 8 bits" * bool(int8)
     print(f"format: {kind}, in {time.perf_counter() - start:.0f} s")
@@ -466,33 +469,6 @@ def info(
 
     found = checkpoint_facts(find_checkpoint(checkpoint))
     print(json.dumps(found, indent=2) if as_json else checkpoint_table(found))
-
-
-def named_after(path: Path, ending: str) -> Path:
-    """A file here that is called as another one, with another ending. So much of the name is left out as must be."""
-    stem = os.fsencode(path.stem)
-    whole = len(stem) + len(ending) <= LONGEST_NAME
-    return Path((path.stem if whole else stem[: LONGEST_NAME - len(ending)].decode(errors="ignore")) + ending)
-
-
-def may_write(paths: list[Path], force: bool, option: str = "--out") -> None:
-    """Raises UserError if one of ``paths`` is a folder, has too long a name, or exists and ``force`` is not set."""
-    for path in paths:
-        if (length := len(os.fsencode(path.name))) > LONGEST_NAME:
-            raise UserError(
-                f"{path.name[:30]}...: this name has {length} bytes, and at most {LONGEST_NAME} can be written: give a "
-                f"shorter one with {option}"
-            )
-        if path.is_dir():
-            raise UserError(f"{path} is a folder: name a file, with {option}")
-        if path.exists() and not force:
-            raise UserError(f"{path} is there already: name another file with {option}, or replace it with --force")
-
-
-def refuse_inputs(output: Path, inputs: list[Path], option: str = "--output") -> None:
-    """Raises UserError if ``output`` is one of the files that are read."""
-    if output.exists() and any(path.exists() and output.samefile(path) for path in inputs):
-        raise UserError(f"{output} is one of the files that are read: name another file with {option}")
 
 
 def main() -> None:

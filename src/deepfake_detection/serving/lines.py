@@ -172,39 +172,59 @@ def resumed(path: Path, job: dict[str, Any]) -> Iterator[tuple[TextIO, Counter[s
     """Gives a file for JSON lines that goes on where a killed run of the same job stopped.
 
     Also gives how often each path has a line there already, and their outcomes. Until the block ends without an error,
-    the lines are in a file beside ``path`` that ends in UNFINISHED, whose first line is ``job``. A line that was cut
-    off is removed from it. Raises UserError if the file is of another job.
+    the lines are in a file beside ``path`` that ends in UNFINISHED, whose first line is ``job``. From a line on that
+    was cut off, or that a power cut left as zeros, it is removed. Raises UserError if the file is of another job. No
+    other run may write there meanwhile, see outputs.alone.
     """
     part = path.with_name(path.name + UNFINISHED)
     part.parent.mkdir(parents=True, exist_ok=True)
     header = json.dumps(job, sort_keys=True).encode() + b"\n"
-    done, outcomes = Counter[str](), Counter[str]()
     with part.open("a+b") as file:
         file.seek(0)
-        whole = len(header)
-        if (first := file.readline()) == header:
-            for line in file:
-                if not line.endswith(b"\n"):
-                    break
-                row = json.loads(line)
-                done[row["path"]] += 1
-                outcomes[outcome(row["verdict"], row["failed"])] += 1
-                whole += len(line)
-        elif first.endswith(b"\n"):
+        first = file.readline()
+        ours = first == header
+        done, outcomes, size = _whole_lines(file if ours else [])
+        if first.endswith(b"\n") and not ours and b"\0" not in first:
             raise UserError(
                 f"{part}: of another checkpoint or with other options ({first.decode(errors='replace').strip()}): "
                 "remove it, or name another --output"
             )
-        else:  # nothing, or a header that was cut off
+        if not ours:  # nothing, or a header that was cut off
             file.truncate(0)
             file.write(header)
-        file.truncate(whole)
+        file.truncate(len(header) + size)
     with part.open("a", encoding="utf-8", newline="") as out:
         yield out, done, outcomes
     with replacing(path) as (final,), part.open("rb") as lines, final.open("wb") as copy:
         lines.readline()
         copy.writelines(lines)
     part.unlink()
+
+
+def _whole_lines(lines: Iterable[bytes]) -> tuple[Counter[str], Counter[str], int]:
+    """How often each path has a line, and their outcomes, up to the first line that is not whole; and their bytes."""
+    done, outcomes, size = Counter[str](), Counter[str](), 0
+    for line in lines:
+        try:
+            row = json.loads(line) if line.endswith(b"\n") else {}
+            path, kind = row["path"], outcome(row["verdict"], row["failed"])
+        except (ValueError, KeyError, TypeError):
+            break
+        done[path] += 1
+        outcomes[kind] += 1
+        size += len(line)
+    return done, outcomes, size
+
+
+def require_whole(path: Path, files: Sequence[str]) -> None:
+    """Raises UserError if a finished file of JSON lines lacks a line for one of ``files``."""
+    with path.open("rb") as lines:
+        done, _, _ = _whole_lines(lines)
+    if left := left_to_do(files, done):
+        raise UserError(
+            f"{path} is there already, and {len(left)} of {len(files)} files have no line in it, such as "
+            f"{printable(left[0])}: judge them into another --output, or all files again with --force"
+        )
 
 
 def job_of(checkpoint: Path, beside: Iterable[Path], **options: Any) -> dict[str, Any]:

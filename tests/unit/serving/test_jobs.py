@@ -1,6 +1,8 @@
 """Long lists: shares are the same everywhere, and a killed run goes on without losing or repeating a line."""
 
 import json
+import multiprocessing
+import random
 import signal
 import subprocess
 import sys
@@ -15,7 +17,8 @@ import pytest
 from PIL import Image
 
 from deepfake_detection.common.errors import UserError
-from deepfake_detection.serving.lines import UNFINISHED, left_to_do, resumed, summary
+from deepfake_detection.serving.lines import UNFINISHED, left_to_do, require_whole, resumed, summary
+from deepfake_detection.serving.outputs import alone
 from deepfake_detection.serving.paths import in_shard
 from tests.support.commands import command
 from tests.unit.serving.test_detector import save
@@ -86,6 +89,81 @@ def test_a_header_that_was_cut_off_begins_anew_and_another_job_s_is_refused(tmp_
     with pytest.raises(UserError, match="of another checkpoint or with other options"), resumed(path, JOB):
         pass
     assert part.read_bytes() == before
+
+
+@pytest.mark.parametrize("tail", [b"\0" * 4096, b"\0" * 100 + b"\n" + line("c").encode(), b'{"path": "c"}\n', b"[]\n"])
+def test_what_a_power_cut_left_behind_the_last_whole_line_is_cut_off(tail: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "out.jsonl"
+    header = json.dumps(JOB).encode() + b"\n"
+    part = path.with_name(path.name + UNFINISHED)
+    part.write_bytes(header + line("a").encode() + tail)
+    with resumed(path, JOB) as (out, done, _):
+        assert done == Counter("a")
+        out.write(line("b"))
+    assert path.read_text() == line("a") + line("b")
+    part.write_bytes(b"\0" * 100 + b"\n" + tail)  # of the header nothing is left
+    with resumed(path, JOB) as (_, done, _):
+        assert not done
+
+
+def test_a_finished_file_is_whole_if_every_file_has_its_lines(tmp_path: Path) -> None:
+    (path := tmp_path / "out.jsonl").write_text(line("a") + line("b", "none"))
+    require_whole(path, ["b", "a"])
+    with pytest.raises(UserError, match="2 of 4 files have no line in it, such as a: judge them into another --output"):
+        require_whole(path, ["a", "b", "a", "c"])
+    Image.new("RGB", (64, 64)).save(tmp_path / "c.png")
+    resume = ["predict", tmp_path, "--checkpoint", tmp_path / "b0.pth", "--json", "--output", path, "--resume"]
+    assert f"{path} is there already, and 1 of 1 files have no line" in str(command(*resume))
+    path.write_text(line(str(tmp_path / "c.png")))
+    assert command(*resume) == 0
+
+
+def write_lines(path: Path, files: list[str]) -> None:
+    """What ``predict --resume`` does, without a network."""
+    try:
+        with alone(path):
+            if path.exists():
+                return
+            with resumed(path, JOB) as (out, done, _):
+                for file in left_to_do(files, done):
+                    print(line(file), end="", file=out, flush=True)
+                    time.sleep(0.001)
+    except UserError:
+        sys.exit(1)
+
+
+def test_two_runs_at_once_killed_twenty_times_give_each_file_one_line(tmp_path: Path) -> None:
+    path, files = tmp_path / "out.jsonl", [str(number) for number in range(300)]
+    rng, fork = random.Random(0), multiprocessing.get_context("fork")  # noqa: S311
+    refused = 0
+    for kill in range(21):
+        runs = [fork.Process(target=write_lines, args=(path, files)) for _ in range(2)]
+        for run in runs:
+            run.start()
+        if kill < 20:
+            for run in rng.sample(runs, 2):
+                time.sleep(rng.uniform(0, 0.02))
+                run.kill()
+        for run in runs:
+            run.join(60)
+        refused += [run.exitcode for run in runs].count(1)
+    assert refused
+    assert path.read_text() == "".join(map(line, files))
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_who_comes_second_is_told_before_the_work(tmp_path: Path) -> None:
+    path = tmp_path / "out"
+    Image.new("RGB", (64, 64)).save(tmp_path / "c.png")
+    words = f"{path}.png: another run writes there: let it end, or name another file"
+    with alone(path.with_suffix(".png"), path.with_suffix(".json")):
+        with pytest.raises(UserError, match="another run writes there"), alone(path, path.with_suffix(".json")):
+            pass
+        for typed in (["predict", tmp_path, "--output"], ["explain", tmp_path / "c.png", "--out"]):
+            assert command(*typed, f"{path}.png", "--checkpoint", "gone.pth") == f"error: {words}"
+    with alone(path.with_suffix(".png")):
+        assert len(list(tmp_path.glob(".part-lock-*"))) == 1
+    assert [each.name for each in tmp_path.iterdir()] == ["c.png"]
 
 
 @pytest.mark.slow
