@@ -263,6 +263,10 @@ def serve(
     token_file: Annotated[
         Path | None, typer.Option(help="Answer only who sends the token in this file, as Authorization: Bearer TOKEN.")
     ] = None,
+    name: Annotated[
+        list[str] | None,
+        typer.Option(help="Another name under which it is asked, such as a service's in Docker Compose. Repeat it."),
+    ] = None,
 ) -> None:
     """Judge pictures and videos on a web page, and for programs at /api/v1/predict. Works offline and keeps nothing."""
     try:
@@ -272,7 +276,9 @@ def serve(
         raise UserError(f"serve: {missing}") from None
     token = server.read_token(token_file) if token_file else None
     rule, memory = as_rule(threshold), max_memory_mb * 10**6
-    server.serve(find_checkpoint(checkpoint), host, port, max_mb * 10**6, max_seconds, device, rule, token, memory)
+    server.serve(
+        find_checkpoint(checkpoint), host, port, max_mb * 10**6, max_seconds, device, rule, token, memory, name or ()
+    )
 
 
 @app.command()

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.files import replacing
@@ -98,7 +98,7 @@ def print_csv(found: "Prediction", first: bool, out: TextIO, about: Mapping[str,
     if found.transductive:
         row["transductive"] = True
     # a spreadsheet may divide cells at semicolons or tabs, but not within quotes
-    quoting = csv.QUOTE_ALL if _DIVIDING.search(row["path"]) else csv.QUOTE_MINIMAL
+    quoting: Literal[0, 1] = csv.QUOTE_ALL if _DIVIDING.search(row["path"]) else csv.QUOTE_MINIMAL
     writer = csv.DictWriter(out, list(row), lineterminator="\n", quoting=quoting)
     if first:
         writer.writeheader()

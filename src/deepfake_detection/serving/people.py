@@ -96,6 +96,10 @@ def _unit(small: Pixels) -> Look:
     return scaled
 
 
+class NoSpaceError(UserError):
+    """There is no space for temporary files."""
+
+
 class KeptFrames:
     """Frames by their times in seconds, uint8 of shape (height, width, 3). It is a context, at whose end all are gone.
 
@@ -118,14 +122,14 @@ class KeptFrames:
         self._file.close()
 
     def add(self, seconds: float, pixels: Pixels) -> None:
-        """Keeps a frame. Raises UserError if there is no space for it."""
+        """Keeps a frame. Raises NoSpaceError if there is no space for it."""
         if self._last is None or self._last[0] is not pixels:
             start = self._file.seek(0, 2)
             try:
                 self._file.write(np.ascontiguousarray(pixels).data)
             except OSError as error:
                 where = f"{gettempdir()}: the frames of a video cannot be kept there ({system_words(error)})"
-                raise UserError(f"{where}; set TMPDIR to a folder with more space") from None
+                raise NoSpaceError(f"{where}; set TMPDIR to a folder with more space") from None
             self._last = pixels, (start, pixels.shape)
         self._places[seconds] = self._last[1]
 

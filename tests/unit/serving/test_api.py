@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -79,13 +80,47 @@ def test_what_gets_no_result_is_a_problem(server: Running, face: bytes) -> None:
     assert is_problem(sent(png_header(20_000, 20_000)), 422, "too many pixels")
     assert is_problem(sent(face, Host="evil.example"), 421, "names")
     assert is_problem(sent(face, Origin="https://evil.example"), 403, "another site")
-    assert is_problem(sent(b"--x", **{"Content-Type": "multipart/form-data; boundary=y"}), 400, "field named file")
+    assert is_problem(
+        sent(b"--x", **{"Content-Type": "multipart/form-data; boundary=y"}), 400, "Invalid multipart data"
+    )
     assert is_problem(requests.get(server.address + PREDICT, timeout=60), 405, "Method Not Allowed")
     assert requests.get(server.address + PREDICT, timeout=60).headers["allow"] == "POST"
     assert is_problem(requests.get(server.address + "api/v2", timeout=60), 404, "Not Found")
     assert requests.get(server.address + "favicon.ico", timeout=60).text == "Not Found"
     assert requests.get(server.address + "healthz", timeout=60).json() == {"status": "ok"}
     assert not server.left()
+
+
+def test_of_a_form_the_file_counts_and_what_is_missing_is_named(server: Running, face: bytes) -> None:
+    def sent(*parts: tuple[str, Any]) -> requests.Response:
+        return requests.post(server.address + PREDICT, files=list(parts), timeout=60)
+
+    note, file = ("note", (None, "of Monday")), ("file", ("a.png", face))
+    assert sent(note, ("csrf", (None, "x")), file, ("thumbnail", ("b.png", face))).json()["path"] == "a.png"
+    assert is_problem(sent(note, ("image", ("a.png", face))), 400, "no field named file. It has note, image.")
+    assert is_problem(sent(note, ("file", (None, "a.png"))), 400, "The field named file holds text")
+    assert is_problem(sent(("file", (None, "")), note), 400, "No file was chosen")
+    assert is_problem(sent(file, file), 400, "The field named file has 2 files. Send one file.")
+    assert is_problem(
+        sent(file, ("note", (None, "x" * 70_000))), 400, "cannot be read: Part exceeded maximum size of 64KB"
+    )
+    assert is_problem(sent(file, *[note] * 101), 400, "Too many fields. Maximum number of fields is 100.")
+    assert not server.left()
+
+
+def test_health_checkers_and_old_clients_need_no_host(server: Running) -> None:
+    def answer(request: str) -> bytes:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
+            connection.sendall(request.encode())
+            return b"".join(iter(lambda: connection.recv(2**16), b""))
+
+    assert answer("GET /healthz HTTP/1.0\r\n\r\n").endswith(b'{"status":"ok"}')
+    assert answer("HEAD / HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.1 200 ")
+    for refused, status in (("1.0\r\nHost: evil.example", 421), ("1.0\r\nHost:", 421), ("1.1", 400)):
+        assert answer(f"GET /healthz HTTP/{refused}\r\n\r\n").startswith(f"HTTP/1.1 {status} ".encode())
+    # behind TLS, a redirect of this server would lead away from it
+    slash = requests.get(server.address + "healthz/", timeout=60, allow_redirects=False)
+    assert is_problem(slash, 404, "Not Found")
 
 
 def test_without_the_token_nothing_is_answered_but_that_the_server_is_there(

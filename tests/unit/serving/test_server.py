@@ -1,7 +1,9 @@
 """The page as it is served: a real server, real uploads, by requests and by a browser."""
 
 import io
+import os
 import re
+import resource
 import select
 import signal
 import socket
@@ -254,6 +256,17 @@ def test_names_of_the_server() -> None:
     assert host_allowed("10.0.0.1:8000", "::")
     assert not host_allowed("example.org", "::")
     assert not host_allowed("10.0.0.2", "10.0.0.1")
+    for header in ("detector:8000", "Detector", "detector.:80"):  # of Docker Compose and Kubernetes
+        assert host_allowed(header, "0.0.0.0", {"detector"})  # noqa: S104
+        assert not host_allowed(header, "0.0.0.0")  # noqa: S104
+    assert not host_allowed("detector.example.org", "127.0.0.1", {"detector"})
+
+
+@pytest.mark.parametrize("name", ["detector:8000", "http://detector", "", "*.example.org", "a b", "faces..org"])
+def test_what_is_no_name_of_a_host_is_one_line(name: str, checkpoint: Path) -> None:
+    assert f"error: --name {name}: give the name of a host, without a port" in str(
+        command("serve", "--checkpoint", checkpoint, "--name", "detector", "--name", name)
+    )
 
 
 def test_another_sites_form_is_refused(server: Running, face: bytes) -> None:
@@ -267,8 +280,11 @@ def test_another_sites_form_is_refused(server: Running, face: bytes) -> None:
     ):
         assert server.post(face, **headers).status_code == 403, headers
     assert server.post(face, Host="example.org").status_code == 421
-    own = {"Origin": f"http://localhost:{port}", "Host": f"localhost:{port}", "Sec-Fetch-Site": "same-origin"}
+    own = {"Origin": f"http://localhost:{port}", "Host": f"localhost:{port}"}
     assert server.post(face, **own).status_code == 200
+    # behind a proxy that has changed the Host
+    proxied = {"Origin": "https://faces.example.org", "Sec-Fetch-Site": "same-origin"}
+    assert server.post(face, **proxied).status_code == 200
 
 
 def test_more_than_can_wait_are_turned_away_and_who_leaves_makes_room(server: Running, face: bytes) -> None:
@@ -281,6 +297,40 @@ def test_more_than_can_wait_are_turned_away_and_who_leaves_makes_room(server: Ru
         for connection in stalled:
             connection.close()
     _until(lambda: server.post(face), 200)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit of another process's files is Linux's")
+def test_on_a_full_disk_an_upload_costs_a_line_of_the_log_and_the_next_good_one_is_judged(
+    server: Running, face: bytes, video: bytes
+) -> None:
+    def resident() -> int:
+        status = Path(f"/proc/{server.process.pid}/status").read_text()
+        return int(re.findall(r"VmRSS:\s+(\d+) kB", status)[0])
+
+    def log() -> list[str]:
+        return ((server.process.stderr and server.process.stderr.read()) or "").splitlines()
+
+    large = face + bytes(1_500_000)
+    assert server.post(large).status_code == 200
+    assert server.process.stderr
+    os.set_blocking(server.process.stderr.fileno(), False)
+    log()
+    before = resident()
+    limits = resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (2**19, resource.RLIM_INFINITY))
+    try:
+        refused = [server.post(large) for _ in range(25)]
+        refused += [requests.post(f"{server.address}api/v1/predict", data=large, timeout=60) for _ in range(25)]
+        assert {each.status_code for each in refused} == {507}
+        assert "This server cannot keep the file while it is judged: file too large." in refused[0].text
+        assert 'type="file"' in refused[0].text
+        assert refused[-1].headers["content-type"] == "application/problem+json"
+        assert server.post(face).status_code == 200  # small enough
+    finally:
+        resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, limits)
+    assert log() == [f"error: a file was refused: {server.temporary}: file too large"] * 50
+    assert resident() < before + 20_000
+    assert server.left() == []
+    assert server.post(large).status_code == 200
 
 
 def test_who_leaves_leaves_nothing_behind(server: Running, video: bytes, face: bytes) -> None:

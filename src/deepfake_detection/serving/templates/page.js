@@ -71,15 +71,21 @@ function refused(name, words) {
   return { found };
 }
 
+// what an answer says that is no page of this server: plain text is its own, a page that of a proxy in front
+function said(answer, text) {
+  const plain = answer.headers.get("content-type")?.startsWith("text/plain");
+  return plain ? text : `The server in front of this one answers: ${answer.status} ${answer.statusText}.`;
+}
+
 // the result of a file, or why there is none, and what is said of all scores
 async function judged(file) {
   if (tooLarge(file)) return refused(file.name, `The file is larger than ${form.dataset.maxMb} MB.`);
   try {
-    const answer = await send("/", [file]);
+    const answer = await send(form.action, [file]);
     const text = await answer.text();
     const page = new DOMParser().parseFromString(text, "text/html");
     const found = page.querySelector(".outcome");
-    return found ? { found, note: page.querySelector(".note"), title: page.title } : refused(file.name, text);
+    return found ? { found, note: page.querySelector(".note"), title: page.title } : refused(file.name, said(answer, text));
   } catch {
     return refused(file.name, stopping.signal.aborted ? "It was stopped." : "The server does not answer.");
   }
@@ -205,7 +211,7 @@ function writeCase(files, say) {
     progress.textContent = "Writing the case file.";
     say("Writing it.");
     try {
-      const answer = await send("/case", files);
+      const answer = await send("case", files);
       if (answer.ok) {
         const link = document.createElement("a");
         link.download = name;
@@ -216,7 +222,7 @@ function writeCase(files, say) {
       } else {
         const text = await answer.text();
         const page = new DOMParser().parseFromString(text, "text/html");
-        say(page.querySelector(".error p")?.textContent ?? text);
+        say(page.querySelector(".error p")?.textContent ?? said(answer, text));
       }
     } catch {
       say(stopping.signal.aborted ? "It was stopped." : "The server does not answer.");

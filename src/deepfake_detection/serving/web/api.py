@@ -15,7 +15,7 @@ PREFIX = "/api/"
 PREDICT, OPENAPI, HEALTH = "/api/v1/predict", "/api/v1/openapi.json", "/healthz"
 PROBLEM = "application/problem+json"
 STATUSES = {
-    400: "No file was sent, or it is not in the field named file.",
+    400: "No file was sent, or it is not in the field named file, or the form cannot be read.",
     401: "The token is missing or wrong.",
     403: "The request comes from a page of another site.",
     408: "The file did not arrive in time.",
@@ -24,6 +24,7 @@ STATUSES = {
     422: "The file cannot be read, or judging it took too long or too much memory.",
     500: "The checkpoint cannot be used.",
     503: "Too many files are waiting. Retry-After says when to try again.",
+    507: "The server has no space to keep the file while it is judged.",
 }
 
 

@@ -2,11 +2,12 @@
 
 import hmac
 import os
+import re
 import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import closing
 from importlib.metadata import version
 from importlib.resources import files as package_files
@@ -29,10 +30,11 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from deepfake_detection.common.errors import UserError
-from deepfake_detection.common.text import printable
+from deepfake_detection.common.text import printable, system_words
 from deepfake_detection.network.sidecar import UNCALIBRATED, Sidecar, read_sidecar
 from deepfake_detection.pictures.images import UnreadableImageError
 from deepfake_detection.reporting.html import template_environment
+from deepfake_detection.serving.people import NoSpaceError
 from deepfake_detection.serving.view import load, values_of
 from deepfake_detection.serving.web import api
 from deepfake_detection.serving.web.download import case_page
@@ -94,8 +96,8 @@ class _Guard:
     ``token``, requests without it. Only whether the server is alive may be asked without.
     """
 
-    def __init__(self, app: ASGIApp, host: str, token: str | None) -> None:
-        self.app, self.host, self.token = app, host, token
+    def __init__(self, app: ASGIApp, host: str, names: Collection[str], token: str | None) -> None:
+        self.app, self.host, self.names, self.token = app, host, names, token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
@@ -106,10 +108,13 @@ class _Guard:
             await send(message)
 
         answer: ASGIApp = self.app
-        if not host_allowed(headers.get("host", ""), self.host):
-            answer = self.refusal(scope, 421, "This address is not one of this server's names.")
+        # health checkers and old clients speak HTTP/1.0, where a request needs no Host; every browser sends one
+        named = "host" in headers or scope["http_version"] != "1.0"
+        if named and not host_allowed(headers.get("host", ""), self.host, self.names):
+            answer = self.refusal(scope, 421, "This address is not one of this server's names (--name adds one).")
         elif scope["method"] not in ("GET", "HEAD") and not _own_origin(headers):
-            answer = self.refusal(scope, 403, "A form of another site cannot be sent here.")
+            words = "A form of another site cannot be sent here. A proxy in front must pass the Host header on."
+            answer = self.refusal(scope, 403, words)
         elif self.token is not None and scope["path"] != api.HEALTH and not _has_token(headers, self.token):
             refused = self.refusal(scope, 401, "Send the server's token, as Authorization: Bearer TOKEN.")
             refused.headers["www-authenticate"] = "Bearer"
@@ -122,20 +127,22 @@ class _Guard:
         return _EarlyResponse(words, status, media_type="text/plain")
 
 
-def host_allowed(header: str, bound: str) -> bool:
+def host_allowed(header: str, bound: str, names: Collection[str] = ()) -> bool:
     """Whether a Host header names the server that listens on ``bound``.
 
-    The names of loopback do, and so does ``bound`` itself. If the server listens on all addresses (0.0.0.0, ::), so do
-    any IP address and the machine's name. Only a name can be rebound by an attacker, so an IP address is safe.
+    The names of loopback do, and so do ``bound`` itself and ``names``, which are in lower case. If the server listens
+    on all addresses (0.0.0.0, ::), so do any IP address and the machine's name. Only a name can be rebound by an
+    attacker, so an IP address is safe.
     """
     try:
-        name = urlsplit(f"//{header}").hostname or ""
+        name = (urlsplit(f"//{header}").hostname or "").removesuffix(".")
     except ValueError:
         return False
     everywhere = bound in ("0.0.0.0", "::")  # noqa: S104  compared, not bound
     address = _address(name)
     if address is None:
-        return name in ("localhost", bound.lower()) or (everywhere and name == socket.gethostname().lower())
+        known = name in ("localhost", bound.lower()) or name in names
+        return known or (everywhere and name == socket.gethostname().lower())
     return address.is_loopback or everywhere or address == _address(bound)
 
 
@@ -149,10 +156,12 @@ def create_app(
     device: str | None = None,
     threshold: float | str | None = None,
     token: str | None = None,
+    names: Collection[str] = (),
 ) -> Starlette:
     """The page on ``/``, the two files that it needs, case files on ``/case``, and the API, for this checkpoint.
 
-    ``workers`` have loaded it and judge on ``device``. With a ``token``, only who sends it gets an answer.
+    ``workers`` have loaded it and judge on ``device``. With a ``token``, only who sends it gets an answer. ``names``
+    are others than ``host`` under which the server is asked.
 
     An upload of more than ``max_bytes`` is refused while it arrives. A judgement that takes longer than
     ``max_seconds`` is stopped. One upload is judged at a time, WAITING more may wait, and others are refused.
@@ -224,6 +233,8 @@ def create_app(
                     return answer(await judge_while_connected(request, work, name), name)
             finally:
                 active.remove(request)
+        except OSError as error:  # the disk of temporary files is full, or not there
+            return early(refuse(no_room(error)))
         except RefusedError as refused:
             response = refuse(refused)
             if refused.status == 503:
@@ -266,6 +277,8 @@ def create_app(
                     return await workers.run(*work)
             except UnreadableImageError as error:
                 raise RefusedError(422, _sentence(str(error)), name) from None
+            except NoSpaceError as error:
+                raise no_room(error) from None
             except UserError as error:
                 raise RefusedError(500, f"The checkpoint cannot be used: {error}") from None
             except TimeoutError:
@@ -279,13 +292,15 @@ def create_app(
                 raise RefusedError(422, words, name) from None
 
     def failed(request: Request, error: Exception) -> Response:
-        """An address or method that is not there."""
-        assert isinstance(error, HTTPException)  # noqa: S101  it is registered for nothing else
+        """An address or method that is not there, or a fault of this program, which uvicorn writes to the log."""
+        status, words = 500, "This server failed. Its log says why."
+        if isinstance(error, HTTPException):
+            status, words = error.status_code, error.detail
         if request.url.path.startswith((api.PREFIX, api.HEALTH)):
-            response = api.problem(error.status_code, error.detail)
+            response = api.problem(status, words)
         else:
-            response = PlainTextResponse(error.detail, error.status_code)
-        response.headers.update(error.headers or {})
+            response = PlainTextResponse(words, status)
+        response.headers.update(getattr(error, "headers", None) or {})
         return response
 
     described = api.openapi(version("deepfake-detection"), max_bytes // 10**6, token is not None)
@@ -302,8 +317,10 @@ def create_app(
         Route(api.OPENAPI, lambda _: JSONResponse(described), methods=["GET"]),
         Route(api.HEALTH, lambda _: JSONResponse({"status": "ok"}), methods=["GET"]),
     ]
-    guard = Middleware(_Guard, host=host, token=token)
-    return Starlette(routes=routes, middleware=[guard], exception_handlers={HTTPException: failed})
+    guard = Middleware(_Guard, host=host, names=names, token=token)
+    app = Starlette(routes=routes, middleware=[guard], exception_handlers={HTTPException: failed, Exception: failed})
+    app.router.redirect_slashes = False  # behind a proxy that speaks TLS it would lead to http://
+    return app
 
 
 STATIC = {"page.css": "text/css", "page.js": "text/javascript"}
@@ -319,11 +336,13 @@ def serve(
     threshold: float | str | None = None,
     token: str | None = None,
     max_memory: int = 4 * 10**9,
+    names: Collection[str] = (),
 ) -> None:
     """Serves until SIGINT or SIGTERM. A judgement may take ``max_memory`` bytes besides the network.
 
-    Raises UserError if the checkpoint, host, port, device or threshold cannot be used.
+    Raises UserError if the checkpoint, host, port, device, threshold or one of ``names`` cannot be used.
     """
+    names = {_server_name(each) for each in names}
     sidecar = read_sidecar(checkpoint.with_suffix(".json"))  # reports errors before the slow import of torch
     if threshold is not None:
         sidecar = sidecar.at_threshold(threshold)
@@ -337,11 +356,11 @@ def serve(
     async def run() -> None:
         print(f"loading {checkpoint}", file=sys.stderr)
         await workers.ready()
-        app = create_app(checkpoint, sidecar, workers, host, max_bytes, max_seconds, device, threshold, token)
+        app = create_app(checkpoint, sidecar, workers, host, max_bytes, max_seconds, device, threshold, token, names)
         config = uvicorn.Config(
             app,
             access_log=False,
-            log_level="warning",
+            log_level="error",  # what a client does wrong, it is told; a warning for each would fill the log
             lifespan="off",
             ws="none",
             proxy_headers=False,
@@ -370,6 +389,24 @@ def _listen(host: str, port: int) -> socket.socket:
         number = error.errno or 0
         reason = (os.strerror(number) if number > 0 else error.strerror or str(error)).lower()
         raise UserError(f"{host}:{port}: cannot listen there ({reason}); choose another --port or --host") from None
+
+
+def no_room(error: OSError | NoSpaceError) -> RefusedError:
+    """Why a file cannot be kept while it is judged. The folder is in the log alone, because it is not the sender's."""
+    reason = system_words(error) if isinstance(error, OSError) else "no space for the frames of a video"
+    print(f"error: a file was refused: {tempfile.gettempdir()}: {reason}", file=sys.stderr, flush=True)
+    return RefusedError(
+        507, f"This server cannot keep the file while it is judged: {reason}. Try again later.", early=True
+    )
+
+
+def _server_name(name: str) -> str:
+    """A name as a Host header has it, without port. Raises UserError if it is none."""
+    if not re.fullmatch(r"[\w-]+(\.[\w-]+)*\.?", name, re.ASCII):
+        raise UserError(
+            f"--name {name}: give the name of a host, without a port, such as detector or faces.example.org"
+        )
+    return name.lower().removesuffix(".")
 
 
 def _is_loopback(host: str) -> bool:
@@ -404,9 +441,13 @@ def _has_token(headers: Headers, token: str) -> bool:
 
 
 def _own_origin(headers: Headers) -> bool:
-    """Browsers say which page sent a form. Other programs do not, but no web page can control them."""
-    if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
-        return False
+    """Browsers say which page sent a form. Other programs do not, but no web page can control them.
+
+    Sec-Fetch-Site, which not every browser sends to every address, knows better than Origin: a proxy in front may have
+    changed the Host that an Origin is compared with.
+    """
+    if site := headers.get("sec-fetch-site"):
+        return site in ("same-origin", "none")
     origin = headers.get("origin")
     return origin is None or urlsplit(origin).netloc == headers.get("host")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import anyio
 from anyio import to_thread
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import Message, Receive
@@ -14,6 +14,8 @@ from deepfake_detection.serving.words import shortened
 
 UPLOAD_SECONDS = 120.0
 OVERHEAD = 2**16  # bytes of a form besides its file
+OTHERS = 100  # fields of a form besides its file, which are passed over
+FEW = 5  # fields that a message names
 FORM = "multipart/form-data"
 
 
@@ -54,28 +56,38 @@ async def receive_upload(
         raise RefusedError(413, too_large, early=True) from None
     except TimeoutError:
         raise RefusedError(408, "The file did not arrive in two minutes.", early=True) from None
-    except HTTPException:
-        count = "one file" if most == 1 else f"one to {most} files"
-        words = f"What was sent is not a form with {count}, in the field named file."
-        raise RefusedError(400, words, early=True) from None
+    except HTTPException as error:  # from Starlette, about the form
+        raise RefusedError(400, f"The form cannot be read: {error.detail.rstrip('.')}.", early=True) from None
     if sum(path.stat().st_size for path, _ in files) > max_bytes:
         raise RefusedError(413, too_large)
     return [(path, shortened(name)) for path, name in files]
 
 
 async def _from_form(request: Request, folder: Path, most: int) -> list[tuple[Path, str]]:
-    sent = await request.form(max_files=most, max_fields=1, max_part_size=OVERHEAD)
+    sent = await request.form(max_files=most + OTHERS, max_fields=OTHERS, max_part_size=OVERHEAD)
     try:
-        uploads = [each for each in sent.getlist("file") if isinstance(each, UploadFile)]
-        chosen = [each for each in uploads if each.filename or each.size]
+        fields = sent.getlist("file")
+        chosen = [each for each in fields if isinstance(each, UploadFile) and (each.filename or each.size)]
         if not chosen:
-            raise RefusedError(400, "No file was chosen. Choose a picture or a video first.")
+            raise RefusedError(400, _what_is_missing(sent, fields))
+        if len(chosen) > most:
+            count = "one file" if most == 1 else f"one to {most} files"
+            raise RefusedError(400, f"The field named file has {len(chosen)} files. Send {count}.")
         paths = [folder / f"upload{number}" for number in range(len(chosen))]
         for upload, path in zip(chosen, paths, strict=True):
             await to_thread.run_sync(_copy, upload, path)
         return [(path, upload.filename or "") for upload, path in zip(chosen, paths, strict=True)]
     finally:
         await sent.close()
+
+
+def _what_is_missing(sent: FormData, fields: list[UploadFile | str]) -> str:
+    if "file" not in sent:
+        names = ", ".join(shortened(name) or '""' for name in list(sent)[:FEW]) or "no field"
+        return f"The form has no field named file. It has {names}."
+    if any(isinstance(each, str) and each for each in fields):
+        return "The field named file holds text. Send the picture or video with a file name, as forms send files."
+    return "No file was chosen. Choose a picture or a video first."
 
 
 async def _from_body(request: Request, folder: Path) -> list[tuple[Path, str]]:
