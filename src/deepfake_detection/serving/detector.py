@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from functools import cache
 from importlib.metadata import version
 from io import IOBase
 from itertools import chain, groupby, islice, pairwise
@@ -67,6 +68,8 @@ MIN_SIDE = 32  # pixels; a picture or face with a shorter side below this shows 
 class Detector:
     """Judges pictures and videos. Several threads may use one detector at the same time.
 
+    A process that is forked afterwards may not, unless torch has one thread there: it raises UserError.
+
     ``network`` is in evaluation mode. ``sidecar`` is the checked content of the JSON file beside the checkpoint.
     ``backend`` says what computes the logits: ``torch`` is the network itself. backend_for explains the others.
     ``device`` is torch's name of where that is, such as ``cpu`` or ``cuda:1``; without it the accelerator is taken, if
@@ -96,6 +99,8 @@ class Detector:
             from deepfake_detection.inference.backends import backend_for  # ``torch`` does not need its imports
 
             self._predict = backend_for(backend, network, self.size, BATCH)
+        self._may_fork = self.device.type == "cpu" and backend.startswith("torch")
+        _require_threads(self._may_fork)
 
     @classmethod
     def load(
@@ -111,6 +116,7 @@ class Detector:
         threshold. Raises UserError if either file is missing or wrong, if ``backend`` or
         ``device`` is not on this machine, or if the checkpoint does not have the rule.
         """
+        _require_threads()
         find_device(device)  # before the seconds that loading takes
         network, sidecar, familiarity = load_checkpoint(Path(checkpoint))
         if threshold is not None:
@@ -170,6 +176,7 @@ class Detector:
         """
         if batch_size < 1 or (frames is not None and frames < 1):
             raise UserError(f"batch_size {batch_size}, frames {frames}: both must be 1 or more")
+        _require_threads(self._may_fork)
         return self._stream(_several(pictures), batch_size, frames, fill)
 
     def _stream(
@@ -267,6 +274,7 @@ class Detector:
         calibrated takes as many frames as its authors do, from the first to the last.
         """
         authors = self._authors
+        _require_threads(self._may_fork)
         try:
             video = Video(Path(path), frames or (authors.video_frames if authors else None), authors is not None)
             with nullcontext(kept) if kept is not None else KeptFrames() as store:
@@ -346,6 +354,7 @@ class Detector:
 
     def logits(self, crops: list[Pixels], batch_size: int = BATCH) -> list[float]:
         """The logits of crops that have the network's input size, each uint8 of shape (size, size, 3)."""
+        _require_threads(self._may_fork)
         found: list[float] = []
         for start in range(0, len(crops), batch_size):
             batch = torch.from_numpy(np.stack(crops[start : start + batch_size]))
@@ -372,6 +381,7 @@ class Detector:
     @contextmanager
     def exclusive(self) -> Iterator[Network]:
         """Gives the network. Other threads cannot predict until the block ends, so the block may set hooks on it."""
+        _require_threads(self._may_fork)
         with self._lock:
             yield self.network
 
@@ -421,6 +431,24 @@ def _reason_for(verdict: Verdict, unfamiliarity: float | None) -> str:
     if verdict == "unfamiliar":
         return f"unlike the training frames, {unfamiliarity:.1f} times the limit"
     return UNCALIBRATED if verdict == "uncalibrated" else ""
+
+
+@cache
+def _first_process() -> int:
+    """The process in which a detector was loaded first: torch's threads, if it has several, are there."""
+    return os.getpid()
+
+
+def _require_threads(may_fork: bool = True) -> None:
+    """Raises UserError in a fork, which has no threads of its parent's but waits for them for ever.
+
+    With ``may_fork`` one that computes in a single thread is all right.
+    """
+    if _first_process() != os.getpid() and not (may_fork and torch.get_num_threads() == 1):
+        raise UserError(
+            "this process was forked after a detector was loaded, and a fork has none of the threads that compute: "
+            "load the first detector after the fork (gunicorn without --preload, multiprocessing with spawn)"
+        )
 
 
 def _of_video(

@@ -1,5 +1,6 @@
 """Training with several processes: which process takes which frames, and batch norm over all of them."""
 
+import os
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -30,6 +31,22 @@ def rank_batches(steps: Sequence[int], accumulate: int = 1, world_size: int = 1,
         if count:
             parts += [part.tolist() for part in np.array_split(shared[rank::world_size], count)]
     return parts
+
+
+def slurm_environment() -> list[SLURMEnvironment]:
+    """Lightning's plugin for a job of Slurm, or none elsewhere. Raises UserError for a job that it cannot train in."""
+    if not SLURMEnvironment.detect():
+        return []
+    tasks = os.environ["SLURM_NTASKS"]
+    if tasks != "1" and "SLURM_NTASKS_PER_NODE" not in os.environ:
+        raise UserError(
+            f"Slurm was asked for --ntasks={tasks}: ask for --ntasks=1 --cpus-per-task={tasks} to train in one process, "
+            "or for --nodes and --ntasks-per-node to train in several, which srun starts"
+        )
+    if missing := [name for name in ("SLURM_PROCID", "SLURM_LOCALID", "SLURM_NODEID") if name not in os.environ]:
+        raise UserError(f"SLURM_NTASKS is set, but {missing[0]} is not: start it with srun, or unset SLURM_NTASKS")
+    # otherwise Lightning itself would save in the middle of a step and requeue the job
+    return [SLURMEnvironment(auto_requeue=False)]
 
 
 def check_launcher(world_size: int) -> None:

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint, WeightAveraging
 from pytorch_lightning.utilities.exceptions import SIGTERMException
@@ -25,7 +24,7 @@ from deepfake_detection.network.model import Network
 from deepfake_detection.params.train_sections import Train
 from deepfake_detection.training.classifier import EpochLog, FrameClassifier
 from deepfake_detection.training.distillation import Teacher
-from deepfake_detection.training.distributed import SyncBatchNormOnCpu, check_launcher
+from deepfake_detection.training.distributed import SyncBatchNormOnCpu, check_launcher, slurm_environment
 from deepfake_detection.training.epoch_bar import EpochProgress
 from deepfake_detection.training.loader import BATCH_ON_CPU, FrameBatches
 from deepfake_detection.training.memory import find_batch_size, peak_memory, recompute_activations
@@ -99,8 +98,7 @@ def fit(
     averaging = [WeightAveraging(multi_avg_fn=average)] if params.ema else []
     plugins: list[Any] = [AtomicCheckpoints()]
     plugins += [SyncBatchNormOnCpu()] if on_cpu else []
-    # otherwise Lightning itself would save in the middle of a step and requeue the job
-    plugins += [SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else []
+    plugins += slurm_environment()
     with nullcontext(state) if state else tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         # one file each, replaced by later epochs; Lightning saves averaged weights only in full checkpoints

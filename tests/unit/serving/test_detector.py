@@ -1,6 +1,7 @@
 """Pictures and videos are judged as the pipeline judges: the same pixels and logits, or a reason why not."""
 
 import json
+import multiprocessing
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -417,3 +418,27 @@ def test_the_command_says_unfamiliar_and_keeps_the_score(
     header, line = capsys.readouterr().out.splitlines()
     assert header.startswith("path,verdict,probability,logit,reason,unfamiliarity,failed,")
     assert f",{row['unfamiliarity']:.2f},False," in line
+
+
+def test_a_fork_is_told_to_load_for_itself_instead_of_waiting_for_ever(checkpoint: Path, tmp_path: Path) -> None:
+    Image.new("RGB", (64, 64), "grey").save(tmp_path / "a.png")
+    threads = torch.get_num_threads()
+    detector = Detector.load(checkpoint)
+
+    def in_a_fork() -> None:
+        for attempt in (detector.predict, detector.video, Detector.load):
+            with pytest.raises(UserError, match="load the first detector after the fork"):
+                attempt(checkpoint)
+        torch.set_num_threads(1)
+        assert not detector.predict(tmp_path / "a.png").failed
+
+    child = multiprocessing.get_context("fork").Process(target=in_a_fork)
+    torch.set_num_threads(2)
+    try:
+        child.start()
+        child.join(60)
+        assert child.exitcode == 0, "None: it waits"
+        assert not detector.predict(tmp_path / "a.png").failed
+    finally:
+        child.kill()
+        torch.set_num_threads(threads)

@@ -233,3 +233,24 @@ def test_what_cannot_be_shared_is_one_line(changes: dict[str, Any], message: str
     with pytest.raises(UserError, match=message) as caught:
         fit(Network(nn.Identity()), batches, params)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("tasks", "message"),
+    [
+        (
+            {"SLURM_NTASKS": "4", "SLURM_PROCID": "0"},
+            "--ntasks=4: ask for --ntasks=1 --cpus-per-task=4 to train in one",
+        ),
+        ({"SLURM_NTASKS": "1"}, "SLURM_PROCID is not: start it with srun, or unset SLURM_NTASKS"),
+    ],
+)
+def test_a_job_of_slurm_that_cannot_train_is_one_line(
+    tasks: dict[str, str], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SLURM_NTASKS_PER_NODE", raising=False)
+    for name, value in ({"SLURM_JOB_NAME": "train"} | tasks).items():
+        monkeypatch.setenv(name, value)
+    batches = make_batches()
+    with pytest.raises(UserError, match=message):
+        fit(tiny(), batches, batches.params)
