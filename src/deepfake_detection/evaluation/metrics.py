@@ -1,11 +1,11 @@
 """The metrics of the evaluation. Positive class: fake (label 1)."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import logit
+from scipy.special import expit, logit
 from sklearn.metrics import classification_report
 
 from deepfake_detection.common.errors import UserError
@@ -36,20 +36,39 @@ def video_table(table: pd.DataFrame) -> pd.DataFrame:
     return videos.agg(**taken)
 
 
-def _block(table: pd.DataFrame, calibration: Calibration, seed: int, draws: int) -> dict[str, Any]:
-    """The metrics of calibrated probabilities, with their intervals, and those of the familiar frames alone."""
-    labels, probabilities = table["label"].to_numpy(), calibration.probability(table["logit"].to_numpy(float))
-    groups = table["group"].to_numpy(object)
-    intervals = group_intervals(labels, probabilities, groups, calibration.threshold, seed, draws)
-    found = frame_metrics(labels, probabilities, calibration.threshold)
-    judged = is_familiar(table).to_numpy()
-    answered = frame_metrics(labels[judged], probabilities[judged], calibration.threshold)
-    return found | {
+def measured(table: pd.DataFrame, threshold: float, seed: int, draws: int = DRAWS) -> dict[str, Any]:
+    """The metrics of ``table``, which has ``label``, ``group`` and ``probability`` of each frame or video.
+
+    As ``frame_metrics``, with the number of ``groups`` and the ``intervals`` of ``group_intervals``.
+    """
+    labels, probabilities = table["label"].to_numpy(), table["probability"].to_numpy(float)
+    return frame_metrics(labels, probabilities, threshold) | {
         "groups": int(table["group"].nunique()),
-        "intervals": intervals,
-        "coverage": float(judged.mean()) if len(judged) else None,
+        "intervals": group_intervals(labels, probabilities, table["group"].to_numpy(object), threshold, seed, draws),
+    }
+
+
+def _block(table: pd.DataFrame, threshold: float, seed: int, draws: int) -> dict[str, Any]:
+    """``measured``, and the metrics of what is familiar alone."""
+    familiar = is_familiar(table)
+    judged = table[familiar]
+    answered = frame_metrics(judged["label"].to_numpy(), judged["probability"].to_numpy(float), threshold)
+    return measured(table, threshold, seed, draws) | {
+        "coverage": float(familiar.mean()) if len(table) else None,
         "answered": {name: answered[name] for name in ANSWERED},
     }
+
+
+def _judged_videos(table: pd.DataFrame, sidecar: Sidecar) -> pd.DataFrame:
+    """The ``video_table`` with calibrated probabilities."""
+    videos = video_table(table)
+    return videos.assign(probability=sidecar.video.probability(videos["logit"].to_numpy(float)))
+
+
+def each_manipulation(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Each category of fakes in ``table``, and its rows with those of all originals."""
+    for category in sorted(table.loc[table["label"] == 1, "category"].unique()):
+        yield category, table[(table["category"] == category) | (table["label"] == 0)]
 
 
 def category_metrics(
@@ -61,20 +80,18 @@ def category_metrics(
     the number of groups that are drawn for them, those of the originals included.
     """
     found: dict[str, Any] = {}
-    for category in sorted(table.loc[table["label"] == 1, "category"].unique()):
-        fakes = (table["category"] == category) & (table["label"] == 1)
-        rows = table[fakes | (table["label"] == 0)]
-        frame = _block(rows, sidecar.frame, seed, draws)
-        video = video_table(rows)
-        probabilities = sidecar.video.probability(video["logit"].to_numpy(float))
+    for category, rows in each_manipulation(table):
+        frame = _block(rows, sidecar.frame.threshold, seed, draws)
+        videos = _judged_videos(rows, sidecar)
+        labels, probabilities = videos["label"].to_numpy(), videos["probability"].to_numpy(float)
         found[category] = {
             "seen": category in seen,
-            "frames": int(fakes.sum()),
-            "videos": len(video_table(table[fakes])),
+            "frames": int(rows["label"].sum()),
+            "videos": int(labels.sum()),
             "groups": frame.pop("groups"),
             "intervals": frame.pop("intervals"),
             "frame": frame,
-            "video": frame_metrics(video["label"].to_numpy(), probabilities, sidecar.video.threshold),
+            "video": frame_metrics(labels, probabilities, sidecar.video.threshold),
         }
     return found
 
@@ -95,30 +112,31 @@ def _dataset_metrics(
 
     ``missing`` are the videos without a usable frame, with MISSING_COLUMNS. ``coverage`` is the share of videos that
     have one. Of a data set that is divided, those missing videos count whose target is in ``table``. With
-    ``as_chance`` a missing video is judged too, see ``_at_chance``; otherwise it is left out.
+    ``as_chance`` a missing video is judged too, see ``chance``; otherwise it is left out.
     """
     seen = sidecar.categories.real + sidecar.categories.fake
     found: dict[str, Any] = {}
     for name in sorted(table["dataset"].unique()):
         trained, rows = name not in only_evaluated, table[table["dataset"] == name]
         counted = rows[(rows["label"] == 0) | rows["category"].isin(seen)] if trained else rows
-        videos = video_table(counted)
-        lost = _lost(missing, name, counted, trained)
-        judged = _at_chance(videos, lost, sidecar) if as_chance and len(lost) else videos
+        videos = _judged_videos(counted, sidecar)
+        lost = lost_videos(missing, name, counted, trained)
+        judged = with_lost(videos, lost, chance(sidecar.prior)) if as_chance and len(lost) else videos
         found[name] = {
             "use": "train" if trained else "test",
             "frames": len(counted),
             "videos": len(videos),
             "missing_videos": len(lost),
             "coverage": len(videos) / (len(videos) + len(lost)),
-            "frame": _block(counted, sidecar.frame, *how),
-            "video": _block(judged, sidecar.video, *how),
+            "frame": _block(counted, sidecar.frame.threshold, *how),
+            "video": _block(judged, sidecar.video.threshold, *how),
             "categories": category_metrics(rows, sidecar, seen, *how),
         }
     return found
 
 
-def _lost(missing: pd.DataFrame | None, dataset: str, counted: pd.DataFrame, divided: bool) -> pd.DataFrame:
+def lost_videos(missing: pd.DataFrame | None, dataset: str, counted: pd.DataFrame, divided: bool) -> pd.DataFrame:
+    """The rows of ``missing`` that belong to the test of a data set. Of one that is ``divided``, their targets tell."""
     if missing is None:
         return pd.DataFrame(columns=MISSING_COLUMNS)
     lost = missing[missing["dataset"] == dataset]
@@ -127,21 +145,24 @@ def _lost(missing: pd.DataFrame | None, dataset: str, counted: pd.DataFrame, div
     return lost
 
 
-def _at_chance(videos: pd.DataFrame, lost: pd.DataFrame, sidecar: Sidecar) -> pd.DataFrame:
-    """A ``video_table`` with the missing videos ``lost``, whose logits stand for the prior.
+def with_lost(videos: pd.DataFrame, lost: pd.DataFrame, probability: float) -> pd.DataFrame:
+    """``videos``, as of ``video_table``, and behind them the ``lost`` ones, which all get ``probability``.
 
-    A missing video is in the group of its target, otherwise of its source, otherwise of its own recording. Its
-    probability is a little below the prior: at a threshold that equals the prior, it accuses nobody and finds nothing.
+    A lost video is in the group of its target, otherwise of its source, otherwise of its own recording.
     """
-    chance = float(logit(sidecar.prior)) - BELOW
     known = dict(zip(videos["video_id"], videos["group"], strict=True))
     group = lost["video_id"].map(known).fillna(lost["source_id"].map(known))
-    rows = lost.assign(
-        group=group.fillna(lost["dataset"] + "/" + lost["video_id"]),
-        logit=(chance - sidecar.video.bias) * sidecar.video.temperature,
-    )
+    rows = lost.assign(group=group.fillna(lost["dataset"] + "/" + lost["video_id"]), probability=probability)
     judged = pd.concat([videos, rows], ignore_index=True)
     return judged.assign(group=drawn_units(judged))
+
+
+def chance(prior: float) -> float:
+    """The probability that a video without a score gets, a little below the ``prior``.
+
+    At a threshold that equals the prior, it accuses nobody and finds nothing.
+    """
+    return float(expit(logit(prior) - BELOW))
 
 
 def _mean_auroc(datasets: Iterable[dict[str, Any]]) -> float | None:
@@ -192,7 +213,9 @@ def evaluation(
             f"{wrong} of {len(table)} frames have a logit that is not finite: "
             "train again with a lower train.lr or with train.precision 32-true"
         )
-    table = table.assign(group=drawn_units(table))
+    table = table.assign(
+        group=drawn_units(table), probability=sidecar.frame.probability(table["logit"].to_numpy(float))
+    )
     seen = sidecar.categories.real + sidecar.categories.fake
     datasets = _dataset_metrics(table, sidecar, (seed, draws), only_evaluated, missing, as_chance)
     table = table[~table["dataset"].isin(set(only_evaluated))]
@@ -200,7 +223,7 @@ def evaluation(
     raw = frame_metrics(headline["label"].to_numpy(), Calibration().probability(headline["logit"].to_numpy(float)), 0.5)
     categories = category_metrics(table, sidecar, seen, seed, draws)
     return {
-        **_block(headline, sidecar.frame, seed, draws),
+        **_block(headline, sidecar.frame.threshold, seed, draws),
         **summary(categories),
         "macro_auroc_datasets": _mean_auroc(datasets[name] for name in only_evaluated if name in datasets),
         "threshold": sidecar.frame.threshold,
@@ -210,7 +233,7 @@ def evaluation(
         "prior": sidecar.prior,
         "raw": {name: raw[name] for name in ("log_loss", "brier", "ece")},
         "video": {
-            **_block(video_table(headline), sidecar.video, seed, draws),
+            **_block(_judged_videos(headline, sidecar), sidecar.video.threshold, seed, draws),
             "threshold": sidecar.video.threshold,
             "temperature": sidecar.video.temperature,
             "bias": sidecar.video.bias,
