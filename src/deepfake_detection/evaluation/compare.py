@@ -7,9 +7,9 @@ See docs/guides/experiments.md.
 import json
 import math
 import re
-import sys
 from argparse import ArgumentParser
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,7 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from deepfake_detection.common.components import components
-from deepfake_detection.common.errors import UserError
+from deepfake_detection.common.errors import UserError, one_line_exit
 from deepfake_detection.common.tables import one_line_errors
 from deepfake_detection.common.text import group_count, one_line
 from deepfake_detection.common.units import drawn_units
@@ -44,15 +44,20 @@ Floats = NDArray[np.float64]
 
 
 def compare(
-    tables: Mapping[str, pd.DataFrame], groups: pd.Series, threshold: float = 0.5, seed: int = 0, draws: int = DRAWS
+    tables: Mapping[str, pd.DataFrame],
+    groups: pd.Series,
+    threshold: float | Mapping[str, float] = 0.5,
+    seed: int = 0,
+    draws: int = DRAWS,
 ) -> list[dict[str, Any]]:
     """The difference of every metric between each table and the first one, by a paired bootstrap over groups.
 
     ``tables`` have the same frames in the same order, with ``label`` and ``probability``. ``groups`` is the group of
-    each frame. The same draws of groups serve all tables, so what makes a group hard for both cancels out
-    (Efron & Tibshirani 1993, An Introduction to the Bootstrap, chapter 8). The interval is the difference plus or
-    minus t times its standard error. ``p`` is the two-sided p value of the same t test, with as many degrees of freedom
-    as ``effective_groups``, less one. Percentiles of the draws would call too many differences with few groups.
+    each frame. ``threshold`` is one for all tables, or one for each by its name. The same draws of groups serve all
+    tables, so what makes a group hard for both cancels out (Efron & Tibshirani 1993, An Introduction to the Bootstrap,
+    chapter 8). The interval is the difference plus or minus t times its standard error. ``p`` is the two-sided p value
+    of the same t test, with as many degrees of freedom as ``effective_groups``, less one. Percentiles of the draws
+    would call too many differences with few groups.
     ``p_holm`` is corrected for the number of tables compared, for each metric on its own (Holm 1979, Scandinavian
     Journal of Statistics 6).
 
@@ -64,9 +69,14 @@ def compare(
     codes, found = pd.factorize(groups)
     size = len(found)
     counts = np.vstack([np.ones((1, size), np.int64), group_draws(size, seed, draws)])
+    thresholds = threshold if isinstance(threshold, Mapping) else dict.fromkeys(tables, threshold)
     values = {
         name: resampled_metrics(
-            table["label"].to_numpy(), table["probability"].to_numpy(float), codes.astype(np.int64), counts, threshold
+            table["label"].to_numpy(),
+            table["probability"].to_numpy(float),
+            codes.astype(np.int64),
+            counts,
+            thresholds[name],
         )
         for name, table in tables.items()
     }
@@ -76,11 +86,16 @@ def compare(
     for second in others:
         metrics = {name: _difference(values[first][name], values[second][name], worth[name]) for name in METRICS}
         pairs.append({"first": first, "second": second, "metrics": metrics})
+    correct(pairs)
+    return pairs
+
+
+def correct(pairs: Sequence[dict[str, Any]]) -> None:
+    """Writes ``p_holm`` into ``pairs`` of ``compare``, which may be of several calls."""
     for metric in METRICS:
         rows = [pair["metrics"][metric] for pair in pairs]
         for row, corrected in zip(rows, holm([row["p"] for row in rows]), strict=True):
             row["p_holm"] = corrected
-    return pairs
 
 
 def _difference(first: Floats, second: Floats, groups: float) -> dict[str, Any]:
@@ -107,11 +122,22 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
 def read_predictions(name: str) -> pd.DataFrame:
     """The table of predictions in a file, or in data/predictions.csv of a git revision or DVC experiment.
 
-    Raises UserError when there is neither, and when the table lacks a column or has a wrong value or a frame twice.
+    Raises UserError as ``opened`` does, and when the table lacks a column or has a wrong value or a frame twice.
+    """
+    with opened(name) as (source, path):
+        return _parse(source, path)
+
+
+@contextmanager
+def opened(name: str) -> Iterator[tuple[Path | IO[str], Path]]:
+    """What to read of the file ``name``, or of data/predictions.csv of a git revision or experiment, and what it is.
+
+    Raises UserError when there is neither.
     """
     path = Path(name)
     if path.is_file():
-        return _parse(path, path)
+        yield path, path
+        return
     try:
         import dvc.api  # takes a second, and only names of revisions need it
         from dvc.exceptions import DvcException
@@ -120,7 +146,7 @@ def read_predictions(name: str) -> pd.DataFrame:
         raise UserError(f"{name}: no such file, and without dvc no revision can be opened: pip install dvc") from None
     try:
         with dvc.api.open(PREDICTIONS, rev=name, encoding="utf-8") as file:
-            return _parse(file, Path(f"{PREDICTIONS} of {name}"))
+            yield file, Path(f"{PREDICTIONS} of {name}")
     except (DvcException, SCMError, FileNotFoundError) as error:
         raise UserError(
             f"{name}: neither a file nor a revision whose {PREDICTIONS} is there ({one_line(error)}): "
@@ -341,7 +367,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--draws", type=int, default=DRAWS, help=f"of the bootstrap (default: {DRAWS})")
     parser.add_argument("--json", action="store_true", help="print JSON")
     wanted = parser.parse_args(arguments)
-    try:
+    with one_line_exit():
         if not 0 < wanted.threshold < 1 or wanted.draws < 100 or wanted.seed < 0:
             raise UserError("--threshold must lie between 0 and 1, --draws be 100 or more, --seed 0 or more")
         found = report(
@@ -356,11 +382,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
             draws=wanted.draws,
         )
         print(json.dumps(found, indent=2, allow_nan=False) if wanted.json else as_text(found))
-    except UserError as error:
-        sys.exit(f"error: {error}")
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        sys.exit(f"error: {where}{error.strerror or error}")
 
 
 if __name__ == "__main__":
