@@ -32,11 +32,13 @@ UNUSABLE = "not in the file; no frame of it can be used"
 class Leaderboard(NamedTuple):
     """What ``leaderboard`` finds.
 
-    ``found`` is JSON: ``detectors`` with ``taken``, ``threshold`` and ``mean_auroc`` of each, the best first;
-    ``datasets`` (and ``datasets_left_out``) with what is compared in each, ``detectors`` as ``metrics.measured`` says, ``categories`` with the same
-    for each manipulation against all originals, and ``pairs`` as of ``compare``, each detector with the first that was
-    named. ``coverage`` has a row for each detector and video: detector, dataset, category, video, label, scored (its
-    frames that have a score), status (ok, missing, error), reason.
+    ``found`` is JSON. ``detectors`` has ``taken``, ``threshold`` and ``mean_auroc``, that over the data sets, of each,
+    the best first. ``datasets`` has for each data set what is compared, ``detectors`` as ``metrics.measured`` finds,
+    ``categories`` with the same for each manipulation against all originals, ``pairs`` of each detector and the first
+    that was named, as of ``compare``, and ``coverage``, the number of videos by status.
+
+    ``coverage`` has a row for each detector and video: detector, dataset, category, video, label, scored (its frames
+    that have a score), status (ok, missing, error), reason.
     """
 
     found: dict[str, Any]

@@ -28,7 +28,7 @@ OWN = "own"  # the data set of files that name none
 TAKEN: dict[Kind, str] = {
     "probability": "probabilities",
     "logit": "logits",
-    "order": "neither probabilities nor logits: order alone",
+    "order": "an order, neither probabilities nor logits",
 }
 SURE = float(np.finfo(np.float64).eps)  # log odds are of probabilities at least this far from 0 and from 1
 LARGEST = 30.0  # logits beyond it have probabilities that cannot be told from 0 and 1, so their order would be lost
@@ -218,12 +218,14 @@ def known_by(detectors: Mapping[str, Scores]) -> Known:
     tables = [scores.table.assign(by=scores.by, file=name) for name, scores in detectors.items()]
     rows = pd.concat(tables, ignore_index=True)
     rows = rows.assign(**{column: np.nan for column in SAID if column not in rows})
+    rows = rows.astype({column: object for column in SAID if column != "label"})
     each = rows.groupby("key")
     for column in SAID:
         if (several := each[column].nunique() > 1).any():
             key = several.idxmax()
-            said = rows[(rows["key"] == key) & rows[column].notna()].drop_duplicates(column).iloc[:2]
-            words = " and ".join(f"{value} in {file}" for file, value in zip(said["file"], said[column], strict=True))
+            two = rows[(rows["key"] == key) & rows[column].notna()].drop_duplicates(column).iloc[:2]
+            said = two["file"], two[column].astype(str).str.removesuffix(".0")
+            words = " and ".join(f"{value} in {file}" for file, value in zip(*said, strict=True))
             raise UserError(f"{key} has two values in the column {column}: {words}")
     found = each[[*SAID, "by"]].first().reset_index()
     if (unlabelled := found["label"].isna()).any():
