@@ -19,8 +19,10 @@ def with_statistics_of(network: Network, batches: Iterable[Tensor]) -> Network:
     """A copy of ``network``, in evaluation mode, with the batch-norm statistics of ``batches``.
 
     Each is uint8 of shape (frames, height, width, 3). Mean and variance are averaged over batches, so these should be
-    of about the same size. Labels are not looked at. Raises UserError when there is no frame.
+    of about the same size. Labels are not looked at. Raises UserError when there is no frame, and for
+    an ONNX file.
     """
+    network.require_layers("AdaBN")
     adapted = copy.deepcopy(network).eval()
     norms = _norms(adapted)
     for norm in norms:

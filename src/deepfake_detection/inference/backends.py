@@ -26,11 +26,12 @@ def choose_backend(name: str, model: Network, validation: FrameDataset, batch_si
     ``torch`` is the model itself, which gives the same bytes on the same machine. ``auto`` times the backends
     that run on this machine and takes the fastest; with an accelerator only torch's, which use it. A backend that
     rounds (bf16, int8) is refused if it lowers the AUROC of the validation frames by MAX_AUROC_LOSS or more. The
-    validation frames also calibrate int8, and must contain both labels. Raises UserError when ``name`` does not run
-    here.
+    validation frames also calibrate int8, and must contain both labels. An ONNX file stays what it is. Raises UserError
+    when ``name`` does not run here.
     """
-    if name == "torch":
+    if name == "torch" or (name == "auto" and model.is_onnx):
         return model
+    model.require_layers(f"evaluate.backend: {name}")
     if name != "auto":
         return _guarded(name, BACKENDS[name](model, validation), model, validation, batch_size)
     for each, fast in by_speed(candidates(torch.accelerator.is_available()), model, validation, batch_size):
@@ -48,6 +49,9 @@ def backend_for(name: str, model: Network, size: int, batch_size: int) -> Predic
     rounds is used without a check. ``auto`` takes the fastest backend that does not round. Raises UserError when
     ``name`` does not run here.
     """
+    if name == "auto" and model.is_onnx:
+        return on_device(model)
+    model.require_layers(f"backend {name}")
     noise = np.random.default_rng(0).integers(0, 256, (batch_size, size, size, 3), np.uint8)
     frames = FrameDataset(noise, pd.DataFrame({"label": [0] * batch_size}))
     if name != "auto":

@@ -15,6 +15,7 @@ from deepfake_detection.common.lite0 import LITE0
 from deepfake_detection.network.layers import Members, vary
 from deepfake_detection.network.lite import efficientnet_lite0
 from deepfake_detection.network.normalise import LITE_MEAN, LITE_STD, MEAN, STD, Normalise
+from deepfake_detection.network.onnx_door import ONNX, OnnxNetwork, read_onnx
 from deepfake_detection.network.variant import OURS, Variant
 from deepfake_detection.network.vision import EfficientNet, MBConv, get_model
 from deepfake_detection.network.weights import load_weights, read_weights
@@ -26,6 +27,7 @@ class Network(nn.Module):
     Its input is frames as stored, uint8 RGB of shape (batch, height, width, 3). Its output is logits, float32 of
     shape (batch,), or (batch, 2) after ``add_level``. A checkpoint holds the state_dict of ``efficientnet``, and what
     ``variant`` it is.
+    In place of an EfficientNet there may be an OnnxNetwork, which gives logits, and has no features and no gradients.
     """
 
     def __init__(self, efficientnet: nn.Module, normalise: Normalise | None = None, variant: Variant = OURS) -> None:
@@ -48,6 +50,16 @@ class Network(nn.Module):
         return logits
 
     @property
+    def is_onnx(self) -> bool:
+        """Whether onnxruntime computes it from an ONNX file, without layers of torch."""
+        return isinstance(self.efficientnet, OnnxNetwork)
+
+    def require_layers(self, what: str) -> None:
+        """Raises UserError if ``what`` cannot be done because the network is an ONNX file."""
+        if self.is_onnx:
+            raise UserError(f"{what}: needs the layers of a network in torch, and an ONNX file has none")
+
+    @property
     def width(self) -> int:
         """The number of features."""
         return cast(nn.Linear, cast(nn.Sequential, self.efficientnet.classifier)[-1]).in_features
@@ -56,11 +68,18 @@ class Network(nn.Module):
 def build_model(arch: str, dropout: float, weights: Path | None = None, trained: bool = False) -> Network:
     """Builds a network of ``arch``, efficientnet_b0 to b7 or efficientnet_lite0, that starts from ``weights``.
 
+    Or of ``onnx``, if the ``weights`` are an ONNX file with its card, and ``trained``.
+
     ``weights`` is a state_dict of the same architecture, and the network is of their variant. If it has not one logit
     but 1000 classes, say, only its backbone is loaded, unless it must be ``trained``. Without ``weights``, and with
     those of a backbone that was itself pretrained from scratch, the network is set up for a short run from scratch.
     Raises UserError when the file does not fit the architecture.
     """
+    if arch == ONNX:
+        if weights is None or not trained:
+            raise UserError("model.arch: onnx: an ONNX file is judged with as it is, and cannot be trained")
+        inner = read_onnx(weights)
+        return Network(inner, Normalise(*inner.card.levels))
     file = read_weights(weights) if weights else None
     variant = file.variant_of(arch) if file else OURS
     scratch = file is None or (not trained and file.scratch)
@@ -118,6 +137,10 @@ def mean_and_std(arch: str, variant: Variant = OURS) -> tuple[Sequence[float], S
 
 def described(network: Network, arch: str) -> dict[str, Any]:
     """What the sidecar of a checkpoint says of its network: ``arch`` to ``parameters``, and its variant."""
+    inner = network.efficientnet
+    if isinstance(inner, OnnxNetwork):
+        mean, std = map(list, inner.card.levels)
+        return {"arch": ONNX, "mean": mean, "std": std, "parameters": inner.numbers}
     mean, std = map(list, mean_and_std(arch, network.variant))
     count = sum(parameter.numel() for parameter in network.parameters())
     return {"arch": arch, "mean": mean, "std": std, "parameters": count, "network": network.variant}

@@ -104,7 +104,7 @@ def read_weights(path: Path) -> Weights:
 
     Raises UserError, which says why, when it holds no state_dict.
     """
-    content = _read(path)
+    content = read_saved(path)
     about: dict[Any, Any] = content if isinstance(content, dict) else {}
     variant = about.get(VARIANT)
     try:
@@ -154,7 +154,7 @@ def check_numbers(state: Mapping[str, Tensor], path: Path) -> None:
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
     """The state_dict in a file under its own names. Raises UserError as ``read_weights`` does."""
-    return _state_dict(_read(path), path)
+    return _state_dict(read_saved(path), path)
 
 
 def architecture_of(weights: Weights) -> str | None:
@@ -187,7 +187,11 @@ def _state_dict(state: Any, path: Path) -> dict[str, Tensor]:
     return state
 
 
-def _read(path: Path) -> Any:
+def read_saved(path: Path) -> Any:
+    """What torch.save or safetensors put into a file, read without running code.
+
+    Raises UserError if the file holds anything but tensors, texts, numbers, and lists and dicts of these.
+    """
     if path.is_dir():
         raise UserError(f"{path}: a folder, not a checkpoint; name a file in it")
     start = b""

@@ -11,9 +11,10 @@ class Model(Section):
     arch: Annotated[
         str,
         Field(
-            pattern=r"^efficientnet_(b[0-7]|lite0)$",
+            pattern=r"^(efficientnet_(b[0-7]|lite0)|onnx)$",
             description="`efficientnet_b0` to `efficientnet_b7`, or `efficientnet_lite0`, which is small and has "
-            "ImageNet weights without a download.",
+            "ImageNet weights without a download. `onnx`: an ONNX file that `deepfake-detect import` took, which "
+            "cannot be trained.",
         ),
     ]
     weights: Annotated[
@@ -26,6 +27,12 @@ class Model(Section):
         ),
     ]
     dropout: Annotated[float, Field(ge=0, lt=1, description="Dropout probability before the last layer.")]
+
+    @model_validator(mode="after")
+    def _onnx_has_a_file(self) -> Self:
+        if self.arch == "onnx" and self.weights in ("none", "imagenet"):
+            raise ValueError("arch: onnx needs in weights the path of a checkpoint of `deepfake-detect import`")
+        return self
 
 
 class Pretrain(Section):

@@ -202,7 +202,7 @@ def markdown_text(value: object) -> str:
 
 def _model(sidecar: Sidecar, train: dict[str, Any]) -> dict[str, Any]:
     return {
-        "name": "EfficientNet-" + sidecar.arch.removeprefix("efficientnet_").capitalize(),
+        "name": sidecar.imported.recipe if sidecar.imported else "EfficientNet-" + sidecar.arch[13:].capitalize(),
         "parameters": f"{sidecar.parameters:,}",
         "input": " x ".join(map(str, sidecar.input_size)),
         "channels": sidecar.channels,

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from typer.core import TyperGroup
 
-from deepfake_detection.common.crop_rule import CropRule
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.files import expanded, write_figure
 from deepfake_detection.common.parallel import spin_briefly
@@ -26,6 +25,7 @@ from deepfake_detection.common.rules import Rule
 from deepfake_detection.common.text import printable, system_failure
 from deepfake_detection.inference.tested import TESTED
 from deepfake_detection.network.sidecar import FAMILIARITY
+from deepfake_detection.serving.import_command import import_
 from deepfake_detection.serving.lines import (
     AS_STORED,
     job_of,
@@ -405,62 +405,7 @@ def export(
     )
 
 
-@app.command("import")
-def import_(
-    files: Annotated[
-        list[Path] | None, typer.Argument(help="A file of weights, or several that judge together.")
-    ] = None,
-    recipe: Annotated[str | None, typer.Option(help="What the files are; --list shows the recipes.")] = None,
-    to: Annotated[
-        Path | None, typer.Option(help="Checkpoint to write, or a folder; RECIPE.pth if not given. Its JSON is beside.")
-    ] = None,
-    accept_license: Annotated[
-        bool, typer.Option("--accept-license", help="You have read the licences, and they allow your use.")
-    ] = False,
-    show: Annotated[bool, typer.Option("--list", help="Print the card of each recipe, or of the one named.")] = False,
-    size: Annotated[int | None, typer.Option(min=1, help="Pixels a side, where the recipe leaves it to you.")] = None,
-    crop: Annotated[CropRule | None, typer.Option(help="How faces are cut out, where it leaves that to you.")] = None,
-    margin: Annotated[float | None, typer.Option(min=0, help="Margin of that, as a share of the face.")] = None,
-    fake_class: Annotated[
-        int | None,
-        typer.Option(min=0, max=1, help="Of two classes the fakes'; of one logit 1 if it is high for fakes."),
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
-) -> None:
-    """Make a checkpoint of weights that others published.
-
-    The files are yours to get: nothing is downloaded. Their licence is shown first, and yours to accept.
-    """
-    from deepfake_detection.importing.checkpoints import import_weights
-    from deepfake_detection.importing.recipes import Input, card_lines, recipe_of, recipes
-    from deepfake_detection.network.sidecar import adopting
-
-    if show:
-        chosen = {recipe: recipe_of(recipe)} if recipe else recipes()
-        print("\n\n".join(card_lines(name, each) for name, each in chosen.items()))
-        return
-    if not files or not recipe:
-        raise UserError("name the files and, with --recipe, what they are; --list shows the recipes")
-    card = recipe_of(recipe).card
-    if not accept_license:
-        print(card_lines(recipe, recipe_of(recipe)))
-        raise UserError("nothing is imported yet: read the licences, and add --accept-license if they allow your use")
-    to = to / f"{recipe}.pth" if to and to.is_dir() else to or Path(f"{recipe}.pth")
-    if to.suffix != ".pth":
-        raise UserError(f"--to {to}: it will be a checkpoint, so name it .pth, or name a folder that is there")
-    may_write([to, to.with_suffix(".json")], force, "--to")
-    for path in (to, to.with_suffix(".json")):
-        refuse_inputs(path, files, "--to")
-    sidecar = import_weights(files, recipe, to, Input(size=size, crop=crop, margin=margin), fake_class)
-    for path in (to, *([to.with_suffix(".json")] if sidecar else [])):
-        print(f"{shown(path, sys.stdout)}: {path.stat().st_size / 1e6:.1f} MB")
-    if sidecar:
-        print(f"{sidecar.arch}, {sidecar.parameters:,} parameters, {sidecar.size} x {sidecar.size} pixels")
-        print("to calibrate it on labelled pictures of yours, add your data set to")
-        print(f"dvc exp run -S profile=adopt -S model.weights={to} {adopting(sidecar)}")
-    else:
-        print(f"to start training from it: -S model.weights={to}")
-    print(f"licence of the weights: {card.licence_of_weights}")
+app.command("import")(import_)
 
 
 @app.command()

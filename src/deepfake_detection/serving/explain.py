@@ -92,7 +92,9 @@ def contributions(detector: Detector, crop: Pixels) -> tuple[Evidence, float]:
 
     It is the features' product with the logit's gradient, summed over the channels. On the last stage of an
     EfficientNet the sum over the places is exactly the logit less its bias. No hook or gradient stays in the network.
+    Raises UserError for an ONNX file, which has no gradients.
     """
+    detector.network.require_layers("heat map")
     with detector.exclusive() as network, _one_thread():
         efficientnet = cast("EfficientNet", network.efficientnet)
         device = next(network.parameters()).device

@@ -82,9 +82,9 @@ def export(checkpoint: Path, form: str, out: Path, int8: Sequence[str] = ()) -> 
     ``int8``, only for OpenVINO, names pictures like those that will be judged. The network then computes in 8 bits.
     Up to CALIBRATION_FRAMES of their faces calibrate it, and as many others are compared with torch.
 
-    Raises UserError if the checkpoint or the extra is missing, if a file would replace one of the checkpoint's, if
-    there are too few pictures, or if a number for a drawn face differs from torch's by TOLERANCE or more. In 8 bits,
-    the caller must judge the differences.
+    Raises UserError if the checkpoint or the extra is missing, if the network is an ONNX file, if a file would replace
+    one of the checkpoint's, if there are too few pictures, or if a number for a drawn face differs from torch's by
+    TOLERANCE or more. In 8 bits, the caller must judge the differences.
     """
     if int8 and form != "openvino":
         raise UserError(f"--int8 goes with --format openvino, not with {form}")
@@ -95,6 +95,7 @@ def export(checkpoint: Path, form: str, out: Path, int8: Sequence[str] = ()) -> 
             raise UserError(f"{path} belongs to the checkpoint: name another file with --out")
     write, read = FORMATS[form]
     loaded = load_checkpoint(checkpoint)
+    loaded.network.require_layers("export")
     sidecar, tolerance = loaded.sidecar, TOLERANCE
     if form == "safetensors" and loaded.familiarity is None:
         paths.remove(familiarity_file(out))

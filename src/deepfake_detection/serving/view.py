@@ -224,17 +224,20 @@ def label_of(face: "Face", number: int, faces: int, threshold: float) -> str:
 
 
 def _look(detector: "Detector", pixels: Pixels, face: "Face") -> dict[str, str]:
-    """The crop that the network saw, and its heat map, as data: URIs; {} if the extra ``explain`` is not installed."""
+    """The crop that the network saw, and its heat map, as data: URIs; {} if the extra ``explain`` is not installed.
+
+    An ONNX file has no heat map.
+    """
     try:
         from deepfake_detection.serving.explain import heat_map, network_view
     except ModuleNotFoundError:
         return {}
-    overlay = heat_map(detector, pixels, face.detected)
     crop = network_view(detector, pixels, face.detected)
-    return {
-        "crop": data_uri(_enlarged(crop), "JPEG", quality=88),
-        "heat": data_uri(_enlarged(Image.fromarray(overlay)), "PNG"),
-    }
+    look = {"crop": data_uri(_enlarged(crop), "JPEG", quality=88)}
+    if detector.network.is_onnx:
+        return look
+    overlay = heat_map(detector, pixels, face.detected)
+    return look | {"heat": data_uri(_enlarged(Image.fromarray(overlay)), "PNG")}
 
 
 def _enlarged(picture: Image.Image) -> Image.Image:
