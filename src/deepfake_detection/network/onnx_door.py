@@ -118,6 +118,8 @@ class OnnxNetwork(nn.Module):
         self.numbers = _examined(onnx, content, where)
         options = runtime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
+        # threads that spin while they wait take the processors from decoding and from other programs
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 4  # what goes wrong is raised too
         try:
             self._session = runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])

@@ -31,7 +31,7 @@ class Model(Section):
     @model_validator(mode="after")
     def _onnx_has_a_file(self) -> Self:
         if self.arch == "onnx" and self.weights in ("none", "imagenet"):
-            raise ValueError("arch: onnx needs in weights the path of a checkpoint of `deepfake-detect import`")
+            raise ValueError("arch: onnx needs in model.weights the path of a checkpoint of `deepfake-detect import`")
         return self
 
 

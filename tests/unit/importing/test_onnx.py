@@ -1,9 +1,9 @@
 """An ONNX file computes what its card says, and one that is wrong or hostile is refused in one line."""
 
-import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import onnx
@@ -12,12 +12,13 @@ import torch
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
+from torch import nn
+from torchvision.models import VisionTransformer
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.importing.onnx import import_onnx
-from deepfake_detection.inference.backends import choose_backend
 from deepfake_detection.inference.checkpoint import load_checkpoint
-from deepfake_detection.network.model import build_model, described
+from deepfake_detection.network.model import Network, build_model, described
 from deepfake_detection.network.normalise import MEAN, STD
 from tests.support.commands import command
 from tests.support.onnx_files import CARD, SIDE, colour_means, expected, of_graph, onnx_checkpoint, written
@@ -241,25 +242,40 @@ def test_the_command_checks_the_polarity_before_it_writes(tmp_path: Path, capsys
     assert "mine.pth is there already" in str(command(*asked))
 
 
-def test_what_judges_it_and_what_cannot(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    checkpoint = onnx_checkpoint(tmp_path)
-    Image.new("RGB", (64, 64), "lime").save(tmp_path / "green.png")
-    chosen = ("--checkpoint", checkpoint)
-    for backend in ("torch", "auto"):
-        assert not command("predict", "--json", tmp_path / "green.png", *chosen, "--backend", backend)
-        assert json.loads(capsys.readouterr().out.splitlines()[-1])["logit"] == pytest.approx(0.375, abs=1e-5)
-    assert not command("info", checkpoint)
-    assert "onnx, 8 parameters" in capsys.readouterr().out
-    layers = "needs the layers of a network in torch, and an ONNX file has none"
-    folder = tmp_path / "others"
-    folder.mkdir()
-    Image.new("RGB", (64, 64), "red").save(folder / "red.png")
-    for what, words in {
-        "backend openvino": ("predict", tmp_path / "green.png", *chosen, "--backend", "openvino"),
-        "AdaBN": ("predict", tmp_path / "green.png", *chosen, "--adapt", folder),
-        "heat map": ("explain", tmp_path / "green.png", *chosen, "--out", tmp_path / "map.png"),
-        "export": ("export", "--format", "openvino", *chosen, "--out", tmp_path / "a.xml"),
-    }.items():
-        assert command(*words) == f"error: {what}: {layers}"
-    network = load_checkpoint(checkpoint).network
-    assert choose_backend("auto", network, None, 4) is network  # type: ignore[arg-type]  # without validation frames
+def lite0() -> tuple[nn.Module, nn.Module, dict[str, Any]]:
+    network = build_model("efficientnet_lite0", 0.0)
+    for norm in network.modules():
+        if isinstance(norm, nn.BatchNorm2d):
+            norm.momentum = 1.0  # one batch sets the running statistics
+    network(torch.randint(0, 256, (8, 64, 64, 3)))
+    levels = {"mean": [127 / 255] * 3, "std": [128 / 255] * 3}
+    return network, network.efficientnet, {"gives": "logit", "fake": "high", "normalise": levels}
+
+
+def transformer() -> tuple[nn.Module, nn.Module, dict[str, Any]]:
+    inner = VisionTransformer(64, 16, 2, 4, 64, 128, num_classes=2)
+    nn.init.normal_(cast(nn.Linear, inner.heads.head).weight)
+    two = nn.Sequential(inner, nn.Linear(2, 1, bias=False))
+    two[1].weight.data = torch.tensor([[1.0, -1.0]])  # the first less the second
+    return Network(two), inner, {"gives": "two logits", "fake": 0, "normalise": "imagenet"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("make", [lite0, transformer])
+def test_a_network_has_the_logits_that_it_has_in_torch(
+    tmp_path: Path, make: Callable[[], tuple[nn.Module, nn.Module, dict[str, Any]]]
+) -> None:
+    torch.manual_seed(0)
+    network, inner, card = make()
+    network.eval()
+    free = ({0: torch.export.Dim("batch", min=1)},)
+    asked = {"dynamo": True, "dynamic_shapes": free, "external_data": False, "verbose": False}
+    file, described = written(tmp_path, size=64, **card)
+    torch.onnx.export(inner, (torch.zeros(2, 3, 64, 64),), file, **asked)  # type: ignore[arg-type]
+    import_onnx(file, described, tmp_path / "mine.pth")
+    rng = np.random.default_rng(0)
+    frames = rng.integers(0, rng.integers(20, 256, (20, 1, 1, 3)), (20, 64, 64, 3)).astype(np.uint8)
+    with torch.inference_mode():
+        exact = network(torch.from_numpy(frames)).double().numpy()
+    assert np.ptp(exact) > 0.1
+    assert logits(tmp_path / "mine.pth", frames) == pytest.approx(exact, abs=1e-4)

@@ -9,6 +9,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+import yaml
 from numpy.typing import NDArray
 from PIL import Image
 from safetensors import safe_open
@@ -23,6 +24,7 @@ from tests.support.checkpoints import SIZE
 from tests.support.commands import command
 from tests.support.disks import file_size_limit
 from tests.support.exported import snippet
+from tests.support.onnx_files import CARD
 from tests.unit.videos.test_video import film as write_video
 
 
@@ -67,6 +69,16 @@ def test_onnx_gives_the_detector_s_numbers_in_any_batch(
         probability, logit = session.run(["probability", "logit"], {"frames": frames[:count]})
         assert logit == pytest.approx(logits[:count], abs=1e-4)
         assert probability == pytest.approx(1 / (1 + np.exp(-logits[:count] / 1.7)), abs=1e-5)
+
+
+def test_our_own_onnx_comes_back_through_the_door(
+    checkpoint: Path, model: Path, tmp_path: Path, frames: NDArray[np.uint8]
+) -> None:
+    changes = {"layout": "NHWC", "normalise": "0..255", "crop": "face", "gives": "logit", "fake": "high"}
+    (tmp_path / "card.yaml").write_text(yaml.safe_dump(CARD | changes | {"output": "logit"}))
+    command("import", model, "--card", tmp_path / "card.yaml", "--to", tmp_path / "back.pth")
+    back, detector = Detector.load(tmp_path / "back.pth"), Detector.load(checkpoint)
+    assert back.logits(list(frames)) == pytest.approx(detector.logits(list(frames)), abs=1e-4)
 
 
 def test_onnx_says_what_it_is_and_not_where_it_was_made(known: tuple[Path, Familiarity], model: Path) -> None:
