@@ -23,8 +23,8 @@ from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.text import percent
 from deepfake_detection.network.sidecar import Sidecar
 from deepfake_detection.pictures.faces import Box
-from deepfake_detection.serving.cli import named_after
 from deepfake_detection.serving.lines import print_csv, print_json, print_line
+from deepfake_detection.serving.outputs import named_after
 from deepfake_detection.serving.results import Face, Moment, Prediction, VideoPrediction
 from tests.support.commands import command
 from tests.support.disks import file_size_limit
