@@ -319,7 +319,7 @@ class Train(Section):
 
     @model_validator(mode="after")
     def _check_combinations(self) -> Self:
-        if self.warmup_epochs >= self.epochs:
+        if self.warmup_epochs >= self.epochs > 0:
             raise ValueError(f"warmup_epochs must be below epochs, {self.epochs}, not {self.warmup_epochs:g}")
         if self.checkpoint_activations and self.compile != "none":
             raise ValueError("checkpoint_activations needs compile: none; a compiled network recomputes as it sees fit")
