@@ -67,13 +67,7 @@ def leaderboard(
     Raises UserError as ``scores.joined`` does, for a split, data set or category that is not there, for scores of
     videos if the ``level`` is frame, and if no frame or video is scored by all.
     """
-    if as_chance and (orders := [name for name, scores in detectors.items() if scores.kind == "order"]):
-        raise UserError(f"{orders[0]} gives no probabilities, so a missing video cannot count as a guess: see --kind")
-    if level == "frame":
-        if as_chance:
-            raise UserError("only a missing video can count as chance: leave out --level frame")
-        if alone := [name for name, scores in detectors.items() if scores.by == "video"]:
-            raise UserError(f"{alone[0]} has scores of videos only: leave out --level frame")
+    _require(detectors, level, as_chance)
     found = {name: joined(name, scores, known) for name, scores in detectors.items()}
     frames = _of_split(known.frames, split)
     frames = frames.assign(group=drawn_units(frames), video=video_names(frames))
@@ -113,7 +107,7 @@ def leaderboard(
     return Leaderboard(
         {
             "level": level,
-            "split": split,
+            "split": split if known.frames["split"].any() else None,
             "missing": "as_chance" if as_chance else "exclude",
             "first": next(iter(detectors)),
             "detectors": {
@@ -131,11 +125,22 @@ def leaderboard(
     )
 
 
+def _require(detectors: Mapping[str, Scores], level: Level, as_chance: bool) -> None:
+    """Raises UserError for detectors that cannot be measured as asked."""
+    if level == "frame" and as_chance:
+        raise UserError("only a missing video can count as chance: leave out --level frame")
+    for name, scores in detectors.items():
+        if level == "frame" and scores.by == "video":
+            raise UserError(f"{name} has scores of videos only: leave out --level frame")
+        if as_chance and scores.kind == "order":
+            raise UserError(f"{name} gives no probabilities, so a missing video cannot count as a guess: see --kind")
+
+
 def hints(found: dict[str, Any]) -> list[str]:
     """What to look at in the ``found`` of a leaderboard: an AUROC that may be upside down."""
     return [
         f"{name} has an AUROC of {auroc:.3f} in {dataset}, where guessing has 0.5: "
-        f"if a high score means a real one there, say --real-is-high {name}"
+        f"if a high score of it means a real one, turn it with --real-is-high {name}"
         for dataset, each in found["datasets"].items()
         for name, block in each["detectors"].items()
         if (auroc := block["auroc"]) is not None and auroc < 0.5

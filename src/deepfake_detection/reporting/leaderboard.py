@@ -23,7 +23,7 @@ from deepfake_detection.network.sidecar import read_sidecar
 
 INDEX = Path("data/index.csv")
 NONE = "none"  # in place of the index
-SHOWN = ("average_precision", "eer", "accuracy")  # in the text, beside the AUROC
+SHOWN = {"average_precision": "AP", "eer": "EER", "accuracy": "accuracy"}  # in the text, beside the AUROC
 ACROSS = 3  # panels side by side
 FIRST, OTHER, CHANCE = "#c8553d", "#3b6ea8", "0.7"  # colours
 
@@ -114,7 +114,9 @@ def as_text(found: dict[str, Any]) -> str:
     for dataset, each in found["datasets"].items():
         counts = f"{each['compared']} of {each['named']} {found['level']}s, {each['fakes']} of them fakes"
         table = pd.DataFrame.from_dict({name: _cells(found, each, name) for name in found["detectors"]}, orient="index")
-        lines += ["", f"{dataset}, by {found['level']}: {counts}, {group_count(each['groups'])}", table.to_string()]
+        split = f", {found['split']} split" if found["split"] else ""
+        head = f"{dataset}{split}, by {found['level']}: {counts}, {group_count(each['groups'])}"
+        lines += ["", head, table.to_string()]
         if len(each["categories"]) > 1:
             blocks = each["categories"].items()
             aurocs = {
@@ -139,12 +141,8 @@ def _cells(found: dict[str, Any], each: dict[str, Any], name: str) -> dict[str, 
             "95% of it": _ends(row["interval"], "+") if row else "",
             "p (Holm)": _p(row["p_holm"]) if row else "",
         }
-    shown = {"average_precision": "AP", "eer": "EER", "accuracy": "accuracy"}
-    return (
-        cells
-        | {shown[metric]: _number(block[metric]) for metric in SHOWN}
-        | {f"videos {status}": str(count) for status, count in coverage.items()}
-    )
+    shown = {name: _number(block[metric]) for metric, name in SHOWN.items()}
+    return cells | shown | {"ok, missing, error": ", ".join(map(str, coverage.values()))}
 
 
 def _difference(each: dict[str, Any], name: str) -> dict[str, Any]:
@@ -152,12 +150,12 @@ def _difference(each: dict[str, Any], name: str) -> dict[str, Any]:
     return row
 
 
-def _number(value: float | None, sign: str = "") -> str:
-    return "-" if value is None else f"{value:{sign}.3f}"
+def _number(value: float | None, sign: str = "", digits: int = 4) -> str:
+    return "-" if value is None else f"{value:{sign}.{digits}f}"
 
 
 def _p(value: float | None) -> str:
-    return "<0.001" if value is not None and value < 0.0005 else _number(value)
+    return "<0.001" if value is not None and value < 0.0005 else _number(value, digits=3)
 
 
 def _ends(interval: Sequence[float] | None, sign: str) -> str:
@@ -219,9 +217,10 @@ def leaderboard_figure(found: dict[str, Any]) -> Figure:
                 aurocs = [of[name]["auroc"] for of in each["categories"].values()]
                 axes.plot(aurocs, [place] * len(aurocs), "o", markersize=5, fillstyle="none", color=colour, alpha=0.5)
             axes.plot(block["auroc"], place, "o", color=colour, markersize=8)
-            said = _number(block["auroc"])
+            said = _number(block["auroc"], digits=3)
             if name != found["first"]:
-                said += f"\n{_number((row := _difference(each, name))['difference'], '+')}, p {_p(row['p_holm'])}"
+                row = _difference(each, name)
+                said += f"\n{_number(row['difference'], '+', 3)}, p {_p(row['p_holm'])}"
             axes.text(1.02, place, said, va="center", fontsize=8, transform=axes.get_yaxis_transform())
         axes.set(xlim=(lowest - 0.02, 1.01), ylim=(len(names) - 0.4, -0.6), xlabel=f"AUROC by {found['level']}")
         axes.set_title(f"{dataset}\n{each['compared']} {found['level']}s, {group_count(each['groups'])}", fontsize=10)

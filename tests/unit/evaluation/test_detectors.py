@@ -191,6 +191,6 @@ def test_scores_that_may_be_upside_down_are_pointed_out_and_not_turned(
     said = hints(found)
     assert len(said) == 2
     assert said[0].startswith("other has an AUROC of 0.")
-    assert said[0].endswith("say --real-is-high other")
+    assert said[0].endswith("turn it with --real-is-high other")
     turned = board({"ours": index[["path", "logit"]], "other": other.rename(columns={"score": "real_score"})}).found
     assert turned["datasets"]["café"]["detectors"]["other"]["auroc"] < 0.5
