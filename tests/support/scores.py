@@ -46,6 +46,6 @@ def write_index(data: Path) -> pd.DataFrame:
     (data / "missing").mkdir(parents=True)
     table[list(COLUMNS)].to_csv(data / "index.csv", index=False)
     table[["path", "split", "dataset", "group"]].to_csv(data / "splits.csv", index=False)
-    for dataset, lost in MISSING.groupby("dataset"):
-        lost.to_csv(data / "missing" / f"{dataset}.csv", index=False)
+    for name, lost in MISSING.groupby("dataset"):
+        lost.to_csv(data / "missing" / f"{name}.csv", index=False)
     return table

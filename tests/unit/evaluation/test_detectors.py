@@ -91,8 +91,8 @@ def test_detectors_are_compared_on_what_all_scored_and_each_video_is_accounted_f
 ) -> None:
     names = index["dataset"] + "/" + index["category"] + "/" + index["video_id"]
     names += index["source_id"].where(index["source_id"] == "", "_" + index["source_id"])
-    videos = index.assign(video=names, score=expit(-index["logit"])).groupby("video", as_index=False)["score"].mean()
-    videos = pd.concat([videos, pd.DataFrame({"video": ["café/Deepfakes/003/077"], "score": [0.5]})])
+    scores = index.assign(video=names, score=expit(-index["logit"])).groupby("video")["score"].mean().reset_index()
+    videos = pd.concat([scores, pd.DataFrame({"video": ["café/Deepfakes/003/077"], "score": [0.5]})])
     videos["status"] = "ok"
     videos.loc[videos["video"] == "café/Original/000", ["score", "status"]] = [np.nan, "no face"]
     videos = videos[videos["video"] != "café/FaceSwap/004_005"].rename(columns={"score": "real_score"})
@@ -107,19 +107,18 @@ def test_detectors_are_compared_on_what_all_scored_and_each_video_is_accounted_f
     }
     assert (cafe["named"], cafe["compared"], cafe["fakes"]) == (37, 33, 23)
     assert len(coverage) == 3 * (37 + 31)
-    said = coverage.set_index(["detector", "video"])[["scored", "status", "reason"]]
-    assert said.loc[("videos", "café/Original/000")].tolist() == [0, "error", "no face"]
-    assert said.loc[("videos", "café/FaceSwap/004/005")].tolist() == [0, "missing", "not in the file"]
-    assert said.loc[("other", "café/Original/001")].tolist() == [0, "missing", "not in the file"]
-    assert said.loc[("other", "café/Original/002")].tolist() == [2, "ok", ""]
-    assert said.loc[("ours", "café/Deepfakes/003/077")].tolist()[1:] == [
-        "missing",
-        "not in the file; no frame of it can be used",
-    ]
+    rows = coverage[["detector", "video", "scored", "status", "reason"]].itertuples(index=False, name=None)
+    said = {(detector, video): tuple(rest) for detector, video, *rest in rows}
+    assert said["videos", "café/Original/000"] == (0, "error", "no face")
+    assert said["videos", "café/FaceSwap/004/005"] == (0, "missing", "not in the file")
+    assert said["other", "café/Original/001"] == (0, "missing", "not in the file")
+    assert said["other", "café/Original/002"] == (2, "ok", "")
+    unusable = "not in the file; no frame of it can be used"
+    assert said["ours", "café/Deepfakes/003/077"] == (0, "missing", unusable)
 
     skipped = ["café/Original/000", "café/Original/001", "café/FaceSwap/004_005"]
-    rows = index.assign(name=names, other=other["score"].mask(lost)).query("split == 'test' and dataset == 'café'")
-    means = rows[~rows["name"].isin(skipped)].groupby("name")[["label", "logit", "other"]].mean()
+    frames = index.assign(name=names, other=other["score"].mask(lost)).query("split == 'test' and dataset == 'café'")
+    means = frames[~frames["name"].isin(skipped)].groupby("name")[["label", "logit", "other"]].mean()
     for name, column in (("ours", "logit"), ("other", "other")):
         assert cafe["detectors"][name]["auroc"] == pytest.approx(roc_auc_score(means["label"], means[column]))
     assert cafe["groups"] == cafe["detectors"]["ours"]["groups"] == 6

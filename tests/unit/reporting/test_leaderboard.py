@@ -61,7 +61,11 @@ def test_three_detectors_in_one_leaderboard(capsys: pytest.CaptureFixture[str]) 
     left, right = figure.axes
     assert [label.get_text() for label in left.get_yticklabels()] == ["ours", "other", "size"]
     assert right.get_title() == "other\n29 videos, 5 groups: too few groups"
-    dots = [line.get_xdata()[0] for line in right.lines if line.get_markersize() == 8 and line.get_marker() == "o"]
+    dots = [
+        np.asarray(line.get_xdata())[0]
+        for line in right.lines
+        if line.get_markersize() == 8 and line.get_marker() == "o"
+    ]
     assert dots == [other["detectors"][name]["auroc"] for name in found["detectors"]]
 
     main([*COMMAND, "--calibration", "ours=ours.json", "--json"])
