@@ -4,6 +4,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from deepfake_detection.common.text import printable
+
 
 class UserError(Exception):
     """A mistake that the user can fix. The message is one line: what is wrong, where, and what to do."""
@@ -15,7 +17,7 @@ def one_line_exit() -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        sys.exit(f"error: {error}")
+        sys.exit(f"error: {printable(str(error))}")
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         sys.exit(f"error: {where}{error.strerror or error}")

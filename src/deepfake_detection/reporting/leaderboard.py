@@ -240,7 +240,7 @@ def _files(arguments: Sequence[str]) -> dict[str, str]:
         name, equals, file = argument.partition("=")
         if not equals or Path(argument).is_file():
             name, file = Path(argument).stem, argument
-        if not name or name in found:
+        if not name or not file or name in found:
             raise UserError(f"{argument}: write NAME=FILE, and each NAME once")
         found[printable(name)] = file
     return found

@@ -93,8 +93,8 @@ def test_detectors_are_compared_on_what_all_scored_and_each_video_is_accounted_f
     names += index["source_id"].where(index["source_id"] == "", "_" + index["source_id"])
     scores = index.assign(video=names, score=expit(-index["logit"])).groupby("video")["score"].mean().reset_index()
     videos = pd.concat([scores, pd.DataFrame({"video": ["café/Deepfakes/003/077"], "score": [0.5]})])
-    videos["status"] = "ok"
-    videos.loc[videos["video"] == "café/Original/000", ["score", "status"]] = [np.nan, "no face"]
+    faceless = videos["video"] == "café/Original/000"
+    videos = videos.assign(score=videos["score"].mask(faceless), status=np.where(faceless, "no face", "ok"))
     videos = videos[videos["video"] != "café/FaceSwap/004_005"].rename(columns={"score": "real_score"})
     lost = other["path"].str.contains("café/Original/001|café/Original/002_f0")
     tables = {"ours": index[["path", "logit"]], "other": other[~lost], "videos": videos}

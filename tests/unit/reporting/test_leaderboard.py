@@ -84,6 +84,7 @@ def test_one_detector_without_an_index(capsys: pytest.CaptureFixture[str]) -> No
     ("arguments", "words"),
     [
         (["ours=ours.csv", "ours=size.csv"], "ours=size.csv: write NAME=FILE, and each NAME once"),
+        (["ours="], "ours=: write NAME=FILE"),
         (["ours=none.csv"], "none.csv: neither a file nor a revision"),
         (["ours.csv", "--index", "none"], "216 of 216 rows have no label"),
         (["ours.csv", "--index", "none.csv"], "none.csv not found"),
