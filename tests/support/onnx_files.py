@@ -12,7 +12,8 @@ from onnx import TensorProto, helper, numpy_helper
 from deepfake_detection.importing.onnx import import_onnx
 
 SIDE = 32  # pixels
-WEIGHTS, BIAS = np.float32([[0.5, -1.5], [1.0, 2.0], [-0.25, 0.75]]), np.float32([0.125, -0.5])
+WEIGHTS = np.array([[0.5, -1.5], [1.0, 2.0], [-0.25, 0.75]], np.float32)
+BIAS = np.array([0.125, -0.5], np.float32)
 CARD: dict[str, Any] = {
     "name": "means of colours",
     "licence": "MIT",
@@ -65,7 +66,8 @@ def colour_means(
 def expected(means: NDArray[np.float64], classes: int) -> NDArray[np.float64]:
     """The logits of ``colour_means``, for means of normalised colours of shape (frames, 3), if the last is fake."""
     values = means @ WEIGHTS.astype(float) + BIAS
-    return values[:, 0] if classes == 1 else values[:, 1] - values[:, 0]
+    found: NDArray[np.float64] = values[:, 0] if classes == 1 else values[:, 1] - values[:, 0]
+    return found
 
 
 def written(folder: Path, model: Any = None, **changes: Any) -> tuple[Path, Path]:

@@ -83,7 +83,10 @@ def test_certain_probabilities_give_finite_logits(tmp_path: Path) -> None:
             helper.make_node("Greater", ["means", "half"], ["brighter"]),
             helper.make_node("Cast", ["brighter"], ["scores"], to=TensorProto.FLOAT),
         ],
-        [numpy_helper.from_array(np.array([1, 2, 3]), "axes"), numpy_helper.from_array(np.float32(0.5), "half")],
+        [
+            numpy_helper.from_array(np.array([1, 2, 3]), "axes"),
+            numpy_helper.from_array(np.array(0.5, np.float32), "half"),
+        ],
     )
     import_onnx(*written(tmp_path, steep, gives="probability", fake="high"), tmp_path / "mine.pth")
     frames = np.full((2, SIDE, SIDE, 3), [[[[0]]], [[[255]]]], np.uint8)
