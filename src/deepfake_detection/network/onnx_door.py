@@ -90,14 +90,14 @@ def checked_card(content: Any, where: Path) -> Card:
         return Card.model_validate(content)
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    key = ".".join(str(part) for part in problem["loc"][:1])
-    words = problem["msg"].removeprefix("Value error, ")
-    if problem["type"] == "missing" and key in Card.model_fields:
-        words = "is missing"
-    elif problem["type"] == "extra_forbidden":
-        words = "is no key of a card"
+    key = ".".join(map(str, problem["loc"][:1]))  # behind it, only pydantic's own names
+    words = {"missing": "is missing", "extra_forbidden": "holds an unknown key"}.get(
+        problem["type"], problem["msg"].removeprefix("Value error, ")
+    )
     if key in Card.model_fields:
         words += f"; it says {Card.model_fields[key].description}"
+    elif key:
+        words = "is no key of a card"
     raise UserError(printable(f"{where}: " + ": ".join(filter(None, [key, words])), " "))
 
 
@@ -157,6 +157,8 @@ class OnnxNetwork(nn.Module):
                 f"{self.where}: frames: {count}; it gave {values.dtype} of shape {_shape(values.shape)}, which is not "
                 f"the card's `gives: {self.card.gives}`"
             )
+        if not np.isfinite(values).all():
+            raise UserError(f"{self.where}: it gives NaN or infinite numbers")
         return values.reshape(count, width).astype(float)
 
 

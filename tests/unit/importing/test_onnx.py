@@ -177,6 +177,7 @@ WRONG: dict[str, tuple[Any, dict[str, Any], str]] = {
     "polarity": (None, {"fake": "high"}, "with `gives: two logits` it must be 0 or 1"),
     "yes": (None, {"fake": True}, "card.yaml: fake: "),
     "unknown key": (None, {"polarity": 1}, "card.yaml: polarity: is no key of a card"),
+    "unknown label": (None, {"labels": CARD["labels"] | {"x": 1}}, "card.yaml: labels: holds an unknown key; it says"),
     "normalise": (None, {"normalise": "caffe"}, "card.yaml: normalise: .* it says imagenet, 0..1"),
     "no labels": (None, {"labels": {"real": ["a"]}}, "card.yaml: labels: is missing"),
     "crop": (None, {"crop": "circle"}, "card.yaml: crop: Input should be 'none'"),

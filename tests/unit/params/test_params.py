@@ -33,6 +33,10 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     **{f"{key} = {value}": ({key: value}, f"{key}: ") for key, values in OUT_OF_RANGE.items() for value in values},
     "warm-up without end": ({"train.epochs": 4, "train.warmup_epochs": 4.0}, "train: warmup_epochs must be below"),
     "recomputed": ({"train.compile": "default", "train.checkpoint_activations": True}, "train: checkpoint_activations"),
+    "ONNX without a file": (
+        {"model.arch": "onnx", "model.weights": "none"},
+        "model: arch: onnx needs in model.weights",
+    ),
     "ratios over one": ({"split.test": 0.3}, "split: train + val + test must be 1, not 1.15"),
     "other pretraining": ({"pretrain": {"dino": {}}}, "pretrain.dino"),
     "other adaptation": ({"adapt": ["tent"]}, "adapt.0: Input should be 'adabn'"),
