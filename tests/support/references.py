@@ -5,6 +5,7 @@ from zlib import crc32
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import interpolate
 
 
 def drawn(network: nn.Module, size: int = 64) -> Any:
@@ -24,16 +25,17 @@ def drawn(network: nn.Module, size: int = 64) -> Any:
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d | nn.BatchNorm1d):
             module.momentum = 1.0
+    torch.manual_seed(0)  # in training they drop blocks
     with torch.no_grad():
-        network.train()(pictures(size, 4))
+        network.train()(pictures(size, 8))
     return network.eval()
 
 
 def pictures(size: int, number: int = 2) -> Tensor:
-    """Normalised noise, float64 of shape (number, 3, size, size), which is brighter in some pictures than in others."""
+    """Noise of several scales, as normalised pictures: float64 of shape (number, 3, size, size)."""
     generator = torch.Generator().manual_seed(size)
-    noise, light = (torch.randn(number, 3, *shape, generator=generator) for shape in ((size, size), (1, 1)))
-    return (noise + light).double()
+    scales = [torch.randn(number, 3, side, side, generator=generator) for side in (1, 2, 4, 8, 16, size)]
+    return sum((interpolate(scale, size).double() for scale in scales), torch.zeros(())) / 2
 
 
 def difference(found: Tensor, expected: Tensor) -> float:

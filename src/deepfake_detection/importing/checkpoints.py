@@ -1,6 +1,7 @@
 """Imports files of weights of others by a recipe, as a checkpoint of ours or as weights to start training from."""
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -76,7 +77,7 @@ def import_weights(
 
 def completed(recipe: Recipe, given: Input, fake: int | None) -> Recipe:
     """The recipe with what it leaves to the user. Raises UserError for what is missing, or not the user's to say."""
-    own = (recipe.input.model_dump() if recipe.input else {}) | {"fake_class": recipe.file.fake}
+    own = recipe.input.model_dump() | {"fake_class": recipe.file.fake} if recipe.input else {}
     for key, value in (given.model_dump() | {"fake_class": fake}).items():
         option = f"--{key.replace('_', '-')}"
         if value is not None and own.get(key, "") is not None:
@@ -136,8 +137,7 @@ def _fitted(state: Mapping[str, Tensor], recipe: Recipe, path: Path) -> _Found:
     if arch is None or not arch.startswith(("efficientnet_b", "efficientnet_lite0")):
         raise _UnfitError(f"it is of {arch or 'no architecture that is known'}, and not efficientnet_b0 to b7")
     variant = recipe.variant(dialect, arch)
-    with torch.device("meta"):
-        own = efficientnet_of(arch, variant).state_dict()
+    own = _tensors(arch, variant.attention)
     found = torchvision_names(backbone, dialect, own)
     theirs = {ours: prefix + key for ours, key in zip(found, backbone, strict=True)}
     tensors = {}
@@ -159,6 +159,13 @@ def _fitted(state: Mapping[str, Tensor], recipe: Recipe, path: Path) -> _Found:
         return _Found(arch, variant, tensors)
     head = _head(layers, recipe, own[HEAD].shape[1])
     return _Found(arch, variant, tensors | {f"classifier.1.{kind}": value for kind, value in head.items()})
+
+
+@cache
+def _tensors(arch: str, attention: int | None) -> dict[str, Tensor]:
+    """The names and shapes of a network; nothing else of a variant changes them."""
+    with torch.device("meta"):
+        return dict(efficientnet_of(arch, Variant(attention=attention)).state_dict())
 
 
 def _head(layers: Mapping[str, Tensor], recipe: Recipe, width: int) -> dict[str, Tensor]:

@@ -48,6 +48,8 @@ def torchvision_names(state: Mapping[str, Tensor], dialect: Dialect, own: Iterab
 
     A name that the architecture does not have stays as it is.
     """
+    if not dialect.roles:  # these are ours
+        return dict(state)
     layers, own = dict(dialect.outside), dict.fromkeys(own)
     blocks = dict.fromkeys(name.partition(".block.")[0] for name in own if ".block." in name)
     for number, block in enumerate(blocks):
