@@ -40,8 +40,8 @@ def slurm_environment() -> list[SLURMEnvironment]:
     tasks = os.environ["SLURM_NTASKS"]
     if tasks != "1" and "SLURM_NTASKS_PER_NODE" not in os.environ:
         raise UserError(
-            f"Slurm was asked for --ntasks={tasks}: ask for --ntasks=1 --cpus-per-task={tasks} to train in one "
-            "process, or for --nodes and --ntasks-per-node to train in several, which srun starts"
+            f"Slurm was asked for --ntasks={tasks}: ask for --ntasks=1 --cpus-per-task={tasks} to train in one process "
+            "or for --nodes and --ntasks-per-node to train in several, which srun starts"
         )
     if missing := [name for name in ("SLURM_PROCID", "SLURM_LOCALID", "SLURM_NODEID") if name not in os.environ]:
         raise UserError(f"SLURM_NTASKS is set, but {missing[0]} is not: start it with srun, or unset SLURM_NTASKS")

@@ -421,6 +421,10 @@ def test_a_browser_judges_a_file_by_the_keyboard(
     browser.evaluate(dropped.replace("3e6", "3").replace("return", "return;"))
     browser.until(f"{JUDGED} && document.querySelector('.error')")
     assert "neither a picture" in browser.evaluate("document.querySelector('[role=alert]').textContent")
+    proxy = (
+        "said(new Response('', {status: 413, statusText: 'Too Large', headers: {'content-type': 'text/html'}}), '<p>')"
+    )
+    assert browser.evaluate(proxy) == "The server in front of this one answers 413 Too Large."
     failed = [words for words in browser.complaints if "422" not in words]
     assert failed == []
     assert {url.partition("?")[0] for url in browser.requests if not url.startswith("data:image/")} == {

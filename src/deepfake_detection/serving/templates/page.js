@@ -74,7 +74,7 @@ function refused(name, words) {
 // what an answer says that is no page of this server: plain text is its own, a page that of a proxy in front
 function said(answer, text) {
   const plain = answer.headers.get("content-type")?.startsWith("text/plain");
-  return plain ? text : `The server in front of this one answers: ${answer.status} ${answer.statusText}.`;
+  return plain ? text : `The server in front of this one answers ${`${answer.status} ${answer.statusText}`.trim()}.`;
 }
 
 // the result of a file, or why there is none, and what is said of all scores
