@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,12 +15,15 @@ from typing import Any
 import anyio
 import pytest
 import requests
+import uvicorn
 from PIL import Image
+from starlette.responses import JSONResponse
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.network.sidecar import read_sidecar
 from deepfake_detection.serving.detector import Detector
 from deepfake_detection.serving.results import fields_of
+from deepfake_detection.serving.web import connections
 from deepfake_detection.serving.web.server import read_token
 from deepfake_detection.serving.web.workers import PROCESSES, Workers
 from tests.unit.pictures.test_images import encode, png_header
@@ -121,6 +125,31 @@ def test_health_checkers_and_old_clients_need_no_host(server: Running) -> None:
     # behind TLS, a redirect of this server would lead away from it
     slash = requests.get(server.address + "healthz/", timeout=60, allow_redirects=False)
     assert is_problem(slash, 404, "Not Found")
+
+
+def test_a_connection_over_which_no_request_comes_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "REQUEST_SECONDS", 0.3)
+    ok = JSONResponse({"status": "ok"})
+    server = uvicorn.Server(uvicorn.Config(ok, http=connections.ImpatientProtocol, lifespan="off", log_level="error"))
+    listening = socket.create_server(("127.0.0.1", 0))
+    thread = threading.Thread(target=server.run, args=([listening],))
+    thread.start()
+    try:
+        request = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        for sent in ((), (request[:-4],), (request, request, request[:-4])):
+            with socket.create_connection(listening.getsockname(), timeout=60) as connection:
+                for each in sent:
+                    connection.sendall(each)
+                    if each == request:
+                        time.sleep(0.5)  # between requests a connection stays for longer
+                        assert connection.recv(2**16).endswith(b'{"status":"ok"}')
+                start = time.monotonic()
+                assert connection.recv(2**16) == b""
+                assert 0.1 < time.monotonic() - start < 3
+    finally:
+        server.should_exit = True
+        thread.join(60)
+        listening.close()
 
 
 def test_without_the_token_nothing_is_answered_but_that_the_server_is_there(

@@ -1,6 +1,7 @@
 """The file of weights to start from: empty, copied or downloaded and checked, or one line that says what to do."""
 
 import hashlib
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -71,3 +72,13 @@ def test_downloaded_weights_are_checked_against_the_hash_in_their_name(
     with pytest.raises(UserError, match="cannot be downloaded"):
         fetch_weights("efficientnet_b0", "imagenet", to)
     assert to.read_bytes() == b"weights", "the earlier file stays"
+
+
+def test_a_server_that_says_nothing_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setattr(imagenet, "SILENT_SECONDS", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}/net-00000000.pth"
+        with pytest.raises(UserError, match=r"cannot be downloaded \(.*timed out"):
+            imagenet.download(address, tmp_path / "weights.pth")
+    assert socket.getdefaulttimeout() is None

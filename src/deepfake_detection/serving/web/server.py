@@ -37,6 +37,7 @@ from deepfake_detection.reporting.html import template_environment
 from deepfake_detection.serving.people import NoSpaceError
 from deepfake_detection.serving.view import load, values_of
 from deepfake_detection.serving.web import api
+from deepfake_detection.serving.web.connections import ImpatientProtocol
 from deepfake_detection.serving.web.download import case_page
 from deepfake_detection.serving.web.uploads import RefusedError, receive_upload
 from deepfake_detection.serving.web.workers import Workers
@@ -359,6 +360,7 @@ def serve(
         app = create_app(checkpoint, sidecar, workers, host, max_bytes, max_seconds, device, threshold, token, names)
         config = uvicorn.Config(
             app,
+            http=ImpatientProtocol,
             access_log=False,
             log_level="error",  # what a client does wrong, it is told; a warning for each would fill the log
             lifespan="off",
