@@ -42,12 +42,12 @@ def main() -> None:
         for number in range(PICTURES):
             noise = pixels.integers(0, 256, (100, 100, 3), np.uint8)
             Image.fromarray(noise).save(folder / "pictures" / f"{number}.png")
-        asked = [*PREDICT, folder / "pictures", "--checkpoint", checkpoint, "--json", "--resume", "--output"]
-        subprocess.run([*asked, folder / "undisturbed.jsonl"], check=True, stderr=subprocess.DEVNULL)
+        asked = [*PREDICT, str(folder / "pictures"), "--checkpoint", str(checkpoint), "--json", "--resume", "--output"]
+        subprocess.run([*asked, str(folder / "undisturbed.jsonl")], check=True, stderr=subprocess.DEVNULL)
         out, said = folder / "out.jsonl", Counter[str]()
         unfinished = out.with_name(out.name + UNFINISHED)
         for kill in range(1, options.kills + 1):
-            runs = [subprocess.Popen([*asked, out], stderr=subprocess.PIPE, text=True) for _ in range(2)]
+            runs = [subprocess.Popen([*asked, str(out)], stderr=subprocess.PIPE, text=True) for _ in range(2)]
             before = unfinished.stat().st_size if unfinished.exists() else 0
             # importing torch takes as long as it takes: the time is counted from the first new line
             while not (unfinished.exists() and unfinished.stat().st_size > before) and not out.exists():
@@ -59,7 +59,7 @@ def main() -> None:
             said.update("another run writes there" if "another run" in each else "killed" for each in errors)
             lines = unfinished.read_bytes().count(b"\n") - 1 if unfinished.exists() else 0
             print(f"kill {kill}: {lines} whole lines", flush=True)
-        last = subprocess.run([*asked, out], check=False, stderr=subprocess.PIPE, text=True)
+        last = subprocess.run([*asked, str(out)], check=False, stderr=subprocess.PIPE, text=True)
         print(f"{dict(said)}; the last run ends with {last.returncode}: {last.stderr.strip().splitlines()[-1]}")
         found, expected = verdicts(out), verdicts(folder / "undisturbed.jsonl")
         twice = sum(count > 1 for count in Counter(path for path, _ in found).values())

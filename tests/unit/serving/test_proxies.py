@@ -52,15 +52,16 @@ def free_port() -> int:
 
 def block(language: str, server: Running, certificate: Path, port: int) -> str:
     """A block of the guide with the ports and the certificate of the test."""
+    text: str
     (text,) = re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
     for old, new in (
-        (r"/etc/\S+\.(pem|key)", str(certificate)),
-        ("127.0.0.1:8000", f"127.0.0.1:{server.port}"),
-        ("(listen |bind :)443", rf"\g<1>{port}"),
+        (r"/etc/\S+\.(?:pem|key)", str(certificate)),
+        (r"127\.0\.0\.1:8000", f"127.0.0.1:{server.port}"),
+        (r"\b443\b", str(port)),
     ):
-        text, count = re.subn(old, lambda match, new=new: match.expand(new) if "\\g" in new else new, text)
+        text, count = re.subn(old, new, text)
         assert count, old
-    return str(text)
+    return text
 
 
 @contextmanager
