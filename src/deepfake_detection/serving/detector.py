@@ -33,7 +33,7 @@ from deepfake_detection.inference.logits import find_device, on_device
 from deepfake_detection.network.model import Network
 from deepfake_detection.network.sidecar import UNCALIBRATED, Sidecar
 from deepfake_detection.pictures.crops import crop_face
-from deepfake_detection.pictures.faces import Box, DetectedFace, Landmarks, detect_faces
+from deepfake_detection.pictures.faces import Box, DetectedFace, Landmarks, detect_faces, is_turned
 from deepfake_detection.pictures.images import Picture as ReadPicture
 from deepfake_detection.pictures.images import UnreadableImageError, opened_picture, read_picture
 from deepfake_detection.serving.people import KeptFrames, Look, Sighting, follow_people, look_of, shot_of
@@ -62,6 +62,8 @@ BATCH = 16  # frames in one pass of the network
 WANTED = "give a path, a PIL image, or an array of uint8 of shape (height, width, 3)"
 FRAMES_TO_ADAPT = 8  # of a video, whose frames are much alike
 MAX_UNSEEN = 1 / 3  # of a video may be damaged or missing; if it is more, there is no verdict
+TURNED = "the face is not upright: turn the picture, and judge it again"
+TURNED_FRAMES = 3  # of a video are looked at, to see whether it is turned
 MIN_SIDE = 32  # pixels; a picture or face with a shorter side below this shows too little
 
 
@@ -283,6 +285,11 @@ class Detector:
                     raise UnreadableImageError(NONE_SOUND)
                 decided = video.unseen_share <= MAX_UNSEEN
                 sound = [frame for frame in shown if not (decided and frame.damaged)]
+                with_face = [frame for frame in sound if frame.seen][:TURNED_FRAMES]
+                if with_face and all(
+                    is_turned(store[frame.seconds], [each.face for each in frame.seen]) for frame in with_face
+                ):
+                    return _of_video(path, video, reason=TURNED)
                 tracks = self._tracks(sound)
                 faces = [(at, track) for at in range(len(sound)) for track, found in enumerate(tracks) if at in found]
                 crops = (self._crop_of(sound[at], tracks[track][at], store) for at, track in faces)
@@ -397,6 +404,8 @@ class Detector:
         if self.sidecar.crop == "none":
             return _Read(path, [None], [self._crop(pixels, None)])
         found = detect_faces(pixels)
+        if is_turned(pixels, found):
+            return Prediction(path, "none", reason=TURNED)
         faces = _large_enough(found)
         if not faces:
             return Prediction(path, "none", reason=f"face too small, less than {MIN_SIDE} pixels" if found else NO_FACE)

