@@ -1,6 +1,7 @@
 """A user's own data, and a user's mistakes, with the real commands: a mistake is one line and exit status 1."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,22 @@ def test_a_folder_of_ones_own_is_left_as_it_is(project: Project, pictures: Path,
         brought = project.path / "data" / "raw" / "own" / "files" / name.relative_to(pictures)
         assert brought.read_bytes() == name.read_bytes()
     assert len(names) == frames(project) == 32
+
+
+def test_what_is_no_file_among_ones_own_is_rejected(project: Project, pictures: Path) -> None:
+    frames_of = pictures / "FF++C32-Frames" / "Original"
+    os.mkfifo(frames_of / "900_f0.jpg")
+    (frames_of / "901_f0.jpg").symlink_to("nowhere.jpg")
+    project.run(
+        *("dvc", "exp", "run", "-S", "datasets=own", "-S", "datasets.own.path=../my pictures"),
+        *("-S", "index.max_rejected=0.5", "index@own"),
+    )
+    rejected = pd.read_csv(project.path / "data" / "rejected" / "own.csv")
+    assert dict(zip(rejected["path"].str[-10:], rejected["reason"], strict=True)) == {
+        "900_f0.jpg": "not a regular file",
+        "901_f0.jpg": "link that leads nowhere",
+    }
+    assert frames(project) == 32
 
 
 def test_frames_lists_and_weights_that_change_are_seen(project: Project, pictures: Path, tmp_path: Path) -> None:
