@@ -1,4 +1,4 @@
-"""make sees what it must do again, without doing it: ``make --dry-run``. A checkout has the bytes that were committed."""
+"""make sees what it must do again, without doing it (``make --dry-run``); a checkout has the committed bytes."""
 
 import subprocess
 import sys

@@ -190,7 +190,7 @@ class Tree:
         except (FileNotFoundError, NotADirectoryError):
             pass
         except OSError as error:
-            raise UserError(f"{folder} cannot be read ({system_words(error)}): correct its permissions") from None
+            raise UserError(f"{folder} cannot be read ({system_words(error)}): correct that") from None
         return Listing(files, folders)
 
     def _judge(self, entry: os.DirEntry[str]) -> tuple[bool, str]:

@@ -6,7 +6,7 @@ import shutil
 import socket
 import tempfile
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -52,11 +52,11 @@ def links(path: Path) -> None:
     path.with_name("out.png").symlink_to(__file__)
 
 
-TRAPS = {
+TRAPS: dict[str, Callable[[Path], object]] = {
     "a twin of the folder": twin,
     "a twin of the file": lambda path: other_case(path).touch(),
     "another suffix": lambda path: path.with_suffix(".PNG" if kind_of(path.name) == "video" else ".avi").touch(),
-    "two forms": lambda path: [path.with_name(name).touch() for name in (CAFE, CAFE_OF_MACS)],
+    "two forms": lambda path: touch(path.parent, CAFE, CAFE_OF_MACS),
     "special files": special,
     "links": links,
     "a folder": lambda path: touch(path.parent, f"{path.stem}x/1.png", "x.png/2.png"),
