@@ -74,7 +74,6 @@ def print_csv(found: "Prediction", first: bool, out: TextIO, about: Mapping[str,
     people, moments = getattr(found, "people", ()), getattr(found, "moments", ())
     stretch = people[0].stretch if people else None
     frames, above = frames_above(found)
-    calibrated = about["threshold"] is not None
     own = [moment for moment in moments if moment.person == 1]
     row: dict[str, Any] = {
         "path": no_formula(shown(found.path, out)),
@@ -86,14 +85,14 @@ def print_csv(found: "Prediction", first: bool, out: TextIO, about: Mapping[str,
         "failed": found.failed,
         "faces": len(found.faces) or len(people),
         "frames": frames or None,
-        "frames_above": above if frames and calibrated else None,
+        "frames_above": above if frames and not _uncalibrated(about) else None,
         "stretch_start": _digits(stretch and stretch.start, 1),
         "stretch_end": _digits(stretch and stretch.end, 1),
         "stretch_probability": _digits(stretch and stretch.probability, 4),
         "moments": " ".join(f"{moment.seconds:.1f}" for moment in own[:MOMENTS]),
         **about,
     }
-    if not calibrated:
+    if _uncalibrated(about):
         row["authors_score"] = _digits(found.authors_score, 4)
     if found.transductive:
         row["transductive"] = True
@@ -110,13 +109,18 @@ def no_formula(path: str) -> str:
     return f"./{path}" if path.startswith(_FORMULA) else path
 
 
+def _uncalibrated(about: Mapping[str, Any]) -> bool:
+    """Whether these are a checkpoint's own words that it has no threshold, see Detector.about."""
+    return about.get("threshold", ...) is None
+
+
 def _digits(number: float | None, digits: int) -> str:
     return "" if number is None else f"{number:.{digits}f}"
 
 
 def print_line(found: "Prediction", first: bool, out: TextIO, about: Mapping[str, Any]) -> None:
     if first:
-        print(f"{'verdict':12}{'score' if about['threshold'] is None else 'P(fake)':>8}  path", file=out)
+        print(f"{'verdict':12}{'score' if _uncalibrated(about) else 'P(fake)':>8}  path", file=out)
     unfamiliar = found.verdict == "unfamiliar"  # its number says nothing
     number = "" if found.probability is None or unfamiliar else percent(found.probability)
     if found.authors_score is not None:
