@@ -14,12 +14,12 @@ from PIL import Image
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.tables import FILES, TABLE, read_frames
-from deepfake_detection.frames.prepared import open_set
+from deepfake_detection.frames.prepared import LANDMARKS, open_set
 from deepfake_detection.frames.preparing import prepare_frames, read_faces
 from deepfake_detection.index.build import Indexed, index_data_set
 from deepfake_detection.index.decode import open_frames
 from deepfake_detection.index.tracks import NO_FACE, follow_faces, smooth_track
-from deepfake_detection.pictures.crops import crop_face
+from deepfake_detection.pictures.crops import crop_face, in_crop
 from deepfake_detection.pictures.faces import (
     FACE_COLUMNS,
     Box,
@@ -244,6 +244,15 @@ def test_stages_prepare_what_a_direct_call_gives(raw: Path, monkeypatch: pytest.
     for row, path in enumerate(faces):
         assert np.array_equal(pixels[row], crop_face(read_rgb(raw / path), faces[path], "face", 0.3, 32))
         assert not np.array_equal(pixels[row], crop_face(read_rgb(raw / path), None, "none", 0.3, 32))
+    project(raw, monkeypatch, "aligned")  # the same faces, cut out by another rule
+    prepare.main("own")
+    pixels, rows = open_set(Path("data/prepared/train"))
+    marks = pd.read_csv("data/prepared/train/own.csv")[LANDMARKS]
+    for row, path in enumerate(faces):
+        picture = read_rgb(raw / path)
+        assert np.array_equal(pixels[row], crop_face(picture, faces[path], "aligned", 0.3, 32))
+        points = in_crop(faces[path], "aligned", 0.3, (picture.shape[1], picture.shape[0]), 32)
+        assert marks.iloc[row].tolist() == pytest.approx(points, abs=0.01)
     lines = Path("data/faces/own.csv").read_text().splitlines()
     for wrong in (lines[:-1], [lines[0], *lines[2:], lines[1]], [*lines, lines[-1]]):
         Path("wrong.csv").write_text("\n".join(wrong))
