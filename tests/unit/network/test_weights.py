@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -73,7 +74,7 @@ def test_files_are_read_by_what_they_hold(tmp_path: Path, network: nn.Module, st
         assert torch.equal(network.get_parameter("classifier.1.weight"), state["classifier.1.weight"])
 
 
-HEAD = "classifier.1.weight"
+HEAD, ZIP = "classifier.1.weight", "_use_new_zipfile_serialization"
 
 
 @pytest.mark.parametrize(
@@ -147,6 +148,24 @@ def test_what_is_of_another_network_gets_the_true_cause(
     assert str(caught.value).startswith(f"{tmp_path / 'other.pth'}: not a ")
     assert cause in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("as_zip", [True, False])
+@pytest.mark.parametrize("score", [np.float64(0.5), np.float32(0.5)])
+def test_a_score_of_numpy_beside_the_weights_is_read(tmp_path: Path, score: Any, as_zip: bool) -> None:
+    torch.save({"state_dict": {HEAD: torch.ones(1)}, "best": score}, path := tmp_path / "other.pth", **{ZIP: as_zip})
+    assert read_weights(path).state.keys() == {HEAD}
+    if not as_zip:  # numpy 1 had another name for what makes a number
+        content = path.read_bytes()
+        path.write_bytes(content.replace(b"numpy._core.multiarray", b"numpy.core.multiarray"))
+        assert path.read_bytes() != content
+        assert read_weights(path).state.keys() == {HEAD}
+
+
+def test_nothing_else_of_numpy_is_read(tmp_path: Path) -> None:
+    torch.save({"state_dict": {HEAD: torch.ones(1)}, "best": np.ones(1)}, tmp_path / "other.pth")
+    with pytest.raises(UserError, match=r"it holds the Python object numpy\._core\.multiarray\._reconstruct"):
+        read_weights(tmp_path / "other.pth")
 
 
 def test_two_networks_in_one_file_are_named(tmp_path: Path, network: nn.Module, state: State) -> None:

@@ -118,6 +118,13 @@ def test_on_the_last_stage_the_contributions_add_up_to_the_logit(detector: Detec
         assert contributions(detector, frame)[0] == pytest.approx(-places, abs=1e-5)
 
 
+def test_networks_that_judge_together_have_no_map(detector: Detector) -> None:
+    together = Network(Members([detector.network.efficientnet] * 2))
+    assert Detector(together, sidecar()).logits([np.zeros((SIZE, SIZE, 3), np.uint8)])
+    with pytest.raises(UserError, match="several networks judge together, and a heat map shows one"):
+        contributions(Detector(together, sidecar()), np.zeros((SIZE, SIZE, 3), np.uint8))
+
+
 @pytest.mark.parametrize("calibration", [{}, {"temperature": 2.0, "bias": -0.5}])
 def test_the_places_share_the_surprise(detector: Detector, calibration: dict[str, float]) -> None:
     detector.sidecar = sidecar(frame=calibration)
