@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import timm
@@ -25,11 +25,11 @@ class Timm(nn.Module):
 
     def __init__(self, name: str) -> None:
         super().__init__()
-        self.encoder = timm.create_model(name)
-        self.fc = nn.Linear(self.encoder.num_features, 1)
+        encoder: Any = timm.create_model(name)
+        self.encoder, self.fc = encoder, nn.Linear(encoder.num_features, 1)
 
     def forward(self, frames: Tensor) -> Tensor:
-        logits: Tensor = self.fc(self.encoder.forward_features(frames).mean((2, 3)))
+        logits: Tensor = self.fc(cast(Any, self.encoder).forward_features(frames).mean((2, 3)))
         return logits
 
 
@@ -172,7 +172,10 @@ def compared(name: str, folder: Path, sizes: list[int], drawn_at: int = 64) -> d
 
     fake = options.get("fake", 1)
     padding = "symmetric" if sidecar.network.padding != "symmetric" else "same"
-    wrong = {"padding": {"padding": padding}, "eps": {"eps": 1e-5 if sidecar.network.eps else 1e-3}}
+    wrong: dict[str, dict[str, Any]] = {
+        "padding": {"padding": padding},
+        "eps": {"eps": 1e-5 if sidecar.network.eps else 1e-3},
+    }
     with torch.inference_mode():
         expected = {size: logits_of(reference(pictures(size)), fake) for size in sizes}
         found = {"right": max(difference(right(pictures(size))[:, 0], expected[size]) for size in sizes)}

@@ -31,10 +31,13 @@ def drawn(network: nn.Module, size: int = 64) -> Any:
 
 
 def pictures(size: int, number: int = 2) -> Tensor:
-    """Noise of several scales, as normalised pictures: float64 of shape (number, 3, size, size)."""
+    """Noise in squares of 1 to 32 pixels, as normalised pictures: float64 of shape (number, 3, size, size)."""
     generator = torch.Generator().manual_seed(size)
-    scales = [torch.randn(number, 3, side, side, generator=generator) for side in (1, 2, 4, 8, 16, size)]
-    return sum((interpolate(scale, size).double() for scale in scales), torch.zeros(())) / 2
+    found = torch.zeros(number, 3, size, size, dtype=torch.float64)
+    for side in (1, 2, 4, 8, 16, 32):
+        squares = torch.randn(number, 3, -(-size // side), -(-size // side), generator=generator)
+        found += interpolate(squares, scale_factor=side)[:, :, :size, :size] / 2
+    return found
 
 
 def difference(found: Tensor, expected: Tensor) -> float:

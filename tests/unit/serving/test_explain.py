@@ -18,6 +18,7 @@ from torchvision.models.efficientnet import EfficientNet, MBConvConfig
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.text import percent
+from deepfake_detection.network.layers import Members
 from deepfake_detection.network.model import Network, build_model
 from deepfake_detection.pictures.faces import Box, DetectedFace, Landmarks
 from deepfake_detection.serving.detector import Detector

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import torch
 from efficientnet_pytorch import EfficientNet
 from torch import Tensor, nn
@@ -36,11 +37,11 @@ def test_the_first_step_from_advprop_is_that_of_its_own_program(tmp_path: Path) 
     trained, summary = train(network, **changes)
 
     batches = make_batches(**changes)
-    frames = torch.from_numpy(batches.pixels[:8].copy()).permute(0, 3, 1, 2)
+    frames = torch.from_numpy(np.stack([batches.pixels[number] for number in range(8)])).permute(0, 3, 1, 2)
     labels = torch.from_numpy(batches.train_rows["label"].to_numpy()).float()
     loss = nn.functional.binary_cross_entropy_with_logits(theirs.train()(frames / 127.5 - 1)[:, 0], labels)
     optimiser = torch.optim.Adam(theirs.parameters(), lr=1e-4)
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     optimiser.step()
     assert abs(summary["train_loss"] - loss.item()) < 1e-5
     steps: list[Tensor] = [
