@@ -48,10 +48,11 @@ lint: env ## Lint and check types
 reproduce: env ## Rebuild the committed result in a fresh clone and compare
 	python -m tools.reproduce
 
-torture: env ## Long campaigns: 10,000 mutated pictures, 2,000 videos, 20 kills; not part of the tests
+torture: env ## Long campaigns: 10,000 mutated pictures, 2,000 videos, 20 kills of `dvc repro` and of `--resume`; not part of the tests
 	python -m tests.torture.images
 	python -m tests.torture.videos
 	python -m tests.torture.kills
+	python -m tests.torture.resumes
 
 bench: env ## Time this against the original recipe, quickly
 	for name in input train infer predict video extract pipeline scale faces; do echo "== $$name"; python -m benchmarks.$$name --quick || exit 1; done

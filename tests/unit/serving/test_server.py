@@ -29,9 +29,10 @@ from deepfake_detection.network.model import Network, build_model
 from deepfake_detection.network.sidecar import Calibration
 from deepfake_detection.serving import view
 from deepfake_detection.serving.detector import Detector
+from deepfake_detection.serving.people import NoSpaceError
 from deepfake_detection.serving.results import Face, Moment, Person, Prediction, Stretch, Verdict, VideoPrediction
 from deepfake_detection.serving.view import shown
-from deepfake_detection.serving.web.server import MOST_IN_CASE, WAITING, host_allowed
+from deepfake_detection.serving.web.server import MOST_IN_CASE, WAITING, host_allowed, no_room
 from deepfake_detection.serving.words import (
     UNCERTAIN_HEADLINE,
     Wording,
@@ -331,6 +332,14 @@ def test_on_a_full_disk_an_upload_costs_a_line_of_the_log_and_the_next_good_one_
     assert resident() < before + 20_000
     assert server.left() == []
     assert server.post(large).status_code == 200
+
+
+def test_without_space_for_the_frames_of_a_video_the_sender_learns_no_folder(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    refused = no_room(NoSpaceError("/srv/tmp: the frames of a video cannot be kept there"))
+    assert (refused.status, "/" in refused.words) == (507, False)
+    assert "no space for the frames of a video" in capsys.readouterr().err
 
 
 def test_who_leaves_leaves_nothing_behind(server: Running, video: bytes, face: bytes) -> None:
