@@ -1,9 +1,10 @@
 """Fine-tunes EfficientNet on the training split and keeps the best epoch. A killed run continues where it stopped."""
 
 import os
+import shutil
 from pathlib import Path
 
-from deepfake_detection.common.files import write_json
+from deepfake_detection.common.files import replacing, write_json
 from deepfake_detection.frames.prepared import open_landmarks, open_prepared
 from deepfake_detection.network.weights import save_weights
 from deepfake_detection.params.load import load_params
@@ -14,6 +15,7 @@ from deepfake_detection.training.runs import epoch_log, train_network
 from stages import run
 
 FRAMES, SPLITS, WEIGHTS = Path("data/prepared/train"), Path("data/splits_trained.csv"), Path("data/weights.pth")
+TRAINED = Path("data/trained.pth")
 STATES = Path(os.getenv("TRAINING_STATE", ".training"))
 
 
@@ -32,7 +34,11 @@ def main() -> None:
         # with several processes, the first one writes
         if trained := train_network(params.model, params.train, crop, batches, weights, log, state):
             network, summary = trained
-            save_weights(Path("data/trained.pth"), network.efficientnet, network.variant)
+            if params.train.epochs:
+                save_weights(TRAINED, network.efficientnet, network.variant)
+            else:  # as it is, whatever the file holds
+                with replacing(TRAINED) as (part,):
+                    shutil.copyfile(WEIGHTS, part)
             write_json(Path("metrics/train.json"), summary)
 
 

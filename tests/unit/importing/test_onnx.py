@@ -242,7 +242,7 @@ def test_the_command_checks_the_polarity_before_it_writes(tmp_path: Path, capsys
     assert "no such card" in str(command(*asked[:3], tmp_path / "none.yaml", *asked[4:]))
     assert not (tmp_path / "mine.pth").exists()
     assert not command(*asked, "--check-real", red, "--check-fake", green)
-    assert "network: 8 parameters, 32 x 32 pixels" in capsys.readouterr().out
+    assert "onnx, 8 parameters, 32 x 32 pixels" in capsys.readouterr().out
     assert "mine.pth is there already" in str(command(*asked))
 
 
