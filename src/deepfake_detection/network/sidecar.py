@@ -99,7 +99,7 @@ class Imported(BaseModel):
     """Where a checkpoint of others came from, and how its authors read it: see importing.recipes.
 
     ``files`` are the SHA-256 sums of what was imported. ``faces`` says which faces of a frame count, ``frames`` how the
-    scores of ``video_frames`` frames are put together: see serving.uncalibrated.
+    scores of ``video_frames`` frames are put together: see serving.authors_reading.
     """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)

@@ -36,6 +36,7 @@ from deepfake_detection.pictures.crops import crop_face
 from deepfake_detection.pictures.faces import Box, DetectedFace, Landmarks, detect_faces, is_turned
 from deepfake_detection.pictures.images import Picture as ReadPicture
 from deepfake_detection.pictures.images import UnreadableImageError, opened_picture, read_picture
+from deepfake_detection.serving.authors_reading import authors_of, counting, logit_of, video_score
 from deepfake_detection.serving.people import KeptFrames, Look, Sighting, follow_people, look_of, shot_of
 from deepfake_detection.serving.results import (
     GRAVITY,
@@ -48,7 +49,6 @@ from deepfake_detection.serving.results import (
     people_of,
     verdict_of,
 )
-from deepfake_detection.serving.uncalibrated import authors_of, counting, logit_of, video_score
 from deepfake_detection.videos.video import NONE_SOUND, Frame, Video, is_video
 
 Pixels = NDArray[np.uint8]

@@ -24,9 +24,9 @@ from deepfake_detection.network.normalise import Normalise
 from deepfake_detection.network.sidecar import UNCALIBRATED, Imported, Sidecar
 from deepfake_detection.pictures.faces import DetectedFace, detect_faces
 from deepfake_detection.serving import view
+from deepfake_detection.serving.authors_reading import video_score
 from deepfake_detection.serving.explain import explain
 from deepfake_detection.serving.export import export
-from deepfake_detection.serving.uncalibrated import video_score
 from deepfake_detection.serving.web import api
 from deepfake_detection.serving.words import checkpoint_facts, checkpoint_table
 from experiments.people.films import Part
