@@ -33,7 +33,7 @@ from deepfake_detection.serving.detector import Detector
 from deepfake_detection.serving.labels import Rect, place_labels
 from deepfake_detection.serving.people import KeptFrames
 from deepfake_detection.serving.results import Face, Prediction
-from deepfake_detection.serving.words import face_words, reading_of, shortened, wording
+from deepfake_detection.serving.words import face_words, frames_above, reading_of, shortened, wording
 from deepfake_detection.videos.video import is_video
 
 if TYPE_CHECKING:
@@ -186,7 +186,8 @@ def _video(detector: Detector, path: Path, frames: int | None) -> Figure:
         _draw_picture(whole, pixels, [face])
         whole.set_title(f"at {clock(moment.seconds)}: {_said_of(face)}", fontsize=7)
     _draw_maps(detector, path, figure, shown, list(zip(axes[1], axes[2], strict=True)))
-    how = [f"{len(own)} frame{'s' * (len(own) > 1)}"]
+    frames_seen, _ = frames_above(prediction)
+    how = [f"{frames_seen} frame{'s' * (frames_seen > 1)}"]
     if len(prediction.people) > 1:
         how[0] += f" of the most suspicious of {len(prediction.people)} people"
     if prediction.people and (stretch := prediction.people[0].stretch) and prediction.verdict != "unfamiliar":

@@ -106,9 +106,12 @@ def stretch_of(found: Prediction) -> str:
 
 
 def frames_above(found: Prediction) -> tuple[int, int]:
-    """Of the person who decides on a video: the number of frames, and of those that are fake by themselves."""
+    """Of the person who decides on a video: the number of frames, and of those that are fake by themselves.
+
+    Of an uncalibrated video these are all frames in which a face counted, and none is called fake.
+    """
     own = [moment for moment in found.moments if moment.person == 1] if isinstance(found, VideoPrediction) else []
-    return len(own), sum(moment.face.verdict == "fake" for moment in own)
+    return len({moment.seconds for moment in own}), sum(moment.face.verdict == "fake" for moment in own)
 
 
 def rounded_percent(probability: float, threshold: float | None = None) -> str:
@@ -326,7 +329,7 @@ def _trust_uncalibrated(found: Prediction) -> list[Said]:
         ),
     ]
     if isinstance(found, VideoPrediction):
-        frames = len({moment.seconds for moment in found.moments})
+        frames, _ = frames_above(found)
         return [
             *said,
             Said("", f"The score is of {frames} frame{'s' * (frames != 1)}, put together as its authors do."),

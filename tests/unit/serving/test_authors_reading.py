@@ -215,6 +215,7 @@ def test_every_way_to_show_it_says_uncalibrated_and_no_probability(
     for row, score in zip(csv.DictReader(io.StringIO(printed("--csv")[0])), scores, strict=True):
         assert (row["verdict"], row["probability"], row["threshold"]) == ("uncalibrated", "", "")
         assert float(row["authors_score"]) == pytest.approx(score, abs=1e-3)
+        assert (row["frames"], row["frames_above"]) == ("2" if row["path"].endswith("mp4") else "", "")
     assert api.predict(checkpoint, picture, None, None)["verdict"] == "uncalibrated"
 
     assert command("report", picture, two_people, "--checkpoint", checkpoint, "--out", tmp_path / "case.html") == 0
