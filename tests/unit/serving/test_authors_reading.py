@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import jsonschema_rs
 import numpy as np
 import pytest
 import torch
@@ -25,6 +26,7 @@ from deepfake_detection.network.sidecar import UNCALIBRATED, Imported, Sidecar
 from deepfake_detection.pictures.faces import DetectedFace, detect_faces
 from deepfake_detection.serving import view
 from deepfake_detection.serving.authors_reading import video_score
+from deepfake_detection.serving.case.record import case_schema
 from deepfake_detection.serving.explain import explain
 from deepfake_detection.serving.export import export
 from deepfake_detection.serving.web import api
@@ -226,6 +228,7 @@ def test_every_way_to_show_it_says_uncalibrated_and_no_probability(
         assert UNCALIBRATED in title
         assert "probability of" not in title
     case = json.loads((tmp_path / "case.json").read_text())
+    jsonschema_rs.validate(case_schema(), case)
     shown = [(tmp_path / "case.html").read_text()]
     shown += [page_of(view.values_of(checkpoint, path), detector.sidecar) for path in (picture, two_people)]
     for examined, page, score in zip(case["files"], shown[1:], scores, strict=True):
