@@ -13,7 +13,7 @@ from deepfake_detection.inference.familiarity import familiarity_file, save_fami
 from deepfake_detection.inference.logits import predict_logits
 from deepfake_detection.network.allocator import keep_freed_memory, use_threads
 from deepfake_detection.network.model import build_model, described
-from deepfake_detection.network.sidecar import Sidecar, categories_of, people_of, read_sidecar
+from deepfake_detection.network.sidecar import Sidecar, categories_of, origin_of, people_of
 from deepfake_detection.params.load import load_params
 from stages import run
 from stages.own import noting
@@ -36,24 +36,24 @@ def main() -> None:
     share = params.calibrate.familiarity
     familiarity = fit_familiarity(FrameDataset(pixels, known), known["group"], share) if share else None
     save_familiarity(familiarity_file(checkpoint), familiarity)
-    adopted = None if params.train.epochs else read_sidecar(Path(params.model.weights).with_suffix(".json"))
     sidecar = Sidecar(
         **described(model, params.model.arch),
         input_size=[pixels.shape[1]] * 2,
-        **params.prepare.model_dump(include={"crop", "margin"}),
+        crop=params.prepare.crop,
+        margin=params.prepare.margin,
         categories=categories_of(training),
         people=people_of(read_digests(SPLITS).query("split in ['train', 'val']")["digest"]),
         prior=params.calibrate.prior,
         threshold_rule=params.calibrate.threshold,
         familiarity=share,
-        imported=adopted and adopted.imported,
+        imported=None if params.train.epochs else origin_of(params.model.weights),
         **readings._asdict(),
     )
     write_json(checkpoint.with_suffix(".json"), sidecar.model_dump())
     frame = readings.frame
-    print(f"threshold {frame.threshold:.4f}, temperature {frame.temperature:.4f}, bias {frame.bias:.4f}")
-    for name, reason in frame.unavailable.items():
-        print(f"threshold {name} is left out: {reason}")
+    left_out = (f"threshold {name} is left out: {reason}" for name, reason in frame.unavailable.items())
+    said = f"threshold {frame.threshold:.4f}, temperature {frame.temperature:.4f}, bias {frame.bias:.4f}"
+    print(said, *left_out, sep="\n")
 
 
 if __name__ == "__main__":

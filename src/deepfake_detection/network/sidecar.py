@@ -186,6 +186,11 @@ class Sidecar(BaseModel):
         return {"prepare.crop": self.crop, **margin, "prepare.image_size": self.size}
 
 
+def origin_of(checkpoint: str) -> Imported | None:
+    """Where a checkpoint of others came from; None if it is ours. Raises UserError as ``read_sidecar`` does."""
+    return read_sidecar(Path(checkpoint).with_suffix(".json")).imported
+
+
 def adopting(sidecar: Sidecar) -> str:
     """What `dvc exp run` needs besides profile=adopt, model.weights and data sets to take a network as it is."""
     return " ".join(f"-S {key}={value}" for key, value in ({"model.arch": sidecar.arch} | sidecar.prepared).items())

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.text import clock
 from deepfake_detection.pictures.images import UnreadableImageError, read_picture
 from deepfake_detection.reporting.html import data_uri
@@ -226,7 +227,7 @@ def label_of(face: "Face", number: int, faces: int, threshold: float) -> str:
 def _look(detector: "Detector", pixels: Pixels, face: "Face") -> dict[str, str]:
     """The crop that the network saw, and its heat map, as data: URIs; {} if the extra ``explain`` is not installed.
 
-    An ONNX file has no heat map.
+    An ONNX file has no heat map, nor have networks that judge together.
     """
     try:
         from deepfake_detection.serving.explain import heat_map, network_view
@@ -234,9 +235,10 @@ def _look(detector: "Detector", pixels: Pixels, face: "Face") -> dict[str, str]:
         return {}
     crop = network_view(detector, pixels, face.detected)
     look = {"crop": data_uri(_enlarged(crop), "JPEG", quality=88)}
-    if detector.network.is_onnx:
+    try:
+        overlay = heat_map(detector, pixels, face.detected)
+    except UserError:
         return look
-    overlay = heat_map(detector, pixels, face.detected)
     return look | {"heat": data_uri(_enlarged(Image.fromarray(overlay)), "PNG")}
 
 

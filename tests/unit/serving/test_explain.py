@@ -21,6 +21,7 @@ from deepfake_detection.common.text import percent
 from deepfake_detection.network.layers import Members
 from deepfake_detection.network.model import Network, build_model
 from deepfake_detection.pictures.faces import Box, DetectedFace, Landmarks
+from deepfake_detection.serving import view
 from deepfake_detection.serving.detector import Detector
 from deepfake_detection.serving.explain import contributions, evidence, explain, heat_map
 from deepfake_detection.serving.words import UNCERTAIN_HEADLINE, wording
@@ -124,6 +125,8 @@ def test_networks_that_judge_together_have_no_map(detector: Detector) -> None:
     assert Detector(together, sidecar()).logits([np.zeros((SIZE, SIZE, 3), np.uint8)])
     with pytest.raises(UserError, match="several networks judge together, and a heat map shows one"):
         contributions(Detector(together, sidecar()), np.zeros((SIZE, SIZE, 3), np.uint8))
+    (face,) = Detector(together, sidecar()).predict([np.zeros((SIZE, SIZE, 3), np.uint8)])[0].faces
+    assert view._look(Detector(together, sidecar()), np.zeros((SIZE, SIZE, 3), np.uint8), face).keys() == {"crop"}
 
 
 @pytest.mark.parametrize("calibration", [{}, {"temperature": 2.0, "bias": -0.5}])
