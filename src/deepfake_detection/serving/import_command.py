@@ -80,8 +80,8 @@ def import_(
             raise UserError(f"{len(files)} files, and --card is for one ONNX file")
         check = partial(check_polarity, check_real, check_fake) if check_real and check_fake else None
         sidecar = import_onnx(files[0], cast(Path, card), to, check)
-    for path in (to, *([to.with_suffix(".json")] if sidecar else [])):
-        print(f"{shown(path, sys.stdout)}: {path.stat().st_size / 1e6:.1f} MB")
+    beside = f", and {shown(to.with_suffix('.json'), sys.stdout)}" if sidecar else ""
+    print(f"{shown(to, sys.stdout)}: {to.stat().st_size / 1e6:.1f} MB{beside}")
     if sidecar is None:
         print(f"to start training from it: -S model.weights={to}")
         print(f"licence of the weights: {recipe_of(cast(str, recipe)).card.licence_of_weights}")

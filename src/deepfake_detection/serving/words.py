@@ -319,9 +319,8 @@ def _over_time(found: VideoPrediction) -> list[Said]:
 
 
 def _trust_uncalibrated(found: Prediction) -> list[Said]:
-    kind = "video" if isinstance(found, VideoPrediction) else "picture"
     said = [
-        Said("No verdict.", f" The {kind} was {found.reason}."),
+        Said("No verdict.", f" The network is {found.reason}."),
         Said(
             "",
             "From which score on a file is more likely a fake, how often that is wrong, and whether the network knows "
