@@ -6,7 +6,7 @@ STAMP := $(VENV)/installed
 MOVED := $(shell grep -qsx "command = .* $$(pwd -P | sed 's/[][\.*^$$]/\\&/g')/$(VENV)" $(VENV)/pyvenv.cfg || echo moved)
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: moved help env repro test slow lint reproduce torture bench docs lock
+.PHONY: moved help env repro test tests slow lint reproduce torture bench docs lock
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -31,14 +31,16 @@ repro: env ## Run the whole pipeline, or what of it has changed
 
 PYTEST := OMP_NUM_THREADS=1 python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-# OpenVINO once ended a process that had run other tests: its tests have processes of their own.
-test: env lint ## Lint, check types and run the tests, those that take long apart
-	$(PYTEST) -m "not openvino and not slow" tests/pipeline tests/unit
-	$(PYTEST) -m "openvino and not slow" $$(grep -rl mark.openvino tests/unit)
+test: env ## Lint, check types and run the tests but those that take longest
+	$(MAKE) --no-print-directory --jobs 2 lint tests
 
-slow: env ## Run the tests that take longest, a quarter of an hour; CI does it too
+tests: env # beside lint, which one processor is enough for
+	$(PYTEST) -m "not openvino and not slow" tests/pipeline tests/unit
+
+# OpenVINO once ended a process that had run other tests: its tests have processes of their own.
+slow: env ## Run the tests that take longest, and those of OpenVINO; CI does it too
 	$(PYTEST) -m "slow and not openvino" tests/pipeline tests/unit
-	$(PYTEST) -m "slow and openvino" $$(grep -rl mark.openvino tests/unit)
+	$(PYTEST) -m openvino $$(grep -rl mark.openvino tests/unit)
 
 lint: env ## Lint and check types
 	ruff check

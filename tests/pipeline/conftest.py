@@ -122,7 +122,7 @@ def make_project(path: Path) -> Project:
         (path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, path / name)
     for folder in ("conf", "stages", "src"):
-        shutil.copytree(ROOT / folder, path / folder, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+        shutil.copytree(ROOT / folder, path / folder, ignore=shutil.ignore_patterns("*.egg-info"))
     shutil.copy(ROOT / "tests" / "pipeline" / "tiny.yaml", path / "conf" / "profile")
     compose_and_dump(
         str(path / "params.yaml"), str(path / "conf"), None, "config", str(path / ".dvc"), ["profile=tiny"]

@@ -227,7 +227,7 @@ CHANGES = {
     "train__adapt_weight": (3.0, {"train"}),
     "train__unlabelled": ("adapt", {"train"}),
     "model__dropout": (0.1, {"train"}),
-    "model__weights": ("imagenet", {"split", "train", "weights"}),
+    "model__weights": ("imagenet", {"calibrate", "split", "train", "weights"}),
     "evaluate__batch_size": (3, {"robustness", *each("predict")}),
     "evaluate__missing": ("as_chance", {"evaluate"}),
     "evaluate__seed": (1, {"evaluate", "robustness"}),

@@ -31,11 +31,7 @@ def named_after(path: Path, ending: str) -> Path:
 def may_write(paths: list[Path], force: bool, option: str = "--out") -> None:
     """Raises UserError if one of ``paths`` is a folder, has too long a name, or exists and ``force`` is not set."""
     for path in paths:
-        if (length := len(os.fsencode(path.name))) > LONGEST_NAME:
-            raise UserError(
-                f"{path.name[:30]}...: this name has {length} bytes, and at most {LONGEST_NAME} can be written: give a "
-                f"shorter one with {option}"
-            )
+        _require_short(path)
         if path.is_dir():
             raise UserError(f"{path} is a folder: name a file, with {option}")
         if path.exists() and not force:
@@ -52,11 +48,12 @@ def refuse_inputs(output: Path, inputs: list[Path], option: str = "--output") ->
 def alone(*paths: Path) -> Iterator[None]:
     """Keeps other runs from writing to ``paths`` until the block ends, or the process does.
 
-    Each has a file beside it that is locked. Raises UserError if another run holds it. A file system without locks
-    keeps nobody out.
+    Each has a file beside it that is locked. Raises UserError if another run holds it, or for too long a name. A file
+    system without locks keeps nobody out.
     """
     with ExitStack() as stack:
         for path in paths:
+            _require_short(path)
             lock = path.with_name(LOCK + path.name)
             try:
                 lock.parent.mkdir(parents=True, exist_ok=True)
@@ -66,6 +63,14 @@ def alone(*paths: Path) -> Iterator[None]:
             # removed before it is freed, so that nobody can lock a file that is about to go
             stack.callback(lock.unlink, missing_ok=True)
         yield
+
+
+def _require_short(path: Path) -> None:
+    if (length := len(os.fsencode(path.name))) > LONGEST_NAME:
+        raise UserError(
+            f"{path.name[:30]}...: this name has {length} bytes, and at most {LONGEST_NAME} can be written: give a "
+            "shorter one"
+        )
 
 
 def _locked(lock: Path, path: Path) -> TextIO:

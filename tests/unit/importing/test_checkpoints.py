@@ -35,11 +35,11 @@ from tests.support.detectors import (
 )
 from tests.support.references import difference
 
-QUICK = "polimi-autoattb4st-ffpp"  # attention, a batch norm in the head, a padding for another size
 OURS = Input(size=64, crop="face", margin=0.3)
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name != QUICK)) for name in DETECTORS])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", DETECTORS)
 def test_it_computes_what_its_authors_compute(name: str, tmp_path: Path) -> None:
     found = compared(name, tmp_path, [45, 64])
     assert found.pop("right") < 1e-9
@@ -214,7 +214,7 @@ def test_half_a_file_and_none(tmp_path: Path, b0: dict[str, Tensor]) -> None:
 @pytest.mark.parametrize(
     ("words", "cause"),
     [
-        ([], "name the files and, with --recipe, what they are"),
+        ([], "name the files, and with --recipe what they are, or with --card"),
         (
             ["--recipe", "sbi"],
             r"--recipe sbi: there are deepfakebench-b4, .*start-timm, torchvision-2; --list shows them",

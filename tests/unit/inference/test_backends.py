@@ -22,7 +22,7 @@ from deepfake_detection.network.model import Network, build_model
 from deepfake_detection.network.normalise import Normalise
 from tests.support.checkpoints import SIZE, network_with_statistics
 
-pytestmark = pytest.mark.openvino
+OPENVINO = pytest.mark.openvino
 Logits = NDArray[np.float64]
 
 
@@ -78,11 +78,14 @@ def test_folding_keeps_the_logits_and_the_given_model(model: Network, frames: Fr
     assert np.abs(eager(other, frames) - eager(model, frames)).max() > 1e-3
 
 
+@OPENVINO
 def test_openvino_gives_an_efficientnet_s_logits(model: Network, frames: FrameDataset) -> None:
     assert predict_logits(openvino_float32(model, frames), frames, 5) == pytest.approx(eager(model, frames), abs=1e-4)
 
 
-@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=OPENVINO) if name.startswith("openvino") else name for name in BACKENDS]
+)
 def test_a_backend_gives_the_logits_of_eager_float32(name: str, small: Network, frames: FrameDataset) -> None:
     try:
         predict = BACKENDS[name](small, frames)
@@ -106,6 +109,7 @@ def test_auto_looks_where_the_accelerator_is_used_and_torch_is_the_model(small: 
     assert candidates(accelerator=True) == ["torch-folded", "torch-bf16"]
 
 
+@OPENVINO
 def test_auto_takes_one_that_keeps_the_ranking(
     small: Network, frames: FrameDataset, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -118,6 +122,7 @@ def test_auto_takes_one_that_keeps_the_ranking(
     assert np.corrcoef(logits, exact)[0, 1] > 0.95
 
 
+@OPENVINO
 def test_int8_is_refused_where_it_costs_auroc(capsys: pytest.CaptureFixture[str]) -> None:
     class Faint(nn.Module):
         """Tells classes by a difference that 8 bits of a wider range cannot hold."""
@@ -177,6 +182,7 @@ assert sys.modules["openvino_telemetry"] is None
 """
 
 
+@OPENVINO
 def test_openvino_reports_to_nobody(tmp_path: Path) -> None:
     (tmp_path / "openvino_telemetry").mkdir()  # as where somebody installed it with pip
     (tmp_path / "openvino_telemetry" / "__init__.py").write_text(

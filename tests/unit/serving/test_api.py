@@ -181,6 +181,7 @@ def test_a_token_that_keeps_nobody_out_is_refused(tmp_path: Path) -> None:
             read_token(tmp_path / "token")
 
 
+@pytest.mark.slow
 def test_the_description_holds(server: Running, tmp_path: Path) -> None:
     """Schemathesis sends what the description allows and what it does not, and compares the answers with it.
 

@@ -254,19 +254,21 @@ def test_csv_and_the_table_say_the_same(folder: Path, run: Run) -> None:
     assert re.search(r"\(30 frames, most suspicious from 0:0\S+ to 0:0\S+: \S+% by itself\)", table[2])
 
 
+NO_CUDA_99 = "device 'cuda:99': not on this machine, which has cpu"
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (("predict", "a.png", "--checkpoint", "none.pth"), "none.json: not there"),
         (("predict", "a.png", "--json", "--csv"), "--json and --csv: choose one of them"),
         (("predict", "below/*.gif", "--checkpoint", "best.pth"), "no picture or video there"),
-        *(
-            (words, "device 'cuda:99': not on this machine, which has cpu")
-            for words in (
-                ("predict", "a.png", "--checkpoint", "best.pth", "--device", "cuda:99"),
-                ("explain", "a.png", "--checkpoint", "best.pth", "--device", "cuda:99"),
-                ("serve", "--port", 0, "--checkpoint", "best.pth", "--device", "cuda:99"),
-            )
+        (("predict", "a.png", "--checkpoint", "best.pth", "--device", "cuda:99"), NO_CUDA_99),
+        (("explain", "a.png", "--checkpoint", "best.pth", "--device", "cuda:99"), NO_CUDA_99),
+        pytest.param(
+            ("serve", "--port", 0, "--checkpoint", "best.pth", "--device", "cuda:99"),
+            NO_CUDA_99,
+            marks=pytest.mark.slow,
         ),
     ],
 )

@@ -56,6 +56,7 @@ def frames() -> NDArray[np.uint8]:
     return levels.astype(np.uint8)
 
 
+@pytest.mark.slow
 def test_onnx_gives_the_detector_s_numbers_in_any_batch(
     checkpoint: Path, model: Path, frames: NDArray[np.uint8]
 ) -> None:
@@ -71,6 +72,7 @@ def test_onnx_gives_the_detector_s_numbers_in_any_batch(
         assert probability == pytest.approx(1 / (1 + np.exp(-logits[:count] / 1.7)), abs=1e-5)
 
 
+@pytest.mark.slow
 def test_our_own_onnx_comes_back_through_the_door(
     checkpoint: Path, model: Path, tmp_path: Path, frames: NDArray[np.uint8]
 ) -> None:
@@ -81,6 +83,7 @@ def test_our_own_onnx_comes_back_through_the_door(
     assert back.logits(list(frames)) == pytest.approx(detector.logits(list(frames)), abs=1e-4)
 
 
+@pytest.mark.slow
 def test_onnx_says_what_it_is_and_not_where_it_was_made(known: tuple[Path, Familiarity], model: Path) -> None:
     onnx.checker.check_model(model, full_check=True)
     sidecar = load_checkpoint(known[0])[1]
@@ -116,6 +119,7 @@ def test_safetensors_is_a_checkpoint(
     assert path.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_familiarity_is_a_third_output_and_a_third_file(
     known: tuple[Path, Familiarity], model: Path, tmp_path: Path, frames: NDArray[np.uint8]
 ) -> None:
@@ -131,6 +135,7 @@ def test_familiarity_is_a_third_output_and_a_third_file(
     assert familiarity_file(path).read_bytes() == familiarity_file(own).read_bytes()
 
 
+@pytest.mark.slow
 def test_a_difference_from_torch_is_found_and_nothing_is_written(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -191,6 +196,7 @@ def test_without_onnx_it_says_so(checkpoint: Path, tmp_path: Path, monkeypatch: 
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_the_guide_s_snippets_judge_a_picture(
     checkpoint: Path,
     model: Path,

@@ -21,7 +21,6 @@ from tests.support.exported import snippet
 pytestmark = pytest.mark.openvino
 
 
-@pytest.mark.slow
 def test_openvino_gives_the_detector_s_numbers_and_says_what_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -62,7 +61,6 @@ def test_openvino_gives_the_detector_s_numbers_and_says_what_it_is(
     assert not list(tmp_path.glob(".part-*"))
 
 
-@pytest.mark.slow
 def test_in_8_bits_pictures_calibrate_it_and_others_tell_how_many_decisions_differ(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

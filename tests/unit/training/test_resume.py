@@ -132,6 +132,7 @@ def test_a_killed_run_ends_like_an_undisturbed_one(
         assert again[3] == steps - (step - 1) // STEPS * STEPS
 
 
+@pytest.mark.slow
 def test_it_may_be_killed_again_and_again(tmp_path: Path, undisturbed: Callable[[str], Path]) -> None:
     for number, step in ((signal.SIGTERM, 4), (signal.SIGTERM, 1), (signal.SIGKILL, 3), (signal.SIGTERM, 5)):
         assert in_process(tmp_path, {}, number, step) != 0

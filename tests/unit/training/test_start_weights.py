@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from efficientnet_pytorch import EfficientNet
 from torch import Tensor, nn
@@ -19,6 +20,7 @@ from tests.unit.training.small import make_batches, train
 B4 = "efficientnet_b4"
 
 
+@pytest.mark.slow
 def test_the_first_step_from_advprop_is_that_of_its_own_program(tmp_path: Path) -> None:
     torch.manual_seed(0)
     theirs = EfficientNet.from_name("efficientnet-b4", dropout_rate=0.0, drop_connect_rate=0.0)
