@@ -207,6 +207,7 @@ def not_meant(sidecar: Sidecar, tested: Tested | None) -> list[Said]:
         if tested.drawn
         else ""
     )
+    learnt = "calibrated" if sidecar.imported and sidecar.calibrated else "trained"
     return [
         Said(
             "It is not proof",
@@ -214,7 +215,7 @@ def not_meant(sidecar: Sidecar, tested: Tested | None) -> list[Said]:
         ),
         Said(
             "A low score does not mean genuine.",
-            f" The network was trained on {', '.join(sidecar.categories.fake)}. Manipulations that it was not trained "
+            f" The network was {learnt} on {', '.join(sidecar.categories.fake)}. Manipulations that it was not trained "
             "on, wholly generated faces among them, are often missed.",
         ),
         Said(
@@ -383,6 +384,7 @@ def usable_results(checkpoint: Path) -> Tested | None:
 def checkpoint_table(found: dict[str, Any]) -> str:
     """What ``checkpoint_facts`` found, for people: one line for each fact."""
     (height, width), frame, authors = (found[key] for key in ("input_size", "frame", "imported"))
+    learnt = "calibrated" if authors and found["calibrated"] else "trained on"
     rows = [
         ("checkpoint", found["path"]),
         ("file", f"{found['bytes'] / 1e6:.1f} MB, SHA-256 {found['sha256']}"),
@@ -390,7 +392,7 @@ def checkpoint_table(found: dict[str, Any]) -> str:
         ("input", f"{width} x {height} pixels, {found['channels']}"),
         ("", found["resize"]),
         *([("", f"margin on each side: {found['margin']:g} of the face")] if found["crop"] != "none" else []),
-        ("trained on", f"originals: {', '.join(found['categories']['real'])}"),
+        (learnt, f"originals: {', '.join(found['categories']['real'])}"),
         ("", f"deepfakes: {', '.join(found['categories']['fake'])}"),
         *([("imported", f"by the recipe {authors['recipe']}; {authors['licence']}")] if authors else []),
         *(_decision_rows(found) if found["calibrated"] else [("decides", f"nothing, {UNCALIBRATED}")]),
