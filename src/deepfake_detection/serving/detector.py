@@ -3,22 +3,19 @@
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import version
-from io import IOBase
 from itertools import chain, groupby, islice, pairwise
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias, TypeVar, cast, overload
+from typing import Any, NamedTuple, TypeVar, cast, overload
 
 import numpy as np
-import pandas as pd
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 from scipy.special import expit
 
@@ -33,10 +30,20 @@ from deepfake_detection.inference.logits import find_device, on_device
 from deepfake_detection.network.model import Network
 from deepfake_detection.network.sidecar import UNCALIBRATED, Sidecar
 from deepfake_detection.pictures.crops import crop_face
-from deepfake_detection.pictures.faces import Box, DetectedFace, Landmarks, detect_faces, is_turned
-from deepfake_detection.pictures.images import Picture as ReadPicture
-from deepfake_detection.pictures.images import UnreadableImageError, opened_picture, read_picture
+from deepfake_detection.pictures.faces import DetectedFace, detect_faces, is_turned
+from deepfake_detection.pictures.images import UnreadableImageError
 from deepfake_detection.serving.authors_reading import authors_of, counting, logit_of, video_score
+from deepfake_detection.serving.given import (
+    ManyPixels,
+    OnePixels,
+    Picture,
+    Pixels,
+    face_in_file,
+    is_one,
+    names_video,
+    read_given,
+    several,
+)
 from deepfake_detection.serving.people import KeptFrames, Look, Sighting, follow_people, look_of, shot_of
 from deepfake_detection.serving.results import (
     GRAVITY,
@@ -51,15 +58,10 @@ from deepfake_detection.serving.results import (
 )
 from deepfake_detection.videos.video import NONE_SOUND, Frame, Video, is_video
 
-Pixels = NDArray[np.uint8]
-OnePixels: TypeAlias = np.ndarray[tuple[int, int, int], np.dtype[np.uint8]]
-ManyPixels: TypeAlias = np.ndarray[tuple[int, int, int, int], np.dtype[np.uint8]]
-Picture: TypeAlias = str | os.PathLike[str] | Image.Image | Pixels
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 BATCH = 16  # frames in one pass of the network
-WANTED = "give a path, a PIL image, or an array of uint8 of shape (height, width, 3)"
 FRAMES_TO_ADAPT = 8  # of a video, whose frames are much alike
 MAX_UNSEEN = 1 / 3  # of a video may be damaged or missing; if it is more, there is no verdict
 TURNED = "the face is not upright: turn the picture, and judge it again"
@@ -154,7 +156,7 @@ class Detector:
         What is one and what are several, ``stream`` says.
         """
         found = list(self.stream(pictures, batch_size, frames))
-        return found[0] if _is_one(pictures) else found
+        return found[0] if is_one(pictures) else found
 
     def stream(
         self,
@@ -179,12 +181,12 @@ class Detector:
         if batch_size < 1 or (frames is not None and frames < 1):
             raise UserError(f"batch_size {batch_size}, frames {frames}: both must be 1 or more")
         _require_threads(self._may_fork)
-        return self._stream(_several(pictures), batch_size, frames, fill)
+        return self._stream(several(pictures), batch_size, frames, fill)
 
     def _stream(
         self, pictures: Iterable[Picture], batch_size: int, frames: int | None, fill: bool
     ) -> Iterator[Prediction]:
-        for videos, group in groupby(pictures, key=_is_video):
+        for videos, group in groupby(pictures, key=names_video):
             if videos:
                 for path in group:
                     yield self.video(cast(str, path), frames, batch_size)
@@ -221,7 +223,7 @@ class Detector:
     ) -> Iterator[Pixels]:
         """Yields what the network sees, uint8 of shape (size, size, 3). ``refused`` gets the pictures without any."""
         with ThreadPoolExecutor(cpu_count()) as pool:
-            for found in _read_ahead(pool, self._read, _several(pictures), 3 * BATCH):
+            for found in _read_ahead(pool, self._read, several(pictures), 3 * BATCH):
                 if isinstance(found, Prediction):
                     refused(found)
                 else:
@@ -395,7 +397,7 @@ class Detector:
     def _read(self, picture: Picture) -> "_Read | Prediction":
         path = str(picture) if isinstance(picture, str | os.PathLike) else ""
         try:
-            read = _read_picture(picture)
+            read = read_given(picture)
         except UnreadableImageError as error:
             return Prediction(path, "none", reason=str(error), failed=True)
         pixels = read.pixels
@@ -411,7 +413,7 @@ class Detector:
             return Prediction(path, "none", reason=f"face too small, less than {MIN_SIDE} pixels" if found else NO_FACE)
         if self._authors:
             faces = counting(faces, self._authors, video=False)
-        return _Read(path, [_in_file(face, read) for face in faces], [self._crop(pixels, face) for face in faces])
+        return _Read(path, [face_in_file(face, read) for face in faces], [self._crop(pixels, face) for face in faces])
 
     def _crop(self, pixels: Pixels, face: DetectedFace | None) -> Pixels:
         return crop_face(pixels, face, self.sidecar.crop, self.sidecar.margin, self.size)
@@ -491,54 +493,6 @@ class _Read:
     path: str
     faces: list[DetectedFace | None]  # in the pixels of the file
     crops: list[Pixels]
-
-
-def _is_one(pictures: object) -> bool:
-    """Whether this is one picture or video. Of arrays those of four dimensions are several, and those of paths."""
-    if isinstance(pictures, np.ndarray):
-        return pictures.ndim != 4 and pictures.dtype.kind not in "OUT"
-    return isinstance(pictures, str | os.PathLike | Image.Image)
-
-
-def _several(pictures: Picture | Iterable[Picture]) -> Iterable[Picture]:
-    """Raises UserError for what is no picture, and for what would be taken apart into something else than pictures."""
-    if _is_one(pictures):
-        return [cast(Picture, pictures)]
-    apart = (bytes, bytearray, memoryview, IOBase, Mapping, pd.DataFrame, torch.Tensor)
-    if isinstance(pictures, apart) or not isinstance(pictures, Iterable):
-        raise UserError(f"{_kind(pictures)} is not pictures: {WANTED}, or an iterable of these")
-    return pictures
-
-
-def _is_video(picture: Picture) -> bool:
-    return isinstance(picture, str | os.PathLike) and is_video(picture)
-
-
-def _kind(found: object) -> str:
-    return f"a value of type {type(found).__name__}"
-
-
-def _read_picture(picture: Any) -> ReadPicture:
-    if isinstance(picture, str | os.PathLike):
-        return read_picture(Path(picture))
-    if isinstance(picture, Image.Image):
-        return opened_picture(picture)
-    if not isinstance(picture, np.ndarray):
-        raise UnreadableImageError(f"{_kind(picture)} is not a picture: {WANTED}")
-    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
-        there = f"{picture.dtype} of shape {picture.shape}"
-        raise UnreadableImageError(f"an array must be uint8 of shape (height, width, 3), not {there}")
-    return ReadPicture(picture, 1, picture.shape[1], picture.shape[0])
-
-
-def in_file(box: Box, read: ReadPicture) -> Box:
-    """The box in the pixels of the file, which may have been read reduced."""
-    right, bottom = min(box.right * read.scale, read.width), min(box.bottom * read.scale, read.height)
-    return Box(box.left * read.scale, box.top * read.scale, right, bottom, box.score)
-
-
-def _in_file(face: DetectedFace, read: ReadPicture) -> DetectedFace:
-    return DetectedFace(in_file(face.box, read), Landmarks(*(value * read.scale for value in face.landmarks)))
 
 
 def _large_enough(faces: list[DetectedFace]) -> list[DetectedFace]:

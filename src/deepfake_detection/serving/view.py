@@ -80,7 +80,7 @@ def detector_of(checkpoint: Path, device: str | None, threshold: float | str | N
 
 
 def _picture(detector: "Detector", path: Path) -> "tuple[Prediction, dict[str, Any]]":
-    from deepfake_detection.serving.detector import in_file
+    from deepfake_detection.serving.given import in_file
 
     read = read_picture(path)
     pixels = read.pixels
