@@ -14,7 +14,7 @@ from deepfake_detection.common.text import printable
 from deepfake_detection.importing.heads import one_logit
 from deepfake_detection.importing.recipes import Input, Recipe, recipe_of, recipes
 from deepfake_detection.network.dialects.dialect import torchvision_names
-from deepfake_detection.network.model import efficientnet_of, mean_and_std
+from deepfake_detection.network.model import Network, described, efficientnet_of
 from deepfake_detection.network.sidecar import Imported, Sidecar
 from deepfake_detection.network.variant import Variant
 from deepfake_detection.network.weights import (
@@ -191,19 +191,14 @@ def _head(layers: Mapping[str, Tensor], recipe: Recipe, width: int) -> dict[str,
 
 def _sidecar(name: str, recipe: Recipe, arch: str, variant: Variant, digests: list[str]) -> Sidecar:
     with torch.device("meta"):
-        parameters = sum(each.numel() for each in efficientnet_of(arch, variant).parameters())
-    mean, std = map(list, mean_and_std(arch, variant))
+        network = Network(efficientnet_of(arch, variant), variant=variant)
     asked: Any = recipe.input
     return Sidecar(
-        arch=arch,
+        **described(network, arch),
         input_size=[asked.size] * 2,
-        mean=mean,
-        std=std,
         crop=asked.crop,
         margin=asked.margin,
         categories=recipe.categories,
-        parameters=parameters,
-        network=variant,
         imported=Imported(recipe=name, licence=recipe.card.licence_of_weights, files=digests, **recipe.reading),
         calibrated=False,
     )
