@@ -25,12 +25,34 @@ UNCALIBRATED = "not calibrated here: the score is the authors', no probability"
 MOST_PEOPLE = 2000  # digests, 38 kB of JSON
 
 
+class Evidence(BaseModel):
+    """What bounds the likelihood ratio of a score: see inference.evidence.
+
+    ``lower`` and ``upper`` are the least and the greatest log10 that the calibration groups can show. ``spread`` is the
+    covariance over groups of slope and bias of the natural log odds: variance of the slope, covariance, variance of the
+    bias. ``originals`` and ``fakes`` are numbers of independent groups. ``cllr`` is the cost of the ratios on groups
+    that they were not fitted on, 1 for ratios that say nothing, and ``cllr_min`` the least that any calibration of the
+    same scores could have.
+    """
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
+
+    lower: Annotated[float, Field(le=0)]
+    upper: Annotated[float, Field(ge=0)]
+    spread: Annotated[list[float], THREE]
+    originals: Annotated[int, Field(ge=0)]
+    fakes: Annotated[int, Field(ge=0)]
+    cllr: Annotated[float, Field(ge=0)]
+    cllr_min: Annotated[float, Field(ge=0)]
+
+
 class Calibration(BaseModel):
     """How to read the logit of a frame, or the mean logit of a video's frames, fitted on validation data.
 
     The calibrated probability of a fake is sigmoid(logit / temperature + bias); from ``threshold`` on the verdict is
     fake. ``thresholds`` holds the threshold by each rule, ``unavailable`` the rules that cannot be kept, with reasons.
     ``groups`` is how many independent groups of originals show the rates among them; 0 if that is not known.
+    ``evidence`` is None where no likelihood ratio can be given.
     """
 
     model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
@@ -41,6 +63,7 @@ class Calibration(BaseModel):
     thresholds: dict[RuleName, Fraction] = {}
     unavailable: dict[RuleName, str] = {}
     groups: Annotated[int, Field(ge=0)] = 0
+    evidence: Evidence | None = None
 
     def log_odds(self, logit: Logits) -> Logits:
         """The calibrated log odds of a fake, of the shape of ``logit``."""
