@@ -5,6 +5,8 @@ VENV := .venv
 STAMP := $(VENV)/installed
 MOVED := $(shell grep -qsx "command = .* $$(pwd -P | sed 's/[][\.*^$$]/\\&/g')/$(VENV)" $(VENV)/pyvenv.cfg || echo moved)
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+# where it is set, as in some containers, every process compiles the project and its tests anew
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: moved help env repro test tests slow lint reproduce torture bench docs lock
 .DEFAULT_GOAL := help

@@ -32,8 +32,8 @@ from deepfake_detection.network.model import Network, build_model
 from deepfake_detection.network.weights import save_weights
 from deepfake_detection.params.load import Params, load_params
 from deepfake_detection.training.loader import FrameBatches, Unlabelled, open_unlabelled
-from deepfake_detection.training.runs import pretrain_backbone, train_network
-from deepfake_detection.training.self_supervised import Source
+from deepfake_detection.training.runs import train_network
+from deepfake_detection.training.self_supervised import Source, pretrain_backbone
 from experiments.study import (
     PREPARED,
     RESULTS,

@@ -6,8 +6,7 @@ from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.files import write_json
 from deepfake_detection.frames.prepared import open_prepared, open_set
 from deepfake_detection.params.load import load_params
-from deepfake_detection.training.runs import pretrain_backbone
-from deepfake_detection.training.self_supervised import Source
+from deepfake_detection.training.self_supervised import Source, pretrain_backbone
 from stages import run
 
 PREPARED = Path("data/prepared")

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.lite0 import LITE0
+from deepfake_detection.network.cpu_convolutions import hasten
 from deepfake_detection.network.layers import Members, vary
 from deepfake_detection.network.lite import efficientnet_lite0
 from deepfake_detection.network.normalise import LITE_MEAN, LITE_STD, MEAN, STD, Normalise
@@ -112,6 +113,7 @@ def _member(arch: str, variant: Variant, dropout: float, **options: float) -> Ef
     head = efficientnet.classifier
     head[-1] = nn.Linear(cast(nn.Linear, head[-1]).in_features, 1)
     vary(efficientnet, variant)
+    hasten(efficientnet)
     return efficientnet
 
 

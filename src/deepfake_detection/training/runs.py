@@ -7,18 +7,16 @@ import pandas as pd
 from pytorch_lightning import seed_everything
 
 from deepfake_detection.common.errors import UserError
-from deepfake_detection.common.files import replacing, write_csv
+from deepfake_detection.common.files import write_csv
 from deepfake_detection.common.lite0 import LITE0, lite0_weights
-from deepfake_detection.network.allocator import keep_freed_memory, use_threads
+from deepfake_detection.network.allocator import use_threads
 from deepfake_detection.network.model import Network, add_level, build_model, drop_level
 from deepfake_detection.network.sidecar import adopting, read_sidecar
-from deepfake_detection.network.weights import read_weights, save_backbone
-from deepfake_detection.params.train_sections import Augment, Model, Pretrain, Train
+from deepfake_detection.params.train_sections import Model, Train
 from deepfake_detection.training.classifier import EpochLog
 from deepfake_detection.training.distillation import load_teacher
 from deepfake_detection.training.fit import fit
 from deepfake_detection.training.loader import FrameBatches
-from deepfake_detection.training.self_supervised import Source, pretrain
 
 COLUMNS = ["epoch", *(f"{side}_{name}" for name in ("loss", "accuracy", "auroc") for side in ("train", "val"))]
 
@@ -73,25 +71,6 @@ def adopt_network(
         raise UserError(f"model.weights: {model.weights} is not for frames as prepared here: {adopting(sidecar)}")
     network = build_model(model.arch, model.dropout, weights, trained=True)
     return network, {"best_epoch": 0, "epochs_run": 0, "early_stopped": False}
-
-
-def pretrain_backbone(
-    arch: str, method: str, own: Pretrain, augment: Augment, threads: int, sources: list[Source], to: Path
-) -> dict[str, Any]:
-    """Trains the backbone as ``own`` says, the entry pretrain.<method>, and writes it. Returns what ``pretrain`` does.
-
-    Raises UserError as ``pretrain`` does, or when the weights to start from do not fit.
-    """
-    weights = starting_file(arch, own.weights, f"pretrain.{method}.weights")
-    use_threads(threads)
-    keep_freed_memory()
-    seed_everything(own.seed, workers=True, verbose=False)
-    network = build_model(arch, 0.0, weights)
-    summary = pretrain(network, sources, augment, method, own)
-    with replacing(to) as (part,):
-        scratch = weights is None or read_weights(weights).scratch
-        save_backbone(part, network.efficientnet, network.variant, scratch)
-    return summary
 
 
 def starting_file(arch: str, weights: str, key: str) -> Path | None:

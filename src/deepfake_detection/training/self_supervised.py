@@ -7,6 +7,7 @@ and one draw of blur, noise, scaling and compression is applied to both.
 """
 
 import copy
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,19 +22,24 @@ from lightly.models.modules import (
 )
 from lightly.models.utils import deactivate_requires_grad, update_momentum
 from lightly.utils.scheduler import cosine_schedule
+from pytorch_lightning import seed_everything
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 from torch.optim.lr_scheduler import CosineAnnealingLR
 from torch.utils.data import DataLoader, Dataset
 
 from deepfake_detection.common.errors import UserError
+from deepfake_detection.common.files import replacing
 from deepfake_detection.common.progress import progress
 from deepfake_detection.frames.dataset import Frame, derive_seed
 from deepfake_detection.frames.prepared import Pixels
-from deepfake_detection.network.model import Network
+from deepfake_detection.network.allocator import keep_freed_memory, use_threads
+from deepfake_detection.network.model import Network, build_model
+from deepfake_detection.network.weights import read_weights, save_backbone
 from deepfake_detection.params.train_sections import Augment, Pretrain
 from deepfake_detection.training.augment import apply_augmentation, draw_augmentation
 from deepfake_detection.training.effects import apply_effects
+from deepfake_detection.training.runs import starting_file
 
 MOMENTUM = 0.996  # of BYOL's second network at the start; 1 at the end
 
@@ -76,6 +82,25 @@ class VideoPairs(Dataset[tuple[Tensor, Tensor]]):
     def _view(self, frame: Frame, rng: np.random.Generator, effects: int) -> Frame:
         frame = apply_augmentation(frame, draw_augmentation(self.augment, rng))
         return apply_effects(self.augment, frame, np.random.default_rng(effects))
+
+
+def pretrain_backbone(
+    arch: str, method: str, own: Pretrain, augment: Augment, threads: int, sources: list[Source], to: Path
+) -> dict[str, Any]:
+    """Trains the backbone as ``own`` says, the entry pretrain.<method>, and writes it. Returns what ``pretrain`` does.
+
+    Raises UserError as ``pretrain`` does, or when the weights to start from do not fit.
+    """
+    weights = starting_file(arch, own.weights, f"pretrain.{method}.weights")
+    use_threads(threads)
+    keep_freed_memory()
+    seed_everything(own.seed, workers=True, verbose=False)
+    network = build_model(arch, 0.0, weights)
+    summary = pretrain(network, sources, augment, method, own)
+    with replacing(to) as (part,):
+        scratch = weights is None or read_weights(weights).scratch
+        save_backbone(part, network.efficientnet, network.variant, scratch)
+    return summary
 
 
 def pretrain(network: Network, sources: list[Source], augment: Augment, name: str, params: Pretrain) -> dict[str, Any]:
