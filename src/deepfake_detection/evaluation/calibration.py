@@ -15,6 +15,7 @@ from deepfake_detection.evaluation.metrics import video_table
 from deepfake_detection.network.sidecar import Calibration
 
 SLOPES, BIASES = (0.05, 20.0), (-20.0, 20.0)
+MOST_SPREAD = 10.0
 
 
 def fit_platt(logits: NDArray[np.float64], labels: NDArray[np.int64], prior: float = 0.5) -> tuple[float, float]:
@@ -23,12 +24,15 @@ def fit_platt(logits: NDArray[np.float64], labels: NDArray[np.int64], prior: flo
     ``logits`` and ``labels`` are of shape (frames,). The classes are weighted as if a share of ``prior`` of the frames
     were fakes, so the probabilities hold for that share. The targets are smoothed as Platt does, so separable frames
     give no infinite slope. 1 / T is between 0.05 and 20. Returns 1 and 0, which change nothing, unless both classes
-    are there.
+    are there. Logits of a deviation above MOST_SPREAD, which networks of others may give, are fitted in units of their
+    own.
     """
     fakes, originals = int((labels == 1).sum()), int((labels == 0).sum())
     if not fakes or not originals:
         return 1.0, 0.0
     logits = np.asarray(logits, np.float64)
+    unit = max(1.0, float(logits.std()) / MOST_SPREAD)
+    logits = logits / unit
     targets = np.where(labels == 1, (fakes + 1) / (fakes + 2), 1 / (originals + 2))
     weights = np.where(labels == 1, prior / fakes, (1 - prior) / originals)
 
@@ -40,7 +44,7 @@ def fit_platt(logits: NDArray[np.float64], labels: NDArray[np.int64], prior: flo
 
     # convex in slope and bias; scaled logits keep the two comparable
     found = minimize(loss, [1.0, 0.0], jac=True, method="L-BFGS-B", bounds=[SLOPES, BIASES], options={"ftol": 1e-14})
-    return 1 / float(found.x[0]), float(found.x[1])
+    return unit / float(found.x[0]), float(found.x[1])
 
 
 def calibrate_both(validation: pd.DataFrame, rule: float | str, prior: float = 0.5) -> tuple[Calibration, Calibration]:

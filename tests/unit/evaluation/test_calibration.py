@@ -23,7 +23,7 @@ def _calibrated(frames: int, seed: int = 0) -> tuple[NDArray[np.float64], NDArra
     return logits, (rng.random(frames) < expit(logits)).astype(int)
 
 
-@pytest.mark.parametrize(("temperature", "bias"), [(0.5, 0.0), (1.5, -1.0), (4.0, 2.0)])
+@pytest.mark.parametrize(("temperature", "bias"), [(0.5, 0.0), (1.5, -1.0), (4.0, 2.0), (1e7, 2.0)])
 def test_temperature_and_bias_come_back(temperature: float, bias: float) -> None:
     logits, labels = _calibrated(40_000)
     found = fit_platt((logits - bias) * temperature, labels, prior=float(labels.mean()))
@@ -69,7 +69,7 @@ def test_probabilities_hold_at_the_stated_prior_whatever_the_share_in_validation
         ([1.0, 2.0], [0, 0], 1, 1),
         ([-1.0, 1.0], [0, 1], 1.3, 1.6),  # separable: the smoothed targets 1/3 and 2/3 ask for logits of -ln 2 and ln 2
         ([1.0, -1.0], [0, 1], 19.99, 20),  # all wrong: the smallest slope allowed
-        ([900.0, -900.0], [0, 1], 19.99, 20),
+        ([900.0, -900.0], [0, 1], 1799, 1801),  # in units of a tenth of their deviation
     ],
 )
 def test_fit_of_degenerate_frames(logits: list[float], labels: list[int], low: float, high: float) -> None:

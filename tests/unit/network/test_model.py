@@ -71,7 +71,8 @@ def test_sidecars_of_earlier_versions_are_read(tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text(json.dumps(flat | frame | {"video": {"threshold": 0.7}}))
     found = read_sidecar(tmp_path / "x.json")
     # on how many originals its rates rest is not known, nor what its ratios are worth
-    assert (found.frame.model_dump(), found.video) == (frame | {"groups": 0, "evidence": None}, Calibration(threshold=0.7))
+    unknown = {"groups": 0, "evidence": None}
+    assert (found.frame.model_dump(), found.video) == (frame | unknown, Calibration(threshold=0.7))
     (tmp_path / "x.json").write_text(json.dumps(flat | {"temperature": 0}))
     with pytest.raises(UserError, match=r"\(frame\.temperature"):
         read_sidecar(tmp_path / "x.json")
