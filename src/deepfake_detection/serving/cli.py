@@ -25,6 +25,7 @@ from deepfake_detection.common.rules import Rule
 from deepfake_detection.common.text import printable, system_failure
 from deepfake_detection.inference.tested import TESTED
 from deepfake_detection.network.sidecar import FAMILIARITY
+from deepfake_detection.serving.credentials import credential_fields, read_anchors
 from deepfake_detection.serving.import_command import import_
 from deepfake_detection.serving.lines import (
     AS_STORED,
@@ -84,6 +85,10 @@ Device = Annotated[
     str | None, typer.Option(help="Where to compute: cpu, cuda, cuda:1. Without it a GPU, if there is one.")
 ]
 
+TrustAnchors = Annotated[
+    Path | None,
+    typer.Option(help="PEM certificates: who signs with one of them, or with one that it certified, is trusted."),
+]
 Frames = Annotated[
     int | None,
     typer.Option(min=1, help="Frames taken of each video; without it one a second, at least 32, at most 128."),
@@ -137,6 +142,7 @@ def predict(
         Path | None,
         typer.Option(help="First compute the batch-norm statistics of what is in this folder: other files."),
     ] = None,
+    trust_anchors: TrustAnchors = None,
 ) -> None:
     """Judge pictures and videos.
 
@@ -159,6 +165,7 @@ def predict(
     if not files:
         raise typer.Exit(1)
     files = in_shard(files, shard) if shard else files
+    anchors = read_anchors(trust_anchors) if trust_anchors else None
     checkpoint = find_checkpoint(checkpoint)
     beside = [checkpoint.with_suffix(ending) for ending in (".json", FAMILIARITY)]
     with alone(output) if output else nullcontext():
@@ -175,7 +182,15 @@ def predict(
             detector = adapted(detector, adapt, files)
         write = print_json if as_json else print_csv if as_csv else print_line
         job = (
-            job_of(checkpoint, beside, threshold=threshold, frames=frames, shard=shard, adapt=adapt and str(adapt))
+            job_of(
+                checkpoint,
+                beside,
+                threshold=threshold,
+                frames=frames,
+                shard=shard,
+                adapt=adapt and str(adapt),
+                anchors=anchors and anchors.sha256,
+            )
             if resume
             else None
         )
@@ -186,8 +201,11 @@ def predict(
                 for number, found in enumerate(detector.stream(left, batch_size, frames, fill=bool(shard or resume))):
                     outcomes[outcome(found.verdict, found.failed)] += 1
                     found = replace(found, transductive=True) if adapt else found
+                    about = detector.about(found)
+                    if not as_csv:
+                        about |= {"credentials": None} if found.failed else credential_fields(Path(found.path), anchors)
                     with bar.external_write_mode():
-                        write(found, not number, out, detector.about(found))
+                        write(found, not number, out, about)
                     if resume:
                         out.flush()  # a kill loses no line
                     bar.update()
@@ -267,6 +285,7 @@ def serve(
         list[str] | None,
         typer.Option(help="Another name under which it is asked, such as a service's in Docker Compose. Repeat it."),
     ] = None,
+    trust_anchors: TrustAnchors = None,
 ) -> None:
     """Judge pictures and videos on a web page, and for programs at /api/v1/predict. Works offline and keeps nothing."""
     try:
@@ -276,9 +295,9 @@ def serve(
         raise UserError(f"serve: {missing}") from None
     token = server.read_token(token_file) if token_file else None
     rule, memory = as_rule(threshold), max_memory_mb * 10**6
-    server.serve(
-        find_checkpoint(checkpoint), host, port, max_mb * 10**6, max_seconds, device, rule, token, memory, name or ()
-    )
+    anchors = read_anchors(trust_anchors) if trust_anchors else None
+    checkpoint = find_checkpoint(checkpoint)
+    server.serve(checkpoint, host, port, max_mb * 10**6, max_seconds, device, rule, token, memory, name or (), anchors)
 
 
 @app.command()
@@ -324,6 +343,7 @@ def report(
     force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
     device: Device = None,
     threshold: Threshold = None,
+    trust_anchors: TrustAnchors = None,
 ) -> None:
     """Write a case file: what was examined, with what, how, and what came out.
 
@@ -347,15 +367,17 @@ def report(
         print(left_out(listed), file=sys.stderr)
     files = list(map(Path, listed.files))
     check_files(files)
+    anchors = read_anchors(trust_anchors) if trust_anchors else None
     checkpoint = find_checkpoint(checkpoint)
     beside = [checkpoint.with_suffix(ending) for ending in (".json", FAMILIARITY, TESTED)]
+    beside += [trust_anchors] if trust_anchors else []
     for path in written:
         refuse_inputs(path, [*files, checkpoint, *beside], "--out")
     command = shlex.join(["deepfake-detect", *sys.argv[1:]])
     assignment = Assignment(case=case, examiner=examiner, note=note)
     with alone(*written):
         detector = load_detector(checkpoint, device=device, threshold=threshold)
-        failed = write_case(checkpoint, detector, files, out, command, frames, printer, assignment)
+        failed = write_case(checkpoint, detector, files, out, command, frames, printer, assignment, anchors)
     for path in written:
         print(shown(path, sys.stdout))
     if failed:

@@ -125,6 +125,8 @@ def print_line(found: "Prediction", first: bool, out: TextIO, about: Mapping[str
     number = "" if found.probability is None or unfamiliar else percent(found.probability)
     if found.authors_score is not None:
         number = f"{found.authors_score:.3f}"
+    if credentials := about.get("credentials"):
+        print(f"Content Credentials of {printable(found.path)}: {credentials['said']}", file=out)
     rest = f": {found.reason}" if found.reason else ""
     if people := getattr(found, "people", ()):
         rest += f"  ({said_of(people[0], len(people), found.moments)})"  # type: ignore[attr-defined]

@@ -18,6 +18,7 @@ from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.text import clock
 from deepfake_detection.pictures.images import UnreadableImageError, read_picture
 from deepfake_detection.reporting.html import data_uri
+from deepfake_detection.serving.credentials import Anchors, credentials_of
 from deepfake_detection.serving.labels import Rect, place_labels
 from deepfake_detection.serving.people import KeptFrames
 from deepfake_detection.serving.results import decisive_stretch
@@ -44,13 +45,18 @@ def load(checkpoint: Path, device: str | None = None, threshold: float | str | N
 
 
 def values_of(
-    checkpoint: Path, path: Path, device: str | None = None, threshold: float | str | None = None
+    checkpoint: Path,
+    path: Path,
+    device: str | None = None,
+    threshold: float | str | None = None,
+    anchors: Anchors | None = None,
 ) -> dict[str, Any]:
     """What the template shows for the picture or video in ``path``: plain values and data: URIs.
 
     Raises UnreadableImageError, in a few words, if the file is neither or is damaged.
     """
-    return shown(detector_of(checkpoint, device, threshold), path)[1]
+    values = shown(detector_of(checkpoint, device, threshold), path)[1]
+    return values | {"credentials": credentials_of(path, anchors)}
 
 
 def shown(detector: "Detector", path: Path, frames: int | None = None) -> "tuple[Prediction, dict[str, Any]]":

@@ -1,6 +1,5 @@
 """Lists the facts of a picture's or video's file, and what the file claims of itself."""
 
-import mmap
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -13,13 +12,12 @@ from PIL import ExifTags, Image
 from PIL.JpegImagePlugin import get_sampling
 
 from deepfake_detection.common.files import sha256_of
-from deepfake_detection.common.text import printable
 from deepfake_detection.pictures.kinds import Kind, file_kind
+from deepfake_detection.serving.credentials import Anchors, Credentials, credentials_of, short
 from deepfake_detection.videos.packets import NO_FILM
 from deepfake_detection.videos.video import open_video
 
 MOST_CLAIMS = 100  # of one file; a hostile one may hold any number
-LONGEST = 200  # characters of a claim's value
 _POINTERS = {ExifTags.Base.ExifOffset, ExifTags.Base.GPSInfo, ExifTags.Base.ExifInteroperabilityOffset}
 _XMP = re.compile(rb"\b(CreatorTool|DigitalSourceType|softwareAgent|Credit|History)(?:=\"|>|=')([^<\"']{1,500})")
 _SAMPLING = {0: "4:4:4", 1: "4:2:2", 2: "4:2:0"}
@@ -55,10 +53,14 @@ class Facts:
     frames: int | None = None
     sound: str | None = None
     claims: tuple[Claim, ...] = ()
+    credentials: Credentials | None = None
 
 
-def facts_of(path: Path) -> Facts:
-    """The facts of a file, which is read as a whole. Only headers are decoded. Raises OSError if it cannot be read."""
+def facts_of(path: Path, anchors: Anchors | None = None) -> Facts:
+    """The facts of a file, which is read as a whole. Only headers are decoded. Raises OSError if it cannot be read.
+
+    ``anchors`` are those for its Content Credentials.
+    """
     kind = file_kind(path)
     found: dict[str, Any] = {}
     claims: list[Claim] = []
@@ -68,14 +70,13 @@ def facts_of(path: Path) -> Facts:
             claims += _of_picture(path, kind, found)
         elif kind.read_as == "video":
             claims += _of_video(path, found)
-    if kind.read_as != "nothing" and _has_credentials(path):
-        claims.append(Claim("C2PA", "content credentials", "there; their signature was not checked here"))
     return Facts(
         bytes=path.stat().st_size,
         sha256=sha256_of(path),
         kind=kind.read_as,
         container=found.pop("container", kind.name or kind.words),
         claims=tuple(claims[:MOST_CLAIMS]),
+        credentials=credentials_of(path, anchors) if kind.read_as != "nothing" else None,
         **found,
     )
 
@@ -87,9 +88,9 @@ def _of_picture(path: Path, kind: Kind, found: dict[str, Any]) -> Iterator[Claim
         for name, value in image.info.items():
             # a PNG's text, a JPEG's comment
             if isinstance(value, str) and not str(name).startswith("XML:"):
-                yield Claim(f"{image.format} text", _short(str(name)), _short(value))
+                yield Claim(f"{image.format} text", short(str(name)), short(value))
             elif name == "comment" and isinstance(value, bytes):
-                yield Claim(f"{image.format} comment", "comment", _short(value.decode("utf-8", "replace")))
+                yield Claim(f"{image.format} comment", "comment", short(value.decode("utf-8", "replace")))
             elif name == "photoshop":
                 yield Claim("JPEG segment", "Photoshop", "there")
         yield from _xmp(image.info.get("xmp") or image.info.get("XML:com.adobe.xmp") or b"")
@@ -113,13 +114,13 @@ def _exif(image: Image.Image) -> Iterator[Claim]:
     for tags, names in parts:
         for tag, value in tags:
             if tag not in _POINTERS:
-                yield Claim("EXIF", names.get(tag, f"tag {tag}"), _short(_as_text(value)))
+                yield Claim("EXIF", names.get(tag, f"tag {tag}"), short(_as_text(value)))
 
 
 def _xmp(packet: bytes | str) -> Iterator[Claim]:
     content = packet.encode() if isinstance(packet, str) else packet
     for name, value in _XMP.findall(content):
-        yield Claim("XMP", name.decode(), _short(value.decode("utf-8", "replace")))
+        yield Claim("XMP", name.decode(), short(value.decode("utf-8", "replace")))
 
 
 def _of_video(path: Path, found: dict[str, Any]) -> Iterator[Claim]:
@@ -139,13 +140,7 @@ def _of_video(path: Path, found: dict[str, Any]) -> Iterator[Claim]:
         }
         for source, tags in (("container", container.metadata), ("video stream", film.metadata)):
             for name, value in tags.items():
-                yield Claim(source, _short(name), _short(value))
-
-
-def _has_credentials(path: Path) -> bool:
-    """Whether a C2PA manifest is there: a JUMBF box of that name, in any container."""
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        return content.find(b"jumd") >= 0 and content.find(b"c2pa\0") >= 0
+                yield Claim(source, short(name), short(value))
 
 
 def _as_text(value: object) -> str:
@@ -156,8 +151,3 @@ def _as_text(value: object) -> str:
                 return words
         return f"{len(value)} bytes"
     return str(value)
-
-
-def _short(text: str) -> str:
-    words = printable(text.strip("\0 "), " ")
-    return words if len(words) <= LONGEST else words[: LONGEST - 3] + "..."

@@ -16,6 +16,7 @@ from deepfake_detection.network.sidecar import Sidecar
 from deepfake_detection.pictures.images import UnreadableImageError
 from deepfake_detection.reporting.caveats import warnings_of_network
 from deepfake_detection.serving.case.facts import Facts, facts_of
+from deepfake_detection.serving.credentials import Anchors
 from deepfake_detection.serving.results import Prediction, fields_of, prediction_schemas
 from deepfake_detection.serving.view import shown
 from deepfake_detection.serving.words import Said, Wording, not_meant, wording
@@ -23,7 +24,10 @@ from deepfake_detection.serving.words import Said, Wording, not_meant, wording
 if TYPE_CHECKING:
     from deepfake_detection.serving.detector import Detector
 
-PACKAGES = ("deepfake-detection", "torch", "torchvision", "numpy", "scipy", "pillow", "av", "opencv-python-headless")
+PACKAGES = (
+    *("deepfake-detection", "torch", "torchvision", "numpy", "scipy", "pillow", "av"),
+    *("opencv-python-headless", "c2pa-python"),
+)
 
 
 class Examined(BaseModel):
@@ -80,13 +84,17 @@ class Case(BaseModel):
 
 
 def examined(
-    detector: "Detector", path: Path, tested: Tested | None, frames: int | None = None
+    detector: "Detector",
+    path: Path,
+    tested: Tested | None,
+    frames: int | None = None,
+    anchors: Anchors | None = None,
 ) -> tuple[Examined, dict[str, Any]]:
     """Judges a file: what came out, and what a template shows, which is ``{}`` for an unreadable file.
 
     Raises OSError if the file cannot be opened, and UserError if it is not the same file any more at the end.
     """
-    facts = facts_of(path)
+    facts = facts_of(path, anchors)
     try:
         found, values = shown(detector, path, frames)
     except UnreadableImageError as error:

@@ -15,6 +15,7 @@ from deepfake_detection.common.text import one_line, printable, system_words
 from deepfake_detection.inference.tested import read_tested
 from deepfake_detection.serving.case.record import Assignment, Case, case_of, examined
 from deepfake_detection.serving.case.render import render_case
+from deepfake_detection.serving.credentials import Anchors
 from deepfake_detection.serving.detector import Detector
 
 MOST_FILES = 50  # a case file holds the pictures of all of them
@@ -44,16 +45,18 @@ def write_case(
     frames: int | None = None,
     printer: str | None = None,
     assignment: Assignment = Assignment(),  # noqa: B008  frozen
+    anchors: Anchors | None = None,
 ) -> int:
     """Examines the files and writes ``out``, an HTML file, and the JSON file of the same name. Returns the failures.
 
     ``detector`` is that of ``checkpoint``. ``command`` is what the case file names as the command. ``printer`` is a
-    program as of find_printer, which also prints a PDF. ``assignment`` is what the examiner says of the case. Raises
-    UserError if test results beside the checkpoint are wrong, and OSError if a file cannot be read or written.
+    program as of find_printer, which also prints a PDF. ``assignment`` is what the examiner says of the case, and
+    ``anchors`` are those for Content Credentials. Raises UserError if test results beside the checkpoint are wrong, and
+    OSError if a file cannot be read or written.
     """
     with progress(paths, title="examining", unit="file", leave=False) as bar:
         files = ((path, str(path)) for path in bar)
-        case, html = composed(checkpoint, detector, files, command, frames, assignment)
+        case, html = composed(checkpoint, detector, files, command, frames, assignment, anchors=anchors)
     with replacing(out, out.with_suffix(".json")) as (page, data):
         page.write_text(html, encoding="utf-8", newline="\n")
         data.write_text(case.model_dump_json(indent=2) + "\n", encoding="utf-8", newline="\n")
@@ -70,6 +73,7 @@ def composed(
     frames: int | None = None,
     assignment: Assignment = Assignment(),  # noqa: B008  frozen
     alone: bool = False,
+    anchors: Anchors | None = None,
 ) -> tuple[Case, str]:
     """Examines the files, each with the name that the case file has for it: the case, and its HTML.
 
@@ -78,7 +82,7 @@ def composed(
     tested = read_tested(checkpoint)
     records, shown = [], []
     for path, name in files:
-        record, values = examined(detector, path, tested, frames)
+        record, values = examined(detector, path, tested, frames, anchors)
         prediction = record.prediction | {"path": printable(name)}
         record = record.model_copy(update={"path": printable(name), "prediction": prediction})
         records.append(record)

@@ -7,8 +7,10 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
 from starlette.responses import JSONResponse, Response
 
+from deepfake_detection.serving.credentials import Anchors, Credentials, credential_fields
 from deepfake_detection.serving.results import fields_of, prediction_schemas
 
 PREFIX = "/api/"
@@ -34,10 +36,12 @@ def problem(status: int, detail: str) -> Response:
     return JSONResponse(content, status, media_type=PROBLEM)
 
 
-def predict(checkpoint: Path, path: Path, device: str | None, threshold: float | str | None) -> dict[str, Any]:
-    """The fields of the prediction for a file, without its path. Runs in the process that holds the network.
+def predict(
+    checkpoint: Path, path: Path, device: str | None, threshold: float | str | None, anchors: Anchors | None = None
+) -> dict[str, Any]:
+    """The fields of the prediction for a file, without its path, and its Content Credentials.
 
-    Raises UnreadableImageError as ``view.values_of`` does.
+    Runs in the process that holds the network. Raises UnreadableImageError as ``view.values_of`` does.
     """
     from deepfake_detection.pictures.images import UnreadableImageError
     from deepfake_detection.serving.view import detector_of
@@ -46,7 +50,7 @@ def predict(checkpoint: Path, path: Path, device: str | None, threshold: float |
     found = detector.predict(path)
     if found.failed:
         raise UnreadableImageError(found.reason)
-    return fields_of(found) | {"path": ""} | detector.about(found)
+    return fields_of(found) | {"path": ""} | detector.about(found) | credential_fields(path, anchors)
 
 
 def openapi(version: str, max_mb: int, token: bool) -> dict[str, Any]:
@@ -54,7 +58,11 @@ def openapi(version: str, max_mb: int, token: bool) -> dict[str, Any]:
     schema, schemas = prediction_schemas("#/components/schemas/{model}")
     text, number = {"type": "string"}, {"type": "integer"}
     threshold = {"anyOf": [{"type": "number"}, {"type": "null"}]}
+    found = TypeAdapter(Credentials | None)
+    credentials = found.json_schema(mode="serialization", ref_template="#/components/schemas/{model}")
+    schemas |= credentials.pop("$defs")
     about = {"model": text, "threshold": threshold, "version": text}  # see Detector.about
+    about["credentials"] = credentials
     schema = {"allOf": [schema, {"type": "object", "properties": about, "required": list(about)}]}
     schemas["Problem"] = {
         "type": "object",

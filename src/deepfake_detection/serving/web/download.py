@@ -4,9 +4,15 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from deepfake_detection.serving.credentials import Anchors
+
 
 def case_page(
-    checkpoint: Path, files: Sequence[tuple[Path, str]], device: str | None, threshold: float | str | None
+    checkpoint: Path,
+    files: Sequence[tuple[Path, str]],
+    device: str | None,
+    threshold: float | str | None,
+    anchors: Anchors | None = None,
 ) -> str:
     """The HTML of a case file, in which each file has the name it was sent under. Raises UserError like write_case."""
     from deepfake_detection.serving.case.write import composed
@@ -16,6 +22,9 @@ def case_page(
     command = ["deepfake-detect", "report", "--checkpoint", checkpoint.name]
     command += ["--device", device] if device else []
     command += ["--threshold", str(threshold)] if threshold is not None else []
+    command += ["--trust-anchors", anchors.name] if anchors else []
     named = [(path, name or "unnamed") for path, name in files]
     words = shlex.join([*command, "--", *(name for _, name in named)])
-    return composed(checkpoint, detector_of(checkpoint, device, threshold), named, words, alone=True)[1]
+    return composed(checkpoint, detector_of(checkpoint, device, threshold), named, words, alone=True, anchors=anchors)[
+        1
+    ]

@@ -34,6 +34,7 @@ from deepfake_detection.common.text import printable, system_words
 from deepfake_detection.network.sidecar import UNCALIBRATED, Sidecar, read_sidecar
 from deepfake_detection.pictures.images import UnreadableImageError
 from deepfake_detection.reporting.html import template_environment
+from deepfake_detection.serving.credentials import Anchors
 from deepfake_detection.serving.people import NoSpaceError
 from deepfake_detection.serving.view import load, values_of
 from deepfake_detection.serving.web import api
@@ -158,11 +159,12 @@ def create_app(
     threshold: float | str | None = None,
     token: str | None = None,
     names: Collection[str] = (),
+    anchors: Anchors | None = None,
 ) -> Starlette:
     """The page on ``/``, the two files that it needs, case files on ``/case``, and the API, for this checkpoint.
 
     ``workers`` have loaded it and judge on ``device``. With a ``token``, only who sends it gets an answer. ``names``
-    are others than ``host`` under which the server is asked.
+    are others than ``host`` under which the server is asked. ``anchors`` are those for Content Credentials.
 
     An upload of more than ``max_bytes`` is refused while it arrives. A judgement that takes longer than
     ``max_seconds`` is stopped. One upload is judged at a time, WAITING more may wait, and others are refused.
@@ -230,7 +232,7 @@ def create_app(
                     files = await receive_upload(request, Path(folder), max_bytes, most, raw=judge is api.predict)
                     path, name = files[0]
                     name = name if len(files) == 1 else ""
-                    work = (judge, checkpoint, path if most == 1 else files, device, threshold)
+                    work = (judge, checkpoint, path if most == 1 else files, device, threshold, anchors)
                     return answer(await judge_while_connected(request, work, name), name)
             finally:
                 active.remove(request)
@@ -338,6 +340,7 @@ def serve(
     token: str | None = None,
     max_memory: int = 4 * 10**9,
     names: Collection[str] = (),
+    anchors: Anchors | None = None,
 ) -> None:
     """Serves until SIGINT or SIGTERM. A judgement may take ``max_memory`` bytes besides the network.
 
@@ -357,7 +360,9 @@ def serve(
     async def run() -> None:
         print(f"loading {checkpoint}", file=sys.stderr)
         await workers.ready()
-        app = create_app(checkpoint, sidecar, workers, host, max_bytes, max_seconds, device, threshold, token, names)
+        app = create_app(
+            checkpoint, sidecar, workers, host, max_bytes, max_seconds, device, threshold, token, names, anchors
+        )
         config = uvicorn.Config(
             app,
             http=ImpatientProtocol,
