@@ -200,7 +200,7 @@ def main() -> None:
     """Prints what ``_read`` finds in a file, with the trust anchors from standard input, as JSON."""
     path, seconds, memory = sys.argv[1:]
     if resource:
-        signal.alarm(int(seconds) + 1)  # if whoever waits for it was killed
+        signal.alarm(int(float(seconds)) + 1)  # if whoever waits for it was killed
         _, most = resource.getrlimit(resource.RLIMIT_DATA)
         limit = int(memory) if most == resource.RLIM_INFINITY else min(int(memory), most)
         resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import jsonschema_rs
 import pytest
 import requests
 import uvicorn
@@ -26,6 +27,7 @@ from deepfake_detection.serving.results import fields_of
 from deepfake_detection.serving.web import connections
 from deepfake_detection.serving.web.server import read_token
 from deepfake_detection.serving.web.workers import PROCESSES, Workers
+from tests.support.credentials import Authority, authority, created, signed
 from tests.unit.pictures.test_images import encode, png_header
 from tests.unit.serving.test_server import Running, serving
 from tests.unit.serving.test_server import checkpoint as checkpoint
@@ -37,8 +39,16 @@ PREDICT = "api/v1/predict"
 
 
 @pytest.fixture(scope="module")
-def server(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with serving(checkpoint, tmp_path_factory.mktemp("server") / "tmp", "--max-mb", 1) as running:
+def signers() -> Authority:
+    return authority()
+
+
+@pytest.fixture(scope="module")
+def server(checkpoint: Path, signers: Authority, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    place = tmp_path_factory.mktemp("server")
+    (place / "anchors.pem").write_bytes(signers.root)
+    options = ("--max-mb", 1, "--trust-anchors", place / "anchors.pem")
+    with serving(checkpoint, place / "tmp", *options) as running:
         yield running
 
 
@@ -60,7 +70,9 @@ def test_a_file_gets_what_predict_prints_as_a_form_and_as_the_body(
     for name in ("a.png", "film.mp4"):
         content = (tmp_path / name).read_bytes()
         found = detector.predict(tmp_path / name)
-        expected = json.loads(json.dumps(fields_of(found) | {"path": name} | detector.about(found)))
+        expected = json.loads(
+            json.dumps(fields_of(found) | {"path": name, "credentials": None} | detector.about(found))
+        )
         form = requests.post(server.address + PREDICT, files={"file": (name, content)}, timeout=60)
         assert form.status_code == 200, form.text
         assert form.json().keys() == expected.keys()
@@ -70,6 +82,25 @@ def test_a_file_gets_what_predict_prints_as_a_form_and_as_the_body(
         assert body.json() == form.json() | {"path": ""}
     assert form.headers["cache-control"] == "no-store"
     assert not server.left()
+
+
+def test_a_signed_file_gets_what_its_signer_claims_from_the_api_the_page_and_a_case_file(
+    server: Running, face: bytes, signers: Authority
+) -> None:
+    content = signed(face, "image/png", signers, created("trainedAlgorithmicMedia"))
+    plain, found = (requests.post(server.address + PREDICT, data=each, timeout=60).json() for each in (face, content))
+    claims = found.pop("credentials")
+    assert plain.pop("credentials") is None
+    assert found == plain
+    assert (claims["status"], claims["model_claim"]) == ("trusted", "made by a model")
+    described = requests.get(server.address + "api/v1/openapi.json", timeout=60).json()
+    schema = {"$ref": "#/components/schemas/Credentials", "components": described["components"]}
+    jsonschema_rs.validator_for(schema).validate(claims)
+    page = server.post(content).text
+    assert page.find(claims["said"]) < page.find('<div class="result')
+    case = requests.post(server.address + "case", files={"file": ("a.png", content)}, timeout=60).text
+    assert case.count(claims["said"]) == 2
+    assert "--trust-anchors anchors.pem -- a.png" in case
 
 
 def test_what_gets_no_result_is_a_problem(server: Running, face: bytes) -> None:

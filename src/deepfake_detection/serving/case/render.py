@@ -8,6 +8,7 @@ from deepfake_detection.network.sidecar import UNCALIBRATED, Sidecar
 from deepfake_detection.reporting.html import template_environment
 from deepfake_detection.serving.case.facts import Facts
 from deepfake_detection.serving.case.record import Case, Examined, trust
+from deepfake_detection.serving.credentials import Credentials, Ingredient
 from deepfake_detection.serving.words import Wording, is_calibrated, not_meant, rounded_percent, unseen_words
 
 PACKAGE = "deepfake_detection.serving"
@@ -25,6 +26,7 @@ def render_case(case: Case, values: list[dict[str, Any]], alone: bool = False) -
             "record": record,
             "trust": trust(shown["said"], case.tested) if shown else [],
             "facts": fact_rows(record.facts),
+            "credentials": credential_rows(record.facts.credentials) if record.facts.credentials else [],
             "result": shown,
             "portraits": portraits(shown) if shown else [],
             "percent": _percent(record, shown),
@@ -61,6 +63,27 @@ def fact_rows(facts: Facts) -> list[tuple[str, str]]:
         ("sound", facts.sound),
     ]
     return [(name, text) for name, text in rows if text]
+
+
+def credential_rows(found: Credentials) -> list[tuple[str, str]]:
+    """What Content Credentials claim, a row for each claim that is there."""
+    rows = [
+        ("signer", f"{found.signer}: {found.status}"),
+        ("what failed", ", ".join(found.failures)),
+        ("signed at", found.time or "not said: there is no time stamp"),
+        ("written by", found.generator),
+        ("source", ", ".join(found.source_types)),
+        ("what was done", "; ".join(found.actions)),
+        *(("made from", _ingredient(each)) for each in found.ingredients),
+        ("trust anchors, SHA-256", found.anchors_sha256 or "none were named"),
+    ]
+    return [(name, text) for name, text in rows if text]
+
+
+def _ingredient(each: Ingredient) -> str:
+    source = f"; source: {', '.join(each.source_types)}" if each.source_types else ""
+    status = "no credentials" if each.status == "none" else each.status
+    return f"{each.title or 'what has no name'} ({each.relationship}): {status}{source}"
 
 
 def portraits(shown: dict[str, Any]) -> list[dict[str, str]]:
