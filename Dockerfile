@@ -11,7 +11,7 @@ COPY pyproject.toml README.md LICENSE requirements.lock ./
 COPY src src
 # a lock's line without its hashes is a constraint
 RUN sed -e '/--hash=/d' -e 's/ \\$//' requirements.lock >constraints.txt
-RUN pip install --no-cache-dir --constraint constraints.txt ".[faces,page]"
+RUN pip install --no-cache-dir --constraint constraints.txt ".[credentials,faces,page]"
 USER 1000
 EXPOSE 8000
 ENTRYPOINT ["deepfake-detect"]
