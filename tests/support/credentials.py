@@ -23,19 +23,24 @@ class Authority(NamedTuple):
     key: bytes
 
 
-def authority(signer: str = "Camera 1", status_at: str = "http://192.0.2.1/") -> Authority:
-    """A new authority, which has certified one signer of the organisation "Test".
+def authority(signer: str = "Camera 1", status_at: str = "http://192.0.2.1/", seconds: float = 86400) -> Authority:
+    """A new authority, which has certified one signer of the organisation "Test" for so many seconds.
 
     ``status_at`` is the address at which the certificate says that its status can be asked for (OCSP).
     """
     keys = [ec.generate_private_key(ec.SECP256R1()) for _ in range(2)]
-    root = _certificate("Root", True, keys[0], keys[0], status_at)
-    leaf = _certificate(signer, False, keys[1], keys[0], status_at)
+    root = _certificate("Root", True, keys[0], keys[0], status_at, 86400)
+    leaf = _certificate(signer, False, keys[1], keys[0], status_at, seconds)
     return Authority(root, leaf + root, keys[1].private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
 
 
 def _certificate(
-    name: str, root: bool, key: ec.EllipticCurvePrivateKey, issuer: ec.EllipticCurvePrivateKey, status_at: str
+    name: str,
+    root: bool,
+    key: ec.EllipticCurvePrivateKey,
+    issuer: ec.EllipticCurvePrivateKey,
+    status_at: str,
+    seconds: float,
 ) -> bytes:
     def named(common: str) -> x509.Name:
         names = ((NameOID.ORGANIZATION_NAME, "Test"), (NameOID.COMMON_NAME, common))
@@ -49,7 +54,7 @@ def _certificate(
     built = (
         x509.CertificateBuilder(named("Root"), named(name), key.public_key(), x509.random_serial_number())
         .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
+        .not_valid_after(now + timedelta(seconds=seconds))
         .add_extension(x509.BasicConstraints(root, None), critical=True)
         .add_extension(x509.KeyUsage(**usage), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
@@ -79,11 +84,13 @@ def signed(
     embedded: bool = True,
     thumbnail: bytes | None = None,
     anchors: bytes | None = None,
+    stamped_at: str | None = None,
 ) -> bytes:
     """A file of the MIME type ``kind``, with a manifest that has these assertions, without a check of it.
 
     ``ingredient`` is a JPEG that it was made from, judged by ``anchors``. ``remote`` is an address at which the
-    manifest is said to be, and alone if it is not ``embedded``.
+    manifest is said to be, and alone if it is not ``embedded``. ``stamped_at`` is the address of an authority for time
+    stamps.
     """
     settings: dict[str, Any] = {"builder": {"thumbnail": {"enabled": False}}, "verify": {"verify_after_sign": False}}
     settings |= {"trust": {"user_anchors": anchors.decode()}} if anchors else {}
@@ -96,7 +103,7 @@ def signed(
     with (
         c2pa.Context.from_dict(settings) as context,
         c2pa.Builder.from_json(json.dumps(manifest), context=context) as builder,
-        c2pa.Signer.from_info(c2pa.C2paSignerInfo("es256", by.chain, by.key, None)) as signer,
+        c2pa.Signer.from_info(c2pa.C2paSignerInfo("es256", by.chain, by.key, stamped_at)) as signer,
     ):
         if thumbnail:
             builder.add_resource("thumbnail", BytesIO(thumbnail))

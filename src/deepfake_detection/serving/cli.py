@@ -87,7 +87,7 @@ Device = Annotated[
 
 TrustAnchors = Annotated[
     Path | None,
-    typer.Option(help="PEM certificates: who signs with one of them, or with one that it certified, is trusted."),
+    typer.Option(help="PEM certificates: whose Content Credentials lead to one of them is trusted."),
 ]
 Frames = Annotated[
     int | None,

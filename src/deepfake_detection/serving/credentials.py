@@ -37,6 +37,7 @@ SETTINGS = {
 }
 NOT_INSTALLED = "is not installed; run make env, or pip install c2pa-python"
 UNTRUSTED, TRUSTED = "signingCredential.untrusted", "signingCredential.trusted"
+STAMPED = "timeStamp.trusted"
 # of the last part of a digitalSourceType (IPTC)
 MODEL_CLAIMS = {
     "trainedAlgorithmicMedia": "made by a model",
@@ -50,7 +51,7 @@ FAILURES = {
     ),
     "assertion.hashedURI.mismatch": "a claim was changed after it was signed",
     "claimSignature.mismatch": "the signature is wrong",
-    "signingCredential.expired": "the signer's certificate had expired",
+    "signingCredential.expired": "the signer's certificate has expired, and no trusted time stamp is older",
     "signingCredential.invalid": "the signer's certificate cannot be used",
 }
 
@@ -78,8 +79,8 @@ class Credentials:
     "unchecked": the extra ``credentials`` is not installed. ``said`` is all of this in one line.
 
     ``model_claim`` is what a valid signature says of a model, such as "made by a model", or empty. ``time`` is that of
-    a signed time stamp. ``source_types`` and ``actions`` are of the file itself, not of its ingredients.
-    ``anchors_sha256`` is the SHA-256 of the file of trust anchors, or None if no file was named.
+    a time stamp whose authority is trusted too, or empty. ``source_types`` and ``actions`` are of the file itself, not
+    of its ingredients. ``anchors_sha256`` is the SHA-256 of the file of trust anchors, or None if no file was named.
     """
 
     status: Status
@@ -224,7 +225,7 @@ def _read(path: str, anchors: str) -> dict[str, Any]:
         words = one_line(error)
         if words.startswith("Remote: "):
             return {"status": "elsewhere", "reason": short(words.rpartition(" ")[2])}
-        return _unread(words)
+        return _unread(words.partition(": ")[2])
     except (AttributeError, KeyError, TypeError, ValueError):
         return _unread("its claims are not as the specification says")
 
@@ -232,7 +233,9 @@ def _read(path: str, anchors: str) -> dict[str, Any]:
 def _claims(store: dict[str, Any]) -> dict[str, Any]:
     manifests, results = store["manifests"], store["validation_results"]
     active = manifests[store["active_manifest"]]
+    # of the ingredients, and of theirs: what differs from what was found when they were added
     deltas = {each["ingredientAssertionURI"]: each["validationDeltas"] for each in results.get("ingredientDeltas", [])}
+    own = f"self#jumbf=/c2pa/{store['active_manifest']}/c2pa.assertions/"
     failed = [code for each in (results["activeManifest"], *deltas.values()) for code in _codes(each, "failure")]
     failures = [short(code) for code in dict.fromkeys(failed) if code != UNTRUSTED]
     state = store["validation_state"]
@@ -241,8 +244,8 @@ def _claims(store: dict[str, Any]) -> dict[str, Any]:
         {
             "title": short(each.get("title")),
             "relationship": short(each.get("relationship")),
-            "status": _status_of(each, deltas),
-            "source_types": list(dict.fromkeys(_source_types(each.get("active_manifest"), manifests, set())))[:MOST],
+            "status": _status_of(each, deltas.get(own + each["label"], {})),
+            "source_types": list(dict.fromkeys(_source_types(each.get("active_manifest"), manifests)))[:MOST],
         }
         for each in active.get("ingredients", [])[:MOST]
     ]
@@ -264,7 +267,7 @@ def _claims(store: dict[str, Any]) -> dict[str, Any]:
         "model_claim": claims[0] if claims and status != "invalid" else "",
         "signer": " of ".join(dict.fromkeys(filter(None, names))),
         "generator": _program(generators[0]),
-        "time": short(signature.get("time")),
+        "time": short(signature.get("time")) if STAMPED in _codes(results["activeManifest"], "success") else "",
         "source_types": types,
         "actions": [_in_words(each) for each in actions[:MOST]],
         "ingredients": ingredients,
@@ -276,12 +279,11 @@ def _codes(results: dict[str, Any], kind: str) -> list[str]:
     return [each["code"] for each in results.get(kind, [])]
 
 
-def _status_of(ingredient: dict[str, Any], deltas: dict[str, Any]) -> str:
-    """The status of an ingredient: what was found when it was added, as changed by what is found now."""
+def _status_of(ingredient: dict[str, Any], now: dict[str, Any]) -> str:
+    """The status of an ingredient: what was found when it was added, as changed by what is found ``now``."""
     if not ingredient.get("active_manifest"):
         return "none"
     then = ingredient.get("validation_results", {}).get("activeManifest", {})
-    now: dict[str, Any] = next((deltas[uri] for uri in deltas if uri.endswith("/" + ingredient["label"])), {})
     failed = _codes(then, "failure") + _codes(now, "failure") + _codes(ingredient, "validation_status")
     if set(failed) - {UNTRUSTED}:
         return "invalid"
@@ -289,9 +291,9 @@ def _status_of(ingredient: dict[str, Any], deltas: dict[str, Any]) -> str:
     return "trusted" if known and UNTRUSTED not in _codes(now, "failure") else "unknown signer"
 
 
-def _source_types(label: str | None, manifests: dict[str, Any], seen: set[str]) -> Iterator[str]:
+def _source_types(label: str | None, manifests: dict[str, Any]) -> Iterator[str]:
     """Those of a manifest, and of what it was made from."""
-    waiting = [label]
+    waiting, seen = [label], set[str]()
     while waiting:
         label = waiting.pop()
         if label in manifests and label not in seen:

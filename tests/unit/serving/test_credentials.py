@@ -2,12 +2,16 @@
 
 import io
 import json
+import shutil
 import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import c2pa
@@ -157,9 +161,10 @@ def test_ingredients_have_a_status_of_their_own(known: Authority, anchors: Path,
     assert (found.status, found.ingredients[0].status) == ("unknown signer", "unknown signer")
     # a claim comes through an edit of an edit
     edited = signed(picture(), "image/jpeg", known, ingredient=parent)
-    found = checked(signed(picture(), "image/jpeg", known, ingredient=edited), tmp_path / "a")
+    found = checked(signed(picture(), "image/jpeg", known, ingredient=edited), tmp_path / "a", anchors)
     assert found
     assert found.model_claim == "made from what was made by a model"
+    assert found.ingredients[0].status == "trusted"
 
 
 @contextmanager
@@ -202,6 +207,69 @@ def test_nobody_is_asked(tmp_path: Path) -> None:
             with suppress(c2pa.C2paError), (tmp_path / path).open("rb") as file:
                 c2pa.Reader(None, file, context=c2pa.Context.from_dict(trusting))
             assert len(visitors) > before, path
+
+
+OPENSSL = shutil.which("openssl")
+STAMPING = """
+[tsa]
+default_tsa = one
+[one]
+serial = serial
+signer_digest = sha256
+default_policy = 1.2.3
+digests = sha256, sha384, sha512
+[stamps]
+basicConstraints = critical, CA:FALSE
+keyUsage = critical, digitalSignature
+extendedKeyUsage = critical, timeStamping
+"""
+
+
+@contextmanager
+def stamping(place: Path) -> Iterator[str]:
+    """The address of an authority for time stamps (RFC 3161), whose root is ``stamps.pem`` in ``place``."""
+
+    def openssl(words: str) -> None:
+        subprocess.run(["openssl", *words.split()], cwd=place, check=True, capture_output=True)
+
+    class Stamper(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            (place / "query").write_bytes(self.rfile.read(int(self.headers["content-length"])))
+            openssl("ts -reply -config stamping.cnf -queryfile query -signer one.pem -inkey one.key -out reply")
+            self.send_response(200)
+            self.send_header("content-type", "application/timestamp-reply")
+            self.end_headers()
+            self.wfile.write((place / "reply").read_bytes())
+
+    (place / "stamping.cnf").write_text(STAMPING)
+    (place / "serial").write_text("01")
+    new = "req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes"
+    openssl(f"{new} -x509 -keyout stamps.key -out stamps.pem -subj /O=Test/CN=Stamps")
+    openssl(f"{new} -keyout one.key -out one.csr -subj /O=Test/CN=One")
+    known = "-CA stamps.pem -CAkey stamps.key -CAcreateserial"
+    openssl(f"x509 -req -in one.csr {known} -out one.pem -extfile stamping.cnf -extensions stamps")
+    with HTTPServer(("127.0.0.1", 0), Stamper) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(OPENSSL is None, reason="no openssl on PATH: install it to see time stamps checked")
+def test_an_expired_certificate_needs_a_time_stamp_of_a_trusted_authority(tmp_path: Path) -> None:
+    by = authority(seconds=3)
+    with stamping(tmp_path) as address:
+        content = signed(picture(), "image/jpeg", by, created("digitalCapture"), stamped_at=address)
+    time.sleep(4)
+    (tmp_path / "anchors.pem").write_bytes(by.root)
+    found = checked(content, tmp_path / "a", tmp_path / "anchors.pem")
+    assert found
+    assert (found.status, found.failures, found.time) == ("invalid", ("signingCredential.expired",), "")
+    (tmp_path / "anchors.pem").write_bytes(by.root + (tmp_path / "stamps.pem").read_bytes())
+    found = checked(content, tmp_path / "a", tmp_path / "anchors.pem")
+    assert found
+    assert found.status == "trusted"
+    assert datetime.fromisoformat(found.time) < datetime.now(UTC)
 
 
 def test_time_and_memory_have_limits(known: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

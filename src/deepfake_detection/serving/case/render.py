@@ -70,7 +70,7 @@ def credential_rows(found: Credentials) -> list[tuple[str, str]]:
     rows = [
         ("signer", f"{found.signer}: {found.status}"),
         ("what failed", ", ".join(found.failures)),
-        ("signed at", found.time or "not said: there is no time stamp"),
+        ("signed at", found.time or "not known: there is no time stamp of a trusted authority"),
         ("written by", found.generator),
         ("source", ", ".join(found.source_types)),
         ("what was done", "; ".join(found.actions)),
