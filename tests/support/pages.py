@@ -23,4 +23,4 @@ def page_of(result: dict[str, Any], sidecar: Sidecar) -> str:
     about |= {"unseen": unseen_words(None), "not_meant": not_meant(sidecar, None), "guessing": ""}
     about |= {"uncalibrated": UNCALIBRATED}
     about |= {"calibrated": is_calibrated(sidecar), "checkpoint": "b0.pth", "name": "a"}
-    return page.render(about, sidecar=sidecar, result=result)
+    return page.render(about, sidecar=sidecar, result={"credentials": None} | result)
