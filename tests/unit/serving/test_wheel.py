@@ -41,7 +41,10 @@ def test_wheel_judges_a_picture_without_the_pipeline(tmp_path: Path) -> None:
     done = run(sys.executable, "-c", CODE, "predict", picture, "--checkpoint", network)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[1].split()[0] in ("original", "fake")
-    for command in ("explain", "report", "serve"):
+    page = tmp_path / "case.html"
+    done = run(sys.executable, "-c", CODE, "report", picture, "--checkpoint", network, "--out", page)
+    assert done.returncode == 0, done.stderr
+    for command in ("explain", "serve"):
         given = [picture] if command != "serve" else []
         (line,) = run(sys.executable, "-c", CODE, command, *given).stderr.splitlines()
         assert line.startswith(f"error: {command}: ")
