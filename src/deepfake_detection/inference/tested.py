@@ -55,13 +55,66 @@ class Result(BaseModel):
         return guessing(auroc.value, ends, self.name)
 
 
+class Alarms(BaseModel):
+    """The share of originals that are called fake at the threshold in use, each group of people counted once.
+
+    ``upper`` is the upper end of its one-sided 95% interval over ``groups``. ``count`` is the number of originals.
+    """
+
+    model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
+
+    rate: float
+    upper: float
+    count: int
+    groups: int
+
+
+class Worth(BaseModel):
+    """What the likelihood ratios of frames, or of videos, are worth: see evaluation.likelihood_ratios.
+
+    Of manipulations that it was trained on, and of others, all against the originals of the data sets trained on.
+    ``cllr`` is 1 for ratios that say nothing, and ``cllr_min`` the least that any calibration of the scores could have.
+    ``tippett`` has points of log10 ratio, share of originals with at least this ratio, share of fakes.
+    """
+
+    model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
+
+    false_alarms: Alarms | None
+    cllr_seen: float | None
+    cllr_min_seen: float | None
+    cllr_unseen: float | None
+    cllr_min_unseen: float | None
+    tippett: list[tuple[float, float, float]]
+
+
+class Condition(BaseModel):
+    """The results on test frames in a band of a condition: at least ``low`` and below ``high``, None without an end.
+
+    See evaluation.conditions for the names. ``false_alarms`` and ``upper`` are as in Alarms; ``groups`` are those of
+    the originals.
+    """
+
+    model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
+
+    name: str
+    low: float
+    high: float | None
+    frames: int
+    groups: int
+    auroc: float | None
+    cllr: float | None
+    false_alarms: float | None
+    upper: float | None
+
+
 class Tested(BaseModel):
     """The results of a checkpoint, whose file and sidecar have these SHA-256.
 
     ``test`` is of the manipulations that it was trained on. ``manipulations`` has a result for each, against the
     originals; ``datasets`` one for each data set, with those manipulations that it was trained on if there are any.
     ``leaked_groups`` counts the groups of people that are in both training and test frames. ``drawn`` is true if it was
-    trained on drawn faces, which no figure here extends to photographs.
+    trained on drawn faces, which no figure here extends to photographs. ``frame`` and ``video`` say what likelihood
+    ratios are worth, and ``conditions`` where verdicts were tested; files of earlier versions have neither.
     """
 
     model_config = ConfigDict(strict=True, frozen=True)
@@ -75,6 +128,9 @@ class Tested(BaseModel):
     manipulations: list[Result]
     datasets: list[Result]
     corruption_drop: Measured
+    frame: Worth | None = None
+    video: Worth | None = None
+    conditions: list[Condition] = []
 
     def unseen(self) -> list[Result]:
         """The results on manipulations that it was not trained on."""
@@ -95,7 +151,8 @@ def summarised(
 ) -> Tested:
     """The results of a checkpoint, which is read for its SHA-256, from the parsed files in ``metrics/``.
 
-    ``test`` is details.json. ``robustness`` is robustness.json with the ``intervals`` of its AUROCs.
+    ``test`` is details.json. ``robustness`` is robustness.json with the ``intervals`` of its AUROCs and its
+    ``conditions``.
     """
     return Tested(
         checkpoint_sha256=sha256_of(checkpoint),
@@ -131,6 +188,9 @@ def summarised(
             for name, found in test["datasets"].items()
         ],
         corruption_drop=_measured(robustness, "mean_auroc_drop"),
+        frame=_worth(test["evidence"], "frame"),
+        video=_worth(test["evidence"], "video"),
+        conditions=[Condition(**each) for each in test["evidence"]["conditions"] + robustness["conditions"]],
     )
 
 
@@ -184,6 +244,18 @@ def _result(
 def _measured(block: dict[str, Any], metric: str) -> Measured:
     low, high = block.get("intervals", {}).get(metric) or (None, None)
     return Measured(value=block[metric], low=low, high=high)
+
+
+def _worth(evidence: dict[str, Any], level: str) -> Worth:
+    seen, unseen = evidence["seen"][level], evidence["unseen"][level]
+    return Worth(
+        false_alarms=seen["false_alarms"] and Alarms(**seen["false_alarms"], **seen["originals"]),
+        cllr_seen=seen["cllr"],
+        cllr_min_seen=seen["cllr_min"],
+        cllr_unseen=unseen["cllr"],
+        cllr_min_unseen=unseen["cllr_min"],
+        tippett=[tuple(point) for point in evidence["tippett"][level]],
+    )
 
 
 def _frames(matrix: dict[str, int]) -> int:
