@@ -6,9 +6,17 @@ from pathlib import Path
 import pandas as pd
 
 from deepfake_detection.common.files import write_csv, write_json
-from deepfake_detection.common.tables import headline_rows, read_index, read_missing, read_scores, read_splits
+from deepfake_detection.common.tables import (
+    headline_rows,
+    read_boxes,
+    read_index,
+    read_missing,
+    read_scores,
+    read_splits,
+)
 from deepfake_detection.common.text import group_count
 from deepfake_detection.evaluation import metrics
+from deepfake_detection.evaluation.evidence_tables import measured_evidence
 from deepfake_detection.evaluation.selective import misleading_verdicts
 from deepfake_detection.network.sidecar import read_sidecar
 from deepfake_detection.params.data_sections import of_use
@@ -38,7 +46,10 @@ def main() -> None:
     headline = headline_rows(table[table["split"] == "test"], sidecar.categories.fake, elsewhere)
     write_csv(DATA / "predictions.csv", table.drop(columns="unfamiliarity"))
     write_csv(DATA / "unfamiliarity.csv", table[["path", "unfamiliarity"]])
-    write_json(METRICS / "details.json", test | {"val": val})
+    judged = table.merge(rows[["path", "width", "height"]], on="path").query("split == 'test'")
+    boxes = pd.concat(read_boxes(DATA / "faces" / f"{name}.csv") for name in params.datasets)
+    evidence = measured_evidence(judged, sidecar, elsewhere, boxes)
+    write_json(METRICS / "details.json", test | {"evidence": evidence, "val": val})
     datasets = {name: {"auroc": found["frame"]["auroc"]} for name, found in test["datasets"].items()}
     write_json(METRICS / "test.json", metrics.key_numbers(test) | {"datasets": datasets})
     write_json(METRICS / "val.json", metrics.choosing_numbers(val))

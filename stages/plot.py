@@ -7,7 +7,7 @@ import pandas as pd
 from deepfake_detection.common.files import write_csv, write_figure
 from deepfake_detection.common.tables import CLASS_NAMES, read_predictions
 from deepfake_detection.evaluation.selective import selective_curve
-from deepfake_detection.reporting import figures, robustness_figures
+from deepfake_detection.reporting import evidence_figures, figures, robustness_figures
 from deepfake_detection.reporting.measured import headline_of, read_measured, read_robustness, trained_and_other
 from stages import run
 
@@ -31,6 +31,8 @@ def main() -> None:
         "roc": figures.roc_figure(labels, probabilities),
         "precision_recall": figures.precision_recall_figure(labels, probabilities),
         "reliability": figures.reliability_figure(labels, raw, probabilities),
+        "tippett": evidence_figures.tippett_figure(test["evidence"]),
+        "cross_entropy": evidence_figures.entropy_figure(test["evidence"]),
         "learning_curves": figures.curves_figure(pd.read_csv(METRICS / "train" / "curves.csv"), best_epoch),
         "leak_distances": figures.distances_figure(pd.read_csv(METRICS / "split" / "distances.csv"), near),
         "coverage": figures.coverage_figure(pd.concat(coverage)),
@@ -44,6 +46,8 @@ def main() -> None:
     write_csv(TABLES / "roc.csv", figures.roc_table(labels, probabilities))
     write_csv(TABLES / "precision_recall.csv", figures.precision_recall_table(labels, probabilities))
     write_csv(TABLES / "coverage.csv", pd.concat(coverage))
+    for name in ("tippett", "cross_entropy"):
+        write_csv(TABLES / f"{name}.csv", evidence_figures.points(test["evidence"], name))
 
 
 if __name__ == "__main__":

@@ -43,12 +43,13 @@ def main() -> None:
         # a GPU would wait for one process to corrupt the frames; without a GPU, the network keeps the processors busy
         num_workers=cpu_count() if torch.cuda.is_available() else 0,
         draws=params.evaluate.bootstrap_draws,
+        prior=sidecar.prior,
     )
     flagged = flagged_shares(familiarity, pixels, chosen, params.evaluate.seed) if familiarity else {}
     write_json(METRICS / "robustness.json", found.summary)
     flags = pd.DataFrame({"change": list(flagged), "share": list(flagged.values())})
     write_csv(METRICS / "robustness" / "flagged.csv", flags)
-    for name in ("robustness", "intervals", "coverage"):
+    for name in ("robustness", "intervals", "coverage", "conditions"):
         write_csv(METRICS / "robustness" / f"{name}.csv", getattr(found, name))
     groups = group_count(int(found.intervals["groups"].iloc[0]))
     print(f"95% intervals from {groups}\n{found.intervals.to_string(index=False)}")

@@ -45,6 +45,7 @@ DIVISION_COLUMNS = ["unit", "split"]  # what a data set says of its own division
 REJECTED_COLUMNS = ["path", "category", "reason"]
 MISSING_COLUMNS = ["dataset", "category", "label", "video_id", "source_id"]  # of videos without a usable frame
 HASH_COLUMNS = ["path", "phash"]  # a phash is 16 hexadecimal digits
+BOX_COLUMNS = {"path": str} | dict.fromkeys(("left", "top", "right", "bottom"), float)  # of the face in a frame
 SPLIT_COLUMNS = ["path", "split", "dataset", "group"]
 SCORE_COLUMNS: dict[str, type[str] | type[float]] = {"path": str, "logit": float, "unfamiliarity": float}
 PREDICTION_COLUMNS: dict[str, type[str] | type[int] | type[float]] = {
@@ -92,6 +93,11 @@ def read_rejected(path: Path) -> pd.DataFrame:
     """Reads a file of rejected files, with REJECTED_COLUMNS. Raises as ``read_index`` does."""
     with one_line_errors(path, "a table of rejected files"):
         return pd.read_csv(path, dtype=str, usecols=REJECTED_COLUMNS, keep_default_na=False)
+
+
+def read_boxes(path: Path) -> pd.DataFrame:
+    """Reads BOX_COLUMNS of a file of faces, in pixels of the frame. Raises as ``read_index`` does."""
+    return _read(path, BOX_COLUMNS, "a table of faces")
 
 
 def read_missing(path: Path) -> pd.DataFrame:

@@ -50,15 +50,15 @@ def fit_platt(logits: NDArray[np.float64], labels: NDArray[np.int64], prior: flo
 def calibrate_both(validation: pd.DataFrame, rule: float | str, prior: float = 0.5) -> tuple[Calibration, Calibration]:
     """The calibrations of frames and of videos. ``validation`` is as for ``video_table``. See ``calibrate``."""
     frame, video = (
-        calibrate(table["logit"].to_numpy(), table["label"].to_numpy(), rule, prior, independent_originals(table))
+        calibrate(table["logit"].to_numpy(), table["label"].to_numpy(), rule, prior, independent_groups(table, 0))
         for table in (validation, video_table(validation))
     )
     return frame, video
 
 
-def independent_originals(table: pd.DataFrame) -> float:
-    """How many groups of one size the originals of ``table``, frames or videos, are worth: see ``units``."""
-    return kish(drawn_units(table[table["label"] == 0]).value_counts())
+def independent_groups(table: pd.DataFrame, label: int) -> float:
+    """How many groups of one size the frames or videos of ``table`` with a ``label`` are worth: see ``units``."""
+    return kish(drawn_units(table[table["label"] == label]).value_counts())
 
 
 def calibrate(

@@ -18,7 +18,8 @@ from scipy.special import expit
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.rules import Rule
 from deepfake_detection.common.units import drawn_units
-from deepfake_detection.evaluation.calibration import calibrate, calibrate_both, independent_originals
+from deepfake_detection.evaluation.calibration import calibrate, calibrate_both, independent_groups
+from deepfake_detection.evaluation.fit_evidence import evidence_of, fit_evidence
 from deepfake_detection.evaluation.metrics import video_table
 from deepfake_detection.inference.video_score import FEATURES, WINDOW, Floats, features_of, person_scores, window_means
 from deepfake_detection.network.sidecar import Calibration, VideoScore
@@ -61,6 +62,9 @@ class Readings(NamedTuple):
 def fit_readings(validation: pd.DataFrame, asked: Calibrate) -> Readings:
     """Fits how to read the logits of ``validation``, as ``asked``."""
     frame, video = calibrate_both(validation, asked.threshold, asked.prior)
+    logits, labels = validation["logit"].to_numpy(float), validation["label"].to_numpy()
+    evidence = fit_evidence(logits, labels, drawn_units(validation), asked.prior)
+    frame = frame.model_copy(update={"evidence": evidence})
     return Readings(frame, video, fit_video_score(validation, asked.threshold, asked.alarms, asked.prior))
 
 
@@ -80,7 +84,7 @@ def fit_video_score(validation: pd.DataFrame, rule: float | str, alarms: float, 
     validation = validation.assign(group=drawn_units(validation))  # no person in two parts
     videos = videos_of(validation)
     originals, fakes = len(videos.originals), len(videos.fakes)
-    independent = independent_originals(video_table(validation))
+    independent = independent_groups(video_table(validation), 0)
     window = _window_calibration(videos, prior, independent)
     if not originals or not fakes:
         return VideoScore(window=window, originals=originals, fakes=fakes)
@@ -98,6 +102,11 @@ def fit_video_score(validation: pd.DataFrame, rule: float | str, alarms: float, 
     except UserError as error:
         raise UserError(_of_films(str(error))) from None
     read = read.model_copy(update={"unavailable": {name: _of_films(why) for name, why in read.unavailable.items()}})
+    # a miss rests on one person, a false alarm on any of a film
+    worth = [independent / MEAN_PEOPLE, independent_groups(video_table(validation), 1)]
+    parted = np.repeat(np.arange(len(films)), 2 * FILMS)
+    evidence = evidence_of(np.array(scores), labels, parted, np.array(worth)[labels] / (len(films) * FILMS), prior)
+    read = read.model_copy(update={"evidence": evidence})
     if Rule.parse(rule).rate is None:  # what is more probably original than not is no alarm, however few there are
         read = read.model_copy(update={"threshold": max(read.threshold, _aimed_at(alarms, read, scores, labels))})
     weights = _weights([film for made in films for film in made]) if learnt else None

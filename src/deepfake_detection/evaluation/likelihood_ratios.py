@@ -14,10 +14,8 @@ from scipy.special import expit
 from sklearn.isotonic import IsotonicRegression
 
 from deepfake_detection.common.rules import highest_rate
-from deepfake_detection.inference.evidence import LN10
-
-PRIORS = np.linspace(-2.5, 2.5, 41)  # log10 of the odds of a fake, over which the cross-entropy is drawn
-POINTS = 31  # of a Tippett table
+from deepfake_detection.inference.evidence import LN10, log10_ratio
+from deepfake_detection.network.sidecar import Calibration
 
 Floats = NDArray[np.float64]
 
@@ -54,38 +52,43 @@ def best_ratios(scores: Floats, labels: NDArray[np.int64], weights: Floats) -> F
         return np.asarray(np.log10(share) - np.log10(1 - share), np.float64)
 
 
+def judged_by(rows: pd.DataFrame, calibration: Calibration, prior: float) -> pd.DataFrame:
+    """``rows`` with the ``log10`` ratio and the verdict, ``called``, that ``calibration`` reads from ``logit``."""
+    logits, evidence = rows["logit"].to_numpy(float), calibration.evidence
+    ratios = log10_ratio(logits, calibration, prior).clip(evidence.lower, evidence.upper) if evidence else math.nan
+    return rows.assign(log10=ratios, called=calibration.probability(logits) >= calibration.threshold)
+
+
 def measured_ratios(rows: pd.DataFrame) -> dict[str, Any]:
     """What the ratios and verdicts of ``rows`` are worth.
 
-    ``rows`` has for each frame or video its ``label``, the group as ``unit``, the ``logit``, its ``log10`` ratio, NaN
-    where none can be given, and whether it is ``called`` a fake. Rates have the upper end of their one-sided 95%
-    interval over groups. A number is None without a class that it needs, or without ratios.
+    ``rows`` has ``label``, ``logit``, the group of people that counts as one observation as ``unit``, and what
+    ``judged_by`` adds.
+
+    Each rate has the upper end of its one-sided 95% interval over groups. A number is None without a class that it
+    needs, or without ratios.
     """
-    labels, units, log10 = rows["label"].to_numpy(), rows["unit"], rows["log10"].to_numpy(float)
-    weights = group_weights(labels, units)
-    real, fake = labels == 0, labels == 1
-    counts = {
-        name: {"count": int(own.sum()), "groups": int(units[own].nunique())}
-        for name, own in (("originals", real), ("fakes", fake))
-    }
-
-    def rate(wrong: NDArray[np.bool_], own: NDArray[np.bool_]) -> dict[str, float] | None:
-        if not own.any() or np.isnan(log10[own]).any() and wrong is not called:
-            return None
-        found = float(np.average(wrong[own], weights=weights[own]))
-        return {"rate": found, "upper": float(highest_rate(found, units[own].nunique()))}
-
-    called = rows["called"].to_numpy(bool)
+    labels, log10 = rows["label"].to_numpy(), rows["log10"].to_numpy(float)
+    weights = group_weights(labels, rows["unit"])
     cllr = least = None
-    if real.any() and fake.any() and not np.isnan(log10).any():
+    if len(np.unique(labels)) == 2 and not np.isnan(log10).any():
         cllr = cross_entropy(log10, labels, weights)
         least = cross_entropy(best_ratios(rows["logit"].to_numpy(float), labels, weights), labels, weights)
     return {
         "cllr": cllr,
         "cllr_min": least,
         "calibration_loss": None if cllr is None or least is None else cllr - least,
-        "false_alarms": rate(called, real),
-        "misleading_originals": rate(log10 > 0, real),
-        "misleading_fakes": rate(log10 < 0, fake),
-        **counts,
+        "false_alarms": _rate(rows[labels == 0], rows["called"]),
+        "misleading_originals": _rate(rows[labels == 0], rows["log10"] > 0) if cllr is not None else None,
+        "misleading_fakes": _rate(rows[labels == 1], rows["log10"] < 0) if cllr is not None else None,
+        "originals": {"count": int((labels == 0).sum()), "groups": int(rows.loc[labels == 0, "unit"].nunique())},
+        "fakes": {"count": int((labels == 1).sum()), "groups": int(rows.loc[labels == 1, "unit"].nunique())},
     }
+
+
+def _rate(rows: pd.DataFrame, wrong: pd.Series) -> dict[str, float] | None:
+    """The share of ``rows``, of one class, that are ``wrong``, as the mean over groups; None without rows."""
+    if rows.empty:
+        return None
+    found = wrong[rows.index].groupby(rows["unit"]).mean()
+    return {"rate": float(found.mean()), "upper": float(highest_rate(found.mean(), len(found)))}

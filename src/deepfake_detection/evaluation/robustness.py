@@ -23,7 +23,9 @@ from deepfake_detection.evaluation.bootstrap import (
     standard_error,
     t_quantile,
 )
+from deepfake_detection.evaluation.conditions import measured_conditions
 from deepfake_detection.evaluation.corruptions import CORRUPTIONS, Corruption
+from deepfake_detection.evaluation.likelihood_ratios import judged_by
 from deepfake_detection.evaluation.metrics import prediction_table
 from deepfake_detection.evaluation.selective import is_familiar, selective_curve
 from deepfake_detection.frames.dataset import FrameDataset, derive_seed
@@ -60,13 +62,15 @@ class Robustness(NamedTuple):
     ``intervals`` one per AUROC of the summary: name, value, the ends of its 95% interval, low and high, and from how
     many frames and groups it is.
     ``coverage`` has two tables of ``selective.selective_curve`` one below the other: those of ``clean`` frames and of
-    the ``corrupted`` ones of all kinds together, as its column ``frames`` says.
+    the ``corrupted`` ones of all kinds together, as its column ``frames`` says. ``conditions`` has the rows of
+    ``conditions.measured_conditions`` by JPEG quality and by brightness.
     """
 
     summary: dict[str, Any]
     robustness: pd.DataFrame
     intervals: pd.DataFrame
     coverage: pd.DataFrame
+    conditions: pd.DataFrame
 
 
 def evaluate_robustness(
@@ -78,6 +82,7 @@ def evaluate_robustness(
     seed: int,
     num_workers: int = 0,
     draws: int = DRAWS,
+    prior: float = 0.5,
 ) -> Robustness:
     """Tests ``rows`` clean and under every corruption of CORRUPTIONS at its five severities.
 
@@ -92,7 +97,8 @@ def evaluate_robustness(
     """
     if rows.empty:
         raise UserError("no frame to corrupt: the test split has none that are trained on; see split.test")
-    codes, names = pd.factorize(drawn_units(rows))
+    units = drawn_units(rows)
+    codes, names = pd.factorize(units)
     counts = np.vstack([np.ones((1, len(names)), np.int64), group_draws(len(names), seed, draws)])
     kinds: list[dict[str, Any]] = [
         {"corruption": name, "severity": severity, "unit": corruption.unit, "setting": setting}
@@ -112,7 +118,7 @@ def evaluate_robustness(
             table = prediction_table(rows, score_table(rows, next(scores)), calibration)
             # from logits, because probabilities near 0 or 1 round to ties
             drawn.append(resampled_auroc(table["label"].to_numpy(), table["logit"].to_numpy(), codes, counts))
-            judged.append(table[["label", "probability", "unfamiliarity"]])
+            judged.append(table.assign(unit=units.to_numpy()))
             found.append(_metrics_of_pass(table, float(drawn[-1][0]), calibration.threshold))
     clean, *corrupted = found
     mean = None if clean["auroc"] is None else float(np.mean([each["auroc"] for each in corrupted]))
@@ -137,7 +143,27 @@ def evaluate_robustness(
             columns=["name", "value", "low", "high"],
         ).assign(frames=len(rows), groups=len(names)),
         coverage=pd.concat(curves, ignore_index=True),
+        conditions=_conditions(
+            [judged_by(table, calibration, prior) for table in judged],
+            ["clean", *(k["corruption"] for k in kinds)],
+            passes,
+        ),
     )
+
+
+def _conditions(judged: list[pd.DataFrame], names: list[str], passes: list[FrameDataset]) -> pd.DataFrame:
+    """The results by JPEG quality and by brightness, of the passes that change these."""
+    jpeg, light = [], []
+    for table, name, frames in zip(judged, names, passes, strict=True):
+        if name == "jpeg" and isinstance(frames, CorruptedFrames):
+            jpeg.append(table.assign(value=frames.setting))
+        if name in ("clean", "brightness"):
+            light.append(table.assign(value=[float(frames[item][0].float().mean()) for item in range(len(frames))]))
+    found = []
+    for name, tables in {"jpeg_quality": jpeg, "brightness": light}.items():
+        rows = pd.concat(tables, ignore_index=True)
+        found += measured_conditions(rows, name, rows["value"])
+    return pd.DataFrame(found)
 
 
 def _intervals(drawn: Floats, groups: float, frames: int) -> dict[str, list[float] | None]:

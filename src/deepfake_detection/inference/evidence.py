@@ -8,9 +8,10 @@ the reader.
 import math
 from typing import NamedTuple
 
-from deepfake_detection.network.sidecar import Calibration
+from deepfake_detection.network.sidecar import Calibration, Logits
 
 LN10 = math.log(10)
+QUANTILE = 1.96  # of the normal distribution, for an interval of 95%
 # European Network of Forensic Science Institutes 2015, "Guideline for evaluative reporting in forensic science": the
 # support that a ratio gives, from this power of ten on
 SUPPORT = {
@@ -37,14 +38,20 @@ class Ratio(NamedTuple):
     bounded: bool
 
 
+def log10_ratio(logit: Logits, calibration: Calibration, prior: float) -> Logits:
+    """The log10 likelihood ratio of a logit, of its shape, whatever the evidence can show."""
+    ratio: Logits = (calibration.log_odds(logit) - math.log(prior / (1 - prior))) / LN10
+    return ratio
+
+
 def ratio_of(logit: float, calibration: Calibration, prior: float) -> Ratio | None:
     """The likelihood ratio of a logit that ``calibration`` reads for ``prior``. None where it has no evidence."""
     evidence = calibration.evidence
     if evidence is None:
         return None
-    found = (float(calibration.log_odds(logit)) - math.log(prior / (1 - prior))) / LN10
+    found = float(log10_ratio(logit, calibration, prior))
     slope, covariance, bias = evidence.spread
-    error = 1.96 * math.sqrt(max(slope * logit**2 + 2 * covariance * logit + bias, 0.0)) / LN10
+    error = QUANTILE * math.sqrt(max(slope * logit**2 + 2 * covariance * logit + bias, 0.0)) / LN10
     each = (found - error, found, found + error)
     low, log10, high = (min(max(value, evidence.lower), evidence.upper) for value in each)
     return Ratio(log10, low, high, log10 != found)

@@ -74,7 +74,8 @@ class Worth(BaseModel):
 
     Of manipulations that it was trained on, and of others, all against the originals of the data sets trained on.
     ``cllr`` is 1 for ratios that say nothing, and ``cllr_min`` the least that any calibration of the scores could have.
-    ``tippett`` has points of log10 ratio, share of originals with at least this ratio, share of fakes.
+    ``tippett`` has points of a Tippett plot: a log10 ratio, and the shares of the originals, of the fakes seen and of
+    those unseen whose ratio is at least that; None where there are no fakes of the kind.
     """
 
     model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
@@ -84,7 +85,7 @@ class Worth(BaseModel):
     cllr_min_seen: float | None
     cllr_unseen: float | None
     cllr_min_unseen: float | None
-    tippett: list[tuple[float, float, float]]
+    tippett: list[tuple[float, float, float | None, float | None]]
 
 
 class Condition(BaseModel):
@@ -247,14 +248,14 @@ def _measured(block: dict[str, Any], metric: str) -> Measured:
 
 
 def _worth(evidence: dict[str, Any], level: str) -> Worth:
-    seen, unseen = evidence["seen"][level], evidence["unseen"][level]
+    seen, unseen = evidence[level]["seen"], evidence[level]["unseen"]
     return Worth(
         false_alarms=seen["false_alarms"] and Alarms(**seen["false_alarms"], **seen["originals"]),
         cllr_seen=seen["cllr"],
         cllr_min_seen=seen["cllr_min"],
         cllr_unseen=unseen["cllr"],
         cllr_min_unseen=unseen["cllr_min"],
-        tippett=[tuple(point) for point in evidence["tippett"][level]],
+        tippett=[tuple(point.values()) for point in evidence[level]["tippett"]],
     )
 
 

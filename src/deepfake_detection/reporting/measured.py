@@ -22,21 +22,23 @@ def read_measured(path: Path) -> dict[str, Any]:
 
 
 def read_robustness(metrics: Path) -> tuple[dict[str, Any], pd.DataFrame]:
-    """The summary of the robustness stage with its ``intervals``, the number of ``groups`` behind these, and the share
-    of frames that is unfamiliar by what was done to them (``flagged``).
+    """The summary of the robustness stage with its ``intervals``, the number of ``groups`` behind these, the share of
+    frames that is unfamiliar by what was done to them (``flagged``), and the results by ``conditions``.
 
     Also the stage's table by corruption and severity.
     """
     found = read_measured(metrics / "robustness.json")
     tables = []
-    for name in ("intervals", "robustness", "flagged"):
+    for name in ("intervals", "robustness", "flagged", "conditions"):
         with one_line_errors(path := metrics / "robustness" / f"{name}.csv", "a table of the robustness stage"):
             tables.append(pd.read_csv(path))
-    intervals, table, flagged = tables
+    intervals, table, flagged, conditions = tables
     rows = intervals.set_index("name")[["low", "high"]]
     ends = {str(name): None if row.isna().any() else row.tolist() for name, row in rows.iterrows()}
     shares = dict(zip(flagged["change"], flagged["share"], strict=True))
-    return found | {"intervals": ends, "groups": int(intervals["groups"].iloc[0]), "flagged": shares}, table
+    bands = conditions.astype(object).where(conditions.notna(), None).to_dict("records")
+    summary = {"intervals": ends, "groups": int(intervals["groups"].iloc[0]), "flagged": shares, "conditions": bands}
+    return found | summary, table
 
 
 def trained_and_other(test: dict[str, Any]) -> tuple[list[str], list[str]]:
