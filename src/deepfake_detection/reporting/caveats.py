@@ -31,6 +31,7 @@ def warnings_of_run(
     found = (
         _shared(split["shared"])
         + (["The network was trained elsewhere: whether it knows people of this test is not known."] if adopted else [])
+        + _worthless({level: test["evidence"][level]["unseen"]["cllr"] for level in ("frame", "video")})
         + guesses(test)
         + _few_originals(frames["tn"] + frames["fp"], videos["tn"] + videos["fp"], test["groups"])
     )
@@ -69,7 +70,9 @@ def warnings_of_network(tested: Tested | None) -> list[str]:
     frames = tested.test.frames - sum(each.frames for each in fakes)
     videos = tested.test.videos - sum(each.videos for each in fakes)
     results = (tested.test, *(each for each in tested.datasets if not each.trained_on))
-    found = [words for result in results if (words := result.guessing())]
+    levels = {"frame": tested.frame, "video": tested.video}
+    found = _worthless({level: worth.cllr_unseen for level, worth in levels.items() if worth})
+    found += [words for result in results if (words := result.guessing())]
     found += _few_originals(frames, videos, tested.test.groups)
     found += _missed(each.name for each in tested.unseen() if each.guessing())
     if tested.drawn:
@@ -80,6 +83,16 @@ def warnings_of_network(tested: Tested | None) -> list[str]:
             "in the test frames."
         )
     return found + _few_groups(tested.test.groups)
+
+
+def _worthless(unseen: Mapping[str, float | None]) -> list[str]:
+    costs = [f"{cllr:.2f} by {level}" for level, cllr in unseen.items() if cllr is not None and cllr >= 1]
+    if not costs:
+        return []
+    return [
+        "On manipulations that it was not trained on its likelihood ratios are worth nothing: their Cllr is "
+        f"{' and '.join(costs)}, and 1 is that of saying nothing."
+    ]
 
 
 def _few_originals(frames: int, videos: int, groups: int) -> list[str]:

@@ -23,6 +23,7 @@ from deepfake_detection.reporting.caveats import warnings_of_run
 from deepfake_detection.reporting.html import data_uri, template_environment
 from deepfake_detection.reporting.literature import REPORTED
 from deepfake_detection.reporting.measured import headline_of, trained_and_other
+from deepfake_detection.reporting.worth import condition_rows, stated_bounds, worth_tables
 
 PACKAGE = "deepfake_detection.reporting"
 
@@ -60,6 +61,14 @@ PLOTS = {
     "roc": ("ROC", "Receiver operating characteristic of the test frames; its area is in the table of metrics"),
     "precision_recall": ("Precision and recall", "Precision-recall curve of the test frames"),
     "reliability": ("Reliability", "Stated probability against observed share of deepfakes, before and after scaling"),
+    "tippett": (
+        "Tippett plot",
+        "Share of originals and of deepfakes whose likelihood ratio is at least the value below",
+    ),
+    "cross_entropy": (
+        "Empirical cross-entropy",
+        "What decisions by the likelihood ratios cost, in bits, by prior odds, beside those without them",
+    ),
     "coverage": ("Coverage", "Accuracy of the most familiar frames against their share, by kind of frames"),
     "leak_distances": ("Distances", "Frames of each split by the distance to the nearest frame of another split"),
     "leak_audit": ("Closest pairs", "Contact sheet of the closest pairs of frames that stand in two splits"),
@@ -167,6 +176,9 @@ def build_context(
         },
         "familiarity": _familiarity(sidecar, test, robustness["flagged"]),
         "groups": group_count(test["groups"]),
+        "worth": worth_tables(test["evidence"]),
+        "bounds": stated_bounds(sidecar),
+        "conditions": condition_rows(test["evidence"]["conditions"] + robustness["conditions"]),
         "metrics": _metric_tables(blocks),
         "matrices": {name: blocks[name]["confusion_matrix"] for name in ("Frames", "Videos")},
         "matrix": matrix,
