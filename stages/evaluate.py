@@ -5,15 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from deepfake_detection.common import tables
 from deepfake_detection.common.files import write_csv, write_json
-from deepfake_detection.common.tables import (
-    headline_rows,
-    read_boxes,
-    read_index,
-    read_missing,
-    read_scores,
-    read_splits,
-)
 from deepfake_detection.common.text import group_count
 from deepfake_detection.evaluation import metrics
 from deepfake_detection.evaluation.evidence_tables import measured_evidence
@@ -30,8 +23,10 @@ def main() -> None:
     params = load_params()
     sidecar = read_sidecar(Path(f"models/best_model_{params.model.arch}.json"))
     elsewhere = list(of_use(params.datasets, "test"))
-    rows = read_index(DATA / "index.csv").merge(read_splits(DATA / "splits.csv")[["path", "split"]], on="path")
-    scores = pd.concat(read_scores(DATA / "scores" / f"{name}.csv") for name in params.datasets)
+    rows = tables.read_index(DATA / "index.csv").merge(
+        tables.read_splits(DATA / "splits.csv")[["path", "split"]], on="path"
+    )
+    scores = pd.concat(tables.read_scores(DATA / "scores" / f"{name}.csv") for name in params.datasets)
     table = metrics.prediction_table(rows.query("split in ['val', 'test']"), scores, sidecar.frame)
     measure = partial(
         metrics.evaluation,
@@ -39,15 +34,15 @@ def main() -> None:
         seed=params.evaluate.seed,
         draws=params.evaluate.bootstrap_draws,
         only_evaluated=elsewhere,
-        missing=pd.concat(read_missing(DATA / "missing" / f"{name}.csv") for name in params.datasets),
+        missing=pd.concat(tables.read_missing(DATA / "missing" / f"{name}.csv") for name in params.datasets),
         as_chance=params.evaluate.missing == "as_chance",
     )
     val, test = (measure(table[table["split"] == name]) for name in ("val", "test"))
-    headline = headline_rows(table[table["split"] == "test"], sidecar.categories.fake, elsewhere)
+    headline = tables.headline_rows(table[table["split"] == "test"], sidecar.categories.fake, elsewhere)
     write_csv(DATA / "predictions.csv", table.drop(columns="unfamiliarity"))
     write_csv(DATA / "unfamiliarity.csv", table[["path", "unfamiliarity"]])
     judged = table.merge(rows[["path", "width", "height"]], on="path").query("split == 'test'")
-    boxes = pd.concat(read_boxes(DATA / "faces" / f"{name}.csv") for name in params.datasets)
+    boxes = pd.concat(tables.read_boxes(DATA / "faces" / f"{name}.csv") for name in params.datasets)
     evidence = measured_evidence(judged, sidecar, elsewhere, boxes)
     write_json(METRICS / "details.json", test | {"evidence": evidence, "val": val})
     datasets = {name: {"auroc": found["frame"]["auroc"]} for name, found in test["datasets"].items()}

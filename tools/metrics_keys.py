@@ -68,6 +68,28 @@ BLOCKS: dict[str, Keys] = {
         "categories.<category>.*": ("category", "of each manipulation"),
         "datasets.<dataset>.*": ("data set", "of each data set by itself"),
     },
+    "worth": {
+        "cllr": "the cost of deciding by the likelihood ratios; 1 is that of saying nothing; null without ratios",
+        "cllr_min": "the least that any calibration of the same scores could cost, found with the labels",
+        "calibration_loss": "`cllr` minus `cllr_min`",
+        "false_alarms.<rate>": "share of originals called fake at the threshold in use, as the mean over groups, "
+        "`rate`, and the upper end of its one-sided 95% interval over groups, `upper`; null without originals",
+        "misleading_originals.<rate>": "share of originals whose ratio is above 1, likewise",
+        "misleading_fakes.<rate>": "share of fakes whose ratio is below 1, likewise",
+        "originals.<number>": "originals: frames or videos (`count`), and groups of people",
+        "fakes.<number>": "fakes, likewise",
+    },
+    "evidence": {
+        "seen.*": ("worth", "of the manipulations trained on, against the originals"),
+        "unseen.*": ("worth", "of the other manipulations, against the same originals"),
+        "manipulations.<category>.*": ("worth", "of each of these"),
+        "datasets.<dataset>.*": ("worth", "of each data set, of one that is trained on without what is unseen"),
+        "tippett[].log10": "a ratio, as power of ten",
+        "tippett[].<kind>": "share of the originals, and of the fakes of `seen` and `unseen`, with at least this ratio",
+        "cross_entropy[].prior": "prior odds of a fake, as power of ten",
+        "cross_entropy[].<ratios>": "the empirical cross-entropy in bits, for who has this prior: `neutral` of saying "
+        "nothing, and of the ratios of `seen` and `unseen`; with `_min` the least that any calibration could have",
+    },
     "index": {
         "frames": "frames that can be used",
         "videos": "videos that they belong to; a video is counted once in each category",
@@ -174,7 +196,22 @@ FILES: dict[str, tuple[str, str, Keys]] = {
     "details.json": (
         "evaluate",
         "Everything that was measured.",
-        {"*": ("evaluation", "of the test frames"), "val.*": ("evaluation", "of the validation frames")},
+        {
+            "*": ("evaluation", "of the test frames"),
+            "evidence.frame.*": ("evidence", "of the test frames"),
+            "evidence.video.*": ("evidence", "of the test videos, by their learnt score"),
+            "evidence.conditions[].name": "a condition of the test: size of the face, or of the frame; the frames are "
+            "of the originals and of the manipulations trained on; robustness/conditions.csv has further conditions",
+            "evidence.conditions[].low": "the least value of the band, in pixels of the file",
+            "evidence.conditions[].high": "the value below which the band ends, or null",
+            "evidence.conditions[].frames": "frames in the band",
+            "evidence.conditions[].groups": "groups of people of the originals in it",
+            "evidence.conditions[].auroc": "their AUROC, or null",
+            "evidence.conditions[].cllr": "their Cllr, see the block worth",
+            "evidence.conditions[].false_alarms": "share of the originals that are called fake, or null",
+            "evidence.conditions[].upper": "the upper end of its one-sided 95% interval over groups, or null",
+            "val.*": ("evaluation", "of the validation frames"),
+        },
     ),
     "classification_report.json": (
         "evaluate",

@@ -13,8 +13,8 @@ from tools.metrics_keys import FILES, every_key
 
 WRITTEN = [name for name in FILES if "<" not in name]  # tests/pipeline/test_methods.py has those of a method
 
-# what a run without rejected files, undefined metrics and near-duplicates does not write, nor one on a CPU
-SOMETIMES = re.compile(r"reasons\.|left_out\.|undefined\.|pairs\[\]|^batch_size$")
+# what a run without rejected files, undefined metrics, near-duplicates and ratios does not write, nor one on a CPU
+SOMETIMES = re.compile(r"reasons\.|left_out\.|undefined\.|pairs\[\]|(tippett|cross_entropy)\[\]|^batch_size$")
 NAMES = {
     "metric": "|".join(METRICS),
     "key metric": "accuracy|precision|recall|f1|auroc|log_loss|ece",
@@ -22,6 +22,10 @@ NAMES = {
     "curve": "loss|accuracy|auroc",
     "cell": "tn|fp|fn|tp",
     "probability metric": "log_loss|brier|ece",
+    "rate": "rate|upper",
+    "number": "count|groups",
+    "kind": "originals|seen|unseen",
+    "ratios": "neutral|(un)?seen(_min)?",
     "class": "Original|Deepfake|macro avg|weighted avg",
 }
 
@@ -41,7 +45,7 @@ def keys(node: Any, prefix: str = "") -> Iterator[str]:
     elif isinstance(node, list) and node and isinstance(node[0], dict):
         for item in node:
             yield from keys(item, f"{prefix}[]")
-    elif not (isinstance(node, list) and prefix.endswith("pairs")):
+    elif not (isinstance(node, list) and prefix.endswith(("pairs", "tippett", "cross_entropy"))):
         yield prefix
 
 

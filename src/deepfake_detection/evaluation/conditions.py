@@ -28,7 +28,7 @@ def measured_conditions(rows: pd.DataFrame, name: str, values: pd.Series) -> lis
         within = rows[(values >= low) & (values < high)]
         if len(within):
             worth = measured_ratios(within)
-            labels, alarms = within["label"], worth["false_alarms"] or {"rate": None, "upper": None}
+            labels, alarms = within["label"], worth["false_alarms"]
             found.append(
                 {
                     "name": name,

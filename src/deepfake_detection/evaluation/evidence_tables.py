@@ -20,7 +20,7 @@ from deepfake_detection.evaluation.metrics import each_manipulation
 from deepfake_detection.inference.video_score import person_scores
 from deepfake_detection.network.sidecar import Sidecar
 
-PRIORS = np.linspace(-2.5, 2.5, 21)  # log10 of the odds of a fake, over which the cross-entropy is drawn
+PRIORS = np.linspace(-2.5, 2.5, 41)  # log10 of the odds of a fake, over which the cross-entropy is drawn
 POINTS = 31  # of a Tippett plot
 
 

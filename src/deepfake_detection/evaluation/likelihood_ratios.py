@@ -63,32 +63,30 @@ def measured_ratios(rows: pd.DataFrame) -> dict[str, Any]:
     """What the ratios and verdicts of ``rows`` are worth.
 
     ``rows`` has ``label``, ``logit``, the group of people that counts as one observation as ``unit``, and what
-    ``judged_by`` adds.
-
-    Each rate has the upper end of its one-sided 95% interval over groups. A number is None without a class that it
-    needs, or without ratios.
+    ``judged_by`` adds. Each rate has the upper end of its one-sided 95% interval over groups. A number is None without
+    a class that it needs, or without ratios.
     """
-    labels, log10 = rows["label"].to_numpy(), rows["log10"].to_numpy(float)
-    weights = group_weights(labels, rows["unit"])
+    originals, fakes = (rows[rows["label"] == label] for label in (0, 1))
     cllr = least = None
-    if len(np.unique(labels)) == 2 and not np.isnan(log10).any():
-        cllr = cross_entropy(log10, labels, weights)
+    if len(originals) and len(fakes) and rows["log10"].notna().all():
+        labels, weights = rows["label"].to_numpy(), group_weights(rows["label"], rows["unit"])
+        cllr = cross_entropy(rows["log10"].to_numpy(float), labels, weights)
         least = cross_entropy(best_ratios(rows["logit"].to_numpy(float), labels, weights), labels, weights)
     return {
         "cllr": cllr,
         "cllr_min": least,
         "calibration_loss": None if cllr is None or least is None else cllr - least,
-        "false_alarms": _rate(rows[labels == 0], rows["called"]),
-        "misleading_originals": _rate(rows[labels == 0], rows["log10"] > 0) if cllr is not None else None,
-        "misleading_fakes": _rate(rows[labels == 1], rows["log10"] < 0) if cllr is not None else None,
-        "originals": {"count": int((labels == 0).sum()), "groups": int(rows.loc[labels == 0, "unit"].nunique())},
-        "fakes": {"count": int((labels == 1).sum()), "groups": int(rows.loc[labels == 1, "unit"].nunique())},
+        "false_alarms": _rate(originals["called"], originals["unit"]),
+        "misleading_originals": _rate(originals["log10"].dropna() > 0, originals["unit"]),
+        "misleading_fakes": _rate(fakes["log10"].dropna() < 0, fakes["unit"]),
+        "originals": {"count": len(originals), "groups": int(originals["unit"].nunique())},
+        "fakes": {"count": len(fakes), "groups": int(fakes["unit"].nunique())},
     }
 
 
-def _rate(rows: pd.DataFrame, wrong: pd.Series) -> dict[str, float] | None:
-    """The share of ``rows``, of one class, that are ``wrong``, as the mean over groups; None without rows."""
-    if rows.empty:
-        return None
-    found = wrong[rows.index].groupby(rows["unit"]).mean()
+def _rate(wrong: pd.Series, units: pd.Series) -> dict[str, float | None]:
+    """The share that is ``wrong``, as the mean over groups, and its upper end."""
+    if wrong.empty:
+        return {"rate": None, "upper": None}
+    found = wrong.groupby(units).mean()
     return {"rate": float(found.mean()), "upper": float(highest_rate(found.mean(), len(found)))}

@@ -250,7 +250,7 @@ def _measured(block: dict[str, Any], metric: str) -> Measured:
 def _worth(evidence: dict[str, Any], level: str) -> Worth:
     seen, unseen = evidence[level]["seen"], evidence[level]["unseen"]
     return Worth(
-        false_alarms=seen["false_alarms"] and Alarms(**seen["false_alarms"], **seen["originals"]),
+        false_alarms=Alarms(**seen["false_alarms"], **seen["originals"]) if seen["originals"]["count"] else None,
         cllr_seen=seen["cllr"],
         cllr_min_seen=seen["cllr_min"],
         cllr_unseen=unseen["cllr"],

@@ -31,8 +31,8 @@ def warnings_of_run(
     found = (
         _shared(split["shared"])
         + (["The network was trained elsewhere: whether it knows people of this test is not known."] if adopted else [])
-        + _worthless({level: test["evidence"][level]["unseen"]["cllr"] for level in ("frame", "video")})
         + guesses(test)
+        + _worthless({level: test["evidence"][level]["unseen"]["cllr"] for level in ("frame", "video")})
         + _few_originals(frames["tn"] + frames["fp"], videos["tn"] + videos["fp"], test["groups"])
     )
     found += _missed(
@@ -70,9 +70,9 @@ def warnings_of_network(tested: Tested | None) -> list[str]:
     frames = tested.test.frames - sum(each.frames for each in fakes)
     videos = tested.test.videos - sum(each.videos for each in fakes)
     results = (tested.test, *(each for each in tested.datasets if not each.trained_on))
+    found = [words for result in results if (words := result.guessing())]
     levels = {"frame": tested.frame, "video": tested.video}
-    found = _worthless({level: worth.cllr_unseen for level, worth in levels.items() if worth})
-    found += [words for result in results if (words := result.guessing())]
+    found += _worthless({level: worth.cllr_unseen for level, worth in levels.items() if worth})
     found += _few_originals(frames, videos, tested.test.groups)
     found += _missed(each.name for each in tested.unseen() if each.guessing())
     if tested.drawn:

@@ -23,7 +23,7 @@ def tippett_figure(evidence: dict[str, Any]) -> Figure:
         "seen": ("manipulations trained on", "-"),
         "unseen": ("other manipulations", "-"),
     }
-    figure = _drawn(evidence, "tippett", "log10", names)
+    figure = _drawn(evidence, "tippett", "log10", names, "steps-pre")  # many ratios are the bounds themselves
     for axes in figure.axes:
         axes.axvline(0, color="0.7", linestyle="--", linewidth=1)
         axes.set(ylim=(-0.02, 1.02), xlabel="log10 likelihood ratio")
@@ -36,18 +36,20 @@ def entropy_figure(evidence: dict[str, Any]) -> Figure:
     names = {
         "neutral": ("no evidence", "--"),
         "seen": ("manipulations trained on", "-"),
-        "seen_min": ("the same, best calibration", ":"),
+        "seen_min": ("trained on, calibrated best", ":"),
         "unseen": ("other manipulations", "-"),
-        "unseen_min": ("the same, best calibration", ":"),
+        "unseen_min": ("others, calibrated best", ":"),
     }
     figure = _drawn(evidence, "cross_entropy", "prior", names)
     for axes in figure.axes:
-        axes.set(ylim=(0, 1.3), xlabel="log10 of the prior odds of a manipulation")
+        axes.set(ylim=(0, None), xlabel="log10 of the prior odds of a manipulation")
     figure.axes[0].set_ylabel("Empirical cross-entropy in bits")
     return figure
 
 
-def _drawn(evidence: dict[str, Any], curve: str, x: str, names: dict[str, tuple[str, str]]) -> Figure:
+def _drawn(
+    evidence: dict[str, Any], curve: str, x: str, names: dict[str, tuple[str, str]], drawn: str = "default"
+) -> Figure:
     figure = Figure(figsize=(8.4, 4.2), layout="constrained")
     sides: list[Axes] = list(figure.subplots(1, 2, sharey=True))
     for axes, (level, title) in zip(sides, LEVELS.items(), strict=True):
@@ -55,7 +57,9 @@ def _drawn(evidence: dict[str, Any], curve: str, x: str, names: dict[str, tuple[
         for name, (label, style) in names.items():
             if name in table and table[name].notna().any():
                 colour = COLOURS[name.removesuffix("_min")]
-                axes.plot(table[x], table[name].astype(float), color=colour, linestyle=style, label=label)
+                axes.plot(
+                    table[x], table[name].astype(float), color=colour, linestyle=style, drawstyle=drawn, label=label
+                )
         if table.empty:
             axes.text(0.5, 0.5, "no likelihood ratios", ha="center", transform=axes.transAxes)
         axes.set_title(title)

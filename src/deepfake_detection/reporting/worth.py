@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from deepfake_detection.common.text import percent
 from deepfake_detection.network.sidecar import Sidecar
 from deepfake_detection.reporting.evidence_figures import LEVELS
 
@@ -22,13 +21,14 @@ def worth_tables(evidence: dict[str, Any]) -> list[dict[str, Any]]:
         found = evidence[level]
         blocks = {words: found[name] for name, words in SETS.items()}
         blocks |= found["manipulations"] | {f"data set {name}": each for name, each in found["datasets"].items()}
-        rows = [_row(name, block) for name, block in blocks.items() if block["fakes"]["count"]]
+        once = {repr(block): name for name, block in reversed(blocks.items())}  # a set may be of one manipulation
+        rows = [_row(name, block) for name, block in blocks.items() if once[repr(block)] == name]
         tables.append({"title": title, "rows": rows})
     return tables
 
 
 def _row(name: str, block: dict[str, Any]) -> dict[str, str]:
-    costs = {key: _number(block[key]) for key in ("cllr", "cllr_min", "calibration_loss")}
+    costs = {key: _number(block[key]) for key in ("cllr", "cllr_min")}
     rates = {key: _rate(block[key]) for key in ("false_alarms", "misleading_originals", "misleading_fakes")}
     originals, fakes = block["originals"], block["fakes"]
     counts = f"{originals['count']} ({originals['groups']}), {fakes['count']} ({fakes['groups']})"
@@ -54,7 +54,7 @@ def condition_rows(conditions: list[dict[str, Any]]) -> list[dict[str, str]]:
             "band": f"{each['low']:g} and more" if each["high"] is None else f"{each['low']:g} to {each['high']:g}",
             "auroc": _number(each["auroc"]),
             "cllr": _number(each["cllr"]),
-            "false_alarms": _rate(None if each["upper"] is None else {"rate": each["false_alarms"], **each}),
+            "false_alarms": _rate({"rate": each["false_alarms"], "upper": each["upper"]}),
             "counts": f"{each['frames']} ({each['groups']})",
         }
         for each in conditions
@@ -62,9 +62,10 @@ def condition_rows(conditions: list[dict[str, Any]]) -> list[dict[str, str]]:
 
 
 def _number(value: float | None) -> str:
-    return "not defined" if value is None else f"{value:.2f}"
+    return "none" if value is None else f"{value:.2f}"
 
 
-def _rate(found: dict[str, Any] | None) -> str:
+def _rate(found: dict[str, float | None]) -> str:
     """A share with the upper end of its interval, such as "0.0% [up to 28.3%]"."""
-    return "not defined" if found is None else f"{found['rate']:.1%} [up to {percent(found['upper'])}]"
+    rate, upper = found["rate"], found["upper"]
+    return "none" if rate is None or upper is None else f"{rate:.1%} [up to {upper:.1%}]"

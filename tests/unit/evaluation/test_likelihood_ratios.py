@@ -68,10 +68,11 @@ def test_a_group_counts_once_however_many_frames_it_has() -> None:
     assert found["originals"] == {"count": 10, "groups": 3}
     assert found["calibration_loss"] == pytest.approx(found["cllr"] - found["cllr_min"])
     alone = measured_ratios(judged_by(rows[rows["label"] == 0], CALIBRATION, 0.5))
-    assert alone["cllr"] is alone["misleading_fakes"] is None
+    assert alone["cllr"] is None
+    assert alone["misleading_fakes"] == {"rate": None, "upper": None}
     assert alone["false_alarms"] == found["false_alarms"]
     silent = measured_ratios(judged_by(rows, Calibration(threshold=0.6), 0.5))
-    assert silent["cllr"] is None
+    assert silent["cllr"] is silent["misleading_originals"]["rate"] is None
     assert silent["false_alarms"] == found["false_alarms"]
 
 

@@ -113,6 +113,27 @@ def test_numbers_are_those_of_frames_corrupted_by_hand(frames: Frames, result: R
     assert result.summary["mean_auroc_drop"] > 0.05
 
 
+def test_conditions_are_those_of_the_corruptions_that_change_them(frames: Frames, result: Robustness) -> None:
+    found = result.conditions.set_index(["name", "low"])
+    assert found.loc["jpeg_quality", "frames"].tolist() == [20, 20, 10]  # qualities 10 and 20, 30 and 50, 75
+    assert found.loc["brightness", "frames"].sum() == 60  # clean, and five settings
+    darkest = min(frames[0][row].mean() for row in frames[1].index)
+    low = found.loc["brightness"].index.min()
+    assert low <= darkest < found.loc["brightness", "high"].fillna(np.inf)[low]
+    assert found["cllr"].isna().all()  # no evidence in the calibration
+    worst = found.loc[("jpeg_quality", 0)]
+    logits = np.concatenate([by_hand(jpegs(frames, quality)) for quality in (20, 10)])
+    labels = np.tile(frames[1]["label"], 2)
+    assert worst["auroc"] == pytest.approx(roc_auc_score(labels, logits))
+    called = (expit(logits / 2) >= 0.4)[labels == 0]
+    assert worst["false_alarms"] == pytest.approx(called.mean())
+
+
+def jpegs(frames: Frames, quality: float) -> NDArray[np.uint8]:
+    pixels, rows = frames
+    return np.stack([CORRUPTIONS["jpeg"].apply(pixels[row], quality, 0) for row in rows.index])
+
+
 def test_intervals_are_of_whole_groups_drawn_alike_for_all_corruptions(frames: Frames) -> None:
     def found(rows: pd.DataFrame) -> dict[Hashable, Any]:
         result = evaluate_robustness(detector(), frames[0], rows, 4, Calibration(), seed=5, draws=12)

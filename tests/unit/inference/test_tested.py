@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from deepfake_detection.common.errors import UserError
-from deepfake_detection.common.files import sha256_of
+from deepfake_detection.common.files import sha256_of, write_json
 from deepfake_detection.inference.tested import Measured, read_tested, results_file
 from tests.support.tested import committed, save_tested
 
@@ -35,6 +35,22 @@ def test_the_figures_are_those_of_the_metrics_files(checkpoint: Path) -> None:
     assert {each.name: each.trained_on for each in found.datasets} == {"embedded": True, "embedded_shifted": False}
     assert found.corruption_drop.value == committed("robustness.json")["mean_auroc_drop"]
     assert found.leaked_groups == 0
+    assert found.frame is not None
+    assert found.video is not None
+    evidence = test["evidence"]["video"]
+    assert (found.video.cllr_seen, found.video.cllr_unseen) == (evidence["seen"]["cllr"], evidence["unseen"]["cllr"])
+    assert found.video.false_alarms is not None
+    assert found.video.false_alarms.model_dump() == evidence["seen"]["false_alarms"] | evidence["seen"]["originals"]
+    assert found.frame.tippett[0][1:] == (1, 1, 1)
+    assert {each.name for each in found.conditions} == {"resolution", "jpeg_quality", "brightness"}
+
+
+def test_a_file_of_an_earlier_version_has_no_evidence(checkpoint: Path) -> None:
+    earlier = save_tested(checkpoint).model_dump(exclude={"frame", "video", "conditions"})
+    write_json(results_file(checkpoint), earlier)
+    found = read_tested(checkpoint)
+    assert found is not None
+    assert (found.frame, found.video, found.conditions) == (None, None, [])
 
 
 def test_an_auroc_that_may_be_0_5_is_said_to_be_no_better_than_guessing(checkpoint: Path) -> None:

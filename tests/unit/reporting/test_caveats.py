@@ -16,18 +16,24 @@ def test_the_originals_are_those_of_the_tests(tmp_path: Path) -> None:
     tested, test = save_tested(tmp_path / "b7.pth"), committed("details.json")
     frames, videos = (block["confusion_matrix"] for block in (test, test["video"]))
     frames, videos = (matrix["tn"] + matrix["fp"] for matrix in (frames, videos))
-    few, missed, drawn, *_ = warnings_of_network(tested)
+    worthless, few, missed, drawn, *_ = warnings_of_network(tested)
+    assert tested.frame is not None
+    assert worthless.startswith("On manipulations that it was not trained on its likelihood ratios are worth nothing")
+    assert f"their Cllr is {tested.frame.cllr_unseen:.2f} by frame and" in worthless
     assert few.startswith(f"The tests rest on {frames} original frames, of {videos} videos in {test['groups']} groups")
     assert missed.endswith("manipulations that it was not trained on: FaceSwap, NeuralTextures.")
     assert "drawn faces" in drawn
     guess = tested.test.frame | {"auroc": Measured(value=0.6, low=0.4, high=0.8)}
     guessing = tested.model_copy(update={"test": tested.test.model_copy(update={"frame": guess}), "leaked_groups": 3})
-    first, second, *others = warnings_of_network(guessing)
+    first, second, third, *others = warnings_of_network(guessing)
     assert first.startswith("No better than guessing on the test set: the AUROC is 0.600 [0.400, 0.800]")
-    assert second == few
+    assert (second, third) == (worthless, few)
     assert any("3 groups of people were in the training frames" in words for words in others)
     many = tested.test.model_copy(update={"frames": tested.test.frames + 100 - frames, "groups": 20})
-    assert warnings_of_network(tested.model_copy(update={"test": many})) == [missed, drawn]
+    assert warnings_of_network(tested.model_copy(update={"test": many})) == [worthless, missed, drawn]
+    worth = tested.frame.model_copy(update={"cllr_unseen": 0.99})
+    some = tested.model_copy(update={"test": many, "frame": worth, "video": None})
+    assert warnings_of_network(some) == [missed, drawn]
 
 
 def test_without_test_results_that_is_the_warning() -> None:

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from deepfake_detection.network.sidecar import Categories
+from deepfake_detection.network.sidecar import Calibration, Categories, Evidence
 from deepfake_detection.reporting.report import (
     PLOTS,
     build_context,
@@ -26,7 +26,7 @@ from tests.support.checkpoints import sidecar
 
 HOSTILE = "<script>alert(1)</script>"
 SECTIONS = [
-    *["summary", "tests", "limits", "model", "data", "split", "metrics", "coverage", "robustness"],
+    *["summary", "tests", "limits", "model", "data", "split", "metrics", "evidence", "coverage", "robustness"],
     *["errors", "others"],
 ]
 VOID = {"meta", "img", "br"}
@@ -56,6 +56,21 @@ def manipulation(seen: bool, frame: float, video: float | None) -> dict[str, Any
     blocks = {"frame": flat(frame), "video": flat(video)}
     intervals, _ = (block.pop("intervals") for block in blocks.values())
     return {"seen": seen, "frames": 180, "videos": 36, **blocks, "groups": 14, "intervals": intervals}
+
+
+def worth(cllr: float | None) -> dict[str, Any]:
+    costs = {"cllr": cllr, "cllr_min": cllr and 0.4, "calibration_loss": cllr and cllr - 0.4}
+    rates = {name: {"rate": 0.021, "upper": 0.117} for name in ("false_alarms", "misleading_originals")}
+    counts = {name: {"count": 120, "groups": 14} for name in ("originals", "fakes")}
+    return {**costs, **rates, "misleading_fakes": {"rate": None, "upper": None}, **counts}
+
+
+def evidence(unseen: float) -> dict[str, Any]:
+    """The evidence of test metrics: ratios are worth something on what was trained on, and ``unseen`` elsewhere."""
+    level = {"seen": worth(0.5), "unseen": worth(unseen), "manipulations": {HOSTILE: worth(None)}, "datasets": {}}
+    band = {"name": "face_size", "low": 60, "high": 100, "frames": 80, "groups": 12, "auroc": 0.93, "cllr": 0.61}
+    conditions = [band | {"false_alarms": 0.05, "upper": 0.2}]
+    return {"frame": level, "video": level | {"unseen": worth(None)}, "conditions": conditions}
 
 
 def data_set(use: str, auroc: float, categories: dict[str, float]) -> dict[str, Any]:
@@ -116,6 +131,7 @@ def inputs(tmp_path: Path) -> dict[str, Any]:
         | {"leak_audit": {"near_duplicates": 1, "hash": "phash 64 bit", "max_distance": 6, "pairs": [pair]}},
         "train": {"best_epoch": 2, "epochs_run": 4, "early_stopped": False},
         "test": flat(0.99234)
+        | {"evidence": evidence(0.84)}
         | {"threshold": 0.42, "threshold_rule": "youden", "temperature": 1.37, "bias": -0.25, "prior": 0.5}
         | {
             "macro_auroc_datasets": 0.63,
@@ -147,7 +163,8 @@ def inputs(tmp_path: Path) -> dict[str, Any]:
         "predictions": predictions,
         "raw": raw,
         "pictures": pictures,
-        "robustness": {"flagged": {"other_people": 0.0115, "upside_down": 0.97}}
+        "robustness": {"conditions": []}
+        | {"flagged": {"other_people": 0.0115, "upside_down": 0.97}}
         | {"clean_auroc": 0.992, "mean_auroc": 0.78, "mean_auroc_drop": 0.212}
         | {
             "groups": 30,
@@ -360,6 +377,32 @@ def test_a_network_that_guesses_is_said_before_all(inputs: dict[str, Any]) -> No
     )
 
 
+def test_ratios_that_are_worth_nothing_are_said_first_and_stand_in_tables_with_their_bounds(
+    inputs: dict[str, Any],
+) -> None:
+    for text in (Page(render_html(build_context(**inputs))).text, render_card(build_context(**inputs))):
+        assert "Validation has not enough groups to state" in text
+    inputs["test"] |= {"evidence": evidence(1.31)}
+    inputs["sidecar"] = inputs["sidecar"].model_copy(
+        update={
+            "frame": Calibration(
+                evidence=Evidence(
+                    lower=-1.0, upper=0.3, spread=[0, 0, 0], originals=17, fakes=12, cllr=0.5, cllr_min=0.4
+                )
+            )
+        }
+    )
+    assert said_first(inputs) == (
+        "On manipulations that it was not trained on its likelihood ratios are worth nothing: their Cllr is 1.31 by "
+        "frame, and 1 is that of saying nothing."
+    )
+    card, page = render_card(build_context(**inputs)), Page(render_html(build_context(**inputs))).text
+    assert "| other manipulations | 1.31 | 0.40 | 2.1% [up to 11.7%] | 2.1% [up to 11.7%] | none |" in card
+    assert "| 60 to 100 | 0.93 | 0.61 | 5.0% [up to 20.0%] | 80 (12) |" in card
+    for text in (card, page):
+        assert "For frames ratios are stated from 1/10 to 2 and no further, because they rest on 17 independent" in text
+
+
 def test_few_originals_are_said_first_with_their_videos_and_groups(inputs: dict[str, Any]) -> None:
     inputs["split"] |= FRAMES
     inputs["test"]["confusion_matrix"] = {"tn": 97, "fp": 2, "fn": 4, "tp": 86}
@@ -420,7 +463,7 @@ def test_card_has_the_nine_parts_of_the_paper_and_whole_tables(inputs: dict[str,
         *("Model", "Intended", "Factors", "Metrics", "Evaluation", "Training", "Quantitative", "Ethical", "Caveats")
     ]
     tables = re.findall(r"(?:^\|.*\n)+", card, re.MULTILINE)
-    assert len(tables) == 12
+    assert len(tables) == 15
     for table in tables:
         assert len({len(re.findall(r"(?<!\\)\|", row)) for row in table.splitlines()}) == 1
     assert "\n\n\n" not in card
