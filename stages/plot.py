@@ -1,5 +1,6 @@
 """Draws the figures of the split, the training, the evaluation and the robustness, and writes their tables."""
 
+from itertools import product
 from pathlib import Path
 
 import pandas as pd
@@ -46,8 +47,9 @@ def main() -> None:
     write_csv(TABLES / "roc.csv", figures.roc_table(labels, probabilities))
     write_csv(TABLES / "precision_recall.csv", figures.precision_recall_table(labels, probabilities))
     write_csv(TABLES / "coverage.csv", pd.concat(coverage))
-    for name in ("tippett", "cross_entropy"):
-        write_csv(TABLES / f"{name}.csv", evidence_figures.points(test["evidence"], name))
+    for level, curve in product(evidence_figures.LEVELS, evidence_figures.CURVES):
+        points = evidence_figures.points(test["evidence"], level, curve)
+        write_csv(TABLES / f"{curve}_{level}.csv", points)
 
 
 if __name__ == "__main__":
