@@ -54,8 +54,8 @@ def _drawn(evidence: dict[str, Any], curve: str, y: str, steps: str = "default")
         table = points(evidence, level, curve)
         for name, words in names:
             if table[name].notna().any():
-                style = {"color": COLOURS[name.removesuffix("_min")], "linestyle": STYLES.get(name, "-")}
-                axes.plot(table[x], table[name], drawstyle=steps, label=words, **style)
+                (line,) = axes.plot(table[x], table[name], STYLES.get(name, "-"), drawstyle=steps, label=words)
+                line.set_color(COLOURS[name.removesuffix("_min")])
         if table.empty:
             axes.text(0.5, 0.5, "no likelihood ratios", ha="center", transform=axes.transAxes)
         axes.set(ylim=(-0.02, None), xlabel=x_words, title=title)
