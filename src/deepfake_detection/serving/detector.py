@@ -28,7 +28,7 @@ from deepfake_detection.inference.checkpoint import load_checkpoint
 from deepfake_detection.inference.familiarity import Familiarity
 from deepfake_detection.inference.logits import find_device, on_device
 from deepfake_detection.network.model import Network
-from deepfake_detection.network.sidecar import UNCALIBRATED, Sidecar
+from deepfake_detection.network.sidecar import UNCALIBRATED, Calibration, Sidecar
 from deepfake_detection.pictures.crops import crop_face
 from deepfake_detection.pictures.faces import DetectedFace, detect_faces, is_turned
 from deepfake_detection.pictures.images import UnreadableImageError
@@ -44,17 +44,18 @@ from deepfake_detection.serving.given import (
     read_given,
     several,
 )
+from deepfake_detection.serving.likelihood import worthless
 from deepfake_detection.serving.people import KeptFrames, Look, Sighting, follow_people, look_of, shot_of
 from deepfake_detection.serving.results import (
-    GRAVITY,
     Face,
     Moment,
     Prediction,
     Score,
     Verdict,
     VideoPrediction,
+    face_of,
+    gravest,
     people_of,
-    verdict_of,
 )
 from deepfake_detection.videos.video import NONE_SOUND, Frame, Video, is_video
 
@@ -201,10 +202,10 @@ class Detector:
                 crops += found.crops if isinstance(found, _Read) else []
                 # pictures without a face must not wait for ever behind one with a face
                 while len(crops) >= batch_size or (crops and len(waiting) > 3 * batch_size):
-                    scores += self._scores(crops[:batch_size], batch_size, fill=True)
+                    scores += self.scores(crops[:batch_size], batch_size, fill=True)
                     crops, fill = crops[batch_size:], True
                 yield from self._ready(waiting, scores)
-        scores += self._scores(crops, batch_size, fill)
+        scores += self.scores(crops, batch_size, fill)
         yield from self._ready(waiting, scores)
 
     def _ready(self, waiting: "deque[_Read | Prediction]", scores: deque[Score]) -> Iterator[Prediction]:
@@ -295,7 +296,7 @@ class Detector:
                 tracks = self._tracks(sound)
                 faces = [(at, track) for at in range(len(sound)) for track, found in enumerate(tracks) if at in found]
                 crops = (self._crop_of(sound[at], tracks[track][at], store) for at, track in faces)
-                scores = dict(zip(faces, self._scores(crops, batch_size), strict=True))
+                scores = dict(zip(faces, self.scores(crops, batch_size), strict=True))
         except UnreadableImageError as error:
             return VideoPrediction(str(path), "none", reason=str(error), failed=True)
         if not tracks:
@@ -324,11 +325,12 @@ class Detector:
         return _of_video(
             path,
             video,
-            _reason_for(verdict, worst.unfamiliarity),
+            _reason_for(verdict, worst.unfamiliarity, self.sidecar.score.reading),
             verdict=verdict,
             probability=worst.probability,
             logit=worst.logit,
             unfamiliarity=worst.unfamiliarity,
+            evidence=worst.evidence if decided else None,
             moments=tuple(replace(moment, person=order.index(moment.person - 1) + 1) for moment in moments),
             people=tuple(people),
         )
@@ -371,7 +373,7 @@ class Detector:
                 found += self._predict(batch).tolist()
         return found
 
-    def _scores(self, crops: Iterable[Pixels], batch_size: int, fill: bool = False) -> list[Score]:
+    def scores(self, crops: Iterable[Pixels], batch_size: int, fill: bool = False) -> list[Score]:
         """The score of each crop. Only one batch of crops is in memory, if ``crops`` makes them one by one.
 
         With ``fill`` a last batch of fewer crops is filled up with copies.
@@ -420,7 +422,7 @@ class Detector:
 
     def _to_prediction(self, read: "_Read", scores: Iterator[Score]) -> Prediction:
         faces = tuple(self._to_face(face, next(scores), len(read.faces)) for face in read.faces)
-        worst = max(faces, key=lambda face: (GRAVITY[face.verdict], face.logit))
+        worst = gravest(faces)[0]
         return Prediction(
             read.path,
             worst.verdict,
@@ -428,20 +430,20 @@ class Detector:
             worst.logit,
             worst.unfamiliarity,
             faces,
-            _reason_for(worst.verdict, worst.unfamiliarity),
+            _reason_for(worst.verdict, worst.unfamiliarity, self.sidecar.frame),
             authors_score=float(expit(worst.logit)) if self._authors else None,
+            evidence=worst.evidence,
         )
 
     def _to_face(self, face: DetectedFace | None, score: Score, looks: int) -> Face:
-        read = verdict_of(score, None if self._authors else self.sidecar.frame, looks)
-        return Face(face and face.box, score.logit, *read, score.unfamiliarity, face and face.landmarks)
+        return face_of(face, score, None if self._authors else self.sidecar.frame, self.sidecar.prior, looks)
 
 
-def _reason_for(verdict: Verdict, unfamiliarity: float | None) -> str:
-    """Why a verdict is "unfamiliar" or "uncalibrated", or nothing for another."""
+def _reason_for(verdict: Verdict, unfamiliarity: float | None, calibration: Calibration) -> str:
+    """Why a verdict is "unfamiliar" or "uncalibrated", or why any other is worth nothing; or nothing."""
     if verdict == "unfamiliar":
         return f"unlike the training frames, {unfamiliarity:.1f} times the limit"
-    return UNCALIBRATED if verdict == "uncalibrated" else ""
+    return UNCALIBRATED if verdict == "uncalibrated" else "" if verdict == "uncertain" else worthless(calibration)
 
 
 @cache

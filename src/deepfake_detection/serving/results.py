@@ -1,7 +1,7 @@
 """What a detector says of pictures, videos, and the people in them."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, NamedTuple, TypeAlias
 
@@ -12,10 +12,11 @@ from deepfake_detection.common.text import clock
 from deepfake_detection.inference.video_score import WINDOW, Floats, person_scores, window_means
 from deepfake_detection.network.sidecar import Calibration, Sidecar
 from deepfake_detection.pictures.faces import Box, DetectedFace, Landmarks
+from deepfake_detection.serving.likelihood import LikelihoodRatio, likelihood_ratio
 
 # One word for a face, a person or a file, the same wherever it is shown. A film is "partly fake" if a stretch of it
-# decides, "uncertain" if too little of it could be seen, and "none" is for what was not judged. What a network of
-# others says is "uncalibrated" until somebody calibrates it here.
+# decides, "uncertain" if too little of it could be seen or if a mild change flips the verdict, and "none" is for what
+# was not judged. What a network of others says is "uncalibrated" until somebody calibrates it here.
 Verdict: TypeAlias = Literal["fake", "partly fake", "original", "uncertain", "unfamiliar", "uncalibrated", "none"]
 
 GRAVITY = {"original": 0, "uncalibrated": 0, "unfamiliar": 1, "partly fake": 2, "fake": 2}
@@ -37,6 +38,7 @@ class Face:
     the checkpoint's threshold. It is "unfamiliar", and the numbers mean little, if ``unfamiliarity`` is above 1,
     see inference.familiarity. That is None if the checkpoint has no familiarity. ``probability`` is None if it is not
     calibrated, and the sigmoid of ``logit`` is then its authors' score. ``landmarks`` are there if the crop needs them.
+    ``evidence`` is None without a calibration of ratios, and where the verdict is "unfamiliar".
     """
 
     box: Box | None
@@ -45,11 +47,27 @@ class Face:
     verdict: Verdict
     unfamiliarity: float | None = None
     landmarks: Landmarks | None = None
+    evidence: LikelihoodRatio | None = None
 
     @property
     def detected(self) -> DetectedFace | None:
         """The face as it was found, or None if it is the whole picture."""
         return DetectedFace(self.box, self.landmarks or Landmarks(*[0.0] * 10)) if self.box else None
+
+
+@dataclass(frozen=True)
+class Check:
+    """The result after a mild change, see serving.stability: of the face, or of the person, that decides on a file.
+
+    ``flips`` is true if it makes an original of a fake, or a fake of an original.
+    """
+
+    change: str
+    verdict: Verdict
+    logit: float
+    probability: float
+    log10_lr: float | None
+    flips: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,6 +80,8 @@ class Prediction:
     damaged or missing is "uncertain" and has the numbers. ``transductive`` is true if the network was first adapted to
     other files, on which the numbers then depend. With the verdict "uncalibrated", ``probability`` is None and
     ``authors_score`` is what its authors make of the file, from 0 for an original to 1 for a fake; ``logit`` is its.
+    ``evidence`` is what the score is worth. ``checks`` are there if the file was judged after mild changes too; if one
+    of them flips the verdict, that is "uncertain".
     """
 
     path: str
@@ -74,6 +94,8 @@ class Prediction:
     failed: bool = False
     transductive: bool = False
     authors_score: float | None = None
+    evidence: LikelihoodRatio | None = None
+    checks: tuple[Check, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -117,7 +139,7 @@ class Person:
     ``logit`` is the mean of the frames' logits and ``unfamiliarity`` their median. ``probability`` is that of the
     video score, see inference.video_score. ``verdict`` is "partly fake" if it reaches the threshold, the ``stretch``
     has fewer than MOSTLY of the frames, and the mean of the others is that of an original. ``stretch`` is None if there
-    are not more than WINDOW frames, or if all are unfamiliar.
+    are not more than WINDOW frames, or if all are unfamiliar. ``evidence`` is what the video score is worth.
     """
 
     number: int
@@ -129,6 +151,7 @@ class Person:
     first: float
     last: float
     stretch: Stretch | None = None
+    evidence: LikelihoodRatio | None = None
 
 
 @dataclass(frozen=True)
@@ -193,6 +216,22 @@ def verdict_of(score: Score, calibration: Calibration | None, looks: int = 1) ->
     return probability, "fake" if probability >= calibration.threshold else "original"
 
 
+def gravest(faces: Iterable[Face]) -> list[Face]:
+    """The faces of a picture, the one who decides first: the gravest verdict, and then the highest logit."""
+    return sorted(faces, key=lambda face: (GRAVITY[face.verdict], face.logit), reverse=True)
+
+
+def face_of(
+    face: DetectedFace | None, score: Score, calibration: Calibration | None, prior: float, looks: int = 1
+) -> Face:
+    """The result for one of ``looks`` faces, or for a whole picture; ``calibration`` is None if there is none."""
+    probability, verdict = verdict_of(score, calibration, looks)
+    evidence = likelihood_ratio(score.logit, calibration, prior, looks) if calibration else None
+    evidence = None if verdict == "unfamiliar" else evidence
+    box, landmarks = face or (None, None)
+    return Face(box, score.logit, probability, verdict, score.unfamiliarity, landmarks, evidence)
+
+
 def people_of(
     tracks: Sequence[Sequence[tuple[float, float, Score]]], sidecar: Sidecar
 ) -> tuple[list[int], list[Person]]:
@@ -233,7 +272,9 @@ def _person(
         verdict = "partly fake" if sidecar.video.probability(rest.mean()) < sidecar.video.threshold else "fake"
     if unfamiliarity is not None and unfamiliarity > 1:
         verdict = "unfamiliar"
-    return Person(0, verdict, probability, mean, unfamiliarity, len(track), track[0][0], track[-1][1], stretch)
+    evidence = None if verdict == "unfamiliar" else likelihood_ratio(odds, reading, sidecar.prior)
+    seen = (len(track), track[0][0], track[-1][1])
+    return Person(0, verdict, probability, mean, unfamiliarity, *seen, stretch, evidence)
 
 
 def _stretch(
