@@ -4,6 +4,7 @@ from typing import Any
 
 from deepfake_detection.network.sidecar import UNCALIBRATED, Sidecar
 from deepfake_detection.reporting.html import template_environment
+from deepfake_detection.serving.validation import alarms_by_kind
 from deepfake_detection.serving.web.server import PACKAGE
 from deepfake_detection.serving.words import is_calibrated, not_meant, unseen_words
 
@@ -21,6 +22,6 @@ def page_of(result: dict[str, Any], sidecar: Sidecar) -> str:
         "case_files": True,
     }
     about |= {"unseen": unseen_words(None), "not_meant": not_meant(sidecar, None), "guessing": ""}
-    about |= {"uncalibrated": UNCALIBRATED}
+    about |= {"uncalibrated": UNCALIBRATED, "alarms": alarms_by_kind(None)}
     about |= {"calibrated": is_calibrated(sidecar), "checkpoint": "b0.pth", "name": "a"}
     return page.render(about, sidecar=sidecar, result={"credentials": None} | result)

@@ -9,6 +9,7 @@ import time
 import warnings
 from contextlib import nullcontext, redirect_stdout
 from dataclasses import replace
+from functools import partial
 from io import TextIOWrapper
 from pathlib import Path
 from random import Random
@@ -138,6 +139,10 @@ def predict(
     resume: Annotated[
         bool, typer.Option("--resume", help="With --json and --output: go on where a killed run stopped.")
     ] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Judge each file again after eight mild changes; a flip makes it uncertain.")
+    ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say what each score is worth as evidence.")] = False,
     adapt: Annotated[
         Path | None,
         typer.Option(help="First compute the batch-norm statistics of what is in this folder: other files."),
@@ -178,9 +183,10 @@ def predict(
             refuse_inputs(output, [*map(Path, files), checkpoint, *beside])
         with redirect_stdout(sys.stderr):  # a backend's own messages are not results
             detector = load_detector(checkpoint, backend, device, threshold)
+            from deepfake_detection.serving.stability import checked
         if adapt:
             detector = adapted(detector, adapt, files)
-        write = print_json if as_json else print_csv if as_csv else print_line
+        write = print_json if as_json else print_csv if as_csv else partial(print_line, verbose=verbose)
         job = (
             job_of(
                 checkpoint,
@@ -190,6 +196,7 @@ def predict(
                 shard=shard,
                 adapt=adapt and str(adapt),
                 anchors=anchors and anchors.sha256,
+                check=check,
             )
             if resume
             else None
@@ -198,7 +205,8 @@ def predict(
             left = left_to_do(files, done)
             # The bar goes to stderr, so that stdout can be piped. On what is no terminal it is a line a minute.
             with progress(total=len(left), unit="file", leave=False) as bar:
-                for number, found in enumerate(detector.stream(left, batch_size, frames, fill=bool(shard or resume))):
+                judged = partial(checked, detector) if check else detector.stream
+                for number, found in enumerate(judged(left, batch_size, frames, fill=bool(shard or resume))):
                     outcomes[outcome(found.verdict, found.failed)] += 1
                     found = replace(found, transductive=True) if adapt else found
                     about = detector.about(found)

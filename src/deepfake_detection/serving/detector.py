@@ -21,7 +21,6 @@ from scipy.special import expit
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.parallel import cpu_count
-from deepfake_detection.common.text import clock
 from deepfake_detection.index.tracks import NO_FACE, smooth_track
 from deepfake_detection.inference.adabn import with_statistics_of
 from deepfake_detection.inference.checkpoint import load_checkpoint
@@ -53,6 +52,7 @@ from deepfake_detection.serving.results import (
     Score,
     Verdict,
     VideoPrediction,
+    damage_words,
     face_of,
     gravest,
     people_of,
@@ -260,9 +260,9 @@ class Detector:
         try:
             for frame in Video(Path(file), FRAMES_TO_ADAPT).frames():
                 if self.sidecar.crop == "none":
-                    yield self._crop(frame.pixels, None)
+                    yield self.crop(frame.pixels, None)
                 else:
-                    yield from (self._crop(frame.pixels, face) for face in _large_enough(detect_faces(frame.pixels)))
+                    yield from (self.crop(frame.pixels, face) for face in _large_enough(detect_faces(frame.pixels)))
         except UnreadableImageError as error:
             refused(VideoPrediction(file, "none", reason=str(error), failed=True))
 
@@ -341,7 +341,7 @@ class Detector:
         if keep or faces:
             store.add(frame.seconds, frame.pixels)
         if not faces:
-            return _Shown(frame.seconds, frame.damaged, [], shot_of(frame.pixels), self._crop(frame.pixels, None))
+            return _Shown(frame.seconds, frame.damaged, [], shot_of(frame.pixels), self.crop(frame.pixels, None))
         found = _large_enough(detect_faces(frame.pixels))
         seen = [Sighting(face, look_of(frame.pixels, face)) for face in found]
         return _Shown(frame.seconds, frame.damaged, seen, shot_of(frame.pixels), None)
@@ -361,7 +361,7 @@ class Detector:
         return [dict(zip(track, smooth_track(list(track.values())), strict=True)) for track in tracks]
 
     def _crop_of(self, frame: "_Shown", face: DetectedFace | None, store: KeptFrames) -> Pixels:
-        return self._crop(store[frame.seconds], face) if frame.crop is None else frame.crop
+        return self.crop(store[frame.seconds], face) if frame.crop is None else frame.crop
 
     def logits(self, crops: list[Pixels], batch_size: int = BATCH) -> list[float]:
         """The logits of crops that have the network's input size, each uint8 of shape (size, size, 3)."""
@@ -406,7 +406,7 @@ class Detector:
         if min(read.width, read.height) < MIN_SIDE:
             return Prediction(path, "none", reason=f"too small: {read.width} x {read.height} pixels")
         if self.sidecar.crop == "none":
-            return _Read(path, [None], [self._crop(pixels, None)])
+            return _Read(path, [None], [self.crop(pixels, None)])
         found = detect_faces(pixels)
         if is_turned(pixels, found):
             return Prediction(path, "none", reason=TURNED)
@@ -415,9 +415,10 @@ class Detector:
             return Prediction(path, "none", reason=f"face too small, less than {MIN_SIDE} pixels" if found else NO_FACE)
         if self._authors:
             faces = counting(faces, self._authors, video=False)
-        return _Read(path, [face_in_file(face, read) for face in faces], [self._crop(pixels, face) for face in faces])
+        return _Read(path, [face_in_file(face, read) for face in faces], [self.crop(pixels, face) for face in faces])
 
-    def _crop(self, pixels: Pixels, face: DetectedFace | None) -> Pixels:
+    def crop(self, pixels: Pixels, face: DetectedFace | None) -> Pixels:
+        """What the network sees of a face, or of a whole picture, uint8 of shape (size, size, 3)."""
         return crop_face(pixels, face, self.sidecar.crop, self.sidecar.margin, self.size)
 
     def _to_prediction(self, read: "_Read", scores: Iterator[Score]) -> Prediction:
@@ -469,8 +470,7 @@ def _of_video(
 ) -> VideoPrediction:
     """The prediction, which also says how much of the video was not seen. ``values`` are further fields."""
     seconds, unseen = video.seconds, video.unseen_seconds
-    part = f"{clock(max(unseen, 0.1))} of {clock(seconds)} damaged or missing" if unseen else ""
-    said = ", ".join(filter(None, [reason, part]))
+    said = ", ".join(filter(None, [reason, damage_words(seconds, unseen)]))
     return VideoPrediction(str(path), verdict, reason=said, seconds=seconds, unseen_seconds=unseen, **values)
 
 

@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 
 from deepfake_detection.inference.evidence import ratio_of, support_of
-from deepfake_detection.network.sidecar import Calibration, Evidence, Sidecar
+from deepfake_detection.network.sidecar import Calibration, Categories, Evidence, Sidecar
 
 WORTHLESS = "worth nothing"
 AS_LIKELY = 0.02  # powers of ten, 5%: a ratio nearer to 1 is that of a score which is as likely either way
@@ -74,19 +74,22 @@ def propositions(sidecar: Sidecar) -> tuple[str, str]:
     )
 
 
-def ratio_sentences(ratio: LikelihoodRatio, evidence: Evidence) -> list[str]:
-    """The ratio as an examiner says it, for the two ``propositions``."""
+def ratio_sentences(ratio: LikelihoodRatio, evidence: Evidence, categories: Categories) -> list[str]:
+    """The ratio as an examiner says it, of the two ``propositions``."""
     cost = (
         f"On files that it was not fitted on its ratios cost {evidence.cllr:.2f} (Cllr: 0 is faultless, 1 is worth "
         f"nothing), and no calibration of the same scores could cost less than {evidence.cllr_min:.2f}."
     )
     if ratio.support == WORTHLESS:
         return ["The ratios of this network are worth nothing: they say no more than silence, so none is given.", cost]
-    first, second = ("first", "second") if ratio.log10_lr > 0 else ("second", "first")
-    says = f"This score is about {times(ratio.log10_lr)} times more likely under the {first} than under the {second}"
-    says += f": {ratio.support} for the {first}."
+    both = [
+        f"if the file was made by a manipulation of the kinds {', '.join(categories.fake)}",
+        f"if it is an unaltered recording of the kinds {', '.join(categories.real)}",
+    ]
+    likelier, other = both if ratio.log10_lr > 0 else both[::-1]
+    says = f"This score is about {times(ratio.log10_lr)} times more likely {likelier} than {other}: {ratio.support}."
     if abs(ratio.log10_lr) < AS_LIKELY:
-        says = "This score is about as likely under either: no support for one of them."
+        says = f"This score is about as likely {likelier} as {other}: no support for either."
     groups = f"{evidence.originals + evidence.fakes} groups, {evidence.originals} of originals and {evidence.fakes} of "
     said = [says, f"95% interval: {_interval(ratio)} (log10 {ratio.low:.1f} to {ratio.high:.1f})."]
     if ratio.bounded:

@@ -81,6 +81,7 @@ def print_csv(found: "Prediction", first: bool, out: TextIO, about: Mapping[str,
         "probability": _digits(found.probability, 4),
         "logit": _digits(found.logit, 4),
         "reason": found.reason,
+        "log10_lr": _digits(found.evidence.log10_lr if found.evidence else None, 2),
         "unfamiliarity": _digits(found.unfamiliarity, 2),
         "failed": found.failed,
         "faces": len(found.faces) or len(people),
@@ -118,7 +119,9 @@ def _digits(number: float | None, digits: int) -> str:
     return "" if number is None else f"{number:.{digits}f}"
 
 
-def print_line(found: "Prediction", first: bool, out: TextIO, about: Mapping[str, Any]) -> None:
+def print_line(found: "Prediction", first: bool, out: TextIO, about: Mapping[str, Any], verbose: bool = False) -> None:
+    from deepfake_detection.serving.likelihood import short_words
+
     if first:
         print(f"{'verdict':12}{'score' if _uncalibrated(about) else 'P(fake)':>8}  path", file=out)
     unfamiliar = found.verdict == "unfamiliar"  # its number says nothing
@@ -130,6 +133,8 @@ def print_line(found: "Prediction", first: bool, out: TextIO, about: Mapping[str
     rest = f": {found.reason}" if found.reason else ""
     if people := getattr(found, "people", ()):
         rest += f"  ({said_of(people[0], len(people), found.moments)})"  # type: ignore[attr-defined]
+    if verbose and found.evidence:
+        rest += f"  {short_words(found.evidence)}"
     word = f"{found.verdict:12}"
     if out.isatty() and "NO_COLOR" not in os.environ and (colour := COLOURS.get(found.verdict)):
         word = f"\x1b[{colour}m{word}\x1b[0m"

@@ -172,6 +172,16 @@ class VideoPrediction(Prediction):
     people: tuple[Person, ...] = ()
 
 
+def flips(found: Prediction) -> list[str]:
+    """The changes after which a file is original if it was fake, or fake if it was original."""
+    return [check.change for check in found.checks if check.flips]
+
+
+def damage_words(seconds: float, unseen: float) -> str:
+    """How much of a video of ``seconds`` could not be seen, or nothing."""
+    return f"{clock(max(unseen, 0.1))} of {clock(seconds)} damaged or missing" if unseen else ""
+
+
 def decisive_stretch(found: Prediction) -> Stretch | None:
     """The most suspicious stretch of the person who decides, if the video is fake or partly fake."""
     if isinstance(found, VideoPrediction) and found.verdict in ("fake", "partly fake"):

@@ -16,7 +16,6 @@ from PIL import Image
 from deepfake_detection.evaluation.corruptions import brightness, webp
 from deepfake_detection.frames.filters import jpeg
 from deepfake_detection.inference.video_score import Floats
-from deepfake_detection.pictures.crops import crop_face
 from deepfake_detection.pictures.faces import Box, DetectedFace, Landmarks
 from deepfake_detection.pictures.images import UnreadableImageError
 from deepfake_detection.serving.given import Pixels, names_video, read_given
@@ -30,6 +29,7 @@ from deepfake_detection.serving.results import (
     Score,
     VideoPrediction,
     face_of,
+    flips,
     gravest,
     people_of,
 )
@@ -150,18 +150,10 @@ def checked(
                 yield checked_picture(detector, found, read.pixels, read.scale) if read else found
 
 
-def flips(found: Prediction) -> list[str]:
-    """The changes after which a file is original if it was fake, or fake if it was original."""
-    return [check.change for check in found.checks if check.flips]
-
-
 def _scores(detector: "Detector", places: Sequence[Placed]) -> list[list[Score]]:
     """For each change, the scores of all places after it."""
-    rule, margin = detector.sidecar.crop, detector.sidecar.margin
-    regions = [around(*place, margin) for place in places]
-    crops = (
-        crop_face(*change(*region), rule, margin, detector.size) for change in CHANGES.values() for region in regions
-    )
+    regions = [around(*place, detector.sidecar.margin) for place in places]
+    crops = (detector.crop(*change(*region)) for change in CHANGES.values() for region in regions)
     scores = detector.scores(crops, BATCH)
     return [scores[start : start + len(regions)] for start in range(0, len(scores), len(regions))]
 

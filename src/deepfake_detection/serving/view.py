@@ -59,12 +59,16 @@ def values_of(
     return values | {"credentials": credentials_of(path, anchors)}
 
 
-def shown(detector: "Detector", path: Path, frames: int | None = None) -> "tuple[Prediction, dict[str, Any]]":
+def shown(
+    detector: "Detector", path: Path, frames: int | None = None, check: bool = False
+) -> "tuple[Prediction, dict[str, Any]]":
     """The prediction of a picture or video, and what a template shows for it. ``frames`` is as for Detector.video.
+
+    With ``check`` the file is judged again after mild changes, see serving.stability.
 
     Raises UnreadableImageError as ``values_of`` does.
     """
-    found, values = _video(detector, path, frames) if is_video(path) else _picture(detector, path)
+    found, values = _video(detector, path, frames, check) if is_video(path) else _picture(detector, path, check)
     return found, values | {
         "verdict": found.verdict,
         "said": wording(found, detector.sidecar),
@@ -85,12 +89,14 @@ def detector_of(checkpoint: Path, device: str | None, threshold: float | str | N
     return detector
 
 
-def _picture(detector: "Detector", path: Path) -> "tuple[Prediction, dict[str, Any]]":
+def _picture(detector: "Detector", path: Path, check: bool) -> "tuple[Prediction, dict[str, Any]]":
     from deepfake_detection.serving.given import in_file
+    from deepfake_detection.serving.stability import checked_picture
 
     read = read_picture(path)
     pixels = read.pixels
     (found,) = detector.predict([pixels])
+    found = checked_picture(detector, found, pixels) if check else found
     faces = sorted(found.faces, key=lambda face: -face.logit)
     placed = tuple(replace(face, box=face.box and in_file(face.box, read)) for face in found.faces)
     return replace(found, path=str(path), faces=placed), {
@@ -102,14 +108,18 @@ def _picture(detector: "Detector", path: Path) -> "tuple[Prediction, dict[str, A
         "whole": found.verdict != "none" and faces[0].box is None,
         "shown": [_annotated_picture(pixels, faces[:FACES_SHOWN], WIDE, detector.sidecar.frame.threshold)],
         "looks": [_look(detector, pixels, face) for face in faces[:MOMENTS_SHOWN]],
+        "brightness": float(detector.crop(pixels, faces[0].detected).mean()) if faces else None,
     }
 
 
-def _video(detector: "Detector", path: Path, frames: int | None = None) -> "tuple[Prediction, dict[str, Any]]":
+def _video(detector: "Detector", path: Path, frames: int | None, check: bool) -> "tuple[Prediction, dict[str, Any]]":
+    from deepfake_detection.serving.stability import checked_video
+
     with KeptFrames() as kept:
         found = detector.video(path, frames, kept=kept)
         if found.failed:
             raise UnreadableImageError(found.reason)
+        found = checked_video(detector, found, kept) if check else found
         own = [moment for moment in found.moments if moment.person == 1]
         # of every other person the most suspicious frame, which is the first
         others = {moment.person: moment for moment in reversed(found.moments) if moment.person > 1}
@@ -120,6 +130,7 @@ def _video(detector: "Detector", path: Path, frames: int | None = None) -> "tupl
             for moment in moments
         ]
         looks = [_look(detector, kept[moment.seconds], moment.face) for moment in moments]
+        crops = [detector.crop(kept[moment.seconds], moment.face.detected) for moment in own[:MOMENTS_SHOWN]]
     return found, {
         "kind": "video",
         "threshold": detector.sidecar.score.reading.threshold,
@@ -130,6 +141,7 @@ def _video(detector: "Detector", path: Path, frames: int | None = None) -> "tupl
         "more_people": max(0, len(found.people) - PEOPLE_SHOWN),
         "timeline": timeline(found, detector.sidecar),
         "shown": views,
+        "brightness": float(np.mean(crops)) if crops else None,
         "looks": looks,
     }
 

@@ -12,7 +12,8 @@ from deepfake_detection.common.rules import Rule
 from deepfake_detection.common.text import printable
 from deepfake_detection.inference.tested import Tested, read_tested
 from deepfake_detection.network.sidecar import FAMILIARITY, UNCALIBRATED, Calibration, Sidecar, read_sidecar
-from deepfake_detection.serving.results import Face, Prediction, VideoPrediction
+from deepfake_detection.serving.likelihood import WORTHLESS, prior_words, short_words, worthless
+from deepfake_detection.serving.results import Face, Prediction, VideoPrediction, damage_words, flips
 
 Side = Literal["fake", "original", "unfamiliar", "none"]  # the colour; a film that is partly fake has that of a fake
 Level = Literal["clear", "leaning", "uncertain", "none"]
@@ -30,6 +31,7 @@ HEADLINES: dict[tuple[str, str], str] = {
 }
 NO_VERDICT_HEADLINE = "None: it was not judged"
 UNFAMILIAR_HEADLINE = "Unfamiliar: not like what this network was trained on"
+UNSTABLE_HEADLINE = "Uncertain: a change that nobody sees flips the verdict"
 UNCERTAIN_HEADLINE = "Uncertain: too little of it could be seen"
 UNCALIBRATED_HEADLINE = "Uncalibrated: the authors' score is {} out of 1"
 
@@ -46,7 +48,8 @@ class Wording:
     """A verdict in words. ``trust`` says how far to trust it, and is empty if there is no score.
 
     ``percent`` is empty if there is no score, or if it says nothing, because the file is unfamiliar. ``score`` is the
-    authors' of an uncalibrated checkpoint, which has no ``percent``, and is empty for others.
+    authors' of an uncalibrated checkpoint, which has no ``percent``, and is empty for others. ``worth`` says what the
+    score is worth as evidence, and ``prior`` for which share of fakes the probability holds; they may be empty.
     """
 
     headline: str
@@ -56,6 +59,8 @@ class Wording:
     threshold: str
     trust: tuple[Said, ...]
     score: str = ""
+    worth: str = ""
+    prior: str = ""
 
 
 def wording(found: Prediction, sidecar: Sidecar) -> Wording:
@@ -73,12 +78,17 @@ def wording(found: Prediction, sidecar: Sidecar) -> Wording:
     if found.verdict == "unfamiliar":
         headline, side, level = UNFAMILIAR_HEADLINE, "unfamiliar", "uncertain"
     elif found.verdict == "uncertain":
-        headline, side, level = UNCERTAIN_HEADLINE, "none", "uncertain"
+        headline, side, level = UNSTABLE_HEADLINE if flips(found) else UNCERTAIN_HEADLINE, "none", "uncertain"
+    elif worthless(calibration):
+        headline, level = f"{found.verdict.capitalize()}, but {WORTHLESS} as evidence", "uncertain"
     elif found.verdict == "partly fake":
         narrow = " by a narrow margin" * (level == "uncertain")
         headline = f"Partly fake{narrow}: {stretch_of(found)} looks like a deepfake"
     percent = "" if side == "unfamiliar" else rounded_percent(found.probability, calibration.threshold)
-    return Wording(headline, side, level, percent, threshold, tuple(_trust(found, sidecar, side, level, threshold)))
+    trust = tuple(_trust(found, sidecar, side, level, threshold))
+    worth = short_words(found.evidence).capitalize() if found.evidence else ""
+    prior = prior_words(sidecar.prior) if percent and is_calibrated(sidecar) else ""
+    return Wording(headline, side, level, percent, threshold, trust, worth=worth, prior=prior)
 
 
 def reading_of(found: Prediction, sidecar: Sidecar) -> Calibration:
@@ -233,31 +243,35 @@ def not_meant(sidecar: Sidecar, tested: Tested | None) -> list[Said]:
 
 def _trust(found: Prediction, sidecar: Sidecar, side: Side, level: Level, threshold: str) -> list[Said]:
     kind = "video" if isinstance(found, VideoPrediction) else "picture"
-    said = [_reading(found, kind, side, level, threshold)]
+    said = [_reading(found, sidecar, kind, side, level, threshold)]
     if side == "unfamiliar":
         return said
     if side != "none":
         said += _calibrated(found, sidecar)
     if isinstance(found, VideoPrediction):
-        if found.reason and side != "none":
-            said.append(Said("Not all of it was seen", f": {found.reason}. The score says nothing of that part."))
+        if (part := damage_words(found.seconds, found.unseen_seconds)) and side != "none":
+            said.append(Said("Not all of it was seen", f": {part}. The score says nothing of that part."))
         said += _over_time(found)
     return said + _several(found)
 
 
-def _reading(found: Prediction, kind: str, side: Side, level: Level, threshold: str) -> Said:
+def _reading(found: Prediction, sidecar: Sidecar, kind: str, side: Side, level: Level, threshold: str) -> Said:
     """What the score by itself says."""
     if side == "unfamiliar":
         return Said(
             "No verdict.",
             f" The {kind} is {found.reason}. The network was never tested on such material, so its score says nothing.",
         )
+    if flips(found):
+        return Said("No verdict.", f" The {kind} is {found.reason}. A verdict worth having does not depend on that.")
     if side == "none":
         return Said(
             "No verdict.",
             f" {found.reason}. The score is of the pictures that can be shown, and damage may change it in either "
             "direction.",
         )
+    if nothing := worthless(reading_of(found, sidecar)):
+        return Said("Take it for no answer.", f" It is {nothing}.")
     if level == "clear":
         missing = (
             f" It says that the traces are missing which the network knows, not that the {kind} is genuine."

@@ -15,9 +15,11 @@ from deepfake_detection.inference.tested import Tested
 from deepfake_detection.network.sidecar import Sidecar
 from deepfake_detection.pictures.images import UnreadableImageError
 from deepfake_detection.reporting.caveats import warnings_of_network
+from deepfake_detection.serving.case.evidence import evidence_values
 from deepfake_detection.serving.case.facts import Facts, facts_of
 from deepfake_detection.serving.credentials import Anchors
 from deepfake_detection.serving.results import Prediction, fields_of, prediction_schemas
+from deepfake_detection.serving.validation import conditions_of
 from deepfake_detection.serving.view import shown
 from deepfake_detection.serving.words import Said, Wording, not_meant, wording
 
@@ -40,6 +42,7 @@ class Examined(BaseModel):
     headline: str
     level: Literal["clear", "leaning", "uncertain", "none"]
     trust: list[str] = Field(description="how far to trust it")
+    evidence: list[str] = Field(default=[], description="what the score is worth as evidence, and how stable it is")
     prediction: Annotated[dict[str, Any], Field(description="what `predict --json` prints of the file")]
 
 
@@ -96,7 +99,7 @@ def examined(
     """
     facts = facts_of(path, anchors)
     try:
-        found, values = shown(detector, path, frames)
+        found, values = shown(detector, path, frames, check=True)
     except UnreadableImageError as error:
         found, values = Prediction(str(path), "none", reason=str(error), failed=True), {}
     if sha256_of(path) != facts.sha256:
@@ -104,15 +107,18 @@ def examined(
             f"{printable(str(path))}: it changed while it was examined; examine a copy that nothing changes"
         )
     said = wording(found, detector.sidecar)
+    conditions = conditions_of(found, path, [facts.width, facts.height], values.get("brightness"))
+    evidence = evidence_values(found, detector.sidecar, tested, conditions)
     record = Examined(
         path=printable(str(path)),
         facts=facts,
         headline=said.headline,
         level=said.level,
         trust=[each.first + each.rest for each in trust(said, tested)],
+        evidence=evidence.get("sentences", []),
         prediction=fields_of(found) | {"path": printable(str(path))},
     )
-    return record, values
+    return record, values | {"evidence": evidence} if values else {}
 
 
 def trust(said: Wording, tested: Tested | None) -> list[Said]:

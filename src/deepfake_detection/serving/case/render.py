@@ -44,6 +44,7 @@ def render_case(case: Case, values: list[dict[str, Any]], alone: bool = False) -
         drop=str(case.tested.corruption_drop) if case.tested else "",
         not_meant=not_meant(case.sidecar, case.tested),
         calibrated=is_calibrated(case.sidecar),
+        ratios=any(record.prediction.get("evidence") for record in case.files),
         prior=rounded_percent(case.sidecar.prior),
     )
 

@@ -17,6 +17,7 @@ from deepfake_detection.serving.case.record import Assignment, Case, case_of, ex
 from deepfake_detection.serving.case.render import render_case
 from deepfake_detection.serving.credentials import Anchors
 from deepfake_detection.serving.detector import Detector
+from deepfake_detection.serving.validation import with_alarms_in_use
 
 MOST_FILES = 50  # a case file holds the pictures of all of them
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -80,6 +81,7 @@ def composed(
     The HTML of one that is ``alone`` does not speak of a JSON file. The rest is as for write_case.
     """
     tested = read_tested(checkpoint)
+    tested = tested and with_alarms_in_use(tested, checkpoint, detector.sidecar)
     records, shown = [], []
     for path, name in files:
         record, values = examined(detector, path, tested, frames, anchors)

@@ -36,6 +36,7 @@ from deepfake_detection.pictures.images import UnreadableImageError
 from deepfake_detection.reporting.html import template_environment
 from deepfake_detection.serving.credentials import Anchors
 from deepfake_detection.serving.people import NoSpaceError
+from deepfake_detection.serving.validation import alarms_by_kind, with_alarms_in_use
 from deepfake_detection.serving.view import load, values_of
 from deepfake_detection.serving.web import api
 from deepfake_detection.serving.web.connections import ImpatientProtocol
@@ -181,7 +182,8 @@ def create_app(
     guessing = tested.test.guessing() if tested else ""
     about |= {"guessing": guessing, "unseen": unseen_words(tested), "not_meant": not_meant(sidecar, tested)}
     about |= {"prior": rounded_percent(sidecar.prior), "calibrated": is_calibrated(sidecar)}
-    about |= {"uncalibrated": UNCALIBRATED}
+    in_use = with_alarms_in_use(tested, checkpoint, sidecar) if tested else None
+    about |= {"uncalibrated": UNCALIBRATED, "alarms": alarms_by_kind(in_use)}
     about |= {"case_files": find_spec("matplotlib") is not None}  # of the extra explain
     turn, active = anyio.Lock(), set[object]()
 
