@@ -129,7 +129,9 @@ def test_a_picture_a_video_and_a_damaged_file(place: Path, whole: Case) -> None:
         assert words in text, words
     assert page.count('alt="Crop') == 3 + 2
     judged = len(video["prediction"]["moments"])
-    assert (page.count('class="lane"'), page.count("<circle ")) == (2, judged)
+    strips = page.split('<table class="strip">')[1:]
+    assert [each.split("</table>")[0].count("<circle ") for each in strips] == [1 + 8, 1 + 8]
+    assert (page.count('class="lane"'), page.count("<circle ")) == (2, judged + 2 * 9)
     assert "When is it suspicious? Person 1: " in text
     assert page.count('alt="Heat map') - page.count('alt="Heat map of the frame') == 3 + 2
 
@@ -224,8 +226,8 @@ def test_a_file_that_changes_meanwhile_is_no_evidence(
     path = tmp_path / "three.jpg"
     path.write_bytes((place / "three.jpg").read_bytes())
 
-    def changing(detector: Detector, file: Path, frames: int | None = None) -> Any:
-        found = view.shown(detector, file, frames)
+    def changing(detector: Detector, file: Path, frames: int | None = None, check: bool = False) -> Any:
+        found = view.shown(detector, file, frames, check)
         path.write_bytes(path.read_bytes() + b"more")
         return found
 

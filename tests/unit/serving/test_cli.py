@@ -243,7 +243,7 @@ def test_csv_and_the_table_say_the_same(folder: Path, run: Run) -> None:
     as_csv = run("predict", picture, "--checkpoint", folder / "best.pth", "--csv")
     assert as_csv.status == 0, as_csv.err
     (row,) = csv.DictReader(io.StringIO(as_csv.out))
-    assert list(row)[:7] == ["path", "verdict", "probability", "logit", "reason", "unfamiliarity", "failed"]
+    assert list(row)[:7] == ["path", "verdict", "probability", "logit", "reason", "log10_lr", "unfamiliarity"]
     assert (row["failed"], row["faces"], row["model"], row["threshold"]) == ("False", "1", "best.pth", "0.5")
     both = run("predict", folder / "c.mp4", folder / "text.jpg", "--checkpoint", folder / "best.pth", "--csv").out
     video, unreadable = csv.DictReader(io.StringIO(both))
