@@ -11,6 +11,7 @@ from contextlib import nullcontext, redirect_stdout
 from dataclasses import replace
 from functools import partial
 from io import TextIOWrapper
+from itertools import repeat
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -19,7 +20,7 @@ import typer
 from typer.core import TyperGroup
 
 from deepfake_detection.common.errors import UserError
-from deepfake_detection.common.files import expanded, write_figure
+from deepfake_detection.common.files import expanded, sha256_of, write_figure
 from deepfake_detection.common.parallel import spin_briefly
 from deepfake_detection.common.progress import progress
 from deepfake_detection.common.rules import Rule
@@ -48,6 +49,7 @@ from deepfake_detection.videos.video import is_video
 if TYPE_CHECKING:  # torch takes seconds to load, and --help does not need it
     from deepfake_detection.serving.detector import Detector
     from deepfake_detection.serving.results import Prediction
+    from deepfake_detection.serving.second_opinion import SecondOpinion
 
 FEW, ENOUGH = 8, 64  # files and frames; batch-norm statistics of less are hardly those of a kind of picture
 
@@ -80,6 +82,20 @@ Checkpoint = Annotated[
     Path | None,
     typer.Option(
         help="Checkpoint with its JSON file beside it, or the folder of one. Without it the one in models/ is taken."
+    ),
+]
+Checkpoints = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--checkpoint",
+        help="Checkpoint with its JSON file beside it, or the folder of one. Without it the one in models/ is taken. "
+        "A second one gives a second opinion.",
+    ),
+]
+Scores = Annotated[
+    list[Path] | None,
+    typer.Option(
+        help="The data/predictions.csv of the pipeline that trained a checkpoint, one for each of two: fuses both."
     ),
 ]
 Device = Annotated[
@@ -123,7 +139,7 @@ def predict(
     paths: Annotated[
         list[str], typer.Argument(help="Pictures, videos, folders of them, or patterns such as 'a/*.jpg'.")
     ],
-    checkpoint: Checkpoint = None,
+    checkpoints: Checkpoints = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV with a header.")] = False,
     output: Annotated[Path | None, typer.Option(help="Write to this file, whole or not at all.")] = None,
@@ -135,6 +151,7 @@ def predict(
     ] = "torch",
     device: Device = None,
     threshold: Threshold = None,
+    scores: Scores = None,
     shard: Annotated[str | None, typer.Option(help="Take one share of the files only: 2/4 is the second of 4.")] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="With --json and --output: go on where a killed run stopped.")
@@ -171,8 +188,10 @@ def predict(
         raise typer.Exit(1)
     files = in_shard(files, shard) if shard else files
     anchors = read_anchors(trust_anchors) if trust_anchors else None
-    checkpoint = find_checkpoint(checkpoint)
-    beside = [checkpoint.with_suffix(ending) for ending in (".json", FAMILIARITY)]
+    checkpoint, *others = checkpoints_of(checkpoints, scores)
+    if adapt and others:
+        raise UserError("--adapt changes one network: give one --checkpoint")
+    beside = [each.with_suffix(ending) for each in (checkpoint, *others) for ending in (".json", FAMILIARITY)] + others
     with alone(output) if output else nullcontext():
         if resume and output and output.exists() and not force:
             require_whole(output, files)
@@ -184,6 +203,8 @@ def predict(
         with redirect_stdout(sys.stderr):  # a backend's own messages are not results
             detector = load_detector(checkpoint, backend, device, threshold)
             from deepfake_detection.serving.stability import checked
+
+            second = second_opinion(detector, others[0], scores, device, threshold) if others else None
         if adapt:
             detector = adapted(detector, adapt, files)
         write = print_json if as_json else print_csv if as_csv else partial(print_line, verbose=verbose)
@@ -205,11 +226,13 @@ def predict(
             left = left_to_do(files, done)
             # The bar goes to stderr, so that stdout can be piped. On what is no terminal it is a line a minute.
             with progress(total=len(left), unit="file", leave=False) as bar:
-                judged = partial(checked, detector) if check else detector.stream
-                for number, found in enumerate(judged(left, batch_size, frames, fill=bool(shard or resume))):
+                options = (left, batch_size, frames, bool(shard or resume))
+                judged = checked(detector, *options) if check else detector.stream(*options)
+                also = second.detector.stream(*options) if second else repeat(None)
+                for number, (found, other) in enumerate(zip(judged, also, strict=False)):
                     outcomes[outcome(found.verdict, found.failed)] += 1
                     found = replace(found, transductive=True) if adapt else found
-                    about = detector.about(found)
+                    about = detector.about(found) | (second.said(found, other) if second and other else {})
                     if not as_csv:
                         about |= {"credentials": None} if found.failed else credential_fields(Path(found.path), anchors)
                     with bar.external_write_mode():
@@ -224,6 +247,27 @@ def predict(
             print(f"{failed} of {len(files)} files could not be read", file=sys.stderr)
         if failed or listed.problems:
             raise typer.Exit(1)
+
+
+def checkpoints_of(given: list[Path] | None, scores: list[Path] | None) -> list[Path]:
+    """One checkpoint, or two. Raises UserError for more, and for tables of scores that are not one for each of two."""
+    if given and len(given) > 2:
+        raise UserError("--checkpoint: give one, or a second one for a second opinion")
+    if scores and not (given and len(given) == len(scores) == 2):
+        raise UserError("--scores: give one table for each of two --checkpoint, in the same order")
+    return list(map(find_checkpoint, given)) if given else [find_checkpoint(None)]
+
+
+def second_opinion(
+    first: "Detector", checkpoint: Path, scores: list[Path] | None, device: str | None, threshold: str | None
+) -> "SecondOpinion":
+    """The network of a second checkpoint, and how to read both by the tables of their ``scores``, if they are given."""
+    from deepfake_detection.serving.second_opinion import SecondOpinion, fit_fusion, read_scored
+
+    second = load_detector(checkpoint, device=device, threshold=threshold)
+    both = zip(scores or [], (first.sidecar, second.sidecar), strict=False)
+    tables = [read_scored(path, sidecar) for path, sidecar in both]
+    return SecondOpinion(second, first.name, sha256_of(checkpoint), fit_fusion(*tables) if tables else None)
 
 
 def adapted(detector: "Detector", folder: Path, files: list[str]) -> "Detector":
@@ -346,12 +390,13 @@ def report(
     case: Annotated[str, typer.Option(help="Number or name of the case, to stand at the top.")] = "",
     examiner: Annotated[str, typer.Option(help="Who examined the files.")] = "",
     note: Annotated[str, typer.Option(help="Where the files come from, or anything else.")] = "",
-    checkpoint: Checkpoint = None,
+    checkpoints: Checkpoints = None,
     frames: Frames = None,
     force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
     device: Device = None,
     threshold: Threshold = None,
     trust_anchors: TrustAnchors = None,
+    scores: Scores = None,
 ) -> None:
     """Write a case file: what was examined, with what, how, and what came out.
 
@@ -376,16 +421,17 @@ def report(
     files = list(map(Path, listed.files))
     check_files(files)
     anchors = read_anchors(trust_anchors) if trust_anchors else None
-    checkpoint = find_checkpoint(checkpoint)
-    beside = [checkpoint.with_suffix(ending) for ending in (".json", FAMILIARITY, TESTED)]
+    checkpoint, *others = checkpoints_of(checkpoints, scores)
+    beside = [each.with_suffix(end) for each in (checkpoint, *others) for end in (".json", FAMILIARITY, TESTED)]
     beside += [trust_anchors] if trust_anchors else []
     for path in written:
-        refuse_inputs(path, [*files, checkpoint, *beside], "--out")
+        refuse_inputs(path, [*files, checkpoint, *others, *beside], "--out")
     command = shlex.join(["deepfake-detect", *sys.argv[1:]])
     assignment = Assignment(case=case, examiner=examiner, note=note)
     with alone(*written):
         detector = load_detector(checkpoint, device=device, threshold=threshold)
-        failed = write_case(checkpoint, detector, files, out, command, frames, printer, assignment, anchors)
+        second = second_opinion(detector, others[0], scores, device, threshold) if others else None
+        failed = write_case(checkpoint, detector, files, out, command, frames, printer, assignment, anchors, second)
     for path in written:
         print(shown(path, sys.stdout))
     if failed:

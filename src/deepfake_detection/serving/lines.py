@@ -135,6 +135,8 @@ def print_line(found: "Prediction", first: bool, out: TextIO, about: Mapping[str
         rest += f"  ({said_of(people[0], len(people), found.moments)})"  # type: ignore[attr-defined]
     if verbose and found.evidence:
         rest += f"  {short_words(found.evidence)}"
+    if together := about.get("together"):
+        rest += f"  ({together})"
     word = f"{found.verdict:12}"
     if out.isatty() and "NO_COLOR" not in os.environ and (colour := COLOURS.get(found.verdict)):
         word = f"\x1b[{colour}m{word}\x1b[0m"

@@ -20,6 +20,7 @@ from deepfake_detection.serving.likelihood import LikelihoodRatio, likelihood_ra
 Verdict: TypeAlias = Literal["fake", "partly fake", "original", "uncertain", "unfamiliar", "uncalibrated", "none"]
 
 GRAVITY = {"original": 0, "uncalibrated": 0, "unfamiliar": 1, "partly fake": 2, "fake": 2}
+JUDGED = ("fake", "partly fake", "original")  # the verdicts by a threshold
 MOSTLY = 0.8  # of a person's frames: a stretch of so many is the whole
 
 
@@ -172,6 +173,11 @@ class VideoPrediction(Prediction):
     people: tuple[Person, ...] = ()
 
 
+def looks_fake(verdict: Verdict) -> bool:
+    """Whether a verdict is on the side of a fake."""
+    return verdict in ("fake", "partly fake")
+
+
 def flips(found: Prediction) -> list[str]:
     """The changes after which a file is original if it was fake, or fake if it was original."""
     return [check.change for check in found.checks if check.flips]
@@ -184,7 +190,7 @@ def damage_words(seconds: float, unseen: float) -> str:
 
 def decisive_stretch(found: Prediction) -> Stretch | None:
     """The most suspicious stretch of the person who decides, if the video is fake or partly fake."""
-    if isinstance(found, VideoPrediction) and found.verdict in ("fake", "partly fake"):
+    if isinstance(found, VideoPrediction) and looks_fake(found.verdict):
         return found.people[0].stretch
     return None
 

@@ -21,6 +21,7 @@ from deepfake_detection.pictures.images import UnreadableImageError
 from deepfake_detection.serving.given import Pixels, names_video, read_given
 from deepfake_detection.serving.people import KeptFrames
 from deepfake_detection.serving.results import (
+    JUDGED,
     Check,
     Face,
     Moment,
@@ -31,6 +32,7 @@ from deepfake_detection.serving.results import (
     face_of,
     flips,
     gravest,
+    looks_fake,
     people_of,
 )
 
@@ -41,7 +43,6 @@ LONGEST = 1024  # pixels of the longer side of what is changed, so that a photog
 BATCH = 16  # crops that the network takes at once
 MOST_FACES = 4  # of a picture, the gravest
 MOST_FRAMES = 16  # of the person who decides on a video: half of them evenly spaced, half the most suspicious
-FAKE = ("fake", "partly fake")
 
 Found = TypeVar("Found", bound=Prediction)
 Placed: TypeAlias = tuple[Pixels, DetectedFace | None]
@@ -97,7 +98,7 @@ def checked_picture(detector: "Detector", found: Prediction, pixels: Pixels, sca
 
     Of several faces, the MOST_FACES gravest are judged again. What has no verdict by a threshold has no checks.
     """
-    if found.verdict not in (*FAKE, "original"):
+    if found.verdict not in JUDGED:
         return found
     looks, sidecar = len(found.faces), detector.sidecar
     places = [(pixels, _scaled(face, scale)) for face in gravest(found.faces)[:MOST_FACES]]
@@ -114,7 +115,7 @@ def checked_video(detector: "Detector", found: VideoPrediction, kept: KeptFrames
     MOST_FRAMES frames of the person who decides are judged again. Between these, what a change did to the logit is
     interpolated. The other people keep their logits, and count as they do without the change.
     """
-    if found.verdict not in (*FAKE, "original"):
+    if found.verdict not in JUDGED:
         return found
     moments = sorted(found.moments, key=lambda each: each.seconds)
     tracks = [[each for each in moments if each.person == person.number] for person in found.people]
@@ -169,9 +170,9 @@ def _check(change: str, worst: Face | Person) -> Check:
 
 
 def _with(found: Found, checks: list[Check]) -> Found:
-    was_fake = found.verdict in FAKE
+    was_fake = looks_fake(found.verdict)
     checks = [
-        replace(each, flips=each.verdict != "unfamiliar" and (each.verdict in FAKE) != was_fake) for each in checks
+        replace(each, flips=each.verdict != "unfamiliar" and looks_fake(each.verdict) != was_fake) for each in checks
     ]
     found = replace(found, checks=tuple(checks))
     if not (changes := flips(found)):

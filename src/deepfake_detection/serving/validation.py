@@ -8,7 +8,7 @@ from PIL import Image
 
 from deepfake_detection.inference.tested import Condition, Tested, Worth
 from deepfake_detection.network.sidecar import Sidecar, read_sidecar
-from deepfake_detection.serving.results import Prediction, VideoPrediction
+from deepfake_detection.serving.results import Prediction, VideoPrediction, looks_fake
 
 CONDITIONS = {
     "face_size": ("size of the face", "{:.0f} pixels"),
@@ -58,7 +58,7 @@ def alarm_words(worth: Worth | None, units: str) -> str:
 
 def alarms_of(found: Prediction, tested: Tested | None) -> str:
     """``alarm_words`` for a file whose verdict is fake or partly fake, and nothing for another."""
-    if found.verdict not in ("fake", "partly fake"):
+    if not looks_fake(found.verdict):
         return ""
     return alarms_by_kind(tested)["video" if isinstance(found, VideoPrediction) else "picture"]
 

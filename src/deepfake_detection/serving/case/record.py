@@ -25,6 +25,7 @@ from deepfake_detection.serving.words import Said, Wording, not_meant, wording
 
 if TYPE_CHECKING:
     from deepfake_detection.serving.detector import Detector
+    from deepfake_detection.serving.second_opinion import SecondOpinion
 
 PACKAGES = (
     *("deepfake-detection", "torch", "torchvision", "numpy", "scipy", "pillow", "av"),
@@ -92,6 +93,7 @@ def examined(
     tested: Tested | None,
     frames: int | None = None,
     anchors: Anchors | None = None,
+    second: "SecondOpinion | None" = None,
 ) -> tuple[Examined, dict[str, Any]]:
     """Judges a file: what came out, and what a template shows, which is ``{}`` for an unreadable file.
 
@@ -109,6 +111,8 @@ def examined(
     said = wording(found, detector.sidecar)
     conditions = conditions_of(found, path, [facts.width, facts.height], values.get("brightness"))
     evidence = evidence_values(found, detector.sidecar, tested, conditions)
+    if second and evidence:
+        evidence["sentences"].append(second.sentence(found, path, frames))
     record = Examined(
         path=printable(str(path)),
         facts=facts,

@@ -17,6 +17,7 @@ from deepfake_detection.serving.case.record import Assignment, Case, case_of, ex
 from deepfake_detection.serving.case.render import render_case
 from deepfake_detection.serving.credentials import Anchors
 from deepfake_detection.serving.detector import Detector
+from deepfake_detection.serving.second_opinion import SecondOpinion
 from deepfake_detection.serving.validation import with_alarms_in_use
 
 MOST_FILES = 50  # a case file holds the pictures of all of them
@@ -47,17 +48,18 @@ def write_case(
     printer: str | None = None,
     assignment: Assignment = Assignment(),  # noqa: B008  frozen
     anchors: Anchors | None = None,
+    second: SecondOpinion | None = None,
 ) -> int:
     """Examines the files and writes ``out``, an HTML file, and the JSON file of the same name. Returns the failures.
 
     ``detector`` is that of ``checkpoint``. ``command`` is what the case file names as the command. ``printer`` is a
     program as of find_printer, which also prints a PDF. ``assignment`` is what the examiner says of the case, and
-    ``anchors`` are those for Content Credentials. Raises UserError if test results beside the checkpoint are wrong, and
-    OSError if a file cannot be read or written.
+    ``anchors`` are those for Content Credentials. A ``second`` network is asked too. Raises UserError if test results
+    beside the checkpoint are wrong, and OSError if a file cannot be read or written.
     """
     with progress(paths, title="examining", unit="file", leave=False) as bar:
         files = ((path, str(path)) for path in bar)
-        case, html = composed(checkpoint, detector, files, command, frames, assignment, anchors=anchors)
+        case, html = composed(checkpoint, detector, files, command, frames, assignment, anchors=anchors, second=second)
     with replacing(out, out.with_suffix(".json")) as (page, data):
         page.write_text(html, encoding="utf-8", newline="\n")
         data.write_text(case.model_dump_json(indent=2) + "\n", encoding="utf-8", newline="\n")
@@ -75,6 +77,7 @@ def composed(
     assignment: Assignment = Assignment(),  # noqa: B008  frozen
     alone: bool = False,
     anchors: Anchors | None = None,
+    second: SecondOpinion | None = None,
 ) -> tuple[Case, str]:
     """Examines the files, each with the name that the case file has for it: the case, and its HTML.
 
@@ -84,7 +87,7 @@ def composed(
     tested = tested and with_alarms_in_use(tested, checkpoint, detector.sidecar)
     records, shown = [], []
     for path, name in files:
-        record, values = examined(detector, path, tested, frames, anchors)
+        record, values = examined(detector, path, tested, frames, anchors, second)
         prediction = record.prediction | {"path": printable(name)}
         record = record.model_copy(update={"path": printable(name), "prediction": prediction})
         records.append(record)
