@@ -203,10 +203,12 @@ def predict(
         with redirect_stdout(sys.stderr):  # a backend's own messages are not results
             detector = load_detector(checkpoint, backend, device, threshold)
             from deepfake_detection.serving.stability import checked
+            from deepfake_detection.serving.validation import alarms_of, results_in_use
 
             second = second_opinion(detector, others[0], scores, device, threshold) if others else None
         if adapt:
             detector = adapted(detector, adapt, files)
+        tested, alarms = results_in_use(checkpoint, detector.sidecar), set[str]()
         write = print_json if as_json else print_csv if as_csv else partial(print_line, verbose=verbose)
         job = (
             job_of(
@@ -231,6 +233,7 @@ def predict(
                 also = second.detector.stream(*options) if second else repeat(None)
                 for number, (found, other) in enumerate(zip(judged, also, strict=False)):
                     outcomes[outcome(found.verdict, found.failed)] += 1
+                    alarms.add(alarms_of(found, tested) if tested else "")
                     found = replace(found, transductive=True) if adapt else found
                     about = detector.about(found) | (second.said(found, other) if second and other else {})
                     if not as_csv:
@@ -243,6 +246,8 @@ def predict(
         failed = outcomes["unreadable"]
         if len(files) > 1:
             print(summary(outcomes), file=sys.stderr)
+        for words in sorted(filter(None, alarms)):
+            print(words, file=sys.stderr)
         if failed:
             print(f"{failed} of {len(files)} files could not be read", file=sys.stderr)
         if failed or listed.problems:

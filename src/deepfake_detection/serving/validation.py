@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from deepfake_detection.inference.tested import Condition, Tested, Worth
+from deepfake_detection.common.errors import UserError
+from deepfake_detection.inference.tested import Condition, Tested, Worth, read_tested
 from deepfake_detection.network.sidecar import Sidecar, read_sidecar
 from deepfake_detection.serving.results import Prediction, VideoPrediction, looks_fake
 
@@ -30,6 +31,14 @@ class ConditionRow(NamedTuple):
     cllr: str = ""
     alarms: str = ""
     groups: str = ""
+
+
+def results_in_use(checkpoint: Path, sidecar: Sidecar) -> Tested | None:
+    """The test results beside a checkpoint as for ``with_alarms_in_use``; None if there are none for these files."""
+    with suppress(UserError):
+        tested = read_tested(checkpoint)
+        return tested and with_alarms_in_use(tested, checkpoint, sidecar)
+    return None
 
 
 def with_alarms_in_use(tested: Tested, checkpoint: Path, sidecar: Sidecar) -> Tested:
