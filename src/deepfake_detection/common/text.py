@@ -9,6 +9,7 @@ _ADVICE = {
     **dict.fromkeys((errno.EMFILE, errno.ENFILE), "allow more open files (ulimit -n)"),
     errno.ENAMETOOLONG: "give it a shorter name",
 }
+NARROW = 0.05  # an interval in which a third digit says something
 FEW_GROUPS = 20  # fewer say little about the spread between groups
 
 
@@ -55,6 +56,14 @@ def group_count(groups: int) -> str:
     return f"{groups} groups" if groups >= FEW_GROUPS else f"{groups} group{'s' * (groups != 1)}: too few groups"
 
 
+def figure(value: float, interval: Sequence[float] | None = None) -> str:
+    """A share with the digits that it deserves: "0.72 [0.63, 0.79]", or "0.972 [0.951, 0.989]" if that is narrow."""
+    if interval is None:
+        return f"{value:.2f}"
+    digits = 3 if interval[1] - interval[0] < NARROW else 2
+    return f"{value:.{digits}f} [{interval[0]:.{digits}f}, {interval[1]:.{digits}f}]"
+
+
 def guessing(auroc: float | None, interval: Sequence[float] | None, frames: str = "the test frames") -> str:
     """Says that a network is no better than guessing on some frames, or nothing ("").
 
@@ -62,5 +71,4 @@ def guessing(auroc: float | None, interval: Sequence[float] | None, frames: str 
     """
     if auroc is None or (interval[0] if interval else auroc) > 0.5:
         return ""
-    ends = f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else ""
-    return f"No better than guessing on {frames}: the AUROC is {auroc:.3f}{ends}, and guessing has 0.5."
+    return f"No better than guessing on {frames}: the AUROC is {figure(auroc, interval)}, and guessing has 0.5."

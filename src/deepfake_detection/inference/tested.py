@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.files import sha256_of, write_json
-from deepfake_detection.common.text import guessing, printable
+from deepfake_detection.common.text import figure, guessing, printable
 
 TESTED = ".tested.json"  # the end of the file's name
 METRICS = ("auroc", "accuracy", "recall", "tpr_at_fpr_1pct", "ece")  # those of the metrics files that it repeats
@@ -28,11 +28,13 @@ class Measured(BaseModel):
     high: float | None = None
 
     def __str__(self) -> str:
-        """Returns "0.717 [0.634, 0.787]", or without an interval "0.717"."""
-        if self.value is None:
-            return "not defined"
-        ends = "" if self.low is None or self.high is None else f" [{self.low:.3f}, {self.high:.3f}]"
-        return f"{self.value:.3f}{ends}"
+        """Returns common.text.figure of it, such as "0.72 [0.63, 0.79]"."""
+        return "not defined" if self.value is None else figure(self.value, self.ends)
+
+    @property
+    def ends(self) -> tuple[float, float] | None:
+        """The ends of the interval, if it has one."""
+        return None if self.low is None or self.high is None else (self.low, self.high)
 
 
 class Result(BaseModel):
@@ -51,8 +53,7 @@ class Result(BaseModel):
     def guessing(self) -> str:
         """Says that the network is no better than guessing on these frames, or nothing ("")."""
         auroc = self.frame["auroc"]
-        ends = None if auroc.low is None or auroc.high is None else (auroc.low, auroc.high)
-        return guessing(auroc.value, ends, self.name)
+        return guessing(auroc.value, auroc.ends, self.name)
 
 
 class Alarms(BaseModel):

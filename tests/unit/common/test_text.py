@@ -6,6 +6,7 @@ import pytest
 
 from deepfake_detection.common.text import (
     clock,
+    figure,
     group_count,
     one_line,
     percent,
@@ -44,6 +45,12 @@ def test_a_clock_never_shows_sixty_seconds(seconds: float, text: str) -> None:
 )
 def test_few_groups_are_called_so(groups: int, words: str) -> None:
     assert group_count(groups) == words
+
+
+def test_a_figure_has_no_digit_that_its_interval_does_not_show() -> None:
+    assert figure(0.7167, (0.6342, 0.7871)) == "0.72 [0.63, 0.79]"
+    assert figure(0.9719, (0.9512, 0.9891)) == "0.972 [0.951, 0.989]"
+    assert figure(0.9719) == "0.97"
 
 
 def test_what_a_terminal_would_obey_is_replaced() -> None:
