@@ -13,6 +13,7 @@ import torch
 from PIL import ExifTags, Image
 
 from deepfake_detection.common.files import sha256_of
+from deepfake_detection.common.text import figure
 from deepfake_detection.inference.familiarity import (
     SIDE,
     Familiarity,
@@ -44,7 +45,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint of faces with test results, a picture of three people, a film of two, and a damaged file."""
     root = tmp_path_factory.mktemp("case")
     network = network_with_statistics(dropout=0.2)
-    save_checkpoint(root / "b0.pth", network, sidecar(crop="face", margin=0.3, familiarity=0.99, parameters=4_008_829))
+    calibrated = {"thresholds": {"youden": 0.5}, "familiarity": 0.99}
+    save_checkpoint(root / "b0.pth", network, sidecar(crop="face", margin=0.3, parameters=4_008_829, **calibrated))
     save_tested(root / "b0.pth")
     board = np.full((200, 600, 3), 70, np.uint8)
     for number in range(3):
@@ -118,12 +120,15 @@ def test_a_picture_a_video_and_a_damaged_file(place: Path, whole: Case) -> None:
     assert (damaged["prediction"]["failed"], damaged["prediction"]["reason"]) == (True, "truncated")
     text = Reader(page).text
     headings = ["Before relying on a score The tests rest on 90 original frames, of 18 videos in 9 groups of people."]
-    headings += ["What came out?", "How often is the network wrong?", "What does a score not mean?"]
+    headings += ["Question and propositions What was asked?", "Results What came out?", "Method How was it examined?"]
+    headings += ["Validation How often is the network wrong?", "Limits What does a score not mean?"]
+    headings += ["Versions With what was it examined?", "How to repeat it Can I repeat it?"]
     headings += ["How far can I trust it?", "Is it the file that I have?", "Claims, not facts"]
-    headings += ["With what was it examined?", "Can I repeat it?"]
-    places = [text.rindex(words) for words in headings[:4]]
+    places = [text.rindex(words) for words in headings[:8]]  # in the order of ISO 21043-5
     assert places == sorted(places)
+    assert places[-1] < text.index(headings[-1])
     assert case["warnings"][0] in text
+    assert all(technique in text for technique in ("pictures A face finder", "DFT-1176", "videos Of its", "DFT-1106"))
     digests = (sha256_of(place / "b0.pth"), picture["facts"]["sha256"])
     for words in (*headings, *digests, "Not judged : truncated.", picture["headline"], "face 3: ", "person 2: "):
         assert words in text, words
@@ -157,7 +162,7 @@ def test_the_network_and_its_test_results_are_named(run: Run, place: Path, tmp_p
     assert case["command"] in text
     for result in case["tested"]["manipulations"]:
         value, low, high = (result["frame"]["auroc"][name] for name in ("value", "low", "high"))
-        times = text.count(f"{value:.3f} [{low:.3f}, {high:.3f}]")
+        times = text.count(figure(value, (low, high)))
         assert times >= 1 + (not result["trained_on"]), result["name"]  # in the table, and beside the verdict
     assert "Trained on drawn faces. This network says nothing about photographs" in text
     assert case["files"][0]["trust"][0].startswith("Trained on drawn faces.")
@@ -211,10 +216,12 @@ def test_the_json_file_is_as_its_schema_says(whole: Case) -> None:
 
 
 def test_a_file_that_is_there_is_kept(run: Run, place: Path, tmp_path: Path) -> None:
-    (tmp_path / "case.json").write_text("mine")
     words = ("report", place / "three.jpg", "--checkpoint", place / "b0.pth", "--out", tmp_path / "case.html")
-    assert "case.json is there already" in run(*words).err
-    assert [path.name for path in tmp_path.iterdir()] == ["case.json"]
+    for name in ("case.json", "case.sha256.sig"):
+        (tmp_path / name).write_text("mine")
+        assert f"{name} is there already" in run(*words).err
+        assert [path.name for path in tmp_path.iterdir()] == [name]
+        (tmp_path / name).unlink()
     for name in ("b0.html", "b0.tested.html"):  # their JSON files would be the checkpoint's
         done = run("report", place / "three.jpg", "--checkpoint", place / "b0.pth", "--out", place / name, "--force")
         assert "is one of the files that are read: name another file with --out" in done.err
@@ -252,11 +259,17 @@ def test_an_unfamiliar_picture_gets_no_verdict(run: Run, place: Path, tmp_path: 
 
 
 def test_what_the_examiner_says_stands_at_the_top(run: Run, place: Path, tmp_path: Path) -> None:
-    said = {"case": "2026-117 <b>", "examiner": "Lab 3", "note": "from a phone"}
-    _, case, page = report(run, place, tmp_path, "three.jpg", **said)
-    assert case["assignment"] == said
-    top = Reader(page).text.partition("What came out?")[0]
+    said = {"case": "2026-117 <b>", "exhibit": "K-3", "examiner": "Lab 3", "reviewer": "Lab 4", "note": "from a phone"}
+    asked = "Is a face in this picture swapped?"
+    _, case, page = report(run, place, tmp_path, "three.jpg", question=asked, **said)
+    assert case["assignment"] == said | {"question": asked}
+    top, _, rest = Reader(page).text.partition("Question and propositions What was asked?")
     assert all(f"{name} {text}" in top for name, text in said.items())
+    assert rest.startswith(f" {asked} A score is weighed for two propositions.")
+    assert all(
+        f"{words} that the network was calibrated on: " in rest
+        for words in ("a manipulation of the kinds", "an unaltered recording of the kinds")
+    )
     _, _, page = report(run, place, tmp_path, "three.jpg")
     assert "As the examiner says" not in page
 
@@ -299,7 +312,7 @@ def test_a_printer_that_fails_is_one_line_and_the_page_is_kept(
     done = run("report", place / "three.jpg", "--checkpoint", place / "b0.pth", "--pdf")
     assert done.status == 1
     assert done.err.endswith(f"error: --pdf: {printer} wrote nothing: out of paper\n")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["case.html", "case.json", "weasyprint"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["case.html", "case.json", "case.sha256", "weasyprint"]
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH: install it to see a case file printed")
@@ -313,8 +326,9 @@ def test_a_browser_shows_it_at_any_width_and_prints_it(run: Run, place: Path, tm
             assert browser.evaluate("document.documentElement.scrollWidth") <= width
             assert all(browser.pictures())
         assert browser.scrolling() == []
-        assert browser.on_first_page("#not ~ ul")  # what came out, the test results and the limits stand above
-        assert not browser.on_first_page("section.file")
+        # the warnings, the propositions, what came out and how stand above; the test results are whole on the next
+        assert browser.on_first_page("#method ~ table")
+        assert not browser.on_first_page("#tests ~ .scroll")
         assert browser.complaints == []
         shown = {request.partition(",")[0].partition(";")[0] for request in browser.requests}
         assert shown <= {page.as_uri(), *(f"data:image/{kind}" for kind in ("jpeg", "png"))}

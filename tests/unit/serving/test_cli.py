@@ -218,7 +218,7 @@ def test_info_says_what_a_checkpoint_is(folder: Path, tmp_path: Path, run: Run) 
     said = run("info", path).out
     for name in ("FaceSwap", "NeuralTextures"):
         (one,) = [each for each in results.unseen() if each.name == name]
-        assert f"AUROC {one.frame['auroc'].value:.3f} [" in said
+        assert f"AUROC {one.frame['auroc']}: {one.name}, not trained on" in said
         assert f"]: {name}, not trained on\n" in said
     assert "]: embedded_shifted, not trained on\n" in said
     described = path.with_suffix(".json")

@@ -11,7 +11,7 @@ from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.files import sha256_of
 from deepfake_detection.common.text import printable
 from deepfake_detection.inference.familiarity import familiarity_file
-from deepfake_detection.inference.tested import Tested
+from deepfake_detection.inference.tested import Tested, results_file
 from deepfake_detection.network.sidecar import Sidecar
 from deepfake_detection.pictures.images import UnreadableImageError
 from deepfake_detection.reporting.caveats import warnings_of_network
@@ -56,6 +56,7 @@ class Files(BaseModel):
     checkpoint_sha256: str
     sidecar_sha256: str
     familiarity_sha256: str | None
+    tested_sha256: str | None
 
 
 class Assignment(BaseModel):
@@ -64,7 +65,10 @@ class Assignment(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     case: str = Field(default="", description="its number or name")
+    exhibit: str = Field(default="", description="the number or name under which the files were handed in")
+    question: str = Field(default="", description="what the examiner was asked")
     examiner: str = ""
+    reviewer: str = Field(default="", description="who checked the examination")
     note: str = Field(default="", description="where the files come from, or anything else")
 
 
@@ -76,6 +80,7 @@ class Case(BaseModel):
     version: Literal[1] = 1
     time: str = Field(description="when it was written, in UTC (ISO 8601)")
     command: str = Field(description="the command as it was given")
+    frames: int | None = Field(description="frames taken of each video; null if its length decided")
     assignment: Assignment = Assignment()
     software: dict[str, str] = Field(description="versions by package, and the processor's architecture")
     device: str = Field(description="what computed: cpu, or torch's name of an accelerator")
@@ -139,12 +144,13 @@ def case_of(
     command: str,
     time: str,
     assignment: Assignment,
+    frames: int | None,
 ) -> Case:
     """The case of these files."""
-    known = familiarity_file(checkpoint)
     return Case(
         time=time,
         command=printable(command),
+        frames=frames,
         assignment=Assignment(**{name: printable(text) for name, text in assignment}),
         software=_software(),
         device=str(detector.device),
@@ -152,7 +158,8 @@ def case_of(
             checkpoint=checkpoint.name,
             checkpoint_sha256=sha256_of(checkpoint),
             sidecar_sha256=sha256_of(checkpoint.with_suffix(".json")),
-            familiarity_sha256=sha256_of(known) if known.exists() else None,
+            familiarity_sha256=_sha256_if_there(familiarity_file(checkpoint)),
+            tested_sha256=_sha256_if_there(results_file(checkpoint)),
         ),
         sidecar=detector.sidecar,
         tested=tested,
@@ -169,6 +176,10 @@ def case_schema() -> dict[str, Any]:
     schema["$defs"] |= definitions
     schema["$defs"]["Examined"]["properties"]["prediction"] = prediction
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def _sha256_if_there(path: Path) -> str | None:
+    return sha256_of(path) if path.exists() else None
 
 
 def _software() -> dict[str, str]:

@@ -9,9 +9,14 @@ from deepfake_detection.reporting.html import template_environment
 from deepfake_detection.serving.case.facts import Facts
 from deepfake_detection.serving.case.record import Case, Examined, trust
 from deepfake_detection.serving.credentials import Credentials, Ingredient
+from deepfake_detection.serving.likelihood import propositions
 from deepfake_detection.serving.words import Wording, is_calibrated, not_meant, rounded_percent, unseen_words
 
 PACKAGE = "deepfake_detection.serving"
+SOLVE_IT = {  # the techniques of the knowledge base SOLVE-IT (solveit-df.org), by what is judged
+    "picture": "DFT-1176, classify if an image is potentially synthetically generated",
+    "video": "DFT-1106, classify if a video is potentially synthetically generated",
+}
 
 
 def render_case(case: Case, values: list[dict[str, Any]], alone: bool = False) -> str:
@@ -37,6 +42,8 @@ def render_case(case: Case, values: list[dict[str, Any]], alone: bool = False) -
         case=case,
         alone=alone,
         files=files,
+        propositions=propositions(case.sidecar) if is_calibrated(case.sidecar) else (),
+        method=method_rows(case),
         network=network_rows(case),
         guessing=case.tested.test.guessing() if case.tested else "",
         unseen=unseen_words(case.tested),
@@ -103,41 +110,54 @@ def portraits(shown: dict[str, Any]) -> list[dict[str, str]]:
     return list(found.values())
 
 
-def network_rows(case: Case) -> list[tuple[str, str]]:
-    """What the network is and how it decides."""
-    sidecar, files, authors = case.sidecar, case.network, case.sidecar.imported
+def method_rows(case: Case) -> list[tuple[str, str]]:
+    """What was done with pictures and with videos, as far as there are any, and how the network decides."""
+    sidecar, kinds = case.sidecar, {record.facts.kind for record in case.files}
     height, width = sidecar.input_size
-    crop = "whole pictures" if sidecar.crop == "none" else "crops of the face"
+    seen = "whole pictures" if sidecar.crop == "none" else "crops of the face"
+    taken = f"up to {case.frames}" if case.frames else "about one frame a second"
+    if sidecar.crop == "none":
+        picture, video = "The network scores the whole picture.", "The network scores each whole."
+    else:
+        picture = "A face finder (YuNet) finds the faces, and the network scores each. The gravest verdict counts."
+        video = "The faces of a person are followed and scored together. The gravest verdict counts."
+    steps = {"picture": picture, "video": f"Of its frames, evenly spaced, {taken} are taken. {video}"}
+    return [
+        *(
+            (f"{kind}s", f"{steps[kind]} SOLVE-IT technique: {name}.")
+            for kind, name in SOLVE_IT.items()
+            if kind in kinds
+        ),
+        ("network", f"{sidecar.arch}, {sidecar.parameters:,} parameters, on {seen} of {width} x {height} pixels"),
+        *_decision_rows(sidecar),
+    ]
+
+
+def network_rows(case: Case) -> list[tuple[str, str]]:
+    """Which network it was, by its files and where it comes from, and which software ran it."""
+    files, sidecar, authors = case.network, case.sidecar, case.sidecar.imported
+    frames = f"{case.tested.trained_frames:,} frames{' of drawn faces' * case.tested.drawn}" if case.tested else None
     rows = [
         ("checkpoint", files.checkpoint),
         ("its SHA-256", files.checkpoint_sha256),
         ("SHA-256 of its JSON file", files.sidecar_sha256),
         ("SHA-256 of its familiarity", files.familiarity_sha256),
-        ("network", f"{sidecar.arch}, {sidecar.parameters:,} parameters, on {crop} of {width} x {height} pixels"),
+        ("SHA-256 of its test results", files.tested_sha256),
         ("trained to tell", f"{', '.join(sidecar.categories.real)} from {', '.join(sidecar.categories.fake)}"),
-        (
-            "trained on",
-            f"{case.tested.trained_frames:,} frames{' of drawn faces' if case.tested.drawn else ''}"
-            if case.tested
-            else None,
-        ),
+        ("trained on", frames),
         ("imported", f"by the recipe {authors.recipe}; {authors.licence}" if authors else None),
-        *(_decision_rows(sidecar) if sidecar.calibrated else [("decides", f"nothing, {UNCALIBRATED}")]),
-        (
-            "unfamiliar",
-            f"what is less like the training frames than {sidecar.familiarity:.0%} of the frames of new people"
-            if sidecar.familiarity
-            else "not measured: every picture gets a verdict"
-            if sidecar.calibrated
-            else "not measured",
-        ),
+        ("software", ", ".join(f"{name} {version}" for name, version in case.software.items())),
+        ("computed on", case.device),
     ]
     return [(name, text) for name, text in rows if text]
 
 
 def _decision_rows(sidecar: Sidecar) -> list[tuple[str, str]]:
+    if not sidecar.calibrated:
+        return [("decides", f"nothing, {UNCALIBRATED}"), ("unfamiliar", "not measured")]
     frame = sidecar.frame
     formula = f"sigmoid(logit / {frame.temperature:.4g} + {frame.bias:.4g})"
+    unlike = "what is less like the training frames than {:.0%} of the frames of new people"
     return [
         ("a frame is fake", f"from a probability of {frame.threshold:.4g} on, which is {formula}"),
         (
@@ -145,6 +165,10 @@ def _decision_rows(sidecar: Sidecar) -> list[tuple[str, str]]:
             f"from a probability of {sidecar.score.reading.threshold:.4g} on, by the score of the video",
         ),
         ("probabilities hold", f"where {rounded_percent(sidecar.prior)} of all pictures are deepfakes"),
+        (
+            "unfamiliar",
+            unlike.format(sidecar.familiarity) if sidecar.familiarity else "not measured: every picture gets a verdict",
+        ),
     ]
 
 
