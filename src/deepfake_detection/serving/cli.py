@@ -44,6 +44,7 @@ from deepfake_detection.serving.lines import (
 )
 from deepfake_detection.serving.outputs import alone, may_write, named_after, refuse_inputs
 from deepfake_detection.serving.paths import VIDEO, find_checkpoint, find_files, in_shard, left_out
+from deepfake_detection.serving.verify import verify
 from deepfake_detection.videos.video import is_video
 
 if TYPE_CHECKING:  # torch takes seconds to load, and --help does not need it
@@ -393,8 +394,14 @@ def report(
     out: Annotated[Path, typer.Option(help="HTML file; the JSON file is written beside it.")] = Path("case.html"),
     pdf: Annotated[bool, typer.Option("--pdf", help="Print a PDF too, with Chromium or WeasyPrint.")] = False,
     case: Annotated[str, typer.Option(help="Number or name of the case, to stand at the top.")] = "",
+    exhibit: Annotated[str, typer.Option(help="Number or name under which the files were handed in.")] = "",
+    question: Annotated[str, typer.Option(help="What the examiner was asked.")] = "",
     examiner: Annotated[str, typer.Option(help="Who examined the files.")] = "",
+    reviewer: Annotated[str, typer.Option(help="Who checked the examination.")] = "",
     note: Annotated[str, typer.Option(help="Where the files come from, or anything else.")] = "",
+    sign: Annotated[
+        Path | None, typer.Option(help="Sign the sums with this SSH key, private or public with its agent.")
+    ] = None,
     checkpoints: Checkpoints = None,
     frames: Frames = None,
     force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
@@ -405,10 +412,12 @@ def report(
 ) -> None:
     """Write a case file: what was examined, with what, how, and what came out.
 
-    A file that cannot be read is named with the reason, and makes the exit status 1.
+    Beside it are the SHA-256 sums of all that it rests on, which verify checks. A file that cannot be read is named
+    with the reason, and makes the exit status 1.
     """
     try:
         from deepfake_detection.serving.case.record import Assignment
+        from deepfake_detection.serving.case.seal import SIGNATURE, SUMS, require_signer
         from deepfake_detection.serving.case.write import check_files, find_printer, write_case
     except ModuleNotFoundError as error:
         raise UserError(f"report: {error.name} is not installed; run make env, or pip install {error.name}") from None
@@ -416,8 +425,11 @@ def report(
     if out.suffix.lower() not in (".html", ".htm"):
         raise UserError(f"--out {out}: it will be an HTML page, so name it .html")
     printer = find_printer() if pdf else None
-    written = [out, out.with_suffix(".json"), *([out.with_suffix(".pdf")] if pdf else [])]
-    may_write(written, force)
+    if sign:
+        require_signer(sign)
+    endings = [".json", *([".pdf"] if pdf else []), SUMS, *([SIGNATURE] if sign else [])]
+    written = [out, *map(out.with_suffix, endings)]
+    may_write([*written, out.with_suffix(SIGNATURE)], force)
     listed = find_files(paths)
     if listed.problems:
         raise UserError(listed.problems[0])
@@ -432,11 +444,16 @@ def report(
     for path in written:
         refuse_inputs(path, [*files, checkpoint, *others, *beside], "--out")
     command = shlex.join(["deepfake-detect", *sys.argv[1:]])
-    assignment = Assignment(case=case, examiner=examiner, note=note)
+    assignment = Assignment(
+        case=case, exhibit=exhibit, question=question, examiner=examiner, reviewer=reviewer, note=note
+    )
     with alone(*written):
         detector = load_detector(checkpoint, device=device, threshold=threshold)
         second = second_opinion(detector, others[0], scores, device, threshold) if others else None
-        failed = write_case(checkpoint, detector, files, out, command, frames, printer, assignment, anchors, second)
+        asked = [*others, *([trust_anchors] if trust_anchors else [])]
+        failed = write_case(
+            checkpoint, detector, files, out, command, frames, printer, assignment, sign, anchors, second, asked
+        )
     for path in written:
         print(shown(path, sys.stdout))
     if failed:
@@ -487,6 +504,7 @@ def export(
 
 
 app.command("import")(import_)
+app.command()(verify)
 
 
 @app.command()

@@ -9,13 +9,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from deepfake_detection.common.errors import UserError
-from deepfake_detection.common.files import replacing
+from deepfake_detection.common.files import replacing, sha256_of
 from deepfake_detection.common.progress import progress
 from deepfake_detection.common.text import one_line, printable, system_words
-from deepfake_detection.inference.tested import read_tested
+from deepfake_detection.inference.tested import TESTED, read_tested
+from deepfake_detection.network.sidecar import FAMILIARITY
 from deepfake_detection.serving.case.record import Assignment, Case, case_of, examined
 from deepfake_detection.serving.case.render import render_case
 from deepfake_detection.serving.credentials import Anchors
+from deepfake_detection.serving.case.seal import SUMS, sign, write_sums
 from deepfake_detection.serving.detector import Detector
 from deepfake_detection.serving.second_opinion import SecondOpinion
 from deepfake_detection.serving.validation import with_alarms_in_use
@@ -47,24 +49,44 @@ def write_case(
     frames: int | None = None,
     printer: str | None = None,
     assignment: Assignment = Assignment(),  # noqa: B008  frozen
+    key: Path | None = None,
     anchors: Anchors | None = None,
     second: SecondOpinion | None = None,
+    others: Sequence[Path] = (),
 ) -> int:
     """Examines the files and writes ``out``, an HTML file, and the JSON file of the same name. Returns the failures.
 
+    Beside them are the sums of all that they rest on, see seal.py, signed with ``key`` if there is one.
     ``detector`` is that of ``checkpoint``. ``command`` is what the case file names as the command. ``printer`` is a
     program as of find_printer, which also prints a PDF. ``assignment`` is what the examiner says of the case, and
-    ``anchors`` are those for Content Credentials. A ``second`` network is asked too. Raises UserError if test results
-    beside the checkpoint are wrong, and OSError if a file cannot be read or written.
+    ``anchors`` are those for Content Credentials. A ``second`` network is asked too. ``others`` are the files of both.
+    Raises UserError if test results beside the checkpoint are wrong, if printing or signing fails, and OSError if a
+    file cannot be read or written.
     """
     with progress(paths, title="examining", unit="file", leave=False) as bar:
         files = ((path, str(path)) for path in bar)
         case, html = composed(checkpoint, detector, files, command, frames, assignment, anchors=anchors, second=second)
-    with replacing(out, out.with_suffix(".json")) as (page, data):
+    written = [out, out.with_suffix(".json")]
+    with replacing(*written) as (page, data):
         page.write_text(html, encoding="utf-8", newline="\n")
         data.write_text(case.model_dump_json(indent=2) + "\n", encoding="utf-8", newline="\n")
-    if printer:
-        print_pdf(printer, out, out.with_suffix(".pdf"))
+    try:
+        if printer:
+            print_pdf(printer, out, out.with_suffix(".pdf"))
+            written.append(out.with_suffix(".pdf"))
+    finally:  # what could not be printed can still be checked
+        network = {
+            checkpoint: case.network.checkpoint_sha256,
+            checkpoint.with_suffix(".json"): case.network.sidecar_sha256,
+            checkpoint.with_suffix(FAMILIARITY): case.network.familiarity_sha256,
+            checkpoint.with_suffix(TESTED): case.network.tested_sha256,
+        }
+        sums = [(path, sha256_of(path)) for path in [*written, *others]]
+        sums += [(path, digest) for path, digest in network.items() if digest]
+        sums += [(path, record.facts.sha256) for path, record in zip(paths, case.files, strict=True)]
+        write_sums(out.with_suffix(SUMS), sums)
+    if key:
+        sign(out.with_suffix(SUMS), key)
     return sum(record.prediction["failed"] for record in case.files)
 
 
@@ -93,7 +115,7 @@ def composed(
         records.append(record)
         shown.append(values)
     time = datetime.now(UTC).isoformat(timespec="seconds")
-    case = case_of(checkpoint, detector, tested, records, command, time, assignment)
+    case = case_of(checkpoint, detector, tested, records, command, time, assignment, frames)
     return case, render_case(case, shown, alone)
 
 
