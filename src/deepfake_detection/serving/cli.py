@@ -44,6 +44,7 @@ from deepfake_detection.serving.lines import (
 )
 from deepfake_detection.serving.outputs import alone, may_write, named_after, refuse_inputs
 from deepfake_detection.serving.paths import VIDEO, find_checkpoint, find_files, in_shard, left_out
+from deepfake_detection.serving.remembered import recheck, remember
 from deepfake_detection.serving.verify import verify
 from deepfake_detection.videos.video import is_video
 
@@ -505,6 +506,8 @@ def export(
 
 app.command("import")(import_)
 app.command()(verify)
+app.command()(remember)
+app.command()(recheck)
 
 
 @app.command()

@@ -24,7 +24,6 @@ BESIDE |= dict.fromkeys(CHECKPOINTS, "checkpoint")
 NEEDED = ("page", "data", "checkpoint", "sidecar", "exhibit")
 # Another processor, or another number of threads, changes the last digits of a score
 TOLERANCE = 1e-3  # of a number, or absolutely below 1
-WORDS = {"path", "headline", "level", "trust"}  # follow from the numbers
 
 
 def verify(
@@ -109,7 +108,8 @@ def repeated(data: Path, checkpoint: Path, exhibits: list[Path], device: str | N
     detector = Detector.load(checkpoint, device=device or case.device, threshold=None if rule == own else rule)
     for path, before in progress(pairs, title="examining", unit="file", leave=False):
         now, _ = examined(detector, path, None, case.frames)
-        known, found = (json.loads(each.model_dump_json(exclude=WORDS)) for each in (before, now))
+        # words follow from the numbers, and what the file is from its bytes
+        known, found = (json.loads(each.model_dump_json(include={"prediction"})) for each in (before, now))
         found["prediction"]["path"] = known["prediction"].get("path")  # the folder may have been moved
         yield from differences(known, found, printable(path.name))
 

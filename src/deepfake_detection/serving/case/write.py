@@ -16,8 +16,8 @@ from deepfake_detection.inference.tested import TESTED, read_tested
 from deepfake_detection.network.sidecar import FAMILIARITY
 from deepfake_detection.serving.case.record import Assignment, Case, case_of, examined
 from deepfake_detection.serving.case.render import render_case
-from deepfake_detection.serving.credentials import Anchors
 from deepfake_detection.serving.case.seal import SUMS, sign, write_sums
+from deepfake_detection.serving.credentials import Anchors
 from deepfake_detection.serving.detector import Detector
 from deepfake_detection.serving.second_opinion import SecondOpinion
 from deepfake_detection.serving.validation import with_alarms_in_use
