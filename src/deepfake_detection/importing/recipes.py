@@ -1,6 +1,6 @@
 """Recipes: how a published file of weights becomes a checkpoint that computes what its authors compute.
 
-Each is a YAML file in the folder recipes, named as the recipe.
+Each is a YAML file in the folder recipes, named as the recipe. One that is ``like`` another says only what differs.
 """
 
 from functools import cache
@@ -94,8 +94,14 @@ class Recipe(_Part):
 @cache
 def recipes() -> dict[str, Recipe]:
     """All recipes by name."""
-    found = sorted(FOLDER.glob("*.yaml"))
-    return {path.stem: Recipe.model_validate(yaml.safe_load(path.read_text(encoding="utf-8"))) for path in found}
+    return {path.stem: Recipe.model_validate(_written(path)) for path in sorted(FOLDER.glob("*.yaml"))}
+
+
+def _written(path: Path) -> dict[str, dict[str, Any]]:
+    """The parts of a recipe, with what it does not say from the one that it is like."""
+    own = yaml.safe_load(path.read_text(encoding="utf-8"))
+    like = _written(path.with_name(f"{own.pop('like')}.yaml")) if "like" in own else {}
+    return {part: like.get(part, {}) | own.get(part, {}) for part in like | own}
 
 
 def recipe_of(name: str) -> Recipe:
