@@ -213,8 +213,10 @@ def markdown_text(value: object) -> str:
 
 
 def _model(sidecar: Sidecar, train: dict[str, Any]) -> dict[str, Any]:
+    architecture = "ONNX" if sidecar.arch == "onnx" else f"EfficientNet-{sidecar.arch[13:].capitalize()}"
     return {
-        "name": sidecar.imported.recipe if sidecar.imported else "EfficientNet-" + sidecar.arch[13:].capitalize(),
+        "name": sidecar.imported.recipe if sidecar.imported else architecture,
+        "architecture": architecture,
         "parameters": f"{sidecar.parameters:,}",
         "input": " x ".join(map(str, sidecar.input_size)),
         "channels": sidecar.channels,

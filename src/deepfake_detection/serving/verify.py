@@ -85,6 +85,8 @@ def role_of(path: Path, sums: Path) -> str:
 def state_of(path: Path, digest: str) -> str:
     """Whether a file still has this SHA-256: "unchanged", "changed", or "gone" if it cannot be read."""
     try:
+        if not path.is_file():  # a device or a pipe, which the sums of a stranger may name, has no end
+            return "gone"
         return "unchanged" if sha256_of(path) == digest else "changed"
     except OSError:
         return "gone"

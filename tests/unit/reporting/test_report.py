@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from deepfake_detection.network.sidecar import Calibration, Categories, Evidence
+from deepfake_detection.network.sidecar import Calibration, Categories, Evidence, Imported
 from deepfake_detection.reporting.report import (
     PLOTS,
     build_context,
@@ -465,6 +465,17 @@ def test_card_has_the_nine_parts_of_the_paper_and_whole_tables(inputs: dict[str,
     for table in tables:
         assert len({len(re.findall(r"(?<!\\)\|", row)) for row in table.splitlines()}) == 1
     assert "\n\n\n" not in card
+
+
+def test_an_adopted_network_has_its_architecture_beside_its_recipe(inputs: dict[str, Any]) -> None:
+    inputs["train"] |= {"epochs_run": 0}
+    imported = Imported(recipe="sbi-b4-c23", licence="for research", files=[])
+    for arch, name in (("efficientnet_b4", "EfficientNet-B4"), ("onnx", "ONNX")):
+        described = inputs["sidecar"].model_copy(update={"arch": arch, "imported": imported})
+        card = render_card(build_context(**inputs | {"sidecar": described}))
+        assert f"- Architecture: {name}, 63,789,521 parameters" in card
+        assert "# Model card: sbi-b4-c23 deepfake detector" in card
+        assert "by the recipe sbi-b4-c23; licence of its weights: for research" in card
 
 
 def test_numbers() -> None:

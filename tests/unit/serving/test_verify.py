@@ -108,6 +108,8 @@ def test_a_signature_that_is_changed_removed_or_another_s_is_named(run: Run, cas
     lines = sums.read_text().splitlines(keepends=True)
     sums.write_text("".join(lines[1:]))  # without the page
     assert run("verify", case).err == "not as it was: page, signature\n"
+    sums.write_text(f"{'0' * 64}  /dev/zero\n")  # has no end
+    assert "gone        exhibit       /dev/zero" in run("verify", case).out
     sums.write_text("hello\n")
     assert "line 1 is not a SHA-256 sum and a name" in run("verify", case).err
 
