@@ -128,7 +128,10 @@ def test_a_picture_a_video_and_a_damaged_file(place: Path, whole: Case) -> None:
     assert places == sorted(places)
     assert places[-1] < text.index(headings[-1])
     assert case["warnings"][0] in text
-    assert all(technique in text for technique in ("pictures A face finder", "DFT-1176", "videos Of its", "DFT-1106"))
+    assert all(
+        technique in text
+        for technique in ("pictures A face finder", "DFT-1176", "videos One frame a second", "DFT-1106")
+    )
     digests = (sha256_of(place / "b0.pth"), picture["facts"]["sha256"])
     for words in (*headings, *digests, "Not judged : truncated.", picture["headline"], "face 3: ", "person 2: "):
         assert words in text, words

@@ -115,13 +115,18 @@ def method_rows(case: Case) -> list[tuple[str, str]]:
     sidecar, kinds = case.sidecar, {record.facts.kind for record in case.files}
     height, width = sidecar.input_size
     seen = "whole pictures" if sidecar.crop == "none" else "crops of the face"
-    taken = f"up to {case.frames}" if case.frames else "about one frame a second"
+    most = case.frames or (None if sidecar.calibrated or not sidecar.imported else sidecar.imported.video_frames)
+    taken = f"Up to {most} frames, evenly spaced," if most else "One frame a second, at least 32 and at most 128,"
     if sidecar.crop == "none":
         picture, video = "The network scores the whole picture.", "The network scores each whole."
     else:
-        picture = "A face finder (YuNet) finds the faces, and the network scores each. The gravest verdict counts."
-        video = "The faces of a person are followed and scored together. The gravest verdict counts."
-    steps = {"picture": picture, "video": f"Of its frames, evenly spaced, {taken} are taken. {video}"}
+        counts = (
+            "The gravest verdict counts." if sidecar.calibrated else "The scores are put together as its authors do."
+        )
+        picture = f"A face finder (YuNet) finds the faces, and the network scores each. {counts}"
+        together = " those of a person together" if sidecar.calibrated else " each"
+        video = f"Faces are found in them, and the network scores{together}. {counts}"
+    steps = {"picture": picture, "video": f"{taken} are taken. {video}"}
     return [
         *(
             (f"{kind}s", f"{steps[kind]} SOLVE-IT technique: {name}.")
@@ -156,7 +161,7 @@ def _decision_rows(sidecar: Sidecar) -> list[tuple[str, str]]:
     if not sidecar.calibrated:
         return [("decides", f"nothing, {UNCALIBRATED}"), ("unfamiliar", "not measured")]
     frame = sidecar.frame
-    formula = f"sigmoid(logit / {frame.temperature:.4g} + {frame.bias:.4g})"
+    formula = f"sigmoid(logit / {frame.temperature:.4g} {'-' if frame.bias < 0 else '+'} {abs(frame.bias):.4g})"
     unlike = "what is less like the training frames than {:.0%} of the frames of new people"
     return [
         ("a frame is fake", f"from a probability of {frame.threshold:.4g} on, which is {formula}"),
