@@ -16,11 +16,9 @@ from deepfake_detection.common.text import printable
 from deepfake_detection.inference.tested import TESTED
 from deepfake_detection.network.sidecar import FAMILIARITY, read_sidecar
 from deepfake_detection.serving.case.seal import SIGNATURE, SUMS, read_sums, signature_of
-from deepfake_detection.serving.paths import CHECKPOINTS
 
 OWN = {".html": "page", ".htm": "page", ".json": "data", ".pdf": "print"}  # named as the sums are
 BESIDE = {TESTED: "test results", FAMILIARITY: "familiarity", ".json": "sidecar"}
-BESIDE |= dict.fromkeys(CHECKPOINTS, "checkpoint")
 NEEDED = ("page", "data", "checkpoint", "sidecar", "exhibit")
 # Another processor, or another number of threads, changes the last digits of a score
 TOLERANCE = 1e-3  # of a number, or absolutely below 1
@@ -42,7 +40,9 @@ def verify(
     checkpoint judges the files again with the same options. Numbers that differ by more than a thousandth are named.
     """
     sums = sums_of(case)
-    states = [(role_of(path, sums), path, state_of(path, digest)) for path, digest in read_sums(sums)]
+    listed = read_sums(sums)
+    sidecars = {path for path, _ in listed if path.suffix == ".json"}
+    states = [(role_of(path, sums, sidecars), path, state_of(path, digest)) for path, digest in listed]
     roles = {role for role, _, _ in states}
     states += [(role, sums, "not listed") for role in NEEDED if role not in roles]
     for role, path, state in states:
@@ -75,11 +75,12 @@ def sums_of(case: Path) -> Path:
     return found[0]
 
 
-def role_of(path: Path, sums: Path) -> str:
-    """What a file is to the case, by its name."""
+def role_of(path: Path, sums: Path, sidecars: set[Path]) -> str:
+    """What a file is to the case, by its name. A checkpoint may have any suffix, and has a sidecar."""
     if path.parent == sums.parent and path.stem == sums.stem and path.suffix.lower() in OWN:
         return OWN[path.suffix.lower()]
-    return next((role for ending, role in BESIDE.items() if path.name.endswith(ending)), "exhibit")
+    rest = "checkpoint" if path.with_suffix(".json") in sidecars else "exhibit"
+    return next((role for ending, role in BESIDE.items() if path.name.endswith(ending)), rest)
 
 
 def state_of(path: Path, digest: str) -> str:

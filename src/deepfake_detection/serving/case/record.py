@@ -80,7 +80,7 @@ class Case(BaseModel):
     version: Literal[1] = 1
     time: str = Field(description="when it was written, in UTC (ISO 8601)")
     command: str = Field(description="the command as it was given")
-    frames: int | None = Field(description="frames taken of each video; null if its length decided")
+    frames: int | None = Field(ge=1, description="frames taken of each video; null if its length decided")
     assignment: Assignment = Assignment()
     software: dict[str, str] = Field(description="versions by package, and the processor's architecture")
     device: str = Field(description="what computed: cpu, or torch's name of an accelerator")
