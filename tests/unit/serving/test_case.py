@@ -119,7 +119,7 @@ def test_a_picture_a_video_and_a_damaged_file(place: Path, whole: Case) -> None:
     assert len(video["prediction"]["people"]) == 2
     assert (damaged["prediction"]["failed"], damaged["prediction"]["reason"]) == (True, "truncated")
     text = Reader(page).text
-    headings = ["Before relying on a score The tests rest on 90 original frames, of 18 videos in 9 groups of people."]
+    headings = ["Before relying on a score"]
     headings += ["Question and propositions What was asked?", "Results What came out?", "Method How was it examined?"]
     headings += ["Validation How often is the network wrong?", "Limits What does a score not mean?"]
     headings += ["Versions With what was it examined?", "How to repeat it Can I repeat it?"]
