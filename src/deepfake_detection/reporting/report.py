@@ -216,6 +216,7 @@ def _model(sidecar: Sidecar, train: dict[str, Any]) -> dict[str, Any]:
     architecture = "ONNX" if sidecar.arch == "onnx" else f"EfficientNet-{sidecar.arch[13:].capitalize()}"
     return {
         "name": sidecar.imported.recipe if sidecar.imported else architecture,
+        "learnt": "calibrated" if sidecar.imported else "trained",
         "architecture": architecture,
         "parameters": f"{sidecar.parameters:,}",
         "input": " x ".join(map(str, sidecar.input_size)),

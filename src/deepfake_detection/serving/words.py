@@ -145,7 +145,7 @@ def score_words(score: float) -> str:
 def face_words(face: Face, threshold: float | None = None) -> str:
     """What stands at a face: its probability, or the authors' score; of an unfamiliar one the word."""
     if face.probability is None:
-        return f"score {score_words(1 / (1 + math.exp(-face.logit)))}"
+        return f"score {score_words((1 + math.tanh(face.logit / 2)) / 2)}"
     return "unfamiliar" if face.verdict == "unfamiliar" else rounded_percent(face.probability, threshold)
 
 

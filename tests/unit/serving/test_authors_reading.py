@@ -29,8 +29,9 @@ from deepfake_detection.serving.authors_reading import video_score
 from deepfake_detection.serving.case.record import case_schema
 from deepfake_detection.serving.explain import explain
 from deepfake_detection.serving.export import export
+from deepfake_detection.serving.results import Face
 from deepfake_detection.serving.web import api
-from deepfake_detection.serving.words import checkpoint_facts, checkpoint_table
+from deepfake_detection.serving.words import checkpoint_facts, checkpoint_table, face_words
 from experiments.people.films import Part
 from tests.support.checkpoints import network_with_statistics, save_checkpoint, sidecar
 from tests.support.commands import command
@@ -247,6 +248,11 @@ def test_every_way_to_show_it_says_uncalibrated_and_no_probability(
     assert f"decides     nothing, {UNCALIBRATED}" in facts
     assert "by the recipe test; CC BY-NC 4.0" in facts
     assert "thresholds" not in facts
+
+
+@pytest.mark.parametrize(("logit", "score"), [(-1e7, "0.000"), (0.0, "0.500"), (1e7, "1.000")])
+def test_a_score_is_said_of_a_logit_of_any_size(logit: float, score: str) -> None:
+    assert face_words(Face(None, logit, None, "uncalibrated")) == f"score {score}"
 
 
 def test_no_threshold_holds_for_it() -> None:

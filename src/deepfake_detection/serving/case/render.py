@@ -141,6 +141,7 @@ def method_rows(case: Case) -> list[tuple[str, str]]:
 def network_rows(case: Case) -> list[tuple[str, str]]:
     """Which network it was, by its files and where it comes from, and which software ran it."""
     files, sidecar, authors = case.network, case.sidecar, case.sidecar.imported
+    kinds = [", ".join(each) for each in (sidecar.categories.real, sidecar.categories.fake)]
     frames = f"{case.tested.trained_frames:,} frames{' of drawn faces' * case.tested.drawn}" if case.tested else None
     rows = [
         ("checkpoint", files.checkpoint),
@@ -148,7 +149,7 @@ def network_rows(case: Case) -> list[tuple[str, str]]:
         ("SHA-256 of its JSON file", files.sidecar_sha256),
         ("SHA-256 of its familiarity", files.familiarity_sha256),
         ("SHA-256 of its test results", files.tested_sha256),
-        ("trained to tell", f"{', '.join(sidecar.categories.real)} from {', '.join(sidecar.categories.fake)}"),
+        (f"{'calibrated' if authors else 'trained'} to tell", " from ".join(kinds)),
         ("trained on", frames),
         ("imported", f"by the recipe {authors.recipe}; {authors.licence}" if authors else None),
         ("software", ", ".join(f"{name} {version}" for name, version in case.software.items())),
