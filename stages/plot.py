@@ -10,6 +10,7 @@ from deepfake_detection.common.tables import CLASS_NAMES, read_predictions
 from deepfake_detection.evaluation.selective import selective_curve
 from deepfake_detection.reporting import evidence_figures, figures, robustness_figures
 from deepfake_detection.reporting.measured import headline_of, read_measured, read_robustness, trained_and_other
+from deepfake_detection.reporting.worth import LEVELS
 from stages import run
 
 METRICS, PLOTS, TABLES = Path("metrics"), Path("metrics/plots"), Path("metrics/tables")
@@ -47,7 +48,7 @@ def main() -> None:
     write_csv(TABLES / "roc.csv", figures.roc_table(labels, probabilities))
     write_csv(TABLES / "precision_recall.csv", figures.precision_recall_table(labels, probabilities))
     write_csv(TABLES / "coverage.csv", pd.concat(coverage))
-    for level, curve in product(evidence_figures.LEVELS, evidence_figures.CURVES):
+    for level, curve in product(LEVELS, evidence_figures.CURVES):
         points = evidence_figures.points(test["evidence"], level, curve)
         write_csv(TABLES / f"{curve}_{level}.csv", points)
 

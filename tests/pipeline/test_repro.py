@@ -292,5 +292,5 @@ def test_dvc_draws_the_plots(built: Project) -> None:
     page = (built.path / "plots-page" / "index.html").read_text()
     for title in ("confusion matrix", "ROC curve", "auroc"):
         assert title in page
-    assert len(list((built.path / "plots-page").rglob("*.png"))) == 10
+    assert len(list((built.path / "plots-page").rglob("*.png"))) == 12
     built.run("dvc", "plots", "diff", "HEAD", "--out", "plots-diff")

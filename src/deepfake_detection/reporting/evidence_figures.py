@@ -6,7 +6,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-LEVELS = {"frame": "Frames", "video": "Videos"}
+from deepfake_detection.reporting.worth import LEVELS
+
 # the columns of a table of points, that of the x axis first, and how each of the others is called
 CURVES = {
     "tippett": {

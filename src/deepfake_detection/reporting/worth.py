@@ -1,10 +1,11 @@
 """The tables of a report on what likelihood ratios are worth and on the conditions of the test."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from deepfake_detection.network.sidecar import Sidecar
-from deepfake_detection.reporting.evidence_figures import LEVELS
+if TYPE_CHECKING:
+    from deepfake_detection.network.sidecar import Sidecar
 
+LEVELS = {"frame": "Frames", "video": "Videos"}
 SETS = {"seen": "manipulations trained on", "unseen": "other manipulations"}
 CONDITIONS = {
     "face_size": "longer side of the face, pixels of the file",
@@ -35,7 +36,7 @@ def _row(name: str, block: dict[str, Any]) -> dict[str, str]:
     return {"name": name, **costs, **rates, "counts": counts}
 
 
-def stated_bounds(sidecar: Sidecar) -> list[str]:
+def stated_bounds(sidecar: "Sidecar") -> list[str]:
     """In words, between which ratios one is stated, of frames and of videos, and on how many groups that rests."""
     levels = {"frames": sidecar.frame.evidence, "videos": sidecar.score.reading.evidence}
     return [

@@ -214,7 +214,7 @@ def test_info_says_what_a_checkpoint_is(folder: Path, tmp_path: Path, run: Run) 
     assert lines[-1] == "tested      not known: no file with its test results lies beside the checkpoint"
     assert found["tested"] is None
     results = save_tested(path)
-    assert json.loads(run("info", path, "--json").out)["tested"] == results.model_dump()
+    assert json.loads(run("info", path, "--json").out)["tested"] == results.model_dump(mode="json")
     said = run("info", path).out
     for name in ("FaceSwap", "NeuralTextures"):
         (one,) = [each for each in results.unseen() if each.name == name]
@@ -243,7 +243,7 @@ def test_csv_and_the_table_say_the_same(folder: Path, run: Run) -> None:
     as_csv = run("predict", picture, "--checkpoint", folder / "best.pth", "--csv")
     assert as_csv.status == 0, as_csv.err
     (row,) = csv.DictReader(io.StringIO(as_csv.out))
-    assert list(row)[:7] == ["path", "verdict", "probability", "logit", "reason", "log10_lr", "unfamiliarity"]
+    assert list(row)[:7] == ["path", "verdict", "probability", "logit", "reason", "unfamiliarity", "failed"]
     assert (row["failed"], row["faces"], row["model"], row["threshold"]) == ("False", "1", "best.pth", "0.5")
     both = run("predict", folder / "c.mp4", folder / "text.jpg", "--checkpoint", folder / "best.pth", "--csv").out
     video, unreadable = csv.DictReader(io.StringIO(both))

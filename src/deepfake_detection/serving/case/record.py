@@ -15,8 +15,8 @@ from deepfake_detection.inference.tested import Tested, results_file
 from deepfake_detection.network.sidecar import Sidecar
 from deepfake_detection.pictures.images import UnreadableImageError
 from deepfake_detection.reporting.caveats import warnings_of_network
-from deepfake_detection.serving.case.evidence import evidence_values
 from deepfake_detection.serving.case.facts import Facts, facts_of
+from deepfake_detection.serving.case.weighing import evidence_values
 from deepfake_detection.serving.credentials import Anchors
 from deepfake_detection.serving.results import Prediction, fields_of, prediction_schemas
 from deepfake_detection.serving.validation import conditions_of
