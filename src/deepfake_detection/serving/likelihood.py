@@ -91,7 +91,9 @@ def ratio_sentences(ratio: LikelihoodRatio, evidence: Evidence, categories: Cate
     if abs(ratio.log10_lr) < AS_LIKELY:
         says = f"This score is about as likely {likelier} as {other}: no support for either."
     groups = f"{evidence.originals + evidence.fakes} groups, {evidence.originals} of originals and {evidence.fakes} of "
-    said = [says, f"95% interval: {_interval(ratio)} (log10 {ratio.low:.1f} to {ratio.high:.1f})."]
+    said = [says]
+    if ratio.low < ratio.high:  # else both are beyond the same bound
+        said.append(f"95% interval: {_interval(ratio)} (log10 {ratio.low:.1f} to {ratio.high:.1f}).")
     if ratio.bounded:
         said.append(f"The score alone would give more, and no more can be said from {groups}fakes.")
     return [*said, cost]

@@ -3,11 +3,13 @@
 import csv
 import io
 import json
+import re
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from deepfake_detection.inference.tested import Condition
@@ -80,7 +82,7 @@ def test_a_ratio_is_said_with_both_propositions_its_interval_and_its_bound() -> 
     assert "0.62" in cost
     said = ratio_sentences(beyond, known.evidence, categories)
     assert "16 times more likely if it is an unaltered recording of the kinds Original than if" in said[0]
-    assert said[2].endswith("no more can be said from 18 groups, 9 of originals and 9 of fakes.")
+    assert said[1].endswith("no more can be said from 18 groups, 9 of originals and 9 of fakes.")
     assert [name in each for name, each in zip(("Deepfakes", "Original"), propositions(sidecar()), strict=True)]
 
 
@@ -134,6 +136,24 @@ def test_every_way_out_says_the_ratio_or_that_it_is_worth_nothing(
         assert "Cllr 1.08" in found["reason"]
         assert all("but worth nothing as evidence" in text for text in (page, case))
         assert not any(short in text for text in (page, case, verbose))
+
+
+def test_of_two_files_an_unfamiliar_one_has_no_ratio(
+    marked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def darkness(frames: torch.Tensor) -> torch.Tensor:
+        return (frames.float().mean((1, 2, 3)) < 50) * 2.0
+
+    detector = Detector(MarkMeansFake(), described(), name="b0.pth", familiarity=cast(Any, darkness))
+    monkeypatch.setattr("deepfake_detection.serving.cli.load_detector", lambda *_, **__: detector)
+    monkeypatch.setattr(view, "_look", lambda *_: {})
+    for name in ("b0.pth", "b0.json"):
+        (tmp_path / name).write_text(detector.sidecar.model_dump_json())
+    dark, out = tmp_path / "dark.png", tmp_path / "case.html"
+    Image.new("RGB", (80, 80), (9, 9, 9)).save(dark)
+    assert command("report", marked, dark, "--checkpoint", tmp_path / "b0.pth", "--out", out) == 0
+    ratios = re.findall(r"no score</td><td>([^<]+)</td>|</td><td>(about 32 times [^<]+)</td>", out.read_text())
+    assert [any(pair) and "".join(pair)[:14] for pair in ratios] == ["about 32 times", "none"]
 
 
 def test_false_alarms_are_those_of_the_threshold_in_use_and_a_band_holds_its_lower_edge(tmp_path: Path) -> None:

@@ -41,7 +41,8 @@ def range_words(found: Prediction) -> str:
     probabilities = [check.probability for check in found.checks]
     moved = f"the probability is {rounded_percent(min(probabilities))} to {rounded_percent(max(probabilities))}"
     if ratios:
-        moved = f"the ratio is from {_for(min(ratios))} to {_for(max(ratios))}"
+        ends = dict.fromkeys((_for(min(ratios)), _for(max(ratios))))
+        moved = f"the ratio is {'from ' * (len(ends) > 1)}{' to '.join(ends)}"
     return f"After {len(found.checks)} changes that nobody sees {moved}, and {verdict}."
 
 
