@@ -2,6 +2,7 @@
 
 import json
 import re
+from functools import reduce
 from typing import Any
 
 import pytest
@@ -59,3 +60,18 @@ def test_how_many_corrupted_frames_get_a_verdict() -> None:
     right = (coverage * CORRUPTED["answered_accuracy"].fillna(0)).sum() / coverage.sum()
     assert f"In the committed run {coverage.mean():.0%} of the corrupted frames get one" in page
     assert f"and {right:.0%} of these verdicts are right. If every frame got one, {accuracy:.0%} would be" in page
+
+
+def test_what_ratios_cost_and_between_which_they_are_stated() -> None:
+    page = (ROOT / "docs/concepts/evidence.md").read_text()
+    frame, video = (TEST["evidence"][level] for level in ("frame", "video"))
+    for words, *keys in (
+        ("other manipulations", "unseen"),
+        ("data set embedded_shifted", "datasets", "embedded_shifted"),
+    ):
+        blocks = (reduce(dict.__getitem__, keys, level) for level in (frame, video))
+        costs = [f"{block[name]:.2f}" for block in blocks for name in ("cllr", "cllr_min")]
+        assert f"| {' | '.join([words, *costs])} |" in page
+    low, high = ([10 ** each["tippett"][end]["log10"] for each in (frame, video)] for end in (0, -1))
+    ends = [f"1/{1 / least:.1f} to {most:.1f}" for least, most in zip(low, high, strict=True)]
+    assert f"ratios of frames are stated from {ends[0]}, and those of videos from {ends[1]}:" in page
