@@ -114,6 +114,7 @@ def test_a_signature_that_is_changed_removed_or_another_s_is_named(run: Run, cas
     assert "line 1 is not a SHA-256 sum and a name" in run("verify", case).err
 
 
+@pytest.mark.slow
 def test_the_examination_is_repeated_and_a_forged_number_is_named(run: Run, case: Path) -> None:
     done = run("verify", case, "--repeat")
     assert (done.status, done.out.splitlines()[-1]) == (

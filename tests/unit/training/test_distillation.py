@@ -53,6 +53,7 @@ def test_a_student_that_learns_from_the_teacher_alone_follows_it_against_the_lab
     assert kept[-1]["train_auroc"] < 0.2, "the labels say the contrary of the teacher"
 
 
+@pytest.mark.slow
 def test_frames_without_labels_count_for_the_teacher_alone() -> None:
     seen: list[int] = []
 

@@ -80,7 +80,8 @@ def test_each_batch_ends_in_as_many_frames_without_labels() -> None:
     assert not set(shares[0]) & set(shares[1])
 
 
-@pytest.mark.parametrize("method", [pytest.param("coral", marks=pytest.mark.slow), "dann"])
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["coral", "dann"])
 def test_training_with_adaptation_repeats_and_differs_by_its_weight(method: str) -> None:
     def trained(**changes: Any) -> dict[str, torch.Tensor]:
         torch.manual_seed(0)

@@ -93,6 +93,7 @@ def test_recomputed_activations_change_nothing_but_memory(tmp_path: Path) -> Non
     assert memory2 < memory / 4
 
 
+@pytest.mark.slow
 def test_training_with_recomputed_activations_keeps_the_same_checkpoint(tmp_path: Path) -> None:
     changes: dict[str, Any] = {"epochs": 1, "train": 9}
     plain, summary = train(pretrained_b0(tmp_path, recompute=False), **changes)
