@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.files import replacing, sha256_of
@@ -19,8 +20,10 @@ from deepfake_detection.serving.case.render import render_case
 from deepfake_detection.serving.case.seal import SUMS, sign, write_sums
 from deepfake_detection.serving.credentials import Anchors
 from deepfake_detection.serving.detector import Detector
-from deepfake_detection.serving.second_opinion import SecondOpinion
 from deepfake_detection.serving.validation import with_alarms_in_use
+
+if TYPE_CHECKING:  # needs packages of the pipeline
+    from deepfake_detection.serving.second_opinion import SecondOpinion
 
 MOST_FILES = 50  # a case file holds the pictures of all of them
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -51,7 +54,7 @@ def write_case(
     assignment: Assignment = Assignment(),  # noqa: B008  frozen
     key: Path | None = None,
     anchors: Anchors | None = None,
-    second: SecondOpinion | None = None,
+    second: "SecondOpinion | None" = None,
     others: Sequence[Path] = (),
 ) -> int:
     """Examines the files and writes ``out``, an HTML file, and the JSON file of the same name. Returns the failures.
@@ -99,7 +102,7 @@ def composed(
     assignment: Assignment = Assignment(),  # noqa: B008  frozen
     alone: bool = False,
     anchors: Anchors | None = None,
-    second: SecondOpinion | None = None,
+    second: "SecondOpinion | None" = None,
 ) -> tuple[Case, str]:
     """Examines the files, each with the name that the case file has for it: the case, and its HTML.
 
