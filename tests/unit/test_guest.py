@@ -98,7 +98,7 @@ def test_only_the_command_and_the_page_make_malloc_keep_memory(tmp_path: Path) -
     checkpoint = save(tmp_path / "best.pth")
     loaders = {
         "library": "from deepfake_detection.serving.detector import Detector; load = Detector.load",
-        "command": "from deepfake_detection.serving.cli import load_detector as load",
+        "command": "from deepfake_detection.serving.options import load_detector as load",
         "page": "from deepfake_detection.serving.view import load",
     }
     faults = {who: int(run(f"{loader}\n{LOAD}{COUNT_FAULTS}", checkpoint).stdout) for who, loader in loaders.items()}

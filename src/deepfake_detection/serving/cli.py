@@ -3,7 +3,6 @@
 import errno
 import json
 import re
-import shlex
 import sys
 import time
 import warnings
@@ -20,13 +19,12 @@ import typer
 from typer.core import TyperGroup
 
 from deepfake_detection.common.errors import UserError
-from deepfake_detection.common.files import expanded, sha256_of, write_figure
+from deepfake_detection.common.files import expanded, write_figure
 from deepfake_detection.common.parallel import spin_briefly
 from deepfake_detection.common.progress import progress
-from deepfake_detection.common.rules import Rule
 from deepfake_detection.common.text import printable, system_failure
-from deepfake_detection.inference.tested import TESTED
 from deepfake_detection.network.sidecar import FAMILIARITY
+from deepfake_detection.serving import options
 from deepfake_detection.serving.credentials import credential_fields, read_anchors
 from deepfake_detection.serving.import_command import import_
 from deepfake_detection.serving.lines import (
@@ -42,16 +40,25 @@ from deepfake_detection.serving.lines import (
     shown,
     summary,
 )
+from deepfake_detection.serving.options import (
+    Checkpoint,
+    Checkpoints,
+    Device,
+    Frames,
+    Scores,
+    Threshold,
+    TrustAnchors,
+)
 from deepfake_detection.serving.outputs import alone, may_write, named_after, refuse_inputs
 from deepfake_detection.serving.paths import VIDEO, find_checkpoint, find_files, in_shard, left_out
 from deepfake_detection.serving.remembered import recheck, remember
+from deepfake_detection.serving.report_command import report
 from deepfake_detection.serving.verify import verify
 from deepfake_detection.videos.video import is_video
 
 if TYPE_CHECKING:  # torch takes seconds to load, and --help does not need it
     from deepfake_detection.serving.detector import Detector
     from deepfake_detection.serving.results import Prediction
-    from deepfake_detection.serving.second_opinion import SecondOpinion
 
 FEW, ENOUGH = 8, 64  # files and frames; batch-norm statistics of less are hardly those of a kind of picture
 
@@ -76,42 +83,6 @@ class _Commands(TyperGroup):
 app = typer.Typer(cls=_Commands, add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
 Backend = Literal["torch", "torch-folded", "torch-bf16", "openvino", "openvino-bf16", "auto"]
-Threshold = Annotated[
-    str | None,
-    typer.Option(help=f"In place of the checkpoint's: {Rule.FORMS}."),
-]
-Checkpoint = Annotated[
-    Path | None,
-    typer.Option(
-        help="Checkpoint with its JSON file beside it, or the folder of one. Without it the one in models/ is taken."
-    ),
-]
-Checkpoints = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--checkpoint",
-        help="Checkpoint with its JSON file beside it, or the folder of one. Without it the one in models/ is taken. "
-        "A second one gives a second opinion.",
-    ),
-]
-Scores = Annotated[
-    list[Path] | None,
-    typer.Option(
-        help="The data/predictions.csv of the pipeline that trained a checkpoint, one for each of two: fuses both."
-    ),
-]
-Device = Annotated[
-    str | None, typer.Option(help="Where to compute: cpu, cuda, cuda:1. Without it a GPU, if there is one.")
-]
-
-TrustAnchors = Annotated[
-    Path | None,
-    typer.Option(help="PEM certificates: whose Content Credentials lead to one of them is trusted."),
-]
-Frames = Annotated[
-    int | None,
-    typer.Option(min=1, help="Frames taken of each video; without it one a second, at least 32, at most 128."),
-]
 
 
 def print_version(wanted: bool) -> None:
@@ -190,7 +161,7 @@ def predict(
         raise typer.Exit(1)
     files = in_shard(files, shard) if shard else files
     anchors = read_anchors(trust_anchors) if trust_anchors else None
-    checkpoint, *others = checkpoints_of(checkpoints, scores)
+    checkpoint, *others = options.checkpoints_of(checkpoints, scores)
     if adapt and others:
         raise UserError("--adapt changes one network: give one --checkpoint")
     beside = [each.with_suffix(ending) for each in (checkpoint, *others) for ending in (".json", FAMILIARITY)] + others
@@ -203,11 +174,11 @@ def predict(
             may_write([output], force, "--output")
             refuse_inputs(output, [*map(Path, files), checkpoint, *beside])
         with redirect_stdout(sys.stderr):  # a backend's own messages are not results
-            detector = load_detector(checkpoint, backend, device, threshold)
+            detector = options.load_detector(checkpoint, backend, device, threshold)
             from deepfake_detection.serving.stability import checked
             from deepfake_detection.serving.validation import alarms_of, results_in_use
 
-            second = second_opinion(detector, others[0], scores, device, threshold) if others else None
+            second = options.second_opinion(detector, others[0], scores, device, threshold) if others else None
         if adapt:
             detector = adapted(detector, adapt, files)
         tested, alarms = results_in_use(checkpoint, detector.sidecar), set[str]()
@@ -230,9 +201,9 @@ def predict(
             left = left_to_do(files, done)
             # The bar goes to stderr, so that stdout can be piped. On what is no terminal it is a line a minute.
             with progress(total=len(left), unit="file", leave=False) as bar:
-                options = (left, batch_size, frames, bool(shard or resume))
-                judged = checked(detector, *options) if check else detector.stream(*options)
-                also = second.detector.stream(*options) if second else repeat(None)
+                asked = (left, batch_size, frames, bool(shard or resume))
+                judged = checked(detector, *asked) if check else detector.stream(*asked)
+                also = second.detector.stream(*asked) if second else repeat(None)
                 for number, (found, other) in enumerate(zip(judged, also, strict=False)):
                     outcomes[outcome(found.verdict, found.failed)] += 1
                     alarms.add(alarms_of(found, tested) if tested else "")
@@ -254,27 +225,6 @@ def predict(
             print(f"{failed} of {len(files)} files could not be read", file=sys.stderr)
         if failed or listed.problems:
             raise typer.Exit(1)
-
-
-def checkpoints_of(given: list[Path] | None, scores: list[Path] | None) -> list[Path]:
-    """One checkpoint, or two. Raises UserError for more, and for tables of scores that are not one for each of two."""
-    if given and len(given) > 2:
-        raise UserError("--checkpoint: give one, or a second one for a second opinion")
-    if scores and not (given and len(given) == len(scores) == 2):
-        raise UserError("--scores: give one table for each of two --checkpoint, in the same order")
-    return list(map(find_checkpoint, given)) if given else [find_checkpoint(None)]
-
-
-def second_opinion(
-    first: "Detector", checkpoint: Path, scores: list[Path] | None, device: str | None, threshold: str | None
-) -> "SecondOpinion":
-    """The network of a second checkpoint, and how to read both by the tables of their ``scores``, if they are given."""
-    from deepfake_detection.serving.second_opinion import SecondOpinion, fit_fusion, read_scored
-
-    second = load_detector(checkpoint, device=device, threshold=threshold)
-    both = zip(scores or [], (first.sidecar, second.sidecar), strict=False)
-    tables = [read_scored(path, sidecar) for path, sidecar in both]
-    return SecondOpinion(second, first.name, sha256_of(checkpoint), fit_fusion(*tables) if tables else None)
 
 
 def adapted(detector: "Detector", folder: Path, files: list[str]) -> "Detector":
@@ -305,26 +255,6 @@ def adapted(detector: "Detector", folder: Path, files: list[str]) -> "Detector":
     return changed
 
 
-def as_rule(threshold: str | None) -> float | str | None:
-    """What the user typed: a number, or the name of a rule."""
-    try:
-        return None if threshold is None else float(threshold)
-    except ValueError:
-        return threshold
-
-
-def load_detector(
-    checkpoint: Path, backend: str = "torch", device: str | None = None, threshold: str | None = None
-) -> "Detector":
-    """The detector of this process, which is a command's own: it may keep freed memory."""
-    from deepfake_detection.network.allocator import keep_freed_memory
-    from deepfake_detection.serving.detector import Detector
-
-    detector = Detector.load(checkpoint, backend, device, as_rule(threshold))
-    keep_freed_memory(detector.device)
-    return detector
-
-
 @app.command()
 def serve(
     checkpoint: Checkpoint = None,
@@ -353,7 +283,7 @@ def serve(
         missing = f"{error.name} is not installed; run make env, or pip install starlette uvicorn python-multipart"
         raise UserError(f"serve: {missing}") from None
     token = server.read_token(token_file) if token_file else None
-    rule, memory = as_rule(threshold), max_memory_mb * 10**6
+    rule, memory = options.as_rule(threshold), max_memory_mb * 10**6
     anchors = read_anchors(trust_anchors) if trust_anchors else None
     checkpoint = find_checkpoint(checkpoint)
     server.serve(checkpoint, host, port, max_mb * 10**6, max_seconds, device, rule, token, memory, name or (), anchors)
@@ -382,84 +312,11 @@ def explain(
     checkpoint = find_checkpoint(checkpoint)
     with alone(written):
         print("loading the network", file=sys.stderr)
-        detector = load_detector(checkpoint, device=device, threshold=threshold)
+        detector = options.load_detector(checkpoint, device=device, threshold=threshold)
         print("looking at it", file=sys.stderr)
         figure = explained(detector, path, frames)
         write_figure(written, figure)
     print(shown(written, sys.stdout))
-
-
-@app.command()
-def report(
-    paths: Annotated[list[str], typer.Argument(help="Pictures and videos, folders of them, or patterns.")],
-    out: Annotated[Path, typer.Option(help="HTML file; the JSON file is written beside it.")] = Path("case.html"),
-    pdf: Annotated[bool, typer.Option("--pdf", help="Print a PDF too, with Chromium or WeasyPrint.")] = False,
-    case: Annotated[str, typer.Option(help="Number or name of the case, to stand at the top.")] = "",
-    exhibit: Annotated[str, typer.Option(help="Number or name under which the files were handed in.")] = "",
-    question: Annotated[str, typer.Option(help="What the examiner was asked.")] = "",
-    examiner: Annotated[str, typer.Option(help="Who examined the files.")] = "",
-    reviewer: Annotated[str, typer.Option(help="Who checked the examination.")] = "",
-    note: Annotated[str, typer.Option(help="Where the files come from, or anything else.")] = "",
-    sign: Annotated[
-        Path | None, typer.Option(help="Sign the sums with this SSH key, private or public with its agent.")
-    ] = None,
-    checkpoints: Checkpoints = None,
-    frames: Frames = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
-    device: Device = None,
-    threshold: Threshold = None,
-    trust_anchors: TrustAnchors = None,
-    scores: Scores = None,
-) -> None:
-    """Write a case file: what was examined, with what, how, and what came out.
-
-    Beside it are the SHA-256 sums of all that it rests on, which verify checks. A file that cannot be read is named
-    with the reason, and makes the exit status 1.
-    """
-    try:
-        from deepfake_detection.serving.case.record import Assignment
-        from deepfake_detection.serving.case.seal import SIGNATURE, SUMS, require_signer
-        from deepfake_detection.serving.case.write import check_files, find_printer, write_case
-    except ModuleNotFoundError as error:
-        raise UserError(f"report: {error.name} is not installed; run make env, or pip install {error.name}") from None
-
-    if out.suffix.lower() not in (".html", ".htm"):
-        raise UserError(f"--out {out}: it will be an HTML page, so name it .html")
-    printer = find_printer() if pdf else None
-    if sign:
-        require_signer(sign)
-    endings = [".json", *([".pdf"] if pdf else []), SUMS, *([SIGNATURE] if sign else [])]
-    written = [out, *map(out.with_suffix, endings)]
-    may_write([*written, out.with_suffix(SIGNATURE)], force)
-    listed = find_files(paths)
-    if listed.problems:
-        raise UserError(listed.problems[0])
-    if listed.left_out:
-        print(left_out(listed), file=sys.stderr)
-    files = list(map(Path, listed.files))
-    check_files(files)
-    anchors = read_anchors(trust_anchors) if trust_anchors else None
-    checkpoint, *others = checkpoints_of(checkpoints, scores)
-    beside = [each.with_suffix(end) for each in (checkpoint, *others) for end in (".json", FAMILIARITY, TESTED)]
-    beside += [trust_anchors] if trust_anchors else []
-    for path in written:
-        refuse_inputs(path, [*files, checkpoint, *others, *beside], "--out")
-    command = shlex.join(["deepfake-detect", *sys.argv[1:]])
-    assignment = Assignment(
-        case=case, exhibit=exhibit, question=question, examiner=examiner, reviewer=reviewer, note=note
-    )
-    with alone(*written):
-        detector = load_detector(checkpoint, device=device, threshold=threshold)
-        second = second_opinion(detector, others[0], scores, device, threshold) if others else None
-        asked = [*others, *([trust_anchors] if trust_anchors else [])]
-        failed = write_case(
-            checkpoint, detector, files, out, command, frames, printer, assignment, sign, anchors, second, asked
-        )
-    for path in written:
-        print(shown(path, sys.stdout))
-    if failed:
-        print(f"{failed} of {len(files)} files could not be read", file=sys.stderr)
-        raise typer.Exit(1)
 
 
 @app.command()
@@ -505,6 +362,7 @@ def export(
 
 
 app.command("import")(import_)
+app.command()(report)
 app.command()(verify)
 app.command()(remember)
 app.command()(recheck)

@@ -21,6 +21,7 @@ from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.files import replacing, sha256_of
 from deepfake_detection.common.progress import progress
 from deepfake_detection.common.text import printable
+from deepfake_detection.serving.options import Checkpoint, Device, load_detector
 from deepfake_detection.serving.outputs import alone
 from deepfake_detection.serving.paths import find_checkpoint, find_files, left_out
 
@@ -29,8 +30,6 @@ RIGHT = {"real": {"original"}, "fake": {"fake", "partly fake"}}  # any other ver
 
 Label = Literal["real", "fake"]
 Folder = Annotated[Path, typer.Option(help="Where they are remembered.")]
-Checkpoint = Annotated[Path | None, typer.Option(help="Checkpoint, or its folder; the one in models/ if not given.")]
-Device = Annotated[str | None, typer.Option(help="Where to compute: cpu, cuda, cuda:1.")]
 
 
 @dataclass(frozen=True)
@@ -143,9 +142,7 @@ def place_of(row: Remembered, folder: Path) -> Path | None:
 
 def judged(paths: list[Path], checkpoint: Path, device: str | None) -> list[str]:
     """The verdict of each file. Raises UserError if one cannot be read."""
-    from deepfake_detection.serving.detector import Detector
-
-    detector = Detector.load(checkpoint, device=device)
+    detector = load_detector(checkpoint, device=device)
     verdicts = []
     # full batches, so that a verdict does not depend on how many files are judged with it
     stream = detector.stream(map(str, paths), fill=True)

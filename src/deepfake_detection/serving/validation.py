@@ -14,7 +14,7 @@ from deepfake_detection.serving.results import Prediction, VideoPrediction, look
 CONDITIONS = {
     "face_size": ("size of the face", "{:.0f} pixels"),
     "resolution": ("shorter side of the picture", "{:.0f} pixels"),
-    "jpeg_quality": ("JPEG quality", "{:.0f}"),
+    "jpeg_quality": ("JPEG quality of the file; tests: of what the network sees", "{:.0f}"),
     "brightness": ("brightness of what the network saw", "{:.0f} of 255"),
 }
 STANDARD_TABLE = 3688  # the sum of the luminance table in annex K of ITU-T T.81, which is that of quality 50

@@ -42,8 +42,12 @@ def verify(
     sums = sums_of(case)
     listed = read_sums(sums)
     sidecars = {path for path, _ in listed if path.suffix == ".json"}
-    states = [(role_of(path, sums, sidecars), path, state_of(path, digest)) for path, digest in listed]
-    roles = {role for role, _, _ in states}
+    named = [role_of(path, sums, sidecars) for path, _ in listed]
+    # what a second network and Content Credentials rest on stands before the network's own files
+    first = max((at for at, role in enumerate(named) if role == "checkpoint"), default=0)
+    named = [role if at >= first or role in OWN.values() else "also used" for at, role in enumerate(named)]
+    states = [(role, path, state_of(path, digest)) for role, (path, digest) in zip(named, listed, strict=True)]
+    roles = set(named)
     states += [(role, sums, "not listed") for role in NEEDED if role not in roles]
     for role, path, state in states:
         print(f"{state:12}{role:14}{printable(str(path))}")

@@ -195,7 +195,7 @@ def test_every_way_to_show_it_says_uncalibrated_and_no_probability(
     Image.fromarray(pictures_of(two_people)[0]).save(picture)
     detector = Detector.load(checkpoint)
     monkeypatch.setattr("deepfake_detection.serving.view.detector_of", lambda *_: detector)
-    monkeypatch.setattr("deepfake_detection.serving.cli.load_detector", lambda *_, **__: detector)
+    monkeypatch.setattr("deepfake_detection.serving.options.load_detector", lambda *_, **__: detector)
     seen = detector.predict([picture, two_people])
     scores = [each.authors_score or 0.0 for each in seen]
 

@@ -100,7 +100,7 @@ def test_every_way_out_says_the_ratio_or_that_it_is_worth_nothing(
     cllr: float, marked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     detector = Detector(MarkMeansFake(), described(cllr=cllr), name="b0.pth")
-    monkeypatch.setattr("deepfake_detection.serving.cli.load_detector", lambda *_, **__: detector)
+    monkeypatch.setattr("deepfake_detection.serving.options.load_detector", lambda *_, **__: detector)
     monkeypatch.setattr("deepfake_detection.serving.view.detector_of", lambda *_: detector)
     monkeypatch.setattr(view, "_look", lambda *_: {})
     for name in ("b0.pth", "b0.json"):
@@ -145,7 +145,7 @@ def test_of_two_files_an_unfamiliar_one_has_no_ratio(
         return (frames.float().mean((1, 2, 3)) < 50) * 2.0
 
     detector = Detector(MarkMeansFake(), described(), name="b0.pth", familiarity=cast(Any, darkness))
-    monkeypatch.setattr("deepfake_detection.serving.cli.load_detector", lambda *_, **__: detector)
+    monkeypatch.setattr("deepfake_detection.serving.options.load_detector", lambda *_, **__: detector)
     monkeypatch.setattr(view, "_look", lambda *_: {})
     for name in ("b0.pth", "b0.json"):
         (tmp_path / name).write_text(detector.sidecar.model_dump_json())

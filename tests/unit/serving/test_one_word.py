@@ -49,7 +49,7 @@ def test_a_film_gets_one_word(
 ) -> None:
     detector = Detector(MarkMeansFake(), sidecar(input_size=[64, 64], crop="face", margin=0.3), name="b0.pth")
     path = film(tmp_path / "a.mp4", FILMS[verdict], 12)
-    monkeypatch.setattr("deepfake_detection.serving.cli.load_detector", lambda *_, **__: detector)
+    monkeypatch.setattr("deepfake_detection.serving.options.load_detector", lambda *_, **__: detector)
     monkeypatch.setattr("deepfake_detection.serving.view.detector_of", lambda *_: detector)
     monkeypatch.setattr(view, "_look", lambda *_: {})
     for name in ("b0.pth", "b0.json"):

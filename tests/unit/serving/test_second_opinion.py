@@ -59,7 +59,7 @@ def both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
     """Two checkpoints, one that knows a green mark and one that calls all bright pictures fake, and pictures."""
     networks = {"mark.pth": MarkMeansFake(), "bright.pth": Bright(128.0)}
     detectors = {name: Detector(network, described(), name=name) for name, network in networks.items()}
-    monkeypatch.setattr("deepfake_detection.serving.cli.load_detector", lambda path, *_, **__: detectors[path.name])
+    monkeypatch.setattr("deepfake_detection.serving.options.load_detector", lambda path, *_, **__: detectors[path.name])
     monkeypatch.setattr(view, "_look", lambda *_: {})
     for name, detector in detectors.items():
         for file in (tmp_path / name, (tmp_path / name).with_suffix(".json")):

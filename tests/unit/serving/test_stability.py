@@ -110,7 +110,7 @@ def test_the_command_checks_on_demand(
 ) -> None:
     mean = float(portrait.mean())
     detector = Detector(Bright(0.97 * mean), sidecar(input_size=[64, 64]), name="b0.pth")
-    monkeypatch.setattr("deepfake_detection.serving.cli.load_detector", lambda *_, **__: detector)
+    monkeypatch.setattr("deepfake_detection.serving.options.load_detector", lambda *_, **__: detector)
     for name in ("b0.pth", "b0.json"):
         (tmp_path / name).write_text(detector.sidecar.model_dump_json())
     Image.fromarray(portrait).save(tmp_path / "a.png")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.commands import command
+from tests.support.credentials import authority
 from tests.unit.serving.test_case import copied
 from tests.unit.serving.test_case import place as place
 from tests.unit.serving.test_cli import Run
@@ -89,6 +90,24 @@ def test_a_changed_byte_and_a_missing_file_are_named(run: Run, case: Path, name:
     path.unlink()
     done = run("verify", case)
     assert (done.status, f"gone        {role:14}{shown}" in done.out) == (1, True)
+
+
+def test_what_a_second_network_and_trust_anchors_are_is_no_exhibit(run: Run, place: Path, tmp_path: Path) -> None:
+    copied(place, tmp_path)
+    for path in list(tmp_path.glob("b0.*")):
+        shutil.copy(path, tmp_path / path.name.replace("b0", "second"))
+    (tmp_path / "anchors.txt").write_bytes(authority().root)
+    words = ("--checkpoint", tmp_path / "b0.pth", "--checkpoint", tmp_path / "second.pth", "--out")
+    also = ("--trust-anchors", tmp_path / "anchors.txt")
+    assert command("report", tmp_path / "three.jpg", *words, tmp_path / "case.html", *also) == 0
+    done = run("verify", tmp_path, "--repeat")
+    assert (done.status, done.out.splitlines()[-1].partition(":")[0]) == (0, "repeated")
+    roles = {Path(line[26:]).name: line[12:26].strip() for line in done.out.splitlines() if line[:9] == "unchanged"}
+    assert roles.pop("three.jpg") == "exhibit"
+    assert [roles.pop(name) for name in ("b0.pth", "b0.json")] == ["checkpoint", "sidecar"]
+    assert {name for name, role in roles.items() if role == "also used"} >= {"second.pth", "second.json", "anchors.txt"}
+    change(tmp_path / "second.pth")
+    assert run("verify", tmp_path).err == "not as it was: also used\n"
 
 
 def test_a_signature_that_is_changed_removed_or_another_s_is_named(run: Run, case: Path) -> None:
