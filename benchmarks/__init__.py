@@ -3,8 +3,8 @@
 Each prints the machine, one table, and as its last line ``ratio: X``. The ratio is our speed over the reference's,
 so higher is better. The two sides take turns, so that other load on the machine affects both.
 
-``coverage``, ``compare_null`` and ``false_alarms`` time nothing. They are simulations that check the intervals, the p
-values and the thresholds.
+``coverage``, ``compare_null``, ``evidence``, ``false_alarms`` and ``second_opinion`` time nothing: they check the
+numbers that are said of a network.
 """
 
 import os

@@ -65,10 +65,11 @@ def figure(value: float, interval: Sequence[float] | None = None) -> str:
 
 
 def guessing(auroc: float | None, interval: Sequence[float] | None, frames: str = "the test frames") -> str:
-    """Says that a network is no better than guessing on some frames, or nothing ("").
+    """Says that a network is no better than guessing on some frames, or may be, or nothing ("").
 
-    It is no better if the 95% ``interval`` of its AUROC reaches down to 0.5; without an interval, if the AUROC does.
+    It is no better if its AUROC is 0.5 or less, and may be if the 95% ``interval`` reaches down to 0.5.
     """
     if auroc is None or (interval[0] if interval else auroc) > 0.5:
         return ""
-    return f"No better than guessing on {frames}: the AUROC is {figure(auroc, interval)}, and guessing has 0.5."
+    no_better = "May be no better" if auroc > 0.5 else "No better"
+    return f"{no_better} than guessing on {frames}: the AUROC is {figure(auroc, interval)}, and guessing has 0.5."

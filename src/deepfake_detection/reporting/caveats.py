@@ -107,7 +107,7 @@ def _few_originals(frames: int, videos: int, groups: int) -> list[str]:
 
 def _missed(manipulations: Iterable[str]) -> list[str]:
     names = ", ".join(manipulations)
-    return [f"No better than guessing on manipulations that it was not trained on: {names}."] if names else []
+    return [f"May be no better than guessing on manipulations that it was not trained on: {names}."] if names else []
 
 
 def _few_groups(groups: int) -> list[str]:

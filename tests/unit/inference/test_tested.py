@@ -56,9 +56,14 @@ def test_a_file_of_an_earlier_version_has_no_evidence(checkpoint: Path) -> None:
 def test_an_auroc_that_may_be_0_5_is_said_to_be_no_better_than_guessing(checkpoint: Path) -> None:
     found = save_tested(checkpoint).test
     assert found.guessing() == ""
-    for auroc in (Measured(value=0.6, low=0.49, high=0.7), Measured(value=0.5), Measured(value=0.3, low=0.1, high=0.4)):
+    above, at, below = (
+        Measured(value=0.6, low=0.49, high=0.7),
+        Measured(value=0.5),
+        Measured(value=0.3, low=0.1, high=0.4),
+    )
+    for auroc, said in ((above, "May be no better"), (at, "No better"), (below, "No better")):
         weak = found.model_copy(update={"frame": found.frame | {"auroc": auroc}})
-        assert weak.guessing().startswith(f"No better than guessing on the test set: the AUROC is {auroc}")
+        assert weak.guessing().startswith(f"{said} than guessing on the test set: the AUROC is {auroc}")
     undefined = found.model_copy(update={"frame": found.frame | {"auroc": Measured(value=None)}})
     assert undefined.guessing() == ""
 
