@@ -105,11 +105,14 @@ class SecondOpinion:
         return f"{name}: {other.verdict}{score}. Both together: {about['together']}."
 
     def _agreement(self, found: Prediction, other: Prediction) -> str:
+        first, second = self.first, self.detector.name
+        if first == second:  # the pipeline gives all checkpoints of an architecture one name
+            first, second = "the first", "the second"
         if found.verdict not in JUDGED or other.verdict not in JUDGED:
-            return f"{self.detector.name} says {other.verdict}"
+            return f"{second} says {other.verdict}"
         if looks_fake(found.verdict) == looks_fake(other.verdict):
-            return f"{self.detector.name} agrees: {other.verdict}"
-        return f"the networks disagree: {self.first} says {found.verdict}, {self.detector.name} says {other.verdict}"
+            return f"{second} agrees: {other.verdict}"
+        return f"the networks disagree: {first} says {found.verdict}, {second} says {other.verdict}"
 
     def _ratio(self, found: Prediction, other: Prediction) -> LikelihoodRatio | None:
         if self.fusion is None or isinstance(found, VideoPrediction) or not (found.evidence and other.evidence):

@@ -15,7 +15,7 @@ from deepfake_detection.inference.evidence import log10_ratio
 from deepfake_detection.network.sidecar import Calibration, Sidecar
 from deepfake_detection.serving import view
 from deepfake_detection.serving.detector import Detector
-from deepfake_detection.serving.second_opinion import fit_fusion
+from deepfake_detection.serving.second_opinion import SecondOpinion, fit_fusion
 from tests.support.commands import command
 from tests.unit.serving.test_likelihood import described
 from tests.unit.serving.test_people import MarkMeansFake
@@ -112,3 +112,10 @@ def test_both_are_named_with_what_they_are_worth_together(
         ([*networks, "--scores", tables[0], "--scores", both["bright.png"]], "no predictions.csv of the pipeline"),
     ):
         assert mistake in str(command("predict", both["dark.png"], *words))
+
+
+def test_two_networks_of_one_name_are_told_apart(both: dict[str, Path]) -> None:
+    mark, bright = (Detector(network, described(), name="best.pth") for network in (MarkMeansFake(), Bright(128.0)))
+    opinion = SecondOpinion(bright, mark.name, "0" * 64, None)
+    together = opinion.said(mark.predict(both["dark.png"]), bright.predict(both["dark.png"]))["together"]
+    assert together.startswith("the networks disagree: the first says fake, the second says original")
