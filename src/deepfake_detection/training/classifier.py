@@ -45,6 +45,7 @@ class FrameClassifier(pl.LightningModule):
     ) -> None:
         super().__init__()
         self.model, self.params, self.seed, self.on_epoch, self.teacher = model, params, seed, on_epoch, teacher
+        self.captured: Callable[[Tensor], Tensor] | None = None  # computes what ``model`` does in training
         self.discriminator = Discriminator(model.width) if params.adapt == "dann" else None
         self.total_steps = 0  # of the run
         # both options spare looks at the values, for which a GPU's step would be waited for
@@ -71,7 +72,8 @@ class FrameClassifier(pl.LightningModule):
     def _step(self, batch: Batch, index: int, mean_loss: "FrameMean", metrics: MetricCollection) -> Tensor:
         frames, *rest = batch
         features = self.model.features(frames) if self.training and self.params.adapt != "none" else None
-        every: Tensor = self.model(frames) if features is None else self.model.logits(features)
+        network = self.captured if self.training and self.captured else self.model
+        every: Tensor = network(frames) if features is None else self.model.logits(features)
         labelled = self._labelled(len(frames))
         logits, labels, *weights = (part[:labelled] for part in (every, *rest))
         loss = self._loss(logits, labels, weights[0] if weights else None)

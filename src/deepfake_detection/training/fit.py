@@ -23,6 +23,7 @@ from deepfake_detection.network.allocator import keep_freed_memory
 from deepfake_detection.network.model import Network
 from deepfake_detection.params.train_sections import Train
 from deepfake_detection.training.classifier import EpochLog, FrameClassifier
+from deepfake_detection.training.cuda_graphs import CaptureSteps
 from deepfake_detection.training.distillation import Teacher
 from deepfake_detection.training.distributed import SyncBatchNormOnCpu, check_launcher, slurm_environment
 from deepfake_detection.training.epoch_bar import EpochProgress
@@ -36,7 +37,7 @@ def _without_tips() -> Iterator[None]:
     """Hides Lightning's tips, which are advertisements, and restores what shows them at the end.
 
     Its warnings are still shown, except one about its own code and one about a checkpoint folder that is not empty,
-    which is intended here.
+    which is intended here, as is what torch warns of in a captured step.
     """
     logger = logging.getLogger("pytorch_lightning")
     level = logger.level
@@ -44,6 +45,8 @@ def _without_tips() -> Iterator[None]:
         logger.setLevel(logging.WARNING)
         warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec", module="pytorch_lightning")
         warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
+        # a capture's gradients are of another stream than the loss's, which autograd waits for
+        warnings.filterwarnings("ignore", message="The AccumulateGrad node's stream does not match")
         try:
             yield
         finally:
@@ -96,6 +99,7 @@ def fit(
     # not EMAWeightAveraging: rounding in its sum of products would change constants, but lerp keeps them
     average = get_ema_multi_avg_fn(params.ema)  # type: ignore[no-untyped-call]
     averaging = [WeightAveraging(multi_avg_fn=average)] if params.ema else []
+    capturing = [CaptureSteps()] if params.compile == "graph" else []
     plugins: list[Any] = [AtomicCheckpoints()]
     plugins += [SyncBatchNormOnCpu()] if on_cpu else []
     plugins += slurm_environment()
@@ -119,7 +123,7 @@ def fit(
                 sync_batchnorm=not on_cpu,
                 plugins=plugins,
                 use_distributed_sampler=False,  # FrameBatches shares the frames and serves none twice
-                callbacks=[stopping, best, last, *averaging, SaveOnSigterm(folder / LAST), EpochProgress()],
+                callbacks=[stopping, best, last, *averaging, *capturing, SaveOnSigterm(folder / LAST), EpochProgress()],
                 # a new data set each epoch, because augmentations depend on the number of the epoch
                 reload_dataloaders_every_n_epochs=1,
                 **shared,
@@ -131,7 +135,7 @@ def fit(
             recompute_activations(model)
         classifier = FrameClassifier(model, params, batches.seed, on_epoch, teacher)
         batch_size = choose_batch_size(classifier, batches, trainer.world_size, shared)
-        if params.compile != "none":
+        if params.compile not in ("none", "graph"):
             model.compile(mode=params.compile)
         from_state = folder / LAST if (folder / LAST).exists() else None
         if trainer.is_global_zero:
@@ -180,6 +184,8 @@ def choose_batch_size(
             )
         if torch.cuda.is_available():
             found = find_batch_size(classifier, batches, "micro_batch_size", **settings)
+            if params.compile == "graph":  # whose memory other batches cannot use, such as a short last one
+                found = max(found // 2, 2)
             batches.micro_batch_size = min(found, len(batches.train_rows) // params.accumulate)
         else:
             print(f"batch_size auto: a CPU's memory gives no measure, {BATCH_ON_CPU} frames are taken", flush=True)

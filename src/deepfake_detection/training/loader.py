@@ -1,6 +1,7 @@
 """The batches of training and validation frames, shared by processes and resumable within an epoch."""
 
 import math
+import statistics
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -93,6 +94,10 @@ class FrameBatches(pl.LightningDataModule):
         """The mean size of the micro-batches in the step to which a process's micro-batch ``index`` belongs."""
         accumulate, world_size, _ = self._sharing()
         return self._step_sizes()[index // accumulate] / (accumulate * world_size)
+
+    def usual_batch(self) -> int:
+        """The commonest number of frames in a training batch, those without labels included."""
+        return statistics.mode(map(len, self._whole_epoch())) * (2 if self.unlabelled else 1)
 
     def steps(self) -> int:
         """The number of optimiser steps in a whole epoch."""

@@ -33,6 +33,14 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     **{f"{key} = {value}": ({key: value}, f"{key}: ") for key, values in OUT_OF_RANGE.items() for value in values},
     "warm-up without end": ({"train.epochs": 4, "train.warmup_epochs": 4.0}, "train: warmup_epochs must be below"),
     "recomputed": ({"train.compile": "default", "train.checkpoint_activations": True}, "train: checkpoint_activations"),
+    "recomputed in a capture": (
+        {"train.compile": "graph", "train.checkpoint_activations": True},
+        "train: checkpoint_activations needs compile: none",
+    ),
+    "adapted and captured": (
+        {"train.compile": "graph", "train.adapt": "coral", "train.unlabelled": "adapt"},
+        "train: adapt: coral needs compile: none, because it looks into the network",
+    ),
     "ONNX without a file": (
         {"model.arch": "onnx", "model.weights": "none"},
         "model: arch: onnx needs in model.weights",
@@ -160,3 +168,12 @@ def test_ffpp_profile_is_the_original_recipe(tmp_path: Path) -> None:
     assert {name: found.pop(name) for name in augment} == augment
     # the recipe has nothing beyond these
     assert {value["p"] if isinstance(value, dict) else value for value in found.values()} == {0}
+
+
+def test_ffpp_fast_is_ffpp_with_more_frames_at_a_rate_scaled_with_them(tmp_path: Path) -> None:
+    recipe, fast = (load_params(compose(tmp_path / "params.yaml", f"profile={name}")) for name in ("ffpp", "ffpp-fast"))
+    assert isinstance(recipe.train.batch_size, int)
+    assert isinstance(fast.train.batch_size, int)
+    assert fast.train.lr / recipe.train.lr == pytest.approx(fast.train.batch_size / recipe.train.batch_size)
+    own = {"batch_size": 128, "lr": fast.train.lr, "warmup_epochs": 5.0, "compile": "graph", "num_workers": 8}
+    assert fast == recipe.model_copy(update={"train": recipe.train.model_copy(update=own)})
