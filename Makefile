@@ -8,11 +8,11 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 # where it is set, as in some containers, every process compiles the project and its tests anew
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: moved help env repro test tests slow lint reproduce torture bench docs lock
+.PHONY: moved help env repro test tests slow lint reproduce torture bench gpu-check docs lock
 .DEFAULT_GOAL := help
 
 help: ## List the targets
-	@sed -nE 's/^([a-z]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
 
 env: $(STAMP) ## Create .venv from requirements.lock: exact versions, checked hashes
 
@@ -60,6 +60,9 @@ torture: env ## Long campaigns: 10,000 mutated pictures, 2,000 videos, 20 kills 
 
 bench: env ## Time this against the original recipe, quickly
 	for name in input train infer predict video extract pipeline scale faces; do echo "== $$name"; python -m benchmarks.$$name --quick || exit 1; done
+
+gpu-check: env ## What needs a GPU, in ten minutes: its tests, the speed of training, repetition, a kill
+	python -m tools.gpu_check
 
 docs: env ## Write docs/reference/ anew from the code
 	python -m tools.reference

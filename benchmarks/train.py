@@ -3,13 +3,13 @@
 The recipe (benchmarks/recipe.py) decodes every frame in every step and trains in float32. Ours is the train stage's
 `fit` on prepared pixels with the settings of conf/profile/ffpp.yaml, including loader, augmentation, metrics and
 progress bar. The pure step is the same model, precision, memory format and optimiser on one batch that is already
-on the device. The three take turns within one run of `fit`, `--rounds` times. Each turn times `--steps` steps, after
-steps that warm up a new loader's workers, the optimiser's state, compilation and a trimmed heap.
+on the device, and captured if ours is. The three take turns within one run of `fit`, `--rounds` times. Each turn times
+`--steps` steps, after steps that warm up a new loader's workers, the optimiser's state, compilation and a trimmed heap.
 
 Peak memory is the device's on CUDA. Elsewhere it is what this process holds beyond what it held before, without its
 workers. On CUDA `idle` is the share of a profiled window in which no kernel runs. The ratio is for the first of
 `--sizes`. On a GPU run: python -m benchmarks.train --sizes 224 380 600, and the same with a larger --batch-size,
-more --num-workers and --compile default.
+more --num-workers and --compile graph. `make gpu-check` does that and more.
 """
 
 import argparse
@@ -39,6 +39,7 @@ from benchmarks.recipe import BATCH_SIZE, LR, recipe_loader, recipe_step, write_
 from deepfake_detection.network.model import build_model
 from deepfake_detection.params.load import Params
 from deepfake_detection.params.train_sections import Train
+from deepfake_detection.training.classifier import FrameClassifier
 from deepfake_detection.training.fit import fit
 from deepfake_detection.training.loader import Batch, FrameBatches
 
@@ -65,6 +66,7 @@ class TimedBatches(FrameBatches):
     def _script(self) -> Iterator[None]:
         """Each yield is one step of the whole pipeline."""
         warm_up, steps = self.options.warm_up, self.options.steps
+        self.peak["ours"] = peak() - self.held if torch.cuda.is_available() else 0.0  # of a capture, which comes first
         for _ in range(self.options.rounds):
             reset_peak()  # also trims freed memory, which the warm-up steps get back
             yield from [None] * warm_up
@@ -74,7 +76,7 @@ class TimedBatches(FrameBatches):
             synchronise()
             frames = steps * len(self.batch[1])
             self.took["ours"].append((time.perf_counter() - start) / frames)
-            self.peak["ours"] = peak() - self.held
+            self.peak["ours"] = max(self.peak["ours"], peak() - self.held)
             self._pure_steps(2)
             self.took["pure step"].append(seconds(lambda: self._pure_steps(steps)) / frames)
             with default_malloc():
@@ -94,12 +96,13 @@ class TimedBatches(FrameBatches):
 
     def _pure_steps(self, steps: int) -> None:
         trainer = cast(pl.Trainer, self.trainer)
-        model, (optimizer,) = cast(nn.Module, trainer.lightning_module.model), trainer.optimizers
+        classifier, (optimizer,) = cast(FrameClassifier, trainer.lightning_module), trainer.optimizers
+        network = classifier.captured or classifier.model
         frames, labels = self.batch
         for _ in range(steps):
             optimizer.zero_grad()
             with trainer.precision_plugin.forward_context():
-                loss = nn.functional.binary_cross_entropy_with_logits(model(frames), labels)
+                loss = nn.functional.binary_cross_entropy_with_logits(network(frames), labels)
             torch.autograd.backward(loss)
             optimizer.step()
         optimizer.zero_grad()
@@ -169,9 +172,10 @@ def busy_seconds(profiler: profile) -> float:
     return busy / 1e6
 
 
-def measure(params: Params, size: int, options: argparse.Namespace, folder: Path) -> TimedBatches:
-    """Runs the three sides at one image size."""
-    paths = write_frames(folder, FILES)
+def measure(
+    params: Params, size: int, options: argparse.Namespace, folder: Path, paths: list[Path], recipe: bool = True
+) -> TimedBatches:
+    """Runs the three sides at one image size, or only ours and the pure step. ``folder`` is for files in between."""
     prepare(paths, [0] * FILES, folder / "prepared", size)
     # random weights in a file, because with weights the model is built as for fine-tuning
     torch.save(get_model(options.arch, weights=None).state_dict(), folder / "weights.pth")
@@ -188,7 +192,7 @@ def measure(params: Params, size: int, options: argparse.Namespace, folder: Path
         rows,
         train,
         params.train.seed,
-        recipe=lambda: time_recipe(theirs.efficientnet, paths, size, options),
+        recipe=lambda: time_recipe(theirs.efficientnet, paths, size, options) if recipe else (math.nan, math.nan),
         options=options,
     )
     with contextlib.redirect_stdout(sys.stderr):  # only the table goes to stdout
@@ -218,9 +222,10 @@ def main() -> None:
     options = parser.parse_args()
 
     found = {}
-    for size in options.sizes:
-        with tempfile.TemporaryDirectory() as folder:
-            found[size] = measure(params, size, options, Path(folder))
+    with tempfile.TemporaryDirectory() as name:
+        paths = write_frames(Path(name), FILES)
+        for size in options.sizes:
+            found[size] = measure(params, size, options, Path(name), paths)
     print(f"{machine()}\n{options.arch}, {options.steps} steps, {options.rounds} rounds\n")
     print(f"{'px':>4} {'':10}{'batch':>6}{'frames/s':>10}{'ms a step':>11}{'peak MiB':>10}{'of pure':>9}{'idle':>7}")
     ratios = []
