@@ -124,6 +124,12 @@ def test_a_student_of_a_captured_teacher_learns_what_others_do(capsys: pytest.Ca
     assert found[1]["train_loss"] == pytest.approx(found[0]["train_loss"], rel=0.01)
 
 
+@pytest.mark.parametrize(("how", "size"), [("none", 40), ("graph", 32)])
+def test_an_automatic_size_leaves_memory_for_a_short_batch_beside_the_graphs(how: str, size: int) -> None:
+    _, summary = train(tiny(), train=40, batch_size="auto", compile=how)  # all fit; the search tries powers of two
+    assert summary["batch_size"] == size
+
+
 class Dropping(nn.Module):
     """Drops half of the features. With ``looks`` it also reads a value from the device, which cannot be captured."""
 
