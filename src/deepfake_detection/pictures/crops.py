@@ -46,7 +46,9 @@ def crop_face(pixels: Frame, face: DetectedFace | None, rule: CropRule, margin: 
         return _warped(pixels, alignment(face.landmarks, margin, size), size)
     region, (left, top, right, bottom) = PLACES[rule](face.box, margin, (pixels.shape[1], pixels.shape[0]), size)
     crop = np.zeros((size, size, 3), np.uint8)
-    cut = Image.fromarray(pixels).crop(region)
+    x, y = max(0, region[0]), max(0, region[1])  # Pillow copies what it is given, so it gets no more than it needs
+    near = Image.fromarray(pixels[y : region[3], x : region[2]])
+    cut = near.crop((region[0] - x, region[1] - y, region[2] - x, region[3] - y))
     crop[top:bottom, left:right] = _resized(cut, right - left, bottom - top, rule)
     return crop
 
