@@ -10,6 +10,7 @@ groups in each split, taken together. So it counts both chances, and more splits
 FOLDER that has changed.
 """
 
+import shutil
 import time
 from argparse import ArgumentParser
 from collections.abc import Iterator
@@ -33,7 +34,7 @@ from deepfake_detection.index.groups import frame_groups
 from deepfake_detection.index.official import read_recordings
 from deepfake_detection.inference.logits import predict_logits
 from deepfake_detection.network.allocator import keep_freed_memory
-from deepfake_detection.params.data_sections import Dataset
+from deepfake_detection.params.data_sections import Dataset, folders_of
 from deepfake_detection.params.load import Params, load_params
 from deepfake_detection.sources.gather import gather
 from deepfake_detection.training.classifier import EpochLog
@@ -134,16 +135,28 @@ def trained_and_tested(folder: Path, to: Path, params: Params, seed: int, curves
 def ready(folder: Path, to: Path, params: Params) -> Path:
     """A folder with the crops of all frames in the size that ``params`` has; they are brought and indexed once."""
     raw, index, faces = to / "raw", to / "index.csv", to / "faces.csv"
+    folders = folders_of({SET: (dataset := Dataset(path=str(folder), use="train"))})
     if not (index.exists() and faces.exists()):
         with replacing(raw / SET) as (part,):
-            gather(SET, Dataset(path=str(folder), use="train"), params.video, part, to / "videos")
-        found = index_data_set(raw, SET, params.index.max_rejected, faces=True)
+            gather(SET, dataset, params.video, part)
+        found = index_data_set(raw, SET, params.index.max_rejected, True, folders=folders, work=to / "work")
         write_csv(index, found.frames.drop(columns="phash"))
         write_csv(faces, found.faces)
     size, prepared = params.prepare.image_size, to / "prepared" / str(params.prepare.image_size)
     if not (prepared / f"{SET}.csv").exists():
         rule, margin = params.prepare.crop, params.prepare.margin
-        prepare_frames(index, raw, prepared / SET, size, faces=faces, rule=rule, margin=margin)
+        prepare_frames(
+            index,
+            raw,
+            prepared / SET,
+            size,
+            faces=faces,
+            rule=rule,
+            margin=margin,
+            folders=folders,
+            work=to / "work",
+        )
+        shutil.rmtree(to / "work")
     return prepared
 
 

@@ -1,6 +1,5 @@
-"""Brings the frames of a data set: from a folder, from Kaggle, or drawn."""
+"""Brings a data set: from a folder, from Kaggle, or drawn."""
 
-import shutil
 from pathlib import Path
 
 from deepfake_detection.common.files import replacing
@@ -10,14 +9,12 @@ from stages import data_set, run
 from stages.own import OWNED, noting
 
 RAW = Path("data/raw")
-TAKEN = Path("data/.part-videos")  # frames of videos, until all are there: a killed run goes on with them
 
 
 def main(name: str) -> None:
     params = load_params()
     with replacing(RAW / name) as (part,), noting(RAW / name, part):
-        gather(name, data_set(params, name), params.video, part, TAKEN / name, OWNED)
-    shutil.rmtree(TAKEN / name, ignore_errors=True)
+        gather(name, data_set(params, name), params.video, part, OWNED)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from deepfake_detection.common.files import replacing
 from deepfake_detection.common.tables import SOURCE, read_predictions
 from deepfake_detection.inference.tested import results_file, summarised, write_tested
 from deepfake_detection.network.sidecar import read_sidecar
-from deepfake_detection.params.data_sections import of_use
+from deepfake_detection.params.data_sections import folders_of, of_use
 from deepfake_detection.params.load import load_params
 from deepfake_detection.reporting.measured import read_measured, read_robustness
 from deepfake_detection.reporting.report import PLOTS, build_context, render_card, render_html
@@ -27,6 +27,7 @@ def main() -> None:
         sidecar=read_sidecar(checkpoint.with_suffix(".json")),
         predictions=read_predictions(DATA / "predictions.csv"),
         raw=DATA / "raw",
+        folders=folders_of(params.datasets),
         pictures={name: (DATA if name == "leak_audit" else METRICS / "plots") / f"{name}.png" for name in PLOTS},
         robustness=robustness,
         corrupted=corrupted,

@@ -7,6 +7,7 @@ from deepfake_detection.common.tables import COLUMNS, SPLIT_COLUMNS, SPLITS, rea
 from deepfake_detection.index.audit import contact_sheet, hashed_frames, near_duplicates, nearest_distances
 from deepfake_detection.index.build import index_counts
 from deepfake_detection.index.data_sets import split_data_sets
+from deepfake_detection.params.data_sections import folders_of
 from deepfake_detection.params.load import load_params
 from stages import run
 from stages.own import remove_former
@@ -32,7 +33,7 @@ def main() -> None:
     write_json(METRICS / "split.json", report)
     write_csv(METRICS / "split" / "distances.csv", nearest_distances(frames))
     with replacing(DATA / "leak_audit.png") as (part,):  # not under metrics/, which git tracks: it may show people
-        contact_sheet(RAW, audit["pairs"]).save(part)
+        contact_sheet(RAW, audit["pairs"], folders_of(params.datasets)).save(part)
     leaks = f"leaked groups: {report['leaked_groups']} of {report['groups']}, recordings: {report['leaked_recordings']}"
     shares = ", ".join(f"{name} {report[name]['frames']}" for name in SPLITS)
     for name, frames_left_out in report["shared"]["left_out"].items():

@@ -10,7 +10,7 @@ from deepfake_detection.sources.gather import TABLE_COLUMNS
 
 
 def write_tables(raw: Path, lost: Iterable[str] = (), rejected: Iterable[tuple[str, str, str]] = ()) -> None:
-    """Describes what is below ``raw``/own/files, and videos of which no frame could be taken (``lost``).
+    """Describes what is below ``raw``/own/files, and videos of which no file can be used (``lost``).
 
     Files are called ``<category>/<target>[_<source>]_f<frame>.<suffix>``.
     """

@@ -19,7 +19,7 @@ def tree() -> dict[str, Any]:
                 "drawn": {"identities": 40, "frames": 5, "size": 64, "seed": 42},
             }
         },
-        "video": {"frames": 4, "format": "png"},
+        "video": {"frames": 4},
         "index": {"max_rejected": 0.05},
         "split": {"strategy": "group", "seed": 42, "official_dir": "none", "train": 0.7, "val": 0.15, "test": 0.15},
         "prepare": {"image_size": 32, "crop": "none", "margin": 0.3},

@@ -53,7 +53,7 @@ def test_every_file_is_indexed_or_rejected_and_none_is_both(names: set[str]) -> 
             (mine / FRAMES / category / name).write_bytes(picture(number))
         wanted = Dataset(path=str(mine), use="train", layout="kaggle")
         try:
-            gather("own", wanted, Video(frames=1, format="png"), raw / "own", raw / "work")
+            gather("own", wanted, Video(frames=1), raw / "own")
         except UserError as error:  # two spellings of one frame's number
             if "has the video and the number of another file" not in str(error):
                 raise

@@ -39,21 +39,28 @@ def in_process(function: Callable[..., Result], *arguments: object) -> Result:
 
 
 def map_in_processes(
-    function: Callable[[Item], Result], items: Iterable[Item], total: int, workers: int | None, title: str, unit: str
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    total: int,
+    workers: int | None,
+    title: str,
+    unit: str,
+    large: bool = False,
 ) -> Iterator[Result]:
     """Yields ``function`` of each of ``total`` items, in order, and shows a progress bar.
 
     ``workers`` is the number of processes (None: one per granted processor; 1: only this process). Pass many
     strings as an array of numpy's StringDType, which the processes share. In a list, each submitted string is
-    copied, because its reference count changes. Raises what ``function`` raises.
+    copied, because its reference count changes. If single results are ``large``, at most four of a process wait to be
+    taken. Raises what ``function`` raises.
     """
     workers = workers or cpu_count()
     if workers == 1:
         yield from progress(map(function, items), title, total, unit)
         return
-    chunk = max(1, min(16, total // (4 * workers)))
+    submitted, chunk = (2 * workers, 1) if large else (_MAX_SUBMITTED, max(1, min(16, total // (4 * workers))))
     waiting = iter(items)
-    parts = iter(lambda: list(islice(waiting, _MAX_SUBMITTED)), [])
+    parts = iter(lambda: list(islice(waiting, submitted)), [])
     gc.collect()
     gc.freeze()  # otherwise the collector of each process writes to all shared memory and so copies it
     pool = ProcessPoolExecutor(workers)

@@ -16,7 +16,7 @@ from deepfake_detection.common.text import one_line
 SPLITS = ("train", "val", "test")
 ADAPT = "adapt"  # the split of a frame without a label
 UNUSED = "unused"  # the split of a frame that is never trained on and is not in test either
-VIDEO = -1  # in place of a frame's number: a video whose frames are still to be taken, or of which none could be
+VIDEO = -1  # in place of a frame's number: a whole video, before its frames are listed
 
 CLASS_NAMES = ("Original", "Deepfake")  # for the labels 0 and 1
 
@@ -37,6 +37,7 @@ COLUMNS: dict[str, type[str] | type[int]] = {
 TABLE = "frames.csv"  # a row for each file, as sources/gather.py says
 LEFT_OUT = "rejected.csv"  # what cannot be used
 SOURCE = "source.json"  # where the files come from
+VIDEO_FRAMES = "video_frames"  # its key for how many frames are taken of each video, if there are videos
 AUTHORS = "authors"  # the FaceForensics++ authors' lists
 FILES = "files"
 
@@ -83,7 +84,7 @@ def read_data_set(path: Path) -> pd.DataFrame:
 def read_frames(path: Path) -> pd.DataFrame:
     """Reads TABLE: as ``read_data_set``, without width and height.
 
-    A row with the frame VIDEO is a video without any.
+    A row with the frame VIDEO is a video, or if LEFT_OUT has it too, one of which no file can be used.
     """
     columns = {name: kind for name, kind in COLUMNS.items() if name not in ("width", "height")}
     return _read(path, columns | dict.fromkeys(DIVISION_COLUMNS, str), "a table of frames")

@@ -1,8 +1,14 @@
 """Decodes, crops and resizes every frame once. ``prepared`` reads the result."""
 
+import hashlib
+import io
+import os
+import shutil
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
-from itertools import compress, zip_longest
+from itertools import accumulate, compress, groupby, islice, zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +17,16 @@ from numpy.typing import NDArray
 
 from deepfake_detection.common.crop_rule import CropRule
 from deepfake_detection.common.errors import UserError
-from deepfake_detection.common.files import replacing
+from deepfake_detection.common.files import replacing, sha256_of
 from deepfake_detection.common.parallel import map_in_processes
 from deepfake_detection.common.tables import CHUNK_ROWS, COLUMNS, one_line_errors, read_index, read_paths
 from deepfake_detection.frames.prepared import LANDMARKS
 from deepfake_detection.pictures.crops import crop_face, in_crop
 from deepfake_detection.pictures.faces import FACE_COLUMNS, Box, DetectedFace, Landmarks
-from deepfake_detection.pictures.images import read_rgb
+from deepfake_detection.pictures.images import UnreadableImageError
+from deepfake_detection.videos.footage import NO_FOLDERS, Folders, file_of, place_of, read_pixels
+
+Framed = tuple[str, DetectedFace | None]  # the path of a row, and the face to crop
 
 
 def prepare_frames(
@@ -30,31 +39,73 @@ def prepare_frames(
     rule: CropRule = "face",
     margin: float = 0.0,
     wanted: Sequence[bool] | None = None,
+    folders: Folders = NO_FOLDERS,
+    work: Path | None = None,
 ) -> None:
     """Writes pixels, uint8 of shape (frames, size, size, 3), to ``to`` with the suffix .npy, and their rows to .csv.
 
     ``index`` is an index file, whose paths are relative to ``raw``. ``wanted`` says which of its frames to take; None
     takes all. ``faces`` is a table with the face of each frame of the index; without it whole frames are used, and
-    with it the rows have the landmarks in the crop as further columns.
+    with it the rows have the landmarks in the crop as further columns. Videos of data sets in ``folders`` lie there.
+    The folder ``work`` keeps pixels for a run that goes on after this one was killed.
     Pixels are RGB, as ``crop_face`` returns them for ``rule`` and ``margin``, and do not depend on the number of
-    workers. Memory does not grow with the number of frames. Raises UserError when ``index`` is not an index, or when
-    ``faces`` does not belong to it.
+    workers. Memory does not grow with the number of frames. Raises UserError when ``index`` is not an index, when
+    ``faces`` does not belong to it, or when a frame cannot be read any more.
     """
     chosen = [True] * len(read_index(index, ["label"])) if wanted is None else wanted
-    frames = sum(chosen)
-    read = partial(_read_crop, raw, rule, margin, size)
+    read = partial(_read_crops, raw, folders, rule, margin, size)
+    ends = list(accumulate(len(list(rows)) for _, rows in groupby(compress(read_paths(index), chosen), file_of)))
+    count, frame_bytes = sum(chosen), 3 * size**2
+    header = _header((count, size, size, 3))
     # both files at once, so that they always match
     with replacing(to.with_suffix(".npy"), to.with_suffix(".csv")) as (pixels, rows):
+        part = work / _key(index, faces, raw, folders, chosen, (rule, margin, size)) if work else pixels
+        part.parent.mkdir(parents=True, exist_ok=True)
+        part.touch()
         # Not through a memory map: its pages would count as this process's memory, and a full disk would kill the
         # process with a bus error.
-        with pixels.open("wb") as file:
-            header = {"descr": "|u1", "fortran_order": False, "shape": (frames, size, size, 3)}
-            np.lib.format.write_array_header_1_0(file, header)
-            cropped = compress(_faces_of(index, faces), chosen)
-            for frame in map_in_processes(read, cropped, frames, workers, "preparing frames", "frame"):
-                file.write(frame.data)
+        with part.open("r+b") as file:
+            done = bisect_right(ends, (part.stat().st_size - len(header)) // frame_bytes)
+            file.write(header)
+            file.seek(ends[done - 1] * frame_bytes if done else 0, os.SEEK_CUR)
+            file.truncate()
+            framed = groupby(compress(_faces_of(index, faces), chosen), lambda frame: file_of(frame[0]))
+            files, large = islice((list(frames) for _, frames in framed), done, None), len(ends) < count
+            for crops in map_in_processes(read, files, len(ends) - done, workers, "preparing frames", "file", large):
+                file.write(crops.data)
+        if work:  # a second name, because DVC removes what is in place before a run that goes on
+            _link(part, pixels)
         points = partial(in_crop, rule=rule, margin=margin, size=size)
         _copy_rows(index, rows, chosen, read_faces(faces) if faces else None, points)
+
+
+def _header(shape: tuple[int, ...]) -> bytes:
+    """What a .npy file of pixels begins with."""
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    return header.getvalue()
+
+
+def _key(
+    index: Path, faces: Path | None, raw: Path, folders: Folders, chosen: Sequence[bool], crop: tuple[object, ...]
+) -> str:
+    """A name that is another one if a file changes that pixels are made of, or what is made of it."""
+    told = hashlib.sha256(repr(crop).encode() + bytes(chosen))
+    for table in filter(None, (index, faces)):
+        told.update(sha256_of(table).encode())
+    for file, paths in groupby(compress(read_paths(index), chosen), file_of):
+        with suppress(OSError):  # reading it says what is wrong
+            state = (raw / file if file == next(paths) else place_of(raw, folders, file)).stat()
+            told.update(f"{state.st_size} {state.st_mtime_ns} ".encode())
+    return told.hexdigest()[:32]
+
+
+def _link(file: Path, to: Path) -> None:
+    """A second name for a file that only we have, or a copy where the file system has no such links."""
+    try:
+        to.hardlink_to(file)
+    except OSError:
+        shutil.copyfile(file, to)
 
 
 def _copy_rows(
@@ -77,7 +128,7 @@ def _copy_rows(
             start += len(chunk)
 
 
-def _faces_of(index: Path, faces: Path | None) -> Iterator[tuple[str, DetectedFace | None]]:
+def _faces_of(index: Path, faces: Path | None) -> Iterator[Framed]:
     if faces is None:
         yield from ((path, None) for path in read_paths(index))
         return
@@ -87,11 +138,19 @@ def _faces_of(index: Path, faces: Path | None) -> Iterator[tuple[str, DetectedFa
         yield found
 
 
-def _read_crop(
-    raw: Path, rule: CropRule, margin: float, size: int, frame: tuple[str, DetectedFace | None]
+def _read_crops(
+    raw: Path, folders: Folders, rule: CropRule, margin: float, size: int, frames: list[Framed]
 ) -> NDArray[np.uint8]:
-    path, face = frame
-    return crop_face(read_rgb(raw / path), face, rule, margin, size)
+    """The crops of frames of one file, in their order: shape (frames, size, size, 3)."""
+    places = {path: place for place, (path, _) in enumerate(frames)}
+    crops = np.empty((len(frames), size, size, 3), np.uint8)
+    try:
+        for path, pixels in read_pixels(raw, folders, list(places)):
+            crops[places[path]] = crop_face(pixels, frames[places[path]][1], rule, margin, size)
+    except UnreadableImageError as error:
+        file = file_of(frames[0][0])
+        raise UserError(f"{file}: {error}: fix or remove it, then index the frames again (dvc repro)") from None
+    return crops
 
 
 def read_faces(path: Path) -> Iterator[tuple[str, DetectedFace]]:

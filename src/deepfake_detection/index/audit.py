@@ -1,7 +1,7 @@
 """Finds frames that look nearly the same but are in different splits, and shows them."""
 
-from collections.abc import Iterator
-from itertools import combinations
+from collections.abc import Collection, Iterator
+from itertools import combinations, groupby
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -12,7 +12,8 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.tables import HASH_COLUMNS, SPLITS, one_line_errors
-from deepfake_detection.pictures.images import UnreadableImageError, read_rgb
+from deepfake_detection.pictures.images import UnreadableImageError
+from deepfake_detection.videos.footage import NO_FOLDERS, Folders, file_of, read_pixels
 
 # Measured on photo-like frames in the form of FF++ (80 people): 4 bits find 24% of the pairs of frames of the same
 # target and 2 in 10,000 of the pairs of different people. 6 bits would find 44% and 12 in 10,000. Distances are
@@ -109,20 +110,14 @@ def distances(one: NDArray[np.uint64], other: NDArray[np.uint64]) -> Iterator[tu
         yield start, np.bitwise_count(one[start : start + rows, None] ^ other)
 
 
-def _read(file: Path) -> NDArray[np.uint8]:
-    try:
-        return read_rgb(file)
-    except UnreadableImageError as error:
-        raise UserError(f"{file}: {error}: fix or remove it, then index the frames again (dvc repro)") from None
-
-
-def contact_sheet(raw: Path, pairs: list[dict[str, Any]]) -> Image.Image:
+def contact_sheet(raw: Path, pairs: list[dict[str, Any]], folders: Folders = NO_FOLDERS) -> Image.Image:
     """A picture of the first SHOWN ``pairs`` that ``near_duplicates`` found under ``raw``.
 
     The two frames of a pair are side by side, with their distance above. Below each frame are its split,
-    category and name. Raises UserError when a frame cannot be read.
+    category and name. Videos lie in ``folders``, see ``read_pixels``. Raises UserError when a frame cannot be read.
     """
-    shown = [(pair, [_thumbnail(raw / path) for path in pair["paths"]]) for pair in pairs[:SHOWN]]
+    thumbnails = _thumbnails(raw, folders, {path for pair in pairs[:SHOWN] for path in pair["paths"]})
+    shown = [(pair, [thumbnails[path] for path in pair["paths"]]) for pair in pairs[:SHOWN]]
     height = max((picture.height for _, pictures in shown for picture in pictures), default=0)
     card = 2 * _SIDE + 3 * _GAP, height + 88
     lines = -(-len(shown) // _PAIRS_PER_ROW)
@@ -164,8 +159,17 @@ def _fit(draw: ImageDraw.ImageDraw, text: str, width: float) -> str:
     return short
 
 
-def _thumbnail(file: Path) -> Image.Image:
-    return ImageOps.contain(Image.fromarray(_read(file)), (_SIDE, _SIDE), Image.Resampling.LANCZOS)
+def _thumbnails(raw: Path, folders: Folders, paths: Collection[str]) -> dict[str, Image.Image]:
+    found = {}
+    for file, of_file in groupby(sorted(paths, key=file_of), file_of):
+        try:
+            for path, pixels in read_pixels(raw, folders, list(of_file)):
+                found[path] = ImageOps.contain(Image.fromarray(pixels), (_SIDE, _SIDE), Image.Resampling.LANCZOS)
+        except UnreadableImageError as error:
+            raise UserError(
+                f"{raw / file}: {error}: fix or remove it, then index the frames again (dvc repro)"
+            ) from None
+    return found
 
 
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:

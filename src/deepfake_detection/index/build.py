@@ -22,6 +22,7 @@ from deepfake_detection.common.tables import (
 from deepfake_detection.index.decode import DUPLICATE, open_frames
 from deepfake_detection.index.tracks import NO_FACE, choose_faces
 from deepfake_detection.pictures.faces import FACE_COLUMNS
+from deepfake_detection.videos.footage import NO_FOLDERS, Folders
 
 CLASSES: dict[Any, str] = {0: "real ", 1: "fake ", -1: ""}  # of an unlabelled frame nobody says which it is
 
@@ -37,7 +38,8 @@ class RejectedError(UserError):
 class Indexed(NamedTuple):
     """What ``index_data_set`` finds.
 
-    ``frames`` has COLUMNS, DIVISION_COLUMNS and ``phash``, sorted by path. ``faces`` is as ``choose_faces`` returns it,
+    ``frames`` has COLUMNS, DIVISION_COLUMNS, ``phash``, and if there are videos ``seconds``, the time at which a frame
+    comes on show. It is sorted by path. ``faces`` is as ``choose_faces`` returns it,
     empty if faces are not wanted. ``rejected`` has REJECTED_COLUMNS and one row for each rejected file with the first
     reason that applies, sorted. ``missing`` are the videos without a usable frame, with MISSING_COLUMNS.
     """
@@ -48,22 +50,33 @@ class Indexed(NamedTuple):
     missing: pd.DataFrame
 
 
-def index_data_set(raw: Path, name: str, max_rejected: float, faces: bool, workers: int | None = None) -> Indexed:
+def index_data_set(
+    raw: Path,
+    name: str,
+    max_rejected: float,
+    faces: bool,
+    workers: int | None = None,
+    folders: Folders = NO_FOLDERS,
+    work: Path | None = None,
+) -> Indexed:
     """Opens every file that the download stage's table names, below the folder ``raw``/``name``.
 
-    Paths are POSIX and relative to ``raw``. Width and height are in pixels of the upright picture. Of equal files only
-    the first is used, originals before fakes. With ``faces``, a frame of a video without a face cannot be used. Nothing
-    depends on ``workers`` (processes; default: all granted processors).
+    Paths are POSIX and relative to ``raw``. Width and height are in pixels of the upright picture. Of equal frames only
+    the first is used, originals before fakes. With ``faces``, a frame of a video without a face cannot be used. Videos
+    of a data set in ``folders`` lie there. The folder ``work`` keeps what was found in videos, for a run after a killed
+    one. Nothing depends on ``workers`` (processes; default: all granted processors).
 
     Raises RejectedError when a class or a category has no frame left, or more than the share ``max_rejected`` of the
     files is rejected. Raises UserError when a table cannot be used, or the face detector is not installed.
     """
     table, rejected = read_frames(raw / name / TABLE), read_rejected(raw / name / LEFT_OUT)
+    is_video = table["frame"] == VIDEO
     # originals first: a "fake" that equals an original was not manipulated, so the original is kept
-    files = table[table["frame"] != VIDEO].sort_values(["label", "path"], ignore_index=True)
-    opened, problems = open_frames(raw, files, faces, workers)
-    unusable = files.loc[list(problems), ["path", "category"]].assign(reason=list(problems.values()))
-    index = files.merge(opened, on="path").sort_values("path", ignore_index=True).astype(COLUMNS)
+    order = table.assign(path=table["path"].where(~is_video, table["path"] + "/")).sort_values(["label", "path"]).index
+    known_lost = is_video & table["path"].isin(rejected["path"])
+    files = table.loc[order[~known_lost[order]]].reset_index(drop=True)
+    frames, unusable = open_frames(raw, files, faces, workers, folders, work)
+    index = frames.sort_values("path", ignore_index=True).astype(COLUMNS)
     found = pd.DataFrame(columns=FACE_COLUMNS)
     if faces:
         _require_usable(name, table, index, pd.concat([rejected, unusable]), max_rejected)
@@ -73,7 +86,8 @@ def index_data_set(raw: Path, name: str, max_rejected: float, faces: bool, worke
         unusable = pd.concat([unusable, lost[["path", "category"]].assign(reason=NO_FACE)])
     rejected = pd.concat([rejected, unusable])[REJECTED_COLUMNS].sort_values(["path", "reason"], ignore_index=True)
     _require_usable(name, table, index, rejected, max_rejected)
-    return Indexed(index[[*COLUMNS, *DIVISION_COLUMNS, "phash"]], found, rejected, _missing(table, index))
+    columns = [*COLUMNS, *DIVISION_COLUMNS, *(["seconds"] if is_video.any() else []), "phash"]
+    return Indexed(index[columns], found, rejected, _missing(table, index))
 
 
 def _missing(table: pd.DataFrame, index: pd.DataFrame) -> pd.DataFrame:

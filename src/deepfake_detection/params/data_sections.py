@@ -1,6 +1,7 @@
 """The sections on data: the data sets, the frames taken of videos, the index, the split and the prepared pixels."""
 
 import math
+from pathlib import Path
 from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, model_validator
@@ -90,6 +91,12 @@ class Dataset(Section):
     drawn: Annotated[Drawn, Field(description="The numbers of a data set that is drawn.")] = Drawn()
 
     @property
+    def folder(self) -> Path | None:
+        """The user's folder: ``path``, or where the list lies that it names. None if there is no ``path``."""
+        path = Path(self.path)
+        return None if self.path == NO_PATH else path.parent if path.is_file() else path
+
+    @property
     def is_drawn(self) -> bool:
         """Whether the faces are drawn by this project."""
         return self.layout in get_args(DRAWN_LAYOUTS)
@@ -117,14 +124,6 @@ class Video(Section):
         Field(
             description="Frames to take of each video, evenly spread over its time, as `predict` does. A shorter video "
             "gives all it has. Frames that came as pictures are all taken."
-        ),
-    ]
-    format: Annotated[
-        Literal["png", "jpeg"],
-        Field(
-            description="Files for frames of videos. `png` keeps every pixel. `jpeg` (quality 95) takes a quarter to "
-            "a half of the space, and half of the time, but compresses once more: fine traces of a manipulation fade, "
-            "and `predict` scores frames of a video without that."
         ),
     ]
 
@@ -192,6 +191,11 @@ def require_trained(datasets: dict[str, Dataset]) -> dict[str, Dataset]:
     if not any(each.use == "train" for each in datasets.values()):
         raise ValueError("no data set has use: train")
     return datasets
+
+
+def folders_of(datasets: dict[str, Dataset]) -> dict[str, Path]:
+    """The users' folders, by the names of the data sets that have one."""
+    return {name: folder for name, each in datasets.items() if (folder := each.folder)}
 
 
 def of_use(datasets: dict[str, Dataset], use: str) -> dict[str, Dataset]:

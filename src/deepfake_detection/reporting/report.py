@@ -18,12 +18,13 @@ from deepfake_detection.common.rules import Rule
 from deepfake_detection.common.tables import SPLITS, UNUSED
 from deepfake_detection.common.text import group_count
 from deepfake_detection.network.sidecar import Imported, Sidecar
-from deepfake_detection.pictures.images import UnreadableImageError, read_rgb
+from deepfake_detection.pictures.images import UnreadableImageError
 from deepfake_detection.reporting.caveats import warnings_of_run
 from deepfake_detection.reporting.html import data_uri, template_environment
 from deepfake_detection.reporting.literature import REPORTED
 from deepfake_detection.reporting.measured import headline_of, trained_and_other
 from deepfake_detection.reporting.worth import condition_rows, stated_bounds, worth_tables
+from deepfake_detection.videos.footage import Folders, read_pixels
 
 PACKAGE = "deepfake_detection.reporting"
 
@@ -113,6 +114,7 @@ def build_context(
     sidecar: Sidecar,
     predictions: pd.DataFrame,
     raw: Path,
+    folders: Folders,
     pictures: dict[str, Path],
     robustness: dict[str, Any],
     corrupted: pd.DataFrame,
@@ -122,9 +124,9 @@ def build_context(
 
     ``index``, ``split`` and ``train`` are the parsed metrics files, and ``test`` is details.json. ``origins`` has the
     parsed ``source.json`` of each data set that was trained or tested on. ``sidecar`` is that of the checkpoint.
-    ``predictions`` has one row per frame: path (relative to ``raw``), category, label, split, logit, raw_probability
-    and probability. ``pictures`` maps each name in PLOTS to a PNG. ``robustness`` and ``corrupted`` are as
-    ``read_robustness`` gives them.
+    ``predictions`` has one row per frame: path, category, label, split, logit, raw_probability and probability.
+    ``raw`` and ``folders`` say where the frames are, as for ``read_pixels``. ``pictures`` maps each name in PLOTS to a
+    PNG. ``robustness`` and ``corrupted`` are as ``read_robustness`` gives them.
     """
     blocks = _blocks(test)
     categories = _categories(test)
@@ -189,7 +191,7 @@ def build_context(
         "reported": REPORTED,
         "pictures": {name: _picture(name, path) for name, path in pictures.items()},
         "robustness": _robustness(robustness, corrupted),
-        "errors": [_error_entry(row, raw, threshold) for row in wrong.head(ERRORS_SHOWN).to_dict("records")],
+        "errors": [_error_entry(row, raw, folders, threshold) for row in wrong.head(ERRORS_SHOWN).to_dict("records")],
         "wrong": len(wrong),
         "error_threshold": f"{threshold:.3f}",
         "warnings": warnings_of_run(split, test, trained, drawn, adopted=not train["epochs_run"]),
@@ -395,14 +397,15 @@ def _wrong_decisions(predictions: pd.DataFrame, threshold: float) -> pd.DataFram
     return rows.assign(margin=margin).sort_values(["margin", "path"], ascending=[False, True])
 
 
-def _error_entry(row: dict[Hashable, Any], raw: Path, threshold: float) -> dict[str, Any]:
+def _error_entry(row: dict[Hashable, Any], raw: Path, folders: Folders, threshold: float) -> dict[str, Any]:
     truth, called = ("original", "deepfake") if row["label"] == 0 else ("deepfake", "original")
     error = {"path": row["path"], "category": row["category"], "truth": truth, "called": called}
     error |= {"probability": number(row["probability"]), "raw": number(row["raw_probability"]), "uri": None}
     try:
-        pixels = Image.fromarray(read_rgb(raw / row["path"]))
+        ((_, found),) = read_pixels(raw, folders, [row["path"]])
     except UnreadableImageError as reason:
         return error | {"reason": str(reason)}
+    pixels = Image.fromarray(found)
     pixels.thumbnail((THUMBNAIL, THUMBNAIL))
     uri = data_uri(pixels, "JPEG", quality=88)
     return error | {"uri": uri, "width": pixels.width, "height": pixels.height}

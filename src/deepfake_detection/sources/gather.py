@@ -1,7 +1,7 @@
 """Brings one data set into a folder of its own: its files, and a table that says what each of them is.
 
-``files/`` holds pictures under their own paths, and the frames of a video in a folder called as the video. TABLE says
-what they are, LEFT_OUT what cannot be used, and SOURCE where they come from.
+``files/`` holds pictures under their own paths. Videos of a user stay where they are, and only those that were
+downloaded come along. TABLE says what the files are, LEFT_OUT what cannot be used, and SOURCE where they come from.
 """
 
 import os
@@ -14,22 +14,21 @@ import pandas as pd
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.files import write_csv, write_json
 from deepfake_detection.common.progress import progress
-from deepfake_detection.common.tables import AUTHORS, FILES, LEFT_OUT, SOURCE, TABLE, VIDEO
+from deepfake_detection.common.tables import AUTHORS, FILES, LEFT_OUT, SOURCE, TABLE, VIDEO, VIDEO_FRAMES
 from deepfake_detection.params.data_sections import NO_PATH, Dataset, Video
 from deepfake_detection.sources.authors import CONVERSION, fetch_lists
-from deepfake_detection.sources.layouts import detect, kaggle, manifest, unlabelled
-from deepfake_detection.sources.layouts.table import REJECTED_COLUMNS, Layout, Options
-from deepfake_detection.sources.video_frames import numbered, take_frames
+from deepfake_detection.sources.layouts import detect, kaggle, unlabelled
+from deepfake_detection.sources.layouts.table import Layout, Options
 
 TABLE_COLUMNS = ["path", "dataset", "category", "label", "video_id", "source_id", "group", "unit", "frame", "split"]
 
 
-def gather(name: str, dataset: Dataset, video: Video, to: Path, work: Path, owned: Iterable[Path] = ()) -> None:
+def gather(name: str, dataset: Dataset, video: Video, to: Path, owned: Iterable[Path] = ()) -> None:
     """Fills the folder ``to`` with the data set called ``name``. Paths in its tables begin with that name.
 
-    ``work`` keeps the frames of videos, for a run that goes on after this one was killed. ``owned`` are the folders
-    that the pipeline writes, in which no data set may lie. Links that lead out of a folder are followed if it is the
-    user's own, and not if it was downloaded. Raises UserError, which names the parameter, as the layouts do.
+    ``owned`` are the folders that the pipeline writes, in which no data set may lie. Links that lead out of a folder
+    are followed if it is the user's own, and not if it was downloaded. Raises UserError, which names the parameter, as
+    the layouts do.
     """
     (to / FILES).mkdir(parents=True)
     try:
@@ -42,12 +41,19 @@ def gather(name: str, dataset: Dataset, video: Video, to: Path, work: Path, owne
             shutil.copyfile(base / CONVERSION, to / AUTHORS / CONVERSION)
     except UserError as error:
         raise UserError(f"datasets.{name}: {error}") from None
-    frames, rejected = _bring(name, found, base, to / FILES, work, video)
-    write_csv(to / TABLE, frames)
-    write_csv(to / LEFT_OUT, rejected)
-    write_json(to / SOURCE, origin)
-    videos = int((found.table["frame"] == VIDEO).sum())
-    print(f"{name}: {(frames['frame'] != VIDEO).sum()} frames; {videos} videos read; {len(rejected)} files rejected")
+    is_video = found.table["frame"] == VIDEO
+    brought = found.table[~is_video] if dataset.folder else found.table
+    if base != to / FILES:  # what is drawn is in place
+        for file in progress(brought["file"].tolist(), "copying files", unit="file") if len(brought) else ():
+            (to / FILES / file).parent.mkdir(parents=True, exist_ok=True)
+            _copy(base / file, to / FILES / file)
+    frames, below = pd.concat([found.table, found.lost]), f"{name}/{FILES}/"
+    frames = frames.assign(path=below + frames["file"]).sort_values("path", ignore_index=True)
+    write_csv(to / TABLE, frames[TABLE_COLUMNS])
+    rejected = found.rejected.assign(path=below + found.rejected["path"])
+    write_csv(to / LEFT_OUT, rejected.sort_values(["path", "reason"], ignore_index=True))
+    write_json(to / SOURCE, origin | ({VIDEO_FRAMES: video.frames} if is_video.any() else {}))
+    print(f"{name}: {(~is_video).sum()} pictures; {is_video.sum()} videos; {len(rejected)} files rejected")
 
 
 def _look(name: str, dataset: Dataset, files: Path, owned: Iterable[Path]) -> tuple[Path, Layout, dict[str, str | int]]:
@@ -83,7 +89,7 @@ def _look(name: str, dataset: Dataset, files: Path, owned: Iterable[Path]) -> tu
     print(f"{name}: layout {layout}: {why}")
     for note in found.notes:
         print(note if note.startswith(f"{name}: ") else f"{name}: {note}")
-    return manifest.base(folder), found, origin | {"layout": layout}
+    return dataset.folder or folder, found, origin | {"layout": layout}
 
 
 def _draw(dataset: Dataset, files: Path) -> None:
@@ -127,40 +133,6 @@ def _wanted(name: str, dataset: Dataset, found: Layout) -> Layout:
     return Layout(table.assign(dataset=name), found.rejected, lost=found.lost.assign(dataset=name))
 
 
-def _bring(
-    name: str, found: Layout, base: Path, files: Path, work: Path, video: Video
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Copies pictures and takes frames of videos. Returns the rows of TABLE and of LEFT_OUT.
-
-    A video without a frame that can be read stands in both: in TABLE with the frame VIDEO, so that it is known whose
-    it would have been.
-    """
-    table = found.table
-    pictures, videos = table[table["frame"] != VIDEO], table[table["frame"] == VIDEO]
-    if base != files:  # what is drawn is in place
-        for file in progress(pictures["file"].tolist(), "copying frames", unit="file") if len(pictures) else ():
-            (files / file).parent.mkdir(parents=True, exist_ok=True)
-            _copy(base / file, files / file)
-    paths = [base / file for file in videos["file"]]
-    taken = list(take_frames(paths, work, video.frames, video.format)) if paths else []
-    rows, broken = [], []
-    for row, (folder, reason) in zip(videos.to_dict("records"), taken, strict=True):
-        if folder is None:
-            broken.append((row["file"], row["category"], f"no frame of the video: {reason}"))
-            rows.append(row)
-            continue
-        shutil.copytree(folder, files / row["file"], copy_function=_link)
-        for number, file in numbered(files / row["file"]):
-            rows.append(row | {"file": f"{row['file']}/{file.name}", "frame": number})
-    frames = pd.concat([pictures, pd.DataFrame(rows, columns=table.columns), found.lost])
-    rejected = pd.concat([found.rejected, pd.DataFrame(broken, columns=REJECTED_COLUMNS, dtype=str)])
-    below = f"{name}/{FILES}/"
-    return (
-        frames.assign(path=below + frames["file"]).sort_values("path", ignore_index=True)[TABLE_COLUMNS],
-        rejected.assign(path=below + rejected["path"]).sort_values(["path", "reason"], ignore_index=True),
-    )
-
-
 def _copy(path: Path, to: Path) -> None:
     """Copies a file. Its blocks are shared with the copy where the file system can (Btrfs, XFS)."""
     # A hard link would save the space, but its file would be the user's own: DVC's cache may take it in and make it
@@ -171,11 +143,3 @@ def _copy(path: Path, to: Path) -> None:
                 pass
     except (OSError, AttributeError):  # not Linux, or another file system than it can do
         shutil.copyfile(path, to)
-
-
-def _link(file: str, to: str) -> None:
-    """A second name for a file that only we have, or a copy where the file system has no such links."""
-    try:
-        os.link(file, to)
-    except OSError:
-        shutil.copyfile(file, to)

@@ -1,3 +1,3 @@
 """Videos: their packets, and frames taken evenly over their time.
 What FFmpeg must be kept from is in packets.py.
-Sources and serving build on it."""
+Index, frames and serving build on it."""

@@ -38,6 +38,14 @@ def test_items_are_taken_as_results_are(workers: int) -> None:
     results.close()  # type: ignore[attr-defined]
 
 
+def test_few_large_results_wait() -> None:
+    numbers = iter(range(100))
+    results = map_in_processes(abs, numbers, 100, 2, "counting", "number", large=True)
+    assert [next(results) for _ in range(5)] == [0, 1, 2, 3, 4]
+    assert next(numbers) == 12  # four were submitted behind the four that are being taken
+    results.close()  # type: ignore[attr-defined]
+
+
 @pytest.mark.parametrize("own", [{}, {"GOMP_SPINCOUNT": "1"}, {"OMP_WAIT_POLICY": "active"}])
 def test_idle_threads_do_not_spin_unless_the_user_says_so(own: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):

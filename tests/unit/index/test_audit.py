@@ -30,8 +30,9 @@ from deepfake_detection.index.decode import decode_frames
 
 def hashed(rows: pd.DataFrame, raw: Path) -> HashedFrames:
     """The hashes of frames under ``raw``, as they are written and read."""
-    decoded = decode_frames(raw, np.array(rows["path"], dtype=StringDType()), repeat(None), "hashing", 1)
-    hashes = rows[["path"]].assign(phash=[f"{found:016x}" for found in decoded.phashes])
+    files, numbers = np.array(rows["path"], dtype=StringDType()), np.zeros(len(rows), np.int64)
+    decoded = decode_frames(raw, files, numbers, repeat(None), "hashing", 1)
+    hashes = rows[["path"]].assign(phash=[f"{found:016x}" for found in decoded.found["phash"]])
     hashes.to_csv(raw / "hashes.csv", index=False)
     return hashed_frames(rows[["path", "split"]].merge(read_hashes(raw / "hashes.csv"), on="path"))
 

@@ -102,13 +102,15 @@ def test_rejected_is_sorted_with_one_row_a_file(raw: Path) -> None:
 def test_videos_without_a_usable_frame_are_missing(raw: Path) -> None:
     (raw / BELOW / "FaceSwap" / "010_005_f0.jpg").write_bytes(b"")
     (raw / BELOW / "Original" / "005_f0.jpg").write_bytes(b"")  # of which there is another frame
-    write_tables(raw, lost=["Deepfakes/020_005_f.mp4"])
+    lost = "Deepfakes/020_005_f.mp4"
+    write_tables(raw, lost=[lost], rejected=[(f"{BELOW}/{lost}", "Deepfakes", "listed but missing")])
     found = build(raw)
     assert list(found.missing.itertuples(index=False, name=None)) == [
         ("own", "Deepfakes", 1, "020", "005"),
         ("own", "FaceSwap", 1, "010", "005"),
     ]
-    assert f"{BELOW}/Deepfakes/020_005_f.mp4" not in set(found.frames["path"]) | set(found.rejected["path"])
+    of_lost = found.rejected.loc[found.rejected["path"] == f"{BELOW}/{lost}", "reason"]
+    assert of_lost.tolist() == ["listed but missing"]  # what was rejected before is not opened
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import pytest
 from numpy.dtypes import StringDType
 from PIL import Image
 
+from deepfake_detection.common.tables import VIDEO
 from deepfake_detection.index.decode import decode_frames, open_frames
 from deepfake_detection.pictures.faces import detect_faces
 from deepfake_detection.pictures.images import read_rgb
@@ -39,22 +40,23 @@ def turned() -> Image.Exif:
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_frame_is_described_by_its_upright_pixels_and_its_bytes(folder: Path, workers: int) -> None:
     files = np.array(["b.jpg", "c.jpg", "a.jpg"], dtype=StringDType())
-    found = decode_frames(folder, files, repeat(()), "opening", workers)
-    for row, name in ((0, "b.jpg"), (2, "a.jpg")):
+    decoded = decode_frames(folder, files, np.zeros(3, np.int64), repeat({}), "opening", workers)
+    assert decoded.found["row"].tolist() == [0, 2]
+    for found, faces, name in zip(decoded.found, decoded.faces, ("b.jpg", "a.jpg"), strict=True):
         pixels = read_rgb(folder / name)
-        assert found.sizes[row].tolist() == [240, 256]
-        assert found.digests[row] == hashlib.sha256((folder / name).read_bytes()).digest()[:16]
-        assert f"{found.phashes[row]:016x}" == str(imagehash.phash(Image.fromarray(pixels)))
-        assert found.faces[row] == detect_faces(pixels) != []
-    assert list(found.problems) == [1]
-    assert found.problems[1].startswith("could not be decoded: ")
-    assert (found.digests[1], found.faces[1]) == (b"", None)
+        assert (found["width"], found["height"], found["number"]) == (240, 256, VIDEO)
+        assert found["digest"].decode() == hashlib.sha256((folder / name).read_bytes()).hexdigest()[:32]
+        assert f"{found['phash']:016x}" == str(imagehash.phash(Image.fromarray(pixels)))
+        assert faces == detect_faces(pixels) != []
+    assert list(decoded.problems) == [1]
+    assert decoded.problems[1].startswith("could not be decoded: ")
 
 
 def test_faces_are_looked_for_where_they_are_wanted_and_not_known(folder: Path) -> None:
-    files = np.array(["a.jpg", "a.jpg", "a.jpg"], dtype=StringDType())
-    found = decode_frames(folder, files, [None, [(240, 256)], [(256, 240)]], "opening", 1)
-    assert [faces is None for faces in found.faces] == [True, True, False]
+    files = np.array(["a.jpg"] * 4, dtype=StringDType())
+    known = [None, {7: [(240, 256)]}, {7: [(256, 240)]}, {8: [(240, 256)]}]
+    decoded = decode_frames(folder, files, np.full(4, 7), known, "opening", 1)
+    assert [faces is None for faces in decoded.faces] == [True, True, False, False]
 
 
 def test_originals_and_fakes_whose_names_alternate_are_opened(tmp_path: Path) -> None:
@@ -64,7 +66,8 @@ def test_originals_and_fakes_whose_names_alternate_are_opened(tmp_path: Path) ->
     ]
     for number, name in enumerate(parts[0] + parts[1]):
         Image.fromarray(np.array([[number % 256, number // 256]], np.uint8)).save(tmp_path / name)
-    names = pd.DataFrame({"path": parts[0] + parts[1], "label": np.repeat([0, 1], 480), "video_id": "", "frame": 0})
-    table, problems = open_frames(tmp_path, names, faces=False, workers=1)
+    columns = {"category": "x", "label": np.repeat([0, 1], 480), "video_id": "", "frame": 0}
+    names = pd.DataFrame({"path": parts[0] + parts[1]} | columns)
+    table, unusable = open_frames(tmp_path, names, faces=False, workers=1)
     assert table["path"].tolist() == parts[0] + parts[1]
-    assert not problems
+    assert unusable.empty

@@ -19,7 +19,7 @@ OUT_OF_RANGE: dict[str, list[Any]] = yaml.safe_load("""{
     train.schedule: [step], train.precision: ["64"], train.optimizer: [sgd], train.weight_decay: [-0.1],
     train.label_smoothing: [1.0], train.clip_norm: [-1.0], train.monitor: [train_loss], train.ema: [1.0],
     train.augment.rotate_p: [1.5], train.max_steps: [-1], prepare.crop: [eyes], prepare.margin: [-0.1],
-    model.arch: [resnet50], split.test: [0.0], calibrate.threshold: [1.5, best], video.format: [gif],
+    model.arch: [resnet50], split.test: [0.0], calibrate.threshold: [1.5, best], video.frames: [0],
     datasets.embedded.use: [extra], datasets.embedded.layout: [ftp], datasets.embedded.drawn.identities: [3],
     datasets.embedded.kaggle: [faces, owner/name/versions/newest]}""")
 # what is set, by the key's path, and what the line must say: the key, and what pydantic says of no value of the type
@@ -58,6 +58,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "unseen but trained on": ({"datasets.embedded.unseen": ["Deepfakes"]}, "datasets.embedded: real, fake and unseen:"),
     "category outside": ({"datasets.embedded.fake": ["../x"]}, "datasets.embedded.fake.0: String"),
     "former section's key": ({"data": {"other": 4}}, "data.other: now datasets"),
+    "former key": ({"video.format": "png"}, "video.format: now left out, because no frame of a video is written"),
     "former section": ({"data": "mine"}, "data: now datasets"),
     "range that falls": ({"train.augment.jpeg.range": [95.0, 10.0]}, "train.augment.jpeg: range must rise, between 1"),
     "ends of a range": ({"train.augment.jpeg.low": 10}, "train.augment.jpeg: low and high are now range: [low, high]"),

@@ -162,6 +162,7 @@ def inputs(tmp_path: Path) -> dict[str, Any]:
         ),
         "predictions": predictions,
         "raw": raw,
+        "folders": {},
         "pictures": pictures,
         "robustness": {"conditions": []}
         | {"flagged": {"other_people": 0.0115, "upside_down": 0.97}}

@@ -7,15 +7,14 @@ from typing import Any
 import pytest
 
 from deepfake_detection.common.errors import UserError
-from deepfake_detection.common.tables import AUTHORS, FILES, LEFT_OUT, SOURCE, TABLE, read_frames, read_rejected
+from deepfake_detection.common.tables import AUTHORS, FILES, LEFT_OUT, SOURCE, TABLE, VIDEO, read_frames, read_rejected
 from deepfake_detection.index.build import index_counts, index_data_set
 from deepfake_detection.index.groups import frame_groups
-from deepfake_detection.params.data_sections import Dataset, Video
+from deepfake_detection.params.data_sections import Dataset, Video, folders_of
 from deepfake_detection.sources import gather as gathering
 from deepfake_detection.sources.drawn.drawing import generate
 from deepfake_detection.sources.gather import gather
 from deepfake_detection.sources.kaggle_download import download_kaggle
-from deepfake_detection.sources.layouts import manifest
 from deepfake_detection.sources.layouts.tree import OUTSIDE
 from tests.support.kaggle_server import Kaggle, zipped
 from tests.support.miniatures.drawing import film, picture
@@ -38,13 +37,10 @@ COUNTS = {
 TABLE_OF_OWN = """path,dataset,category,label,video_id,source_id,group,unit,frame,split
 own/files/fake/broken.mp4,own,fake,1,broken,,broken,,-1,
 own/files/fake/interview/000003.png,own,fake,1,interview,,interview,,3,
-own/files/fake/other.mp4/000000.png,own,fake,1,other,,other,,0,
-own/files/fake/other.mp4/000001.png,own,fake,1,other,,other,,1,
-own/files/real/interview.mp4/000002.png,own,real,0,interview,,interview,,2,
-own/files/real/interview.mp4/000006.png,own,real,0,interview,,interview,,6,
+own/files/fake/other.mp4,own,fake,1,other,,other,,-1,
+own/files/real/interview.mp4,own,real,0,interview,,interview,,-1,
 """
 REJECTED_OF_OWN = """path,category,reason
-own/files/fake/broken.mp4,fake,"no frame of the video: a text file, neither a picture nor a video"
 own/files/fake/notes.txt,fake,neither a picture nor a video by its name
 """
 
@@ -56,7 +52,8 @@ class Gathered:
         self.folder = tmp_path / "raw" / name
         settings = Dataset.model_validate({"path": "none", "use": "train"} | dataset)
         owned = [tmp_path / "project" / "data"]
-        gather(name, settings, Video(frames=frames, format="png"), self.folder, tmp_path / "work", owned)
+        gather(name, settings, Video(frames=frames), self.folder, owned)
+        self.folders = folders_of({name: settings})
         self.table, self.rejected = read_frames(self.folder / TABLE), read_rejected(self.folder / LEFT_OUT)
         self.source = json.loads((self.folder / SOURCE).read_text())
         self.files = [path.removeprefix(f"{name}/{FILES}/") for path in self.table["path"]]
@@ -68,18 +65,20 @@ def test_a_miniature_is_gathered_and_indexed(miniatures: Path, tmp_path: Path, n
     before = {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in folder.rglob("*")}
     called = "FF-DF" if name == "deepfakebench" else "own"
     found = Gathered(tmp_path, called, path=str(folder))
-    indexed = index_data_set(tmp_path / "raw", called, 0, faces=False, workers=1)
+    indexed = index_data_set(tmp_path / "raw", called, 0, False, 1, found.folders)
     counts, groups = index_counts(indexed.frames, indexed.rejected), frame_groups(indexed.frames)
     assert {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in folder.rglob("*")} == before
     assert (counts["frames"], counts["videos"], groups.nunique()) == COUNTS[name]
     assert indexed.rejected.empty
     assert set(indexed.frames["dataset"]) == {called}
-    assert found.source == {"source": "local", "layout": name.split()[0]}
-    base = manifest.base(folder)
+    videos = (found.table["frame"] == VIDEO).tolist()
+    told = {"video_frames": 4} if any(videos) else {}
+    assert found.source == {"source": "local", "layout": name.split()[0]} | told
     copies = {inode for _, inode in before.values()}
-    for file in found.files:
-        assert (base / file).is_file() or (base / file).parent.is_file()  # a picture, or a frame of a video
-        assert (found.folder / FILES / file).stat().st_ino not in copies
+    for file, is_video in zip(found.files, videos, strict=True):
+        assert (folder / file).is_file()
+        copy = found.folder / FILES / file
+        assert not copy.exists() if is_video else copy.stat().st_ino not in copies
 
 
 def test_a_table_says_what_each_frame_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -95,10 +94,18 @@ def test_a_table_says_what_each_frame_is(tmp_path: Path, capsys: pytest.CaptureF
     assert (found.folder / LEFT_OUT).read_text() == REJECTED_OF_OWN
     out = capsys.readouterr().out
     assert out.startswith("own: layout folders: it holds fake/ and real/\n")
-    assert out.endswith("own: 5 frames; 3 videos read; 2 files rejected\n")
-    indexed = index_data_set(tmp_path / "raw", "own", 1, faces=False, workers=1)
+    assert out.endswith("own: 1 pictures; 3 videos; 1 files rejected\n")
+    indexed = index_data_set(tmp_path / "raw", "own", 1, False, 1, found.folders)
     assert indexed.missing["video_id"].tolist() == ["broken"]
-    assert len(indexed.frames) == 5
+    assert indexed.frames[["path", "frame", "seconds"]].to_numpy().tolist() == [
+        [f"own/{FILES}/fake/interview/000003.png", 3, 0.0],
+        [f"own/{FILES}/fake/other.mp4/000000", 0, 0.0],
+        [f"own/{FILES}/fake/other.mp4/000001", 1, 0.1],
+        [f"own/{FILES}/real/interview.mp4/000002", 2, 0.2],
+        [f"own/{FILES}/real/interview.mp4/000006", 6, 0.6],
+    ]
+    broken = "no frame of the video: a text file, neither a picture nor a video"
+    assert indexed.rejected["reason"].tolist() == [broken, "neither a picture nor a video by its name"]
 
 
 def test_what_is_drawn_is_in_place(tmp_path: Path) -> None:
@@ -155,7 +162,7 @@ def test_pictures_without_labels_can_only_be_adapted_to(miniatures: Path, tmp_pa
     film(folder / "b.mp4", 2, False, frames=2)
     found = Gathered(tmp_path, path=str(folder), use="adapt")
     assert (set(found.table["label"]), found.source["layout"]) == ({-1}, "unlabelled")
-    assert found.files == ["a/1.png", "b.mp4/000000.png", "b.mp4/000001.png"]
+    assert found.files == ["a/1.png", "b.mp4"]
     with pytest.raises(UserError, match=r"^datasets\.other: .*no known layout.*can be used with use: adapt$"):
         Gathered(tmp_path, "other", path=str(folder))
     labelled = Gathered(tmp_path, "divided", path=str(miniatures / "folders divided"), use="adapt")
@@ -196,12 +203,24 @@ def test_a_download_from_kaggle_is_gathered_and_its_links_out_are_not(
     assert not (again.folder / FILES / name).exists()
 
 
+def test_videos_that_were_downloaded_come_along(kaggle_server: Kaggle, miniatures: Path, tmp_path: Path) -> None:
+    folder = miniatures / "celebdf"
+    files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    kaggle_server.archive = kaggle_server.md5_of = zipped(files)
+    found = Gathered(tmp_path, frames=2, kaggle="owner/name/versions/3")
+    assert {file: (found.folder / FILES / file).read_bytes() for file in found.files} == {
+        file: content for file, content in files.items() if file.endswith(".mp4")
+    }
+    assert found.folders == {}
+    assert len(index_data_set(tmp_path / "raw", "own", 0, False, 1).frames) == 2 * len(found.files)
+
+
 def test_links_in_a_folder_of_the_users_are_followed(miniatures: Path, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     for path in (miniatures / "folders").iterdir():
         (tmp_path / "mine" / path.name).symlink_to(path)
     found = Gathered(tmp_path, path=str(tmp_path / "mine"))
-    assert len(found.table) == COUNTS["folders"][0]
+    assert len(index_data_set(tmp_path / "raw", "own", 0, False, 1, found.folders).frames) == COUNTS["folders"][0]
     assert not any(path.is_symlink() for path in found.folder.rglob("*"))
 
 

@@ -89,7 +89,7 @@ def _fitting(folder: Path) -> dict[str, str]:
 def read(folder: Path, layout: str = AUTO, options: Options = DEFAULT) -> tuple[str, str, Layout]:
     """The layout of a folder, why it is this one, and what the folder holds. ``layout`` chooses it, or is AUTO.
 
-    Files are relative to ``manifest.base(folder)``, which is ``folder`` itself unless that is a list of files.
+    Files are relative to ``folder``, or if that is a list of files, to the folder in which it lies.
     Raises UserError as ``detect`` and the layouts do.
     """
     name, why = detect(folder) if layout == AUTO else (layout, "layout says so")

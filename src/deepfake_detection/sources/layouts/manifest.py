@@ -44,11 +44,6 @@ def recognise(folder: Path) -> str:
     return f"{path.name} is a list of files" if folder.is_file() else f"it holds {path.name}"
 
 
-def base(folder: Path) -> Path:
-    """The folder that files are relative to: that of the list, if ``folder`` is itself the list."""
-    return folder.parent if folder.is_file() else folder
-
-
 def read(folder: Path, options: Options = DEFAULT) -> Layout:
     """The files of the list; ``folder`` is the list, or holds it. Without a column, a sensible value is used.
 
@@ -59,7 +54,7 @@ def read(folder: Path, options: Options = DEFAULT) -> Layout:
     """
     if not (path := _list_of(folder)):
         raise UserError(f"{folder} is no list of files and holds none: layout manifest needs {LOOKS_FOR}")
-    tree = Tree(base(folder), options.trusted)
+    tree = Tree(path.parent, options.trusted)
     if folder.is_dir():
         tree.list_at(path.name)  # raises if it is a link out; a list that the user named is the user's choice
     found = Found(tree, DATASET, options)
