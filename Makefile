@@ -59,7 +59,7 @@ torture: env ## Long campaigns: 10,000 mutated pictures, 2,000 videos, 20 kills 
 	python -m tests.torture.resumes
 
 bench: env ## Time this against the original recipe, quickly
-	for name in input train infer predict video extract pipeline scale faces; do echo "== $$name"; python -m benchmarks.$$name --quick || exit 1; done
+	for name in input train infer predict video videos pipeline scale faces; do echo "== $$name"; python -m benchmarks.$$name --quick || exit 1; done
 
 gpu-check: env ## What needs a GPU, in ten minutes: its tests, the speed of training, repetition, a kill
 	python -m tools.gpu_check
