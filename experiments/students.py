@@ -10,6 +10,7 @@ own calibration. Times are of one frame at a time on one core. 8 bits are calibr
 import time
 from argparse import ArgumentParser
 from collections.abc import Callable
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ import openvino
 import pandas as pd
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 
 from deepfake_detection.common.files import write_json
 from deepfake_detection.evaluation.calibration import calibrate
@@ -28,8 +30,10 @@ from deepfake_detection.inference.logits import on_device, predict_logits
 from deepfake_detection.network.model import build_model, described
 from deepfake_detection.network.sidecar import Sidecar, categories_of
 from deepfake_detection.network.weights import save_weights
+from deepfake_detection.params.data_sections import folders_of
 from deepfake_detection.params.load import load_params
 from deepfake_detection.serving.export import export
+from deepfake_detection.videos.footage import file_of, read_pixels
 from experiments.study import RESULTS, frames_of, method_of, network_file, open_trained, read_study
 from stages import run
 
@@ -58,7 +62,7 @@ def main() -> None:
         return
     taught = probabilities(load_student(options.teacher), frames) >= 0.5
     train = rows[rows["split"] == "train"].sample(PICTURES, random_state=seed)
-    pictures = [str(Path("data/raw") / path) for path in train["path"]]
+    pictures = written(train["path"].tolist(), folder / "pictures")
     onnx, int8 = folder / "student.onnx", folder / "student-int8.xml"
     export(checkpoint, "onnx", onnx)
     export(checkpoint, "openvino", int8, pictures)
@@ -78,6 +82,16 @@ def main() -> None:
     }
     write_json(folder / "student.json", found)
     print(pd.DataFrame(found).T.to_string())
+
+
+def written(paths: list[str], to: Path) -> list[str]:
+    """Frames as files, in the same order: those of videos are none yet."""
+    to.mkdir(exist_ok=True)
+    names = {path: str(to / f"{number:04d}.png") for number, path in enumerate(paths)}
+    for _, rows in groupby(sorted(paths, key=file_of), file_of):
+        for path, pixels in read_pixels(Path("data/raw"), folders_of(load_params().datasets), list(rows)):
+            Image.fromarray(pixels).save(names[path])
+    return list(names.values())
 
 
 def save_student(checkpoint: Path, arch: str, weights: Path, pixels: Pixels, rows: pd.DataFrame) -> None:

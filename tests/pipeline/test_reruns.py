@@ -10,6 +10,7 @@ from tests.support.miniatures.drawing import film, picture
 
 pytestmark = pytest.mark.slow
 
+EMBEDDED = ("embedded", "embedded_shifted")
 SCORED = {"evaluate", "plot", "report"}
 TRAINED = {"train", "calibrate", "predict@embedded", "predict@embedded_shifted", "robustness", *SCORED}
 
@@ -83,7 +84,7 @@ def test_a_learning_rate_and_back_is_cached(built: Project) -> None:
     [
         ("serving", set()),
         ("reporting", {"plot", "report"}),
-        ("videos", {"download@embedded", "download@embedded_shifted"}),
+        ("videos", {f"{stage}@{name}" for stage in ("index", "prepare") for name in EMBEDDED} | {"split", "report"}),
     ],
 )
 def test_code_concerns_the_stages_that_run_its_package(built: Project, package: str, first: set[str]) -> None:

@@ -13,6 +13,7 @@ from deepfake_detection.sources.drawn.drawing import generate
 from stages import index, run
 from tests.pipeline.conftest import Project, make_project
 from tests.support.kaggle_server import Kaggle, zipped
+from tests.support.miniatures import faceforensics
 from tests.support.permissions import open_folder, unprivileged
 
 pytestmark = pytest.mark.slow
@@ -60,6 +61,28 @@ def test_a_folder_of_ones_own_is_left_as_it_is(project: Project, pictures: Path,
         brought = project.path / "data" / "raw" / "own" / "files" / name.relative_to(pictures)
         assert brought.read_bytes() == name.read_bytes()
     assert len(names) == frames(project) == 32
+
+
+def test_videos_of_ones_own_stay_where_they_are(project: Project, tmp_path: Path) -> None:
+    faceforensics.make(tmp_path / "films", pairs=2)
+    videos = {path: path.read_bytes() for path in (tmp_path / "films").rglob("*.mp4")}
+    project.run("dvc", "config", "cache.type", "hardlink")
+    own(project, tmp_path / "films", real=["Original"], fake=["Deepfakes"])
+    project.set_params(video__frames=2)
+    stages = {"download@own", "index@own", "prepare@own"}
+    assert project.runs("dvc", "repro", "prepare@own")[0] == stages
+    brought = {path.name for path in (project.path / "data" / "raw" / "own").rglob("*") if path.is_file()}
+    assert brought == {"frames.csv", "rejected.csv", "source.json", "videos.csv"}
+    cached = {path.read_bytes() for path in (project.path / ".dvc" / "cache").rglob("*") if path.is_file()}
+    for path, content in videos.items():
+        assert (path.read_bytes(), path.stat().st_nlink, path.stat().st_mode & 0o777) == (content, 1, 0o644)
+        assert content not in cached
+    assert frames(project) == 16
+    assert not list((project.path / "data").glob(".part-*/own"))
+    film = min(videos)
+    film.write_bytes(max(videos.values(), key=len)[: len(videos[film]) // 2])  # another one, and it breaks off
+    project.set_params(index__max_rejected=0.5)
+    assert project.runs("dvc", "repro", "prepare@own")[0] == stages
 
 
 def test_what_is_no_file_among_ones_own_is_rejected(project: Project, pictures: Path) -> None:

@@ -101,7 +101,7 @@ def main() -> None:
                 read_rgb(file)
             longest = max(longest, time.perf_counter() - start)
         wanted = Dataset(path=str(raw), use="train")
-        gather("own", wanted, Video(frames=1, format="png"), Path(folder, "raw", "own"), Path(folder, "work"))
+        gather("own", wanted, Video(frames=1), Path(folder, "raw", "own"))
         index, _, rejected, _ = index_data_set(Path(folder, "raw"), "own", max_rejected=1.0, faces=False)
     reasons = Counter(reason.partition(" of ")[0] for reason in rejected["reason"])
     accepted = len(index) - 2

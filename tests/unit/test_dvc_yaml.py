@@ -95,11 +95,6 @@ def test_the_packages_that_a_stage_runs_are_its_deps(stage: str) -> None:
     assert not unused, f"{stage} does not run them"
 
 
-def test_stages_that_read_a_users_folder_watch_it() -> None:
-    watch = {stage for stage in STAGES if "${item.path}" in STAGES[stage].get("deps", [])}
-    assert watch == {"download", "index", "prepare"}  # videos are read where they lie
-
-
 @pytest.mark.parametrize("module", INERT)
 def test_what_is_inert_is_there(module: str) -> None:
     assert (ROOT / module).exists()

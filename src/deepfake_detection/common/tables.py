@@ -38,6 +38,7 @@ TABLE = "frames.csv"  # a row for each file, as sources/gather.py says
 LEFT_OUT = "rejected.csv"  # what cannot be used
 SOURCE = "source.json"  # where the files come from
 VIDEO_FRAMES = "video_frames"  # its key for how many frames are taken of each video, if there are videos
+VIDEOS = "videos.csv"  # the SHA-256 of each video that stays in a user's folder, so that DVC sees when one changes
 AUTHORS = "authors"  # the FaceForensics++ authors' lists
 FILES = "files"
 

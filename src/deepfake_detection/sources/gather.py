@@ -1,7 +1,8 @@
 """Brings one data set into a folder of its own: its files, and a table that says what each of them is.
 
-``files/`` holds pictures under their own paths. Videos of a user stay where they are, and only those that were
-downloaded come along. TABLE says what the files are, LEFT_OUT what cannot be used, and SOURCE where they come from.
+``files/`` holds pictures under their own paths. Videos of a user stay where they are, and VIDEOS has their hashes; only
+those that were downloaded come along. TABLE says what the files are, LEFT_OUT what cannot be used, and SOURCE where
+they come from.
 """
 
 import os
@@ -12,9 +13,9 @@ from pathlib import Path
 import pandas as pd
 
 from deepfake_detection.common.errors import UserError
-from deepfake_detection.common.files import write_csv, write_json
+from deepfake_detection.common.files import sha256_of, write_csv, write_json
 from deepfake_detection.common.progress import progress
-from deepfake_detection.common.tables import AUTHORS, FILES, LEFT_OUT, SOURCE, TABLE, VIDEO, VIDEO_FRAMES
+from deepfake_detection.common.tables import AUTHORS, FILES, LEFT_OUT, SOURCE, TABLE, VIDEO, VIDEO_FRAMES, VIDEOS
 from deepfake_detection.params.data_sections import NO_PATH, Dataset, Video
 from deepfake_detection.sources.authors import CONVERSION, fetch_lists
 from deepfake_detection.sources.layouts import detect, kaggle, unlabelled
@@ -48,6 +49,10 @@ def gather(name: str, dataset: Dataset, video: Video, to: Path, owned: Iterable[
             (to / FILES / file).parent.mkdir(parents=True, exist_ok=True)
             _copy(base / file, to / FILES / file)
     frames, below = pd.concat([found.table, found.lost]), f"{name}/{FILES}/"
+    if dataset.folder and is_video.any():
+        videos = found.table.loc[is_video, "file"]
+        hashes = [_sha256(base / file) for file in progress(videos.tolist(), "reading videos", unit="video")]
+        write_csv(to / VIDEOS, pd.DataFrame({"path": below + videos, "sha256": hashes}))
     frames = frames.assign(path=below + frames["file"]).sort_values("path", ignore_index=True)
     write_csv(to / TABLE, frames[TABLE_COLUMNS])
     rejected = found.rejected.assign(path=below + found.rejected["path"])
@@ -131,6 +136,13 @@ def _wanted(name: str, dataset: Dataset, found: Layout) -> Layout:
     if dataset.use == "adapt":
         table = table.assign(label=-1, split="")
     return Layout(table.assign(dataset=name), found.rejected, lost=found.lost.assign(dataset=name))
+
+
+def _sha256(video: Path) -> str:
+    try:
+        return sha256_of(video)
+    except OSError:  # the stage index says why it cannot be read
+        return ""
 
 
 def _copy(path: Path, to: Path) -> None:

@@ -87,7 +87,7 @@ def test_tables_and_pixels_are_those_of_frames_as_files(films: Path, made: Made,
         pd.testing.assert_frame_equal(named, theirs)
     assert made.found.frames["seconds"].tolist()[:4] == [0.1, 0.4, 0.7, 1.0]
     there = {path.name for path in (made.raw / "own").rglob("*") if path.is_file()}
-    assert there == {"frames.csv", "rejected.csv", "source.json"}
+    assert there == {"frames.csv", "rejected.csv", "source.json", "videos.csv"}
     (rejected,) = made.found.rejected.itertuples(index=False)
     assert rejected == (
         f"own/{FILES}/fake/broken.mp4",

@@ -4,10 +4,22 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from deepfake_detection.common.errors import UserError
-from deepfake_detection.common.tables import AUTHORS, FILES, LEFT_OUT, SOURCE, TABLE, VIDEO, read_frames, read_rejected
+from deepfake_detection.common.files import sha256_of
+from deepfake_detection.common.tables import (
+    AUTHORS,
+    FILES,
+    LEFT_OUT,
+    SOURCE,
+    TABLE,
+    VIDEO,
+    VIDEOS,
+    read_frames,
+    read_rejected,
+)
 from deepfake_detection.index.build import index_counts, index_data_set
 from deepfake_detection.index.groups import frame_groups
 from deepfake_detection.params.data_sections import Dataset, Video, folders_of
@@ -95,6 +107,11 @@ def test_a_table_says_what_each_frame_is(tmp_path: Path, capsys: pytest.CaptureF
     out = capsys.readouterr().out
     assert out.startswith("own: layout folders: it holds fake/ and real/\n")
     assert out.endswith("own: 1 pictures; 3 videos; 1 files rejected\n")
+    hashes = dict(pd.read_csv(found.folder / VIDEOS).itertuples(index=False, name=None))
+    assert hashes == {
+        f"own/{FILES}/{name}": sha256_of(folder / name)
+        for name in ("fake/broken.mp4", "fake/other.mp4", "real/interview.mp4")
+    }
     indexed = index_data_set(tmp_path / "raw", "own", 1, False, 1, found.folders)
     assert indexed.missing["video_id"].tolist() == ["broken"]
     assert indexed.frames[["path", "frame", "seconds"]].to_numpy().tolist() == [
