@@ -23,13 +23,13 @@ MAX_AUROC_LOSS = 0.002  # a backend that rounds must lose less than this on vali
 def choose_backend(name: str, model: Network, validation: FrameDataset, batch_size: int) -> Network | Predictor:
     """Returns what predicts the logits of ``model`` on backend ``name``: ``torch``, ``auto`` or a key of BACKENDS.
 
-    ``torch`` is the model itself, which gives the same bytes on the same machine. ``auto`` times the backends
-    that run on this machine and takes the fastest; with an accelerator only torch's, which use it. A backend that
-    rounds (bf16, int8) is refused if it lowers the AUROC of the validation frames by MAX_AUROC_LOSS or more. The
-    validation frames also calibrate int8, and must contain both labels. An ONNX file stays what it is. Raises UserError
-    when ``name`` does not run here.
+    ``torch`` is the model itself. It and ``torch-folded`` give the same bytes on the same machine. ``auto`` times the
+    backends that run on this machine and takes the fastest; with an accelerator only torch's, which use it. A backend
+    that rounds (bf16, int8) is refused if it lowers the AUROC of the validation frames by MAX_AUROC_LOSS or more. The
+    validation frames also calibrate int8, and must contain both labels. With ``auto`` and ``torch-folded`` an ONNX
+    file stays what it is. Raises UserError when ``name`` does not run here.
     """
-    if name == "torch" or (name == "auto" and model.is_onnx):
+    if name == "torch" or (name in ("auto", "torch-folded") and model.is_onnx):
         return model
     model.require_layers(f"evaluate.backend: {name}")
     if name != "auto":

@@ -1,6 +1,6 @@
-"""Convolutions that train faster on processors. What they compute is what nn.Conv2d computes.
+"""Convolutions that are faster on processors. What they compute is what nn.Conv2d computes.
 
-On the small maps of the last stages oneDNN's gradients of two kinds of convolution cost more than all else in a step:
+On the small maps of the last stages two kinds of convolution cost oneDNN more than all else:
 - 5 x 5 depthwise: its own kernel for the weight gradient is for 3 x 3 alone, and 5 x 5 is computed in groups of 16;
 - 1 x 1: the weights are put into another order at each call, which costs more than the product.
 """
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, linear
 from torch.nn.grad import conv2d_input
 
-MOST = 16  # pixels a side; on larger maps oneDNN is as fast
+MOST, MOST_TO_PREDICT = 16, 6  # pixels a side; on larger maps oneDNN is as fast
 
 
 class _Depthwise(torch.autograd.Function):
@@ -47,7 +47,7 @@ class Depthwise(nn.Conv2d):
     """A depthwise convolution of stride 1, without bias."""
 
     def forward(self, input: Tensor) -> Tensor:
-        if _is_quicker(self, input):
+        if self.training and torch.is_grad_enabled() and _is_quicker(input, MOST):
             found: Tensor = _Depthwise.apply(input, self.weight, self.padding)
             return found
         return super().forward(input)
@@ -57,7 +57,8 @@ class Pointwise(nn.Conv2d):
     """A convolution of 1 x 1 and stride 1: a linear layer at each place of a map in channels_last."""
 
     def forward(self, input: Tensor) -> Tensor:
-        if _is_quicker(self, input):
+        most = MOST if self.training else MOST_TO_PREDICT
+        if self.training == torch.is_grad_enabled() and _is_quicker(input, most):
             return linear(input.permute(0, 2, 3, 1), self.weight.flatten(1), self.bias).permute(0, 3, 1, 2)
         return super().forward(input)
 
@@ -73,7 +74,7 @@ def hasten(network: nn.Module) -> None:
             layer.__class__ = Depthwise
 
 
-def _is_quicker(layer: nn.Conv2d, input: Tensor) -> bool:
-    """Whether a small map is trained on, in the weights' own type, which autocast would change."""
-    trains = layer.training and torch.is_grad_enabled() and not torch.is_autocast_enabled("cpu")
-    return trains and input.device.type == "cpu" and max(input.shape[2:]) <= MOST
+def _is_quicker(input: Tensor, most: int) -> bool:
+    """Whether a map on a CPU has ``most`` pixels a side, and neither autocast nor an export would change the layers."""
+    plain = not torch.is_autocast_enabled("cpu") and not torch.jit.is_tracing() and not torch.compiler.is_compiling()
+    return plain and input.device.type == "cpu" and max(input.shape[2:]) <= most

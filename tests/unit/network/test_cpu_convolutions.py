@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from deepfake_detection.network.cpu_convolutions import MOST, Depthwise, Pointwise, hasten
+from deepfake_detection.network.cpu_convolutions import MOST, MOST_TO_PREDICT, Depthwise, Pointwise, hasten
 from deepfake_detection.network.model import build_model
 
 LAYERS = {
@@ -66,6 +66,22 @@ def test_a_network_trains_with_them_and_predicts_with_the_gradients_of_conv2d_al
     names = {node.name() for node in _graph(network, frames)}
     assert any("_Depthwise" in name for name in names)
     assert not any("_Depthwise" in node.name() for node in _graph(network.eval(), frames))
+
+
+@pytest.mark.parametrize("side", [1, MOST_TO_PREDICT, MOST_TO_PREDICT + 1])
+def test_predictions_of_small_maps_are_products_of_matrices_and_exports_keep_the_convolution(side: int) -> None:
+    layer = copy.deepcopy(nn.Sequential(LAYERS["squeeze"][0])).double().eval()
+    maps = torch.rand(2, 24, side, side, dtype=torch.float64)
+    wanted = layer(maps)
+    hasten(layer)
+    with torch.inference_mode(), torch.profiler.profile() as profile:
+        found = layer(maps)
+    torch.testing.assert_close(found, wanted, rtol=1e-12, atol=1e-12)
+    products = {event.key for event in profile.key_averages()} & {"aten::linear", "aten::conv2d"}
+    assert products == {"aten::linear" if side <= MOST_TO_PREDICT else "aten::conv2d"}
+    with torch.no_grad():
+        exported = torch.export.export(layer, (maps,)).graph.nodes
+    assert "aten.conv2d.default" in {str(node.target) for node in exported}
 
 
 def _graph(network: nn.Module, frames: Tensor) -> list[torch.autograd.graph.Node]:
