@@ -37,7 +37,8 @@ def test_what_judges_it_and_what_cannot(tmp_path: Path, capsys: pytest.CaptureFi
     }.items():
         assert command(*words) == f"error: {what}: {layers}"
     network = load_checkpoint(checkpoint).network
-    assert choose_backend("auto", network, None, 4) is network  # type: ignore[arg-type]  # without validation frames
+    for backend in ("auto", "torch-folded"):
+        assert choose_backend(backend, network, None, 4) is network  # type: ignore[arg-type]  # no validation frames
 
 
 def test_the_page_and_the_case_file_say_why_there_is_no_heat_map(tmp_path: Path) -> None:
