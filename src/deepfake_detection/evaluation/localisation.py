@@ -26,29 +26,32 @@ def measure_where(
     """What ``network`` finds in blends of the originals in ``rows``, which are those of an index of ``pixels``.
 
     Each original is blended once with itself, in the same way in every call. ``landmarks`` are those of TrainingFrames.
-    None if the network has no WhereHead, or if there are no blends.
+    None if the network has no WhereHead, or if no blend counts.
     """
     originals = rows[rows["label"] == 0]
     if not network.variant.localise or landmarks is None or originals.empty:
         return None
     frames = TrainingFrames(pixels, originals.assign(label=1, blended=True), None, landmarks, masked=True)
+    device = next(network.parameters()).device
     found, masks = [], []
     with torch.inference_mode():
         for batch, *_, mask in frame_loader(frames, BATCH):
-            places = network.located(batch)[1].sigmoid()
+            places = network.located(batch.to(device))[1].sigmoid().cpu()
             found.append(places.numpy())
             masks.append(adaptive_avg_pool2d(mask[:, None], (places.shape[1], places.shape[2]))[:, 0].numpy())
     return compare_places(np.concatenate(found), np.concatenate(masks))
 
 
-def compare_places(found: NDArray[np.float32], shares: NDArray[np.float32]) -> Where:
+def compare_places(found: NDArray[np.float32], shares: NDArray[np.float32]) -> Where | None:
     """Compares maps with masks, both from 0 to 1 and of shape (blends, rows, columns).
 
-    A blend whose mask covers no place does not count.
+    A blend whose mask covers no place does not count. None if no blend does, or if every place of all was changed.
     """
     changed = shares >= 0.5
     known = changed.any((1, 2))
     found, changed = found[known], changed[known]
+    if not known.any() or changed.all():
+        return None
     blends, rows, columns = changed.shape
     ious = [_iou(found >= step, changed) for step in STEPS]
     best = int(np.argmax(ious))

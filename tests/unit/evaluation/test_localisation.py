@@ -4,10 +4,18 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from deepfake_detection.evaluation.localisation import compare_places, measure_where
 from deepfake_detection.network.model import add_where, build_model
+from deepfake_detection.network.sidecar import Where
 from deepfake_detection.training.blending import LANDMARKS
+
+
+def compared(found: NDArray[np.float32], masks: NDArray[np.float32]) -> Where:
+    result = compare_places(found, masks)
+    assert result
+    return result
 
 
 def test_a_map_is_compared_with_its_mask() -> None:
@@ -16,15 +24,17 @@ def test_a_map_is_compared_with_its_mask() -> None:
     masks[:3, :2, :2] = 1
     masks[3, 0, 0] = 0.4
     right = 0.1 + 0.7 * masks
-    found = compare_places(right, masks)
+    found = compared(right, masks)
     assert (found.blends, found.auroc, found.iou, found.hits, found.centre_hits) == (3, 1, 1, 1, 0)
     assert 0.1 < found.threshold <= 0.8
-    assert compare_places(1 - right, masks).auroc == 0
+    assert compared(1 - right, masks).auroc == 0
     wide = right.copy()
     wide[0, :, :] = 0.8  # everything is marked in one of three: 4 of 36 places are right
-    assert compare_places(wide, masks).iou == pytest.approx((2 + 4 / 36) / 3)
+    assert compared(wide, masks).iou == pytest.approx((2 + 4 / 36) / 3)
     wide[1, 5, 5] = 0.9  # the brightest place of another lies outside
-    assert compare_places(wide, masks).hits == pytest.approx(2 / 3)
+    assert compared(wide, masks).hits == pytest.approx(2 / 3)
+    assert compare_places(right, 0.4 * masks) is None, "no mask covers a place"
+    assert compare_places(right, np.ones_like(masks)) is None, "there is no place that was not changed"
 
 
 def test_blends_are_the_same_in_every_call() -> None:
