@@ -175,7 +175,6 @@ def predict(
             refuse_inputs(output, [*map(Path, files), checkpoint, *beside])
         with redirect_stdout(sys.stderr):  # a backend's own messages are not results
             detector = options.load_detector(checkpoint, backend, device, threshold)
-            from deepfake_detection.serving.stability import checked
             from deepfake_detection.serving.validation import alarms_of, results_in_use
 
             second = options.second_opinion(detector, others[0], scores, device, threshold) if others else None
@@ -202,7 +201,11 @@ def predict(
             # The bar goes to stderr, so that stdout can be piped. On what is no terminal it is a line a minute.
             with progress(total=len(left), unit="file", leave=False) as bar:
                 asked = (left, batch_size, frames, bool(shard or resume))
-                judged = checked(detector, *asked) if check else detector.stream(*asked)
+                judged = detector.stream(*asked)
+                if check:
+                    from deepfake_detection.serving.stability import checked
+
+                    judged = checked(detector, *asked)
                 also = second.detector.stream(*asked) if second else repeat(None)
                 for number, (found, other) in enumerate(zip(judged, also, strict=False)):
                     outcomes[outcome(found.verdict, found.failed)] += 1

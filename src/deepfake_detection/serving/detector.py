@@ -17,7 +17,6 @@ from typing import Any, NamedTuple, TypeVar, cast, overload
 import numpy as np
 import torch
 from PIL import Image
-from scipy.special import expit
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.parallel import cpu_count
@@ -27,7 +26,7 @@ from deepfake_detection.inference.checkpoint import load_checkpoint
 from deepfake_detection.inference.familiarity import Familiarity
 from deepfake_detection.inference.logits import find_device, on_device
 from deepfake_detection.network.model import Network
-from deepfake_detection.network.sidecar import UNCALIBRATED, Calibration, Sidecar
+from deepfake_detection.network.sidecar import UNCALIBRATED, Calibration, Sidecar, sigmoid
 from deepfake_detection.pictures.crops import crop_face
 from deepfake_detection.pictures.faces import DetectedFace, detect_faces, is_turned
 from deepfake_detection.pictures.images import UnreadableImageError
@@ -432,7 +431,7 @@ class Detector:
             worst.unfamiliarity,
             faces,
             _reason_for(worst.verdict, worst.unfamiliarity, self.sidecar.frame),
-            authors_score=float(expit(worst.logit)) if self._authors else None,
+            authors_score=sigmoid(worst.logit) if self._authors else None,
             evidence=worst.evidence,
         )
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, TypeAlias, cast
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import NDArray
 from PIL import Image
@@ -36,8 +35,9 @@ def several(pictures: Picture | Iterable[Picture]) -> Iterable[Picture]:
     """Raises UserError for what is no picture, and for what would be taken apart into something else than pictures."""
     if is_one(pictures):
         return [cast(Picture, pictures)]
-    apart = (bytes, bytearray, memoryview, IOBase, Mapping, pd.DataFrame, torch.Tensor)
-    if isinstance(pictures, apart) or not isinstance(pictures, Iterable):
+    apart = (bytes, bytearray, memoryview, IOBase, Mapping, torch.Tensor)
+    table = hasattr(pictures, "columns")  # of pandas or polars: its elements are columns
+    if table or isinstance(pictures, apart) or not isinstance(pictures, Iterable):
         raise UserError(f"{_kind(pictures)} is not pictures: {WANTED}, or an iterable of these")
     return pictures
 
