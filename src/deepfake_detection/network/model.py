@@ -27,7 +27,8 @@ from deepfake_detection.network.weights import load_weights, read_weights
 class _Unset(TorchFunctionMode):
     """Layers that are built inside keep the memory of their weights as it comes, because a file overwrites all of it.
 
-    To draw 64 million random weights takes B7 a second. The weights lie in channels_last from the start.
+    To draw 64 million random weights takes B7 a second. The device meta, on which torch has no weights to draw, takes
+    longer than that, because it loads torch's compiler. The weights lie in channels_last from the start.
     """
 
     def __torch_function__(

@@ -24,6 +24,7 @@ from deepfake_detection.common.parallel import spin_briefly
 from deepfake_detection.common.progress import progress
 from deepfake_detection.common.text import printable, system_failure
 from deepfake_detection.network.sidecar import FAMILIARITY
+from deepfake_detection.pictures.kinds import is_video
 from deepfake_detection.serving import options
 from deepfake_detection.serving.credentials import credential_fields, read_anchors
 from deepfake_detection.serving.import_command import import_
@@ -54,7 +55,6 @@ from deepfake_detection.serving.paths import VIDEO, find_checkpoint, find_files,
 from deepfake_detection.serving.remembered import recheck, remember
 from deepfake_detection.serving.report_command import report
 from deepfake_detection.serving.verify import verify
-from deepfake_detection.videos.video import is_video
 
 if TYPE_CHECKING:  # torch takes seconds to load, and --help does not need it
     from deepfake_detection.serving.detector import Detector

@@ -12,7 +12,7 @@ from importlib.metadata import version
 from itertools import chain, groupby, islice, pairwise
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast, overload
 
 import numpy as np
 import torch
@@ -30,6 +30,7 @@ from deepfake_detection.network.sidecar import UNCALIBRATED, Calibration, Sideca
 from deepfake_detection.pictures.crops import crop_face
 from deepfake_detection.pictures.faces import DetectedFace, detect_faces, is_turned
 from deepfake_detection.pictures.images import UnreadableImageError
+from deepfake_detection.pictures.kinds import is_video
 from deepfake_detection.serving.authors_reading import authors_of, counting, logit_of, video_score
 from deepfake_detection.serving.given import (
     ManyPixels,
@@ -56,12 +57,15 @@ from deepfake_detection.serving.results import (
     gravest,
     people_of,
 )
-from deepfake_detection.videos.video import NONE_SOUND, Frame, Video, is_video
+
+if TYPE_CHECKING:  # PyAV is loaded for the first video
+    from deepfake_detection.videos.video import Frame, Video
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 BATCH = 16  # frames in one pass of the network
+DECODED_AHEAD = 4  # frames of a video, 3 MB each at 1280x720
 FRAMES_TO_ADAPT = 8  # of a video, whose frames are much alike
 MAX_UNSEEN = 1 / 3  # of a video may be damaged or missing; if it is more, there is no verdict
 TURNED = "the face is not upright: turn the picture, and judge it again"
@@ -256,8 +260,10 @@ class Detector:
         if not is_video(file):
             yield from self.crops([file], refused)
             return
+        from deepfake_detection.videos.video import Video
+
         try:
-            for frame in Video(Path(file), FRAMES_TO_ADAPT).frames():
+            for frame in _ahead(Video(Path(file), FRAMES_TO_ADAPT).frames()):
                 if self.sidecar.crop == "none":
                     yield self.crop(frame.pixels, None)
                 else:
@@ -274,15 +280,18 @@ class Detector:
     ) -> VideoPrediction:
         """The prediction from up to ``frames`` evenly spaced frames, or without it as many as Video takes.
 
-        The video is decoded once. ``kept`` gets the frames, by the seconds of the moments. A checkpoint that is not
-        calibrated takes as many frames as its authors do, from the first to the last.
+        The video is decoded once, in a thread of its own that stays DECODED_AHEAD frames ahead. ``kept`` gets the
+        frames, by the seconds of the moments. A checkpoint that is not calibrated takes as many frames as its authors
+        do, from the first to the last.
         """
+        from deepfake_detection.videos.video import NONE_SOUND, Video
+
         authors = self._authors
         _require_threads(self._may_fork)
         try:
             video = Video(Path(path), frames or (authors.video_frames if authors else None), authors is not None)
             with nullcontext(kept) if kept is not None else KeptFrames() as store:
-                shown = [self._look_at(frame, store, keep=kept is not None) for frame in video.frames()]
+                shown = [self._look_at(frame, store, keep=kept is not None) for frame in _ahead(video.frames())]
                 if all(frame.damaged for frame in shown):
                     raise UnreadableImageError(NONE_SOUND)
                 decided = video.unseen_share <= MAX_UNSEEN
@@ -334,7 +343,7 @@ class Detector:
             people=tuple(people),
         )
 
-    def _look_at(self, frame: Frame, store: KeptFrames, keep: bool) -> "_Shown":
+    def _look_at(self, frame: "Frame", store: KeptFrames, keep: bool) -> "_Shown":
         """What is needed of a frame later: its crop, if the whole of it is judged, or else its faces."""
         faces = self.sidecar.crop != "none"
         if keep or faces:
@@ -465,7 +474,7 @@ def _require_threads(may_fork: bool = True) -> None:
 
 
 def _of_video(
-    path: str | os.PathLike[str], video: Video, reason: str, verdict: Verdict = "none", **values: Any
+    path: str | os.PathLike[str], video: "Video", reason: str, verdict: Verdict = "none", **values: Any
 ) -> VideoPrediction:
     """The prediction, which also says how much of the video was not seen. ``values`` are further fields."""
     seconds, unseen = video.seconds, video.unseen_seconds
@@ -510,3 +519,15 @@ def _read_ahead(
         found = running.popleft().result()
         running.extend(pool.submit(function, item) for item in islice(waiting, 1))
         yield found
+
+
+def _ahead(items: Iterator[Item]) -> Iterator[Item]:
+    """Yields what ``items`` yields, and meanwhile makes the next DECODED_AHEAD of them in one other thread."""
+    end, pool = object(), ThreadPoolExecutor(1)
+    try:
+        running = deque(pool.submit(next, items, end) for _ in range(DECODED_AHEAD))
+        while (found := running.popleft().result()) is not end:
+            running.append(pool.submit(next, items, end))
+            yield cast(Item, found)
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -15,7 +15,7 @@ from deepfake_detection.common.errors import UserError
 from deepfake_detection.pictures.faces import Box, DetectedFace, Landmarks
 from deepfake_detection.pictures.images import Picture as ReadPicture
 from deepfake_detection.pictures.images import UnreadableImageError, opened_picture, read_picture
-from deepfake_detection.videos.video import is_video
+from deepfake_detection.pictures.kinds import is_video
 
 Pixels = NDArray[np.uint8]
 OnePixels: TypeAlias = np.ndarray[tuple[int, int, int], np.dtype[np.uint8]]
