@@ -1,0 +1,130 @@
+"""People who do not exist, cut out of portraits, each with the face of someone like them to be swapped with."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from deepfake_detection.common.errors import UserError
+from deepfake_detection.pictures.faces import detect_faces, import_opencv
+from deepfake_detection.training.blending import LANDMARKS
+
+SIZE = 384  # pixels of a person's picture, which is square
+GRAIN, SHARPENING = 0.035, 0.6  # of skin and hair, which a small portrait does not show
+TOUCHES = 0.03  # of a portrait's upper edge may be hair
+
+Picture = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+Affine = NDArray[np.float64]
+
+
+class Person(NamedTuple):
+    """``picture`` is uint8 of shape (SIZE, SIZE, 4), the last channel being what is not background.
+
+    ``placed`` of shape (2, 3) maps face units to its pixels. Face units are those of ``LANDMARKS``. ``turned`` is how far
+    the tip of the nose is from its place in a face from the front, in face units.
+    """
+
+    picture: Picture
+    placed: Affine
+    turned: Floats
+
+
+def read_people(folder: Path, count: int, rng: np.random.Generator) -> list[Person]:
+    """``count`` people of the portraits in ``folder``, one a portrait. Number 2k and 2k + 1 resemble each other.
+
+    Portraits without a face, or whose head is cut off, are left out. Raises UserError if too few are left.
+    """
+    paths = sorted(path for path in folder.glob("*") if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
+    people: list[Person] = []
+    for path in rng.permutation(np.array(paths, object)):
+        if len(people) == 2 * count:  # twice as many as are wanted, so that each finds someone like them
+            break
+        if person := cut_out(np.asarray(Image.open(path).convert("RGB")), rng):
+            people.append(person)
+    if len(people) < count:
+        raise UserError(f"{folder}: {len(people)} portraits with a whole head, and {count} are wanted")
+    return alike(people)[:count]
+
+
+def cut_out(portrait: Picture, rng: np.random.Generator) -> Person | None:
+    """The person of an RGB portrait, or None where no face is found or the head is cut off."""
+    faces = detect_faces(portrait)
+    if not faces:
+        return None
+    cv2, scale = import_opencv(), SIZE / np.array(portrait.shape[1::-1])
+    points = np.array(faces[0].landmarks).reshape(-1, 2) * scale
+    placed = np.linalg.lstsq(np.column_stack([LANDMARKS, np.ones(5)]), points, rcond=None)[0].T
+    nose = np.linalg.solve(placed[:, :2], points[2] - placed[:, 2]) - LANDMARKS[2]
+    matte = _matte(portrait, faces[0].box[:4])
+    if (matte[0] > 0).mean() > TOUCHES:
+        return None
+    large = cv2.resize(portrait, (SIZE, SIZE), interpolation=cv2.INTER_CUBIC).astype(np.float32)
+    large += SHARPENING * (large - cv2.GaussianBlur(large, (0, 0), 1.5))
+    grain = cv2.GaussianBlur(rng.standard_normal((SIZE, SIZE, 1), np.float32), (0, 0), 0.7)
+    large *= 1 + GRAIN / grain.std() * grain[..., None]
+    alpha = cv2.GaussianBlur(cv2.resize(matte, (SIZE, SIZE), interpolation=cv2.INTER_LINEAR), (0, 0), 1.5)
+    return Person(np.dstack([large.clip(0, 255).astype(np.uint8), alpha]), placed, nose)
+
+
+def alike(people: Sequence[Person]) -> list[Person]:
+    """The people in pairs of which both look the same way and have like colours, the most alike pairs first."""
+    known = np.array([[*person.turned, *_shape(person), *_colour(person)] for person in people])
+    known = (known - known.mean(axis=0)) / known.std(axis=0).clip(1e-6) * [2, 2, 1, 1, 0.7, 0.7, 0.7]
+    apart = np.linalg.norm(known[:, None] - known[None], axis=2)
+    apart[np.diag_indices(len(people))] = np.inf
+    found: list[Person] = []
+    for _ in range(len(people) // 2):
+        pair = np.unravel_index(np.argmin(apart), apart.shape)
+        found += [people[int(one)] for one in pair]
+        apart[pair, :] = apart[:, pair] = np.inf
+    return found
+
+
+def aligned(source: Person, target: Person) -> Picture:
+    """The picture of ``source``, moved so that the face lies where that of ``target`` lies."""
+    cv2 = import_opencv()
+    to_source = whole(source.placed) @ np.linalg.inv(whole(target.placed))
+    options = {"flags": cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP, "borderMode": cv2.BORDER_REPLICATE}
+    found: Picture = cv2.warpAffine(source.picture, to_source[:2], (SIZE, SIZE), **options)
+    return found
+
+
+def whole(affine: Affine) -> Affine:
+    """A matrix of shape (2, 3) as one of (3, 3)."""
+    return np.vstack([affine, [0, 0, 1]])
+
+
+def _matte(portrait: Picture, box: Sequence[Any]) -> Picture:
+    """255 where the person is and 0 elsewhere, found from the colours in and around the face's box."""
+    cv2, (height, width) = import_opencv(), portrait.shape[:2]
+    left, top, right, bottom = (int(side) for side in box)
+    labels = np.full((height, width), cv2.GC_PR_BGD, np.uint8)
+    labels[: max(2, top // 4)] = cv2.GC_BGD
+    across = (right - left) // 2
+    labels[max(0, top - (bottom - top) // 4) :, max(0, left - across // 2) : right + across // 2] = cv2.GC_PR_FGD
+    labels[bottom + (bottom - top) // 5 :] = cv2.GC_PR_FGD
+    labels[top:bottom, left:right] = cv2.GC_FGD
+    cv2.setRNGSeed(0)
+    cv2.grabCut(portrait, labels, None, np.zeros((1, 65)), np.zeros((1, 65)), 4, cv2.GC_INIT_WITH_MASK)
+    found = np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.uint8)
+    count, parts, sizes, _ = cv2.connectedComponentsWithStats(found)
+    largest = 1 + int(np.argmax(sizes[1:, cv2.CC_STAT_AREA])) if count > 1 else 0
+    return (parts == largest).astype(np.uint8) * 255
+
+
+def _shape(person: Person) -> tuple[float, float]:
+    """How wide the face is for its height, and how much it leans."""
+    (across, lean), (_, down) = person.placed[:, 0], person.placed[:, 1]
+    return float(across / down), float(lean / across)
+
+
+def _colour(person: Person) -> tuple[float, ...]:
+    """The mean colour between the eyes and the mouth."""
+    corners = person.placed @ np.array([[-0.5, 0.5], [0.1, 1.0], [1, 1]])
+    (left, top), (right, bottom) = corners.T.clip(0, SIZE - 2).astype(int)
+    part = person.picture[top : bottom + 1, left : right + 1, :3]
+    return tuple(float(channel) for channel in part.mean(axis=(0, 1)))
