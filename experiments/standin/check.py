@@ -1,4 +1,4 @@
-"""Whether colours, size and sharpness alone tell a folder's fakes apart: ``python -m experiments.standin.check FOLDER``.
+"""Whether colours, size and sharpness alone tell fakes apart: ``python -m experiments.standin.check FOLDER``.
 
 A logistic regression sees the mean and the spread of each channel, the bits that a pixel takes and how sharp a film is,
 and no face. It is fitted on some people and tested on others. An AUROC well above 0.5 says that a manipulation can be

@@ -16,13 +16,14 @@ from deepfake_detection.training.blending import LANDMARKS, draw_region
 from experiments.standin.filming import Box, Expression, Scene, rendered, smooth
 from experiments.standin.people import SIZE, Floats, Person, Picture, aligned
 
-FACE = 2.6  # face units from the brows to below the chin, which a network sees
+FACE = 4.0  # face units across what a network sees, which is more than the face
 NARROWER = 0.84
+GRID, SWEEPS = (32, 40), 150  # points across and down, at which the membrane is solved, and how often it is relaxed
 # What decides how hard the films are to tell apart, as ranges of which each film draws
 DEEPFAKES_PIXELS, FLICKER = (64, 128), (0.3, 1.0)  # pixels of the network's face; sigma in pixels of its place
-TEXTURE_BLUR = (0.6, 1.4)  # times the film's own, of what Face2Face draws
-SWAP_BLUR = (0.4, 1.2)  # sigma in pixels, of the picture that FaceSwap draws
-MOUTH_PIXELS = (48, 96)  # of the face that NeuralTextures' network draws
+TEXTURE_BLUR = (0.9, 1.7)  # times the film's own, of what Face2Face draws
+SWAP_BLUR = (0.8, 1.8)  # sigma in pixels, of the picture that FaceSwap draws
+MOUTH_PIXELS = (72, 144)  # of the face that NeuralTextures' network draws
 SMOOTHING = (6, 16)  # of 255: differences up to which FaceShifter evens them out
 
 
@@ -63,14 +64,8 @@ def face_swap(take: Take, source: Scene, rng: np.random.Generator) -> Iterator[P
         drawn, mask = draw(scene, number, box, face, hull, wander[number], still)
         drawn, under = cv2.GaussianBlur(drawn, (0, 0), blur), cut(frame, box)
         drawn = matched(drawn, under, mask)
-        inside = (mask > 0.5).astype(np.uint8) * 255
-        inside[[0, 1, -2, -1]] = 0
-        inside[:, [0, 1, -2, -1]] = 0
-        left, top, width, height = cv2.boundingRect(inside)
-        swapped = np.rint(drawn).clip(0, 255).astype(np.uint8)
-        middle = (left + width // 2, top + height // 2)
-        blended = cv2.seamlessClone(swapped, under.astype(np.uint8), inside, middle, cv2.NORMAL_CLONE)
-        yield lay(frame, box, blended.astype(np.float32), (inside > 0).astype(np.float32))
+        inside = (mask > 0.5).astype(np.float32)
+        yield lay(frame, box, drawn + membrane(under - drawn, inside), inside)
 
 
 def face2face(take: Take, source: Scene, rng: np.random.Generator) -> Iterator[Picture]:
@@ -139,7 +134,7 @@ def soft(mask: Floats, width: float) -> Floats:
 
 
 def coarse(picture: Picture, person: Person, pixels: float) -> Picture:
-    """The picture with as much detail as a network has whose square input holds the face in ``pixels`` pixels."""
+    """The picture with as much detail as a network has whose input has ``pixels`` pixels a side."""
     cv2 = import_opencv()
     small = max(8, round(SIZE * pixels / (FACE * np.linalg.norm(person.placed[:, 0]))))
     if small >= SIZE:
@@ -167,6 +162,20 @@ def draw(
     drawn = rendered(face, warp, opened)
     there = cv2.remap(mask, warp, None, cv2.INTER_LINEAR) * (drawn[..., 3] / 255)
     return scene.lit(drawn[..., :3], number, box), there
+
+
+def membrane(apart: Floats, inside: Floats) -> Floats:
+    """What is added to a face, in the mask of 0 and 1, so that its gradients stay and its border has ``apart``.
+
+    It is Poisson blending (Pérez, Gangnet and Blake 2003), solved on a coarse grid.
+    """
+    cv2 = import_opencv()
+    known = cv2.resize(apart, GRID, interpolation=cv2.INTER_AREA)
+    within = (cv2.resize(inside, GRID, interpolation=cv2.INTER_AREA) > 0.5)[..., None]
+    found = known
+    for _ in range(SWEEPS):
+        found = np.where(within, cv2.blur(found, (3, 3)), known)
+    return np.asarray(cv2.resize(found, apart.shape[1::-1], interpolation=cv2.INTER_LINEAR), np.float32)
 
 
 def matched(drawn: Floats, under: Floats, mask: Floats) -> Floats:

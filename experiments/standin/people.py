@@ -24,8 +24,8 @@ Affine = NDArray[np.float64]
 class Person(NamedTuple):
     """``picture`` is uint8 of shape (SIZE, SIZE, 4), the last channel being what is not background.
 
-    ``placed`` of shape (2, 3) maps face units to its pixels. Face units are those of ``LANDMARKS``. ``turned`` is how far
-    the tip of the nose is from its place in a face from the front, in face units.
+    ``placed`` of shape (2, 3) maps face units to its pixels. Face units are those of ``LANDMARKS``. ``turned`` is how
+    far the tip of the nose is from its place in a face from the front, in face units.
     """
 
     picture: Picture
@@ -109,7 +109,7 @@ def _matte(portrait: Picture, box: Sequence[Any]) -> Picture:
     labels[bottom + (bottom - top) // 5 :] = cv2.GC_PR_FGD
     labels[top:bottom, left:right] = cv2.GC_FGD
     cv2.setRNGSeed(0)
-    cv2.grabCut(portrait, labels, None, np.zeros((1, 65)), np.zeros((1, 65)), 4, cv2.GC_INIT_WITH_MASK)
+    cv2.grabCut(portrait, labels, None, np.zeros((1, 65)), np.zeros((1, 65)), 2, cv2.GC_INIT_WITH_MASK)
     found = np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.uint8)
     count, parts, sizes, _ = cv2.connectedComponentsWithStats(found)
     largest = 1 + int(np.argmax(sizes[1:, cv2.CC_STAT_AREA])) if count > 1 else 0

@@ -10,9 +10,9 @@ from deepfake_detection.common.errors import UserError
 from deepfake_detection.sources.drawn.portraits import draw_identity, draw_scene, draw_shot, render
 from deepfake_detection.sources.layouts import detect
 from deepfake_detection.sources.layouts.table import DEFAULT
-from experiments.standin import check, films, filming
-from experiments.standin.films import film_pair, filmed
+from experiments.standin import check, filming, films
 from experiments.standin.filming import Scene
+from experiments.standin.films import film_pair, filmed
 from experiments.standin.manipulations import MANIPULATIONS, Take
 from experiments.standin.people import Person, cut_out, read_people, whole
 
