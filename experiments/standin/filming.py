@@ -110,7 +110,7 @@ class Scene(NamedTuple):
         down = np.arange(top, bottom, dtype=np.float32)[:, None] / self.size[1] - 0.5
         level, to_right, downwards = self.light[number].T
         shine = (level + across[None, :, None] * to_right) + down[..., None] * downwards
-        return picture * shine
+        return np.asarray(picture * shine)
 
     def filmed(self, rng: np.random.Generator) -> Iterator[Picture]:
         """The frames, uint8 of shape (height, width, 3)."""
@@ -129,7 +129,8 @@ class Scene(NamedTuple):
 def rendered(picture: Picture, warp: Floats, opened: Floats) -> Floats:
     """A picture of SIZE as the warp has it, float of shape (height, width, 4), its mouth dark where it is open."""
     cv2 = import_opencv()
-    found = cv2.remap(picture, warp, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
+    warped = cv2.remap(picture, warp, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    found = np.asarray(warped, np.float32)
     open_there = opened > 0
     found[open_there, :3] += opened[open_there, None] * (np.array([52, 24, 24], np.float32) - found[open_there, :3])
     return found

@@ -108,7 +108,7 @@ def encode(to: Path | BytesIO, frames: Iterable[Picture], quality: int) -> None:
 
 
 def decode(film: BytesIO) -> Iterator[Picture]:
-    with av.open(film) as container:
+    with av.open(film, "r") as container:
         for frame in container.decode(video=0):
             yield np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
 

@@ -17,7 +17,7 @@ GRAIN, SHARPENING = 0.035, 0.6  # of skin and hair, which a small portrait does 
 TOUCHES = 0.03  # of a portrait's upper edge may be hair
 
 Picture = NDArray[np.uint8]
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
 Affine = NDArray[np.float64]
 
 
@@ -113,7 +113,7 @@ def _matte(portrait: Picture, box: Sequence[Any]) -> Picture:
     found = np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.uint8)
     count, parts, sizes, _ = cv2.connectedComponentsWithStats(found)
     largest = 1 + int(np.argmax(sizes[1:, cv2.CC_STAT_AREA])) if count > 1 else 0
-    return (parts == largest).astype(np.uint8) * 255
+    return np.asarray(255 * (parts == largest), np.uint8)
 
 
 def _shape(person: Person) -> tuple[float, float]:
