@@ -19,8 +19,11 @@ from experiments.standin.people import SIZE, Floats, Person, Picture, aligned
 FACE = 4.0  # face units across what a network sees, which is more than the face
 NARROWER = 0.84
 GRID, SWEEPS = (32, 40), 150  # points across and down, at which the membrane is solved, and how often it is relaxed
+BLEED = 8  # of 255: what the membrane takes at most from its border, which may lie on hair
+BROAD = 0.12  # of a box's height: the sigma of what counts as light on a face
 # What decides how hard the films are to tell apart, as ranges of which each film draws
-DEEPFAKES_PIXELS, FLICKER = (64, 128), (0.3, 1.0)  # pixels of the network's face; sigma in pixels of its place
+DEEPFAKES_PIXELS, FLICKER = (96, 160), (0.1, 0.5)  # pixels of the network's face; sigma in pixels of its place
+DEEPFAKES_LIGHT, SWAP_LIGHT = (0.7, 1.0), (0.7, 1.0)  # the share of the target's light that the face takes
 TEXTURE_BLUR = (0.9, 1.7)  # times the film's own, of what Face2Face draws
 SWAP_BLUR = (0.8, 1.8)  # sigma in pixels, of the picture that FaceSwap draws
 MOUTH_PIXELS = (72, 144)  # of the face that NeuralTextures' network draws
@@ -45,12 +48,13 @@ def deepfakes(take: Take, source: Scene, rng: np.random.Generator) -> Iterator[P
     person, flicker = take.scene.person, rng.uniform(*FLICKER)
     face = coarse(aligned(source.person, person), person, rng.uniform(*DEEPFAKES_PIXELS))
     hull = soft(region("face to the brows", person), rng.uniform(5, 10))
-    gains = 1 + 0.02 * rng.standard_normal((take.scene.frames, 3))
+    gains, share = 1 + 0.01 * rng.standard_normal((take.scene.frames, 3)), rng.uniform(*DEEPFAKES_LIGHT)
     for number, frame in enumerate(take.frames):
         box = take.scene.face_box(number)
         drawn, mask = draw(take.scene, number, box, face, hull, flicker * rng.standard_normal(2))
         under = cut(frame, box)
-        yield lay(frame, box, matched(drawn * gains[number].astype(np.float32), under, mask), mask)
+        lit = relit(matched(drawn, under, mask), under, mask, share)
+        yield lay(frame, box, lit * gains[number].astype(np.float32), mask)
 
 
 def face_swap(take: Take, source: Scene, rng: np.random.Generator) -> Iterator[Picture]:
@@ -58,14 +62,14 @@ def face_swap(take: Take, source: Scene, rng: np.random.Generator) -> Iterator[P
     cv2, person, scene = import_opencv(), take.scene.person, take.scene
     face, hull = aligned(source.person, person), region("face to the brows", person)
     still = Expression(*np.zeros((4, scene.frames), np.float32))
-    blur, wander = rng.uniform(*SWAP_BLUR), smooth(scene.frames, 1, rng, 2)
+    blur, share, wander = rng.uniform(*SWAP_BLUR), rng.uniform(*SWAP_LIGHT), smooth(scene.frames, 1, rng, 2)
     for number, frame in enumerate(take.frames):
         box = scene.face_box(number)
         drawn, mask = draw(scene, number, box, face, hull, wander[number], still)
         drawn, under = cv2.GaussianBlur(drawn, (0, 0), blur), cut(frame, box)
-        drawn = matched(drawn, under, mask)
+        drawn = relit(matched(drawn, under, mask), under, mask, share)
         inside = (mask > 0.5).astype(np.float32)
-        yield lay(frame, box, drawn + membrane(under - drawn, inside), inside)
+        yield lay(frame, box, drawn + membrane((under - drawn).clip(-BLEED, BLEED), inside), inside)
 
 
 def face2face(take: Take, source: Scene, rng: np.random.Generator) -> Iterator[Picture]:
@@ -101,9 +105,7 @@ def face_shifter(take: Take, source: Scene, rng: np.random.Generator) -> Iterato
         box = scene.face_box(number)
         drawn, mask = draw(scene, number, box, face, hull, np.zeros(2))
         under = cut(frame, box)
-        drawn = matched(drawn, under, mask)
-        broad = cv2.resize(under - drawn, (9, 12), interpolation=cv2.INTER_AREA)
-        drawn += 0.7 * cv2.resize(broad, drawn.shape[1::-1], interpolation=cv2.INTER_CUBIC)
+        drawn = relit(matched(drawn, under, mask), under, mask, 1)
         yield lay(frame, box, cv2.bilateralFilter(drawn, 5, even, 2), mask)
 
 
@@ -184,6 +186,16 @@ def matched(drawn: Floats, under: Floats, mask: Floats) -> Floats:
     (ours, spread), (theirs, wanted) = (import_opencv().meanStdDev(each, mask=inside) for each in (drawn, under))
     gain = (wanted / spread.clip(1)).clip(0.6, 1.6)
     return np.asarray((drawn - ours[:, 0]) * gain[:, 0] + theirs[:, 0], np.float32)
+
+
+def relit(drawn: Floats, under: Floats, mask: Floats, share: float) -> Floats:
+    """``drawn`` with a share of what is broad in ``under``, looked at in the mask alone."""
+    small = (drawn.shape[1] // 8, drawn.shape[0] // 8)
+    cv2, sigma = import_opencv(), BROAD * small[1]
+    apart = cv2.resize(np.dstack([(under - drawn) * mask[..., None], mask]), small, interpolation=cv2.INTER_AREA)
+    broad = cv2.GaussianBlur(apart.astype(np.float32), (0, 0), sigma, borderType=cv2.BORDER_CONSTANT)
+    light = broad[..., :3] / broad[..., 3:].clip(1e-3)
+    return np.asarray(drawn + share * cv2.resize(light, drawn.shape[1::-1], interpolation=cv2.INTER_LINEAR), np.float32)
 
 
 def cut(frame: Picture, box: Box) -> Floats:

@@ -9,11 +9,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from deepfake_detection.common.errors import UserError
+from deepfake_detection.common.progress import progress
 from deepfake_detection.pictures.faces import detect_faces, import_opencv
 from deepfake_detection.training.blending import LANDMARKS
 
 SIZE = 384  # pixels of a person's picture, which is square
 GRAIN, SHARPENING = 0.035, 0.6  # of skin and hair, which a small portrait does not show
+CHOICE = 8  # portraits looked at for each that is taken, so that each person finds someone like them
 TOUCHES = 0.03  # of a portrait's upper edge may be hair
 
 Picture = NDArray[np.uint8]
@@ -40,9 +42,8 @@ def read_people(folder: Path, count: int, rng: np.random.Generator) -> list[Pers
     """
     paths = sorted(path for path in folder.glob("*") if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
     people: list[Person] = []
-    for path in rng.permutation(np.array(paths, object)):
-        if len(people) == 2 * count:  # twice as many as are wanted, so that each finds someone like them
-            break
+    taken = rng.permutation(np.array(paths, object))[: CHOICE * count]
+    for path in progress(taken, "cutting out people", unit="portrait"):
         if person := cut_out(np.asarray(Image.open(path).convert("RGB")), rng):
             people.append(person)
     if len(people) < count:
@@ -71,10 +72,10 @@ def cut_out(portrait: Picture, rng: np.random.Generator) -> Person | None:
 
 
 def alike(people: Sequence[Person]) -> list[Person]:
-    """The people in pairs of which both look the same way and have like colours, the most alike pairs first."""
-    known = np.array([[*person.turned, *_shape(person), *_colour(person)] for person in people])
-    known = (known - known.mean(axis=0)) / known.std(axis=0).clip(1e-6) * [2, 2, 1, 1, 0.7, 0.7, 0.7]
-    apart = np.linalg.norm(known[:, None] - known[None], axis=2)
+    """The people in pairs of which both look the same way and have like faces, the most alike pairs first."""
+    faces = _apart(np.array([_face(person) for person in people]))
+    poses = _apart(np.array([[*person.turned, *_shape(person)] for person in people]))
+    apart = 2 * faces + poses
     apart[np.diag_indices(len(people))] = np.inf
     found: list[Person] = []
     for _ in range(len(people) // 2):
@@ -116,15 +117,21 @@ def _matte(portrait: Picture, box: Sequence[Any]) -> Picture:
     return np.asarray(255 * (parts == largest), np.uint8)
 
 
+def _apart(points: Floats) -> Floats:
+    """The distance of each two of ``points``, of shape (people, numbers), to each of which all numbers count alike."""
+    scaled = (points - points.mean(axis=0)) / points.std(axis=0).clip(1e-6)
+    return np.asarray(np.linalg.norm(scaled[:, None] - scaled[None], axis=2) / np.sqrt(points.shape[1]))
+
+
 def _shape(person: Person) -> tuple[float, float]:
     """How wide the face is for its height, and how much it leans."""
     (across, lean), (_, down) = person.placed[:, 0], person.placed[:, 1]
     return float(across / down), float(lean / across)
 
 
-def _colour(person: Person) -> tuple[float, ...]:
-    """The mean colour between the eyes and the mouth."""
-    corners = person.placed @ np.array([[-0.5, 0.5], [0.1, 1.0], [1, 1]])
-    (left, top), (right, bottom) = corners.T.clip(0, SIZE - 2).astype(int)
-    part = person.picture[top : bottom + 1, left : right + 1, :3]
-    return tuple(float(channel) for channel in part.mean(axis=(0, 1)))
+def _face(person: Person) -> Floats:
+    """The face from the brows to the chin, of few pixels: who is alike in these has a like skin, light and look."""
+    cv2 = import_opencv()
+    to_face = np.array([[8, 0, 8], [0, 8, 4]]) @ np.linalg.inv(whole(person.placed))
+    blurred = cv2.GaussianBlur(person.picture[..., :3], (0, 0), 8)
+    return np.asarray(cv2.warpAffine(blurred, to_face, (16, 16)), np.float32).ravel()
