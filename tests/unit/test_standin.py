@@ -4,13 +4,15 @@ from pathlib import Path
 
 import av
 import numpy as np
+import pandas as pd
 import pytest
 
 from deepfake_detection.common.errors import UserError
+from deepfake_detection.common.files import write_csv
 from deepfake_detection.sources.drawn.portraits import draw_identity, draw_scene, draw_shot, render
 from deepfake_detection.sources.layouts import detect
 from deepfake_detection.sources.layouts.table import DEFAULT
-from experiments.standin import check, filming, films
+from experiments.standin import check, compare, filming, films
 from experiments.standin.filming import Scene
 from experiments.standin.films import film_pair, filmed
 from experiments.standin.manipulations import MANIPULATIONS, Take
@@ -120,6 +122,25 @@ def test_the_check_finds_films_that_are_darker_and_no_others(tmp_path: Path) -> 
     found = check.aurocs(tmp_path)
     assert found["Dark"] > 0.9
     assert found["Same"] < 0.65
+
+
+def test_rows_that_were_trained_are_compared_with_genuine_ones(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", ["compare", str(tmp_path)])
+    with pytest.raises(UserError, match="0 rows that genuine videos have too"):
+        compare.main()
+    names = ["Original", "Deepfakes", "Face2Face", "FaceSwap"]
+    for row, above in {"sturdy": 0.2, "recipe": 0.5, "mild-224": 1.0, "small": 0.0}.items():  # "small" is only ours
+        test = pd.DataFrame({"category": np.repeat(names, 20), "group": np.tile(np.arange(20), 4)})
+        test = test.assign(label=test["category"] != "Original", seen=test["category"] == "Deepfakes", logit=0.0)
+        test.loc[test["label"] & (test["group"] < 20 * above), "logit"] = 1.0
+        write_csv(tmp_path / row / "0.csv", test.assign(label=test["label"].astype(int)))
+    compare.main()
+    table, *told = capsys.readouterr().out.split("Deepfakes (seen):")
+    assert [line.split()[0] for line in table.splitlines()[2:]] == ["recipe", "sturdy", "mild-224"]
+    assert told[0].startswith(" Spearman 1.00, levels 0.062 apart, at most 0.088\n")
+    assert "FaceSwap: Spearman -0.50" in told[0], "there the genuine order is sturdy, mild-224, recipe"
 
 
 def face_units(scene: Scene, number: int) -> tuple[np.ndarray, np.ndarray]:
