@@ -15,7 +15,7 @@ from deepfake_detection.sources.layouts.table import DEFAULT
 from experiments.standin import check, compare, filming, films
 from experiments.standin.filming import Scene
 from experiments.standin.films import film_pair, filmed
-from experiments.standin.manipulations import MANIPULATIONS, Take
+from experiments.standin.manipulations import MANIPULATIONS, Take, relit
 from experiments.standin.people import Person, cut_out, read_people, whole
 
 FRAMES = 3
@@ -87,6 +87,20 @@ def test_each_manipulation_changes_what_it_should(people: list[Person]) -> None:
     assert changes.pop("NeuralTextures") == 0, "it changes the mouth only"
     own = changes.pop("Face2Face")
     assert 0 < own < min(changes.values()), "it draws the person's own face, the others that of the source"
+
+
+def test_a_face_takes_the_light_of_the_place_and_keeps_its_detail() -> None:
+    across = np.broadcast_to(np.linspace(0, 1, 160, dtype=np.float32)[None, :, None], (200, 160, 3))
+    detail = np.indices((200, 160)).sum(axis=0)[..., None] % 2 * np.float32(20)
+    mask = np.zeros((200, 160), np.float32)
+    mask[40:160, 30:130] = 1
+    under = 60 + 100 * across
+    under = np.where(mask[..., None] > 0, under, 0)  # hair around the face is no light on it
+    found = relit(np.float32(120) + detail - 30 * across, under, mask, 1)
+    left, right = found[40:160, 30:50], found[40:160, 110:130]
+    assert 20 < right.mean() - left.mean() < 60, "under it is 50 brighter on the right, and it was 15 darker"
+    assert abs(found[mask > 0].mean() - under[mask > 0].mean()) < 5
+    assert np.abs(found[100, 81] - found[100, 80]).min() > 15
 
 
 def test_an_expression_moves_what_it_says() -> None:
