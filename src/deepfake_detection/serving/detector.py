@@ -12,7 +12,7 @@ from importlib.metadata import version
 from itertools import chain, groupby, islice, pairwise
 from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, cast, overload
 
 import numpy as np
 import torch
@@ -31,6 +31,7 @@ from deepfake_detection.pictures.crops import crop_face
 from deepfake_detection.pictures.faces import DetectedFace, detect_faces, is_turned
 from deepfake_detection.pictures.images import UnreadableImageError
 from deepfake_detection.pictures.kinds import is_video
+from deepfake_detection.serving.ahead import in_one_thread, in_threads
 from deepfake_detection.serving.authors_reading import authors_of, counting, logit_of, video_score
 from deepfake_detection.serving.given import (
     ManyPixels,
@@ -60,9 +61,6 @@ from deepfake_detection.serving.results import (
 
 if TYPE_CHECKING:  # PyAV is loaded for the first video
     from deepfake_detection.videos.video import Frame, Video
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 BATCH = 16  # frames in one pass of the network
 DECODED_AHEAD = 4  # frames of a video, 3 MB each at 1280x720
@@ -200,7 +198,7 @@ class Detector:
     def _pictures(self, pictures: Iterable[Picture], batch_size: int, fill: bool) -> Iterator[Prediction]:
         waiting, crops, scores = deque[_Read | Prediction](), list[Pixels](), deque[Score]()
         with ThreadPoolExecutor(cpu_count()) as pool:
-            for found in _read_ahead(pool, self._read, pictures, 3 * batch_size):
+            for found in in_threads(pool, self._read, pictures, 3 * batch_size):
                 waiting.append(found)
                 crops += found.crops if isinstance(found, _Read) else []
                 # pictures without a face must not wait for ever behind one with a face
@@ -227,7 +225,7 @@ class Detector:
     ) -> Iterator[Pixels]:
         """Yields what the network sees, uint8 of shape (size, size, 3). ``refused`` gets the pictures without any."""
         with ThreadPoolExecutor(cpu_count()) as pool:
-            for found in _read_ahead(pool, self._read, several(pictures), 3 * BATCH):
+            for found in in_threads(pool, self._read, several(pictures), 3 * BATCH):
                 if isinstance(found, Prediction):
                     refused(found)
                 else:
@@ -263,7 +261,7 @@ class Detector:
         from deepfake_detection.videos.video import Video
 
         try:
-            for frame in _ahead(Video(Path(file), FRAMES_TO_ADAPT).frames()):
+            for frame in in_one_thread(Video(Path(file), FRAMES_TO_ADAPT).frames(), DECODED_AHEAD):
                 if self.sidecar.crop == "none":
                     yield self.crop(frame.pixels, None)
                 else:
@@ -291,7 +289,10 @@ class Detector:
         try:
             video = Video(Path(path), frames or (authors.video_frames if authors else None), authors is not None)
             with nullcontext(kept) if kept is not None else KeptFrames() as store:
-                shown = [self._look_at(frame, store, keep=kept is not None) for frame in _ahead(video.frames())]
+                shown = [
+                    self._look_at(frame, store, keep=kept is not None)
+                    for frame in in_one_thread(video.frames(), DECODED_AHEAD)
+                ]
                 if all(frame.damaged for frame in shown):
                     raise UnreadableImageError(NONE_SOUND)
                 decided = video.unseen_share <= MAX_UNSEEN
@@ -507,27 +508,3 @@ class _Read:
 
 def _large_enough(faces: list[DetectedFace]) -> list[DetectedFace]:
     return [face for face in faces if min(face.box.right - face.box.left, face.box.bottom - face.box.top) >= MIN_SIDE]
-
-
-def _read_ahead(
-    pool: ThreadPoolExecutor, function: Callable[[Item], Result], items: Iterable[Item], depth: int
-) -> Iterator[Result]:
-    """Yields ``function(item)`` for each item, in order. Works at most ``depth`` items ahead of the caller."""
-    waiting = iter(items)
-    running = deque(pool.submit(function, item) for item in islice(waiting, depth))
-    while running:
-        found = running.popleft().result()
-        running.extend(pool.submit(function, item) for item in islice(waiting, 1))
-        yield found
-
-
-def _ahead(items: Iterator[Item]) -> Iterator[Item]:
-    """Yields what ``items`` yields, and meanwhile makes the next DECODED_AHEAD of them in one other thread."""
-    end, pool = object(), ThreadPoolExecutor(1)
-    try:
-        running = deque(pool.submit(next, items, end) for _ in range(DECODED_AHEAD))
-        while (found := running.popleft().result()) is not end:
-            running.append(pool.submit(next, items, end))
-            yield cast(Item, found)
-    finally:
-        pool.shutdown(cancel_futures=True)

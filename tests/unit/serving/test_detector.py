@@ -3,7 +3,7 @@
 import json
 import multiprocessing
 import re
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,7 +21,7 @@ from deepfake_detection.inference.logits import predict_logits
 from deepfake_detection.network.model import build_model
 from deepfake_detection.pictures.faces import Box, detect_faces
 from deepfake_detection.pictures.images import UnreadableImageError, read_picture
-from deepfake_detection.serving.detector import DECODED_AHEAD, _ahead, _Read
+from deepfake_detection.serving.detector import _Read
 from deepfake_detection.serving.results import Score
 from deepfake_detection.serving.view import values_of
 from deepfake_detection.sources.drawn.drawing import film
@@ -459,25 +459,3 @@ def test_a_fork_is_told_to_load_for_itself_instead_of_waiting_for_ever(checkpoin
     finally:
         child.kill()
         torch.set_num_threads(threads)
-
-
-def test_a_few_frames_are_decoded_ahead_and_what_is_wrong_comes_in_its_place() -> None:
-    made = []
-
-    def frames(broken: int) -> Iterator[int]:
-        for number in range(20):
-            if number == broken:
-                raise UnreadableImageError("damaged")
-            made.append(number)
-            yield number
-
-    assert list(_ahead(frames(broken=-1))) == list(range(20))
-    made.clear()
-    first = cast(Generator[int], _ahead(frames(broken=-1)))
-    assert next(first) == 0
-    first.close()
-    assert len(made) <= DECODED_AHEAD + 1
-    seen: list[int] = []
-    with pytest.raises(UnreadableImageError, match="damaged"):
-        seen.extend(_ahead(frames(broken=7)))
-    assert seen == list(range(7))
