@@ -9,6 +9,8 @@ from typing import TypeVar, cast
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+DECODED_AHEAD = 4  # frames of a video, 3 MB each at 1280x720
+
 
 def in_threads(
     pool: ThreadPoolExecutor, function: Callable[[Item], Result], items: Iterable[Item], depth: int
@@ -22,7 +24,7 @@ def in_threads(
         yield found
 
 
-def in_one_thread(items: Iterator[Item], depth: int) -> Iterator[Item]:
+def in_one_thread(items: Iterator[Item], depth: int = DECODED_AHEAD) -> Iterator[Item]:
     """Yields what ``items`` yields, which one other thread makes, at most ``depth`` items ahead of the caller."""
     end = object()
     with ThreadPoolExecutor(1) as pool:
