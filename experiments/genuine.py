@@ -48,6 +48,7 @@ from stages import run
 SET = "genuine"
 SHARES = (0.6, 0.15, 0.25)  # of the identity groups
 ALL = ["profile=small", "video.frames=12"]
+AT_128 = ["prepare.image_size=128"]
 
 
 def row(augment: str, size: int, epochs: int, method: str = "supervised") -> list[str]:
@@ -72,6 +73,13 @@ ROWS = {
     "nested-16": row("sturdy", 128, 16, "nested"),
     "self-blended": row("sturdy", 128, 6, "self_blended"),
     "small": [],  # the profile as it is
+    # one thing changed in it, at a size that costs a third
+    "small-128": AT_128,
+    "small-128-sturdy": [*AT_128, "augment=sturdy"],
+    "small-128-nested": [*AT_128, "train.method=nested"],
+    "small-128-cosine": [*AT_128, "train.schedule=cosine", "train.warmup_epochs=1"],
+    "small-128-ema": [*AT_128, "train.ema=0.99"],
+    "small-128-smoothing": [*AT_128, "train.label_smoothing=0.1"],
 }
 """What ``dvc exp run -S`` would be given for each row, besides ALL."""
 
