@@ -23,10 +23,10 @@ from benchmarks import in_turn, machine
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.pictures.faces import detect_faces
 from deepfake_detection.pictures.images import read_rgb
+from deepfake_detection.pictures.kinds import is_video
 from deepfake_detection.serving.paths import find_files
 from deepfake_detection.sources.drawn.drawing import film
 from deepfake_detection.sources.drawn.portraits import draw_scene
-from deepfake_detection.videos.video import is_video
 
 Frame = NDArray[np.uint8]
 Detector = Callable[[Frame], Sequence[object]]

@@ -7,12 +7,14 @@ are those of the film, not those taken. ``ratio`` is the time of ``all`` over ou
 """
 
 import tempfile
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks import arguments, in_turn, machine
 from deepfake_detection.videos.video import Video
@@ -25,12 +27,16 @@ def write(path: Path, frames: int, seed: int = 0) -> None:
     pattern = (
         np.random.default_rng(seed).integers(0, 128, (HEIGHT // 8, WIDTH // 8, 3), np.uint8).repeat(8, 0).repeat(8, 1)
     )
+    encode(path, (np.roll(pattern, (2 * at, 3 * at), (0, 1)) + np.uint8(at % 64) for at in range(frames)))
+
+
+def encode(path: Path, pictures: Iterable[NDArray[np.uint8]]) -> None:
+    """Writes pictures of shape (HEIGHT, WIDTH, 3) as H.264, RATE of them a second."""
     with av.open(str(path), "w") as container:
         stream: Any = container.add_stream("libx264", rate=RATE)
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         stream.options = {"preset": "veryfast"}
-        for number in range(frames):
-            pixels = np.roll(pattern, (2 * number, 3 * number), (0, 1)) + np.uint8(number % 64)
+        for pixels in pictures:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
         container.mux(stream.encode())
 

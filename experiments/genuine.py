@@ -16,24 +16,24 @@ from argparse import ArgumentParser
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from dvc.utils.hydra import compose_and_dump
-from numpy.typing import NDArray
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.files import replacing, write_csv
 from deepfake_detection.common.tables import AUTHORS, SPLITS, VIDEO_KEY
 from deepfake_detection.frames.dataset import FrameDataset
-from deepfake_detection.frames.prepared import open_landmarks, open_set
+from deepfake_detection.frames.prepared import Pixels, open_landmarks, open_set
 from deepfake_detection.frames.preparing import prepare_frames
 from deepfake_detection.index.build import index_data_set
 from deepfake_detection.index.groups import frame_groups
 from deepfake_detection.index.official import read_recordings
 from deepfake_detection.inference.logits import predict_logits
 from deepfake_detection.network.allocator import keep_freed_memory
+from deepfake_detection.network.model import Network
 from deepfake_detection.params.data_sections import Dataset, folders_of
 from deepfake_detection.params.load import Params, load_params
 from deepfake_detection.sources.gather import gather
@@ -48,6 +48,7 @@ from stages import run
 SET = "genuine"
 SHARES = (0.6, 0.15, 0.25)  # of the identity groups
 ALL = ["profile=small", "video.frames=12"]
+AT_128 = ["prepare.image_size=128"]
 
 
 def row(augment: str, size: int, epochs: int, method: str = "supervised") -> list[str]:
@@ -72,6 +73,13 @@ ROWS = {
     "nested-16": row("sturdy", 128, 16, "nested"),
     "self-blended": row("sturdy", 128, 6, "self_blended"),
     "small": [],  # the profile as it is
+    # one thing changed in it, at a size that costs a third
+    "small-128": AT_128,
+    "small-128-sturdy": [*AT_128, "augment=sturdy"],
+    "small-128-nested": [*AT_128, "train.method=nested"],
+    "small-128-cosine": [*AT_128, "train.schedule=cosine", "train.warmup_epochs=1"],
+    "small-128-ema": [*AT_128, "train.ema=0.99"],
+    "small-128-smoothing": [*AT_128, "train.label_smoothing=0.1"],
 }
 """What ``dvc exp run -S`` would be given for each row, besides ALL."""
 
@@ -108,28 +116,50 @@ def params_of(overrides: list[str], file: Path) -> Params:
     return load_params(file)
 
 
+class Trained(NamedTuple):
+    """A network, the frames that it is trained and tested on, and the manipulation that it is trained on.
+
+    ``rows`` are those of ``pixels``, as ``divided`` returns them. ``kept`` is the epoch whose network this is, and
+    ``seconds`` is what all epochs took.
+    """
+
+    network: Network
+    pixels: Pixels
+    rows: pd.DataFrame
+    seen: str
+    kept: int
+    seconds: int
+
+
 def trained_and_tested(folder: Path, to: Path, params: Params, seed: int, curves: EpochLog) -> pd.DataFrame:
     """The frames of the test with their ``logit``; ``epoch`` and ``seconds`` say which was kept, after what time."""
+    done = trained(folder, to, params, seed, seed, curves)
+    test = done.rows[done.rows["split"] == "test"]
+    logits = predict_logits(done.network, FrameDataset(done.pixels, test), BATCH)
+    seen = test["category"] == done.seen
+    kept = test[["path", "label", *VIDEO_KEY, "group"]]
+    return kept.assign(logit=logits, seen=seen, epoch=done.kept, seconds=done.seconds)
+
+
+def trained(folder: Path, to: Path, params: Params, split: int, seed: int, curves: EpochLog) -> Trained:
+    """Trains on the originals and one manipulation of the people that ``split`` chooses."""
     prepared = ready(folder, to, params)
     pixels, rows = open_set(prepared)
-    rows = divided(rows, seed, read_recordings([to / "raw" / SET / AUTHORS]))
+    rows = divided(rows, split, read_recordings([to / "raw" / SET / AUTHORS]))
     fakes = sorted(set(rows.loc[rows["label"] == 1, "category"]))
     seen = "Deepfakes" if "Deepfakes" in fakes else fakes[0]
     used = rows[(rows["label"] == 0) | (rows["category"] == seen)]
     if (found := used.groupby("split")["label"].nunique().reindex(SPLITS) == 2).sum() < len(SPLITS):
         lacking = ", ".join(found.index[~found])
-        raise UserError(f"{folder}: too few people: no original or no fake of {seed=} in {lacking}")
+        raise UserError(f"{folder}: too few people: no original or no fake of seed={split} in {lacking}")
     train = params.train.model_copy(update={"seed": seed})
     batches = FrameBatches(pixels, used, train, seed, open_landmarks(prepared))
-    start = time.perf_counter()
-    crop = (params.prepare.crop, params.prepare.margin)
+    crop, start = (params.prepare.crop, params.prepare.margin), time.perf_counter()
     done = train_network(params.model, train, crop, batches, weights_of(params.model), curves)
     if done is None:
         raise UserError("a study trains each network in one process: set train.devices=1")
-    seconds, test = time.perf_counter() - start, rows[rows["split"] == "test"]
-    logits = predict_logits(done[0].eval(), FrameDataset(pixels, test), BATCH)
-    kept = {"seen": test["category"] == seen, "epoch": done[1]["best_epoch"], "seconds": round(seconds)}
-    return test[["path", "label", *VIDEO_KEY, "group"]].assign(logit=logits, **kept)
+    seconds = round(time.perf_counter() - start)
+    return Trained(done[0].eval(), pixels, rows, seen, done[1]["best_epoch"], seconds)
 
 
 def ready(folder: Path, to: Path, params: Params) -> Path:
@@ -170,7 +200,8 @@ def divided(rows: pd.DataFrame, seed: int, recordings: dict[str, str]) -> pd.Dat
 
 def cells(tests: list[pd.DataFrame], unit: str) -> Iterator[tuple[str, str]]:
     """The columns of a row of the table, of its ``tests`` in each split."""
-    found = [dict(aurocs(test if unit == "frames" else videos_of(test))) for test in tests]
+    scored = [test if unit == "frames" else videos_of(test) for test in tests]
+    found = [{name: values[0] for name, values in aurocs(test, test["logit"].to_numpy()[None])} for test in scored]
     for name in dict.fromkeys(name for each in found for name in each):
         every = np.array([each[name] for each in found if name in each])
         low, high = np.nanquantile(every[:, 1:], [0.025, 0.975])
@@ -184,12 +215,15 @@ def videos_of(test: pd.DataFrame) -> pd.DataFrame:
     return test.groupby(VIDEO_KEY, as_index=False).agg(columns)
 
 
-def aurocs(test: pd.DataFrame) -> Iterator[tuple[str, NDArray[np.float64]]]:
-    """For each manipulation against all originals, the AUROC in the sample and in each draw of groups."""
-    rows, logits = with_draws(test), test["logit"].to_numpy()[None]
+def aurocs(test: pd.DataFrame, logits: Floats) -> Iterator[tuple[str, Floats]]:
+    """For each manipulation against all originals, the AUROC of each seed, in the sample and in each draw of groups.
+
+    ``logits`` has shape (seeds, rows of ``test``). What is yielded has shape (seeds, 1 + draws).
+    """
+    rows = with_draws(test)
     unseen: list[Floats] = []
     for name, fakes in sorted(test[test["label"] == 1].groupby("category"), key=lambda each: not each[1]["seen"].any()):
-        values = rows.aurocs(logits, ((test["label"] == 0) | (test["category"] == name)).to_numpy())[0]
+        values = rows.aurocs(logits, ((test["label"] == 0) | (test["category"] == name)).to_numpy())
         yield f"{name} (seen)" if fakes["seen"].any() else str(name), values
         unseen += [] if fakes["seen"].any() else [values]
     if len(unseen) > 1:

@@ -22,11 +22,19 @@ LIGHT = {
 }
 
 
+def loaded(module: str) -> set[str]:
+    code = f"import sys, {module}; print(*sys.modules)"
+    return set(subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, text=True).split())
+
+
 @pytest.mark.parametrize("stage", LIGHT)
 def test_stage_starts_without_what_it_does_not_use(stage: str) -> None:
-    code = f"import sys, stages.{stage}; print(*sys.modules)"
-    loaded = subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, text=True)
-    assert not LIGHT[stage] & set(loaded.split())
+    assert not LIGHT[stage] & loaded(f"stages.{stage}")
+
+
+def test_a_detector_is_there_without_what_a_picture_does_not_need() -> None:
+    needless = {"pandas", "scipy", "sklearn", "matplotlib", "pytorch_lightning", "av", COMPILER}
+    assert not needless & loaded("deepfake_detection.serving.detector")
 
 
 def test_python_without_the_environment_is_told_in_one_line() -> None:

@@ -3,11 +3,14 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from statistics import mean, median
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from deepfake_detection.pictures.faces import FACE_COLUMNS, Box, DetectedFace, prominence
+
+if TYPE_CHECKING:  # a detector follows faces without tables
+    import pandas as pd
 
 NO_FACE = "no face found"
 # Two boxes with at least this intersection over union are one face that has moved by at most about half its width.
@@ -20,13 +23,15 @@ _VIDEO = ["dataset", "category", "video_id", "source_id"]
 _FRAME = ["dataset", "video_id", "frame", "width", "height"]
 
 
-def choose_faces(index: pd.DataFrame) -> pd.DataFrame:
+def choose_faces(index: "pd.DataFrame") -> "pd.DataFrame":
     """One face for each frame of ``index``, with columns FACE_COLUMNS, in the same order.
 
     ``index`` is that of ``build_index`` with faces. A fake's face is that of its original's frame (same video_id, frame
     number and size) if the index has exactly one. So the crops of both match pixel by pixel. Frames of videos without
     any face are left out.
     """
+    import pandas as pd
+
     labels, frames, found = (index[name].tolist() for name in ("label", "frame", "faces"))
     videos: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
     for row, video in enumerate(index[_VIDEO].itertuples(index=False, name=None)):
@@ -46,7 +51,7 @@ def choose_faces(index: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(table, columns=FACE_COLUMNS)
 
 
-def _originals(index: pd.DataFrame) -> dict[int, int]:
+def _originals(index: "pd.DataFrame") -> dict[int, int]:
     """The row of the original for the row of each fake that has one."""
     keys = list(index[_FRAME].itertuples(index=False, name=None))
     originals: defaultdict[tuple[str, str, int, int, int], list[int]] = defaultdict(list)

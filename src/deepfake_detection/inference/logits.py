@@ -8,17 +8,18 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.progress import progress
-from deepfake_detection.frames.dataset import FrameDataset, chained_loader
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # a detector has neither data sets nor tables
+    import pandas as pd
     from tqdm import tqdm
+
+    from deepfake_detection.frames.dataset import FrameDataset
 
 _tf32 = Lock()
 
@@ -28,7 +29,7 @@ Predictor: TypeAlias = Callable[[Tensor], Tensor]
 
 def predict_logits(
     model: nn.Module | Predictor,
-    frames: FrameDataset,
+    frames: "FrameDataset",
     batch_size: int,
     num_workers: int = 0,
     bar: "tqdm[Any] | None" = None,
@@ -47,9 +48,11 @@ def predict_logits(
 
 
 def predict_each(
-    model: nn.Module | Predictor, parts: Sequence[FrameDataset], batch_size: int, num_workers: int, bar: "tqdm[Any]"
+    model: nn.Module | Predictor, parts: "Sequence[FrameDataset]", batch_size: int, num_workers: int, bar: "tqdm[Any]"
 ) -> Iterator[NDArray[np.float64]]:
     """Yields the logits of each data set, as predict_logits returns them. The same workers read all data sets."""
+    from deepfake_detection.frames.dataset import chained_loader
+
     predict = on_device(model) if isinstance(model, nn.Module) else model
     batches = iter(chained_loader(parts, batch_size, num_workers))
     for frames in parts:
@@ -60,11 +63,13 @@ def predict_each(
         yield torch.cat(found).double().numpy() if found else np.zeros(0)
 
 
-def score_table(rows: pd.DataFrame, scores: NDArray[np.float64]) -> pd.DataFrame:
+def score_table(rows: "pd.DataFrame", scores: NDArray[np.float64]) -> "pd.DataFrame":
     """The path, logit and unfamiliarity of each of ``rows``, SCORE_COLUMNS, from what the network gave for them.
 
     ``scores`` has shape (frames, 2), or (frames,) without unfamiliarity, which is then 0.
     """
+    import pandas as pd
+
     logits, unfamiliarity = (scores, np.zeros(len(rows))) if scores.ndim == 1 else scores.T
     return pd.DataFrame({"path": rows["path"].to_numpy(), "logit": logits, "unfamiliarity": unfamiliarity})
 

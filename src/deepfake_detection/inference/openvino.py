@@ -25,7 +25,7 @@ CALIBRATION_FRAMES = 300  # NNCF's own default
 
 def openvino_float32(model: nn.Module, frames: FrameDataset) -> Predictor:
     """The model in float32, for frames of the size of ``frames``. Raises UserError when the extra is missing."""
-    return _compiled(_converted(model, frames), "f32")
+    return compiled(converted(model, frames), "f32")
 
 
 def openvino_bf16(model: nn.Module, frames: FrameDataset) -> Predictor:
@@ -36,7 +36,7 @@ def openvino_bf16(model: nn.Module, frames: FrameDataset) -> Predictor:
     ov = import_openvino()
     if "BF16" not in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         raise UserError("evaluate.backend: openvino-bf16: this machine has no bf16 arithmetic; choose torch or auto")
-    return _compiled(_converted(model, frames), "bf16")
+    return compiled(converted(model, frames), "bf16")
 
 
 def openvino_int8(model: nn.Module, frames: FrameDataset) -> Predictor:
@@ -46,11 +46,13 @@ def openvino_int8(model: nn.Module, frames: FrameDataset) -> Predictor:
     """
     taken = np.linspace(0, len(frames) - 1, min(len(frames), CALIBRATION_FRAMES)).round().astype(int)
     calibration = [frames[item][0].numpy() for item in taken]
-    return _compiled(quantised(_converted(model, frames), calibration), "f32")
+    return compiled(quantised(converted(model, frames), calibration), "f32")
 
 
-def quantised(converted: "Model", calibration: Sequence[NDArray[np.uint8]]) -> "Model":
+def quantised(network: "Model", calibration: Sequence[NDArray[np.uint8]], **options: Any) -> "Model":
     """Quantises a converted network to 8 bits; ``calibration`` holds frames of shape (size, size, 3) like its input.
+
+    ``options`` are further ones of ``nncf.quantize``.
 
     Uses NNCF's post-training quantisation (Kozlov et al. 2020, "Neural Network Compression Framework
     for fast model inference"), without retraining.
@@ -64,7 +66,8 @@ def quantised(converted: "Model", calibration: Sequence[NDArray[np.uint8]]) -> "
         overflow_fix=nncf.OverflowFix.ENABLE
     )
     batches = nncf.Dataset([frame[None] for frame in calibration])
-    found: Model = nncf.quantize(converted, batches, subset_size=len(calibration), advanced_parameters=advanced)
+    size = len(calibration)
+    found: Model = nncf.quantize(network, batches, subset_size=size, advanced_parameters=advanced, **options)
     return found
 
 
@@ -81,15 +84,16 @@ def import_openvino() -> Any:
     return openvino
 
 
-def _converted(model: nn.Module, frames: FrameDataset) -> "Model":
+def converted(model: nn.Module, frames: FrameDataset) -> "Model":
+    """The network as OpenVINO has it, for frames of the size of ``frames``."""
     ov, size = import_openvino(), frames[0][0].shape
     example = torch.zeros(1, *size, dtype=torch.uint8)
     exported = torch.export.export(copy.deepcopy(model).cpu().eval(), (example,))
-    converted: Model = ov.convert_model(exported)
-    return converted
+    network: Model = ov.convert_model(exported)
+    return network
 
 
-def _compiled(converted: "Model", precision: str) -> Predictor:
+def compiled(network: "Model", precision: str) -> Predictor:
     """Compiles the network to take one frame per request, with as many parallel requests as suit the cores.
 
     What the requests share then stays in the cache.
@@ -100,7 +104,7 @@ def _compiled(converted: "Model", precision: str) -> Predictor:
         "INFERENCE_NUM_THREADS": cpu_count(),
         "INFERENCE_PRECISION_HINT": precision,
     }
-    queue = ov.AsyncInferQueue(ov.Core().compile_model(converted, "CPU", settings))
+    queue = ov.AsyncInferQueue(ov.Core().compile_model(network, "CPU", settings))
     logits: dict[int, float] = {}
 
     def keep(request: Any, item: int) -> None:

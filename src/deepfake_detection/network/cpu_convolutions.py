@@ -76,5 +76,5 @@ def hasten(network: nn.Module) -> None:
 
 def _is_quicker(input: Tensor, most: int) -> bool:
     """Whether a map on a CPU has ``most`` pixels a side, and neither autocast nor an export would change the layers."""
-    plain = not torch.is_autocast_enabled("cpu") and not torch.jit.is_tracing() and not torch.compiler.is_compiling()
+    plain = not torch.is_autocast_enabled("cpu") and not torch.compiler.is_compiling()
     return plain and input.device.type == "cpu" and max(input.shape[2:]) <= most

@@ -3,12 +3,14 @@
 Tan and Le 2019, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks".
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.lite0 import LITE0
@@ -20,6 +22,24 @@ from deepfake_detection.network.onnx_door import ONNX, OnnxNetwork, read_onnx
 from deepfake_detection.network.variant import OURS, Variant
 from deepfake_detection.network.vision import EfficientNet, MBConv, get_model
 from deepfake_detection.network.weights import load_weights, read_weights, without_where
+
+
+class _Unset(TorchFunctionMode):
+    """Layers that are built inside keep the memory of their weights as it comes, because a file overwrites all of it.
+
+    To draw 64 million random weights takes B7 a second. The device meta, on which torch has no weights to draw, takes
+    longer than that, because it loads torch's compiler. The weights lie in channels_last from the start.
+    """
+
+    def __torch_function__(
+        self, function: Callable[..., Any], types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if getattr(function, "__name__", "") in ("normal_", "uniform_", "kaiming_uniform_"):
+            return args[0] if args else kwargs["tensor"]
+        if function is torch.empty and isinstance(args[0], tuple) and len(args[0]) == 4:
+            kwargs = kwargs | {"memory_format": torch.channels_last}
+        return function(*args, **kwargs)
 
 
 class Network(nn.Module):
@@ -102,7 +122,8 @@ def build_model(arch: str, dropout: float, weights: Path | None = None, trained:
     scratch = file is None or (not trained and file.scratch)
     if file and variant.members > 1 and not trained:
         raise UserError(f"{weights}: {variant.members} networks that judge together; training starts from a single one")
-    efficientnet = efficientnet_of(arch, variant, dropout, **({"stochastic_depth_prob": 0.0} if scratch else {}))
+    with _Unset() if trained else nullcontext():
+        efficientnet = efficientnet_of(arch, variant, dropout, **({"stochastic_depth_prob": 0.0} if scratch else {}))
     if scratch:
         _initialise_from_scratch(efficientnet)
     if file:

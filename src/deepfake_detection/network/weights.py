@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
-from zipfile import ZipFile
+from zipfile import ZIP_STORED, ZipFile
 
 import numpy as np
 import torch
@@ -158,7 +158,7 @@ def check_numbers(state: Mapping[str, Tensor], path: Path) -> None:
     for name, value in state.items():
         if value.layout != torch.strided or value.is_meta or value.is_quantized or value.is_complex():
             raise UserError(f"{path}: {name} is not a plain tensor of numbers")
-        if not value.isfinite().all():
+        if value.numel() and not all(end.isfinite() for end in value.aminmax()):
             raise UserError(f"{path}: {name} holds NaN or infinite numbers; take another checkpoint or train again")
 
 
@@ -204,7 +204,7 @@ def read_saved(path: Path) -> Any:
     """
     if path.is_dir():
         raise UserError(f"{path}: a folder, not a checkpoint; name a file in it")
-    start = b""
+    start, mapped = b"", False
     try:
         with path.open("rb") as file:
             start = file.read(512)
@@ -212,13 +212,17 @@ def read_saved(path: Path) -> Any:
             with ZipFile(path) as archive:
                 if any(name.endswith("/constants.pkl") for name in archive.namelist()):
                     raise ValueError("TorchScript")  # torch.load says so as well, but with a warning of its own
+                # given a path, torch goes by this suffix
+                mapped = path.suffix != ".safetensors" and all(
+                    entry.compress_type == ZIP_STORED for entry in archive.infolist()
+                )
         if start[8:9] == b"{":
             with safe_open(path, "pt") as archive:  # its metadata is the sidecar, if `export` wrote it
                 sidecar = json.loads((archive.metadata() or {}).get("deepfake_detection", "{}"))
                 tensors = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
             return {"state_dict": tensors, VARIANT: sidecar.get("network")}
         with path.open("rb") as file, torch.serialization.safe_globals(NUMPY_SCALAR):
-            return torch.load(file, "cpu", weights_only=True)  # given a path, torch would go by its suffix
+            return torch.load(path if mapped else file, "cpu", weights_only=True, mmap=mapped)
     except FileNotFoundError:
         raise UserError(f"{path}: no such checkpoint; run the stage that writes it (dvc repro)") from None
     except (OSError, MemoryError):

@@ -159,6 +159,14 @@ def file_kind(path: str | os.PathLike[str]) -> Kind:
         return kind_of(file.read(HEAD))
 
 
+def is_video(path: str | os.PathLike[str]) -> bool:
+    """Whether a file is to be judged as a video: by its first bytes. One that cannot be read is none."""
+    try:
+        return file_kind(path).read_as == "video"
+    except OSError:
+        return False
+
+
 def is_clutter(name: str) -> bool:
     """Whether a name in a folder is hidden, or one that a system leaves there. Such files are no one's pictures."""
     return name.startswith(".") or name.lower() in _CLUTTER

@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from itertools import chain
 
 import numpy as np
-from scipy.special import expit, logit
 
-from deepfake_detection.network.sidecar import Imported, Sidecar
+from deepfake_detection.network.sidecar import Imported, Sidecar, sigmoid
 from deepfake_detection.pictures.faces import DetectedFace
 
 CONFIDENT = 0.8  # a score above it speaks clearly for a fake, and one below 1 - CONFIDENT for an original
@@ -47,10 +46,10 @@ def video_score(frames: Sequence[Sequence[float]], authors: Imported) -> float:
     for an original if they are more than nine in ten, else of all.
     """
     if authors.frames == "mean":
-        return float(np.mean([expit(max(logits)) for logits in frames]))
+        return float(np.mean([sigmoid(max(logits)) for logits in frames]))
     if authors.frames == "mean_logit":
-        return float(expit(np.mean([max(logits) for logits in frames])))
-    scores = expit(np.array(list(chain.from_iterable(frames))))
+        return sigmoid(float(np.mean([max(logits) for logits in frames])))
+    scores = np.array([sigmoid(logit) for logit in chain.from_iterable(frames)])
     fake, original = scores > CONFIDENT, scores < 1 - CONFIDENT
     if fake.sum() > max(11, len(scores) // 2.5):
         return float(scores[fake].mean())
@@ -59,4 +58,6 @@ def video_score(frames: Sequence[Sequence[float]], authors: Imported) -> float:
 
 def logit_of(score: float) -> float:
     """The logit whose sigmoid is ``score``, finite also for 0 and 1."""
+    from scipy.special import logit  # only videos that are read like this need it
+
     return float(logit(np.clip(score, CERTAIN, 1 - CERTAIN)))

@@ -24,6 +24,7 @@ from deepfake_detection.common.parallel import spin_briefly
 from deepfake_detection.common.progress import progress
 from deepfake_detection.common.text import printable, system_failure
 from deepfake_detection.network.sidecar import FAMILIARITY
+from deepfake_detection.pictures.kinds import is_video
 from deepfake_detection.serving import options
 from deepfake_detection.serving.credentials import credential_fields, read_anchors
 from deepfake_detection.serving.import_command import import_
@@ -54,7 +55,6 @@ from deepfake_detection.serving.paths import VIDEO, find_checkpoint, find_files,
 from deepfake_detection.serving.remembered import recheck, remember
 from deepfake_detection.serving.report_command import report
 from deepfake_detection.serving.verify import verify
-from deepfake_detection.videos.video import is_video
 
 if TYPE_CHECKING:  # torch takes seconds to load, and --help does not need it
     from deepfake_detection.serving.detector import Detector
@@ -175,7 +175,6 @@ def predict(
             refuse_inputs(output, [*map(Path, files), checkpoint, *beside])
         with redirect_stdout(sys.stderr):  # a backend's own messages are not results
             detector = options.load_detector(checkpoint, backend, device, threshold)
-            from deepfake_detection.serving.stability import checked
             from deepfake_detection.serving.validation import alarms_of, results_in_use
 
             second = options.second_opinion(detector, others[0], scores, device, threshold) if others else None
@@ -202,7 +201,11 @@ def predict(
             # The bar goes to stderr, so that stdout can be piped. On what is no terminal it is a line a minute.
             with progress(total=len(left), unit="file", leave=False) as bar:
                 asked = (left, batch_size, frames, bool(shard or resume))
-                judged = checked(detector, *asked) if check else detector.stream(*asked)
+                judged = detector.stream(*asked)
+                if check:
+                    from deepfake_detection.serving.stability import checked
+
+                    judged = checked(detector, *asked)
                 also = second.detector.stream(*asked) if second else repeat(None)
                 for number, (found, other) in enumerate(zip(judged, also, strict=False)):
                     outcomes[outcome(found.verdict, found.failed)] += 1

@@ -5,33 +5,33 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
-from itertools import chain, groupby, islice, pairwise
-from operator import itemgetter
+from itertools import chain, groupby, islice
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, cast, overload
 
 import numpy as np
 import torch
 from PIL import Image
-from scipy.special import expit
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.parallel import cpu_count
-from deepfake_detection.index.tracks import NO_FACE, smooth_track
+from deepfake_detection.index.tracks import NO_FACE
 from deepfake_detection.inference.adabn import with_statistics_of
 from deepfake_detection.inference.checkpoint import load_checkpoint
 from deepfake_detection.inference.familiarity import Familiarity
 from deepfake_detection.inference.logits import find_device, on_device
 from deepfake_detection.network.model import Network
-from deepfake_detection.network.sidecar import UNCALIBRATED, Calibration, Sidecar
+from deepfake_detection.network.sidecar import UNCALIBRATED, Calibration, Sidecar, sigmoid
 from deepfake_detection.pictures.crops import crop_face
 from deepfake_detection.pictures.faces import DetectedFace, detect_faces, is_turned
 from deepfake_detection.pictures.images import UnreadableImageError
-from deepfake_detection.serving.authors_reading import authors_of, counting, logit_of, video_score
+from deepfake_detection.pictures.kinds import is_video
+from deepfake_detection.serving.ahead import in_one_thread, in_threads
+from deepfake_detection.serving.authors_reading import authors_of, counting
 from deepfake_detection.serving.given import (
     ManyPixels,
     OnePixels,
@@ -44,29 +44,23 @@ from deepfake_detection.serving.given import (
     several,
 )
 from deepfake_detection.serving.likelihood import worthless
-from deepfake_detection.serving.people import KeptFrames, Look, Sighting, follow_people, look_of, shot_of
+from deepfake_detection.serving.people import KeptFrames
 from deepfake_detection.serving.results import (
     Face,
-    Moment,
     Prediction,
     Score,
     Verdict,
     VideoPrediction,
-    damage_words,
     face_of,
     gravest,
-    people_of,
 )
-from deepfake_detection.videos.video import NONE_SOUND, Frame, Video, is_video
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
+if TYPE_CHECKING:  # PyAV is loaded for the first video
+    pass
 
 BATCH = 16  # frames in one pass of the network
 FRAMES_TO_ADAPT = 8  # of a video, whose frames are much alike
-MAX_UNSEEN = 1 / 3  # of a video may be damaged or missing; if it is more, there is no verdict
 TURNED = "the face is not upright: turn the picture, and judge it again"
-TURNED_FRAMES = 3  # of a video are looked at, to see whether it is turned
 MIN_SIDE = 32  # pixels; a picture or face with a shorter side below this shows too little
 
 
@@ -79,7 +73,8 @@ class Detector:
     ``backend`` says what computes the logits: ``torch`` is the network itself. backend_for explains the others.
     ``device`` is torch's name of where that is, such as ``cpu`` or ``cuda:1``; without it the accelerator is taken, if
     there is one. Only ``torch`` can be told a device that it would not take by itself. Without ``familiarity`` no
-    picture is unfamiliar. ``name`` is the checkpoint's. Raises UserError if the machine has no such device.
+    picture is unfamiliar. ``authors`` is how those read a network who trained it, if it is not calibrated here.
+    ``name`` is the checkpoint's. Raises UserError if the machine has no such device.
     """
 
     def __init__(
@@ -92,7 +87,7 @@ class Detector:
         name: str = "",
     ) -> None:
         self.network, self.sidecar, self.name, self._familiarity = network, sidecar, name, familiarity
-        self._authors = authors_of(sidecar)
+        self.authors = authors_of(sidecar)
         self.size: int = sidecar.size
         self.device = find_device(device)
         if device and backend != "torch":
@@ -197,7 +192,7 @@ class Detector:
     def _pictures(self, pictures: Iterable[Picture], batch_size: int, fill: bool) -> Iterator[Prediction]:
         waiting, crops, scores = deque[_Read | Prediction](), list[Pixels](), deque[Score]()
         with ThreadPoolExecutor(cpu_count()) as pool:
-            for found in _read_ahead(pool, self._read, pictures, 3 * batch_size):
+            for found in in_threads(pool, self._read, pictures, 3 * batch_size):
                 waiting.append(found)
                 crops += found.crops if isinstance(found, _Read) else []
                 # pictures without a face must not wait for ever behind one with a face
@@ -224,7 +219,7 @@ class Detector:
     ) -> Iterator[Pixels]:
         """Yields what the network sees, uint8 of shape (size, size, 3). ``refused`` gets the pictures without any."""
         with ThreadPoolExecutor(cpu_count()) as pool:
-            for found in _read_ahead(pool, self._read, several(pictures), 3 * BATCH):
+            for found in in_threads(pool, self._read, several(pictures), 3 * BATCH):
                 if isinstance(found, Prediction):
                     refused(found)
                 else:
@@ -257,12 +252,14 @@ class Detector:
         if not is_video(file):
             yield from self.crops([file], refused)
             return
+        from deepfake_detection.videos.video import Video
+
         try:
-            for frame in Video(Path(file), FRAMES_TO_ADAPT).frames():
+            for frame in in_one_thread(Video(Path(file), FRAMES_TO_ADAPT).frames()):
                 if self.sidecar.crop == "none":
                     yield self.crop(frame.pixels, None)
                 else:
-                    yield from (self.crop(frame.pixels, face) for face in _large_enough(detect_faces(frame.pixels)))
+                    yield from (self.crop(frame.pixels, face) for face in large_enough(detect_faces(frame.pixels)))
         except UnreadableImageError as error:
             refused(VideoPrediction(file, "none", reason=str(error), failed=True))
 
@@ -275,93 +272,14 @@ class Detector:
     ) -> VideoPrediction:
         """The prediction from up to ``frames`` evenly spaced frames, or without it as many as Video takes.
 
-        The video is decoded once. ``kept`` gets the frames, by the seconds of the moments. A checkpoint that is not
-        calibrated takes as many frames as its authors do, from the first to the last.
+        The video is decoded once, in a thread of its own that stays a few frames ahead. ``kept`` gets the
+        frames, by the seconds of the moments. A checkpoint that is not calibrated takes as many frames as its authors
+        do, from the first to the last.
         """
-        authors = self._authors
+        from deepfake_detection.serving.judge_video import judge_video  # loads PyAV
+
         _require_threads(self._may_fork)
-        try:
-            video = Video(Path(path), frames or (authors.video_frames if authors else None), authors is not None)
-            with nullcontext(kept) if kept is not None else KeptFrames() as store:
-                shown = [self._look_at(frame, store, keep=kept is not None) for frame in video.frames()]
-                if all(frame.damaged for frame in shown):
-                    raise UnreadableImageError(NONE_SOUND)
-                decided = video.unseen_share <= MAX_UNSEEN
-                sound = [frame for frame in shown if not (decided and frame.damaged)]
-                with_face = [frame for frame in sound if frame.seen][:TURNED_FRAMES]
-                if with_face and all(
-                    is_turned(store[frame.seconds], [each.face for each in frame.seen]) for frame in with_face
-                ):
-                    return _of_video(path, video, reason=TURNED)
-                tracks = self._tracks(sound)
-                faces = [(at, track) for at in range(len(sound)) for track, found in enumerate(tracks) if at in found]
-                crops = (self._crop_of(sound[at], tracks[track][at], store) for at, track in faces)
-                scores = dict(zip(faces, self.scores(crops, batch_size), strict=True))
-        except UnreadableImageError as error:
-            return VideoPrediction(str(path), "none", reason=str(error), failed=True)
-        if not tracks:
-            return _of_video(path, video, NO_FACE)
-        moments = [
-            Moment(
-                sound[at].seconds,
-                self._to_face(tracks[track][at], scores[at, track], len(tracks)),
-                sound[at].damaged,
-                track + 1,
-            )
-            for at, track in faces
-        ]
-        moments.sort(key=lambda moment: -moment.face.logit)
-        if authors:
-            logits = [[scores[place].logit for place in places] for _, places in groupby(faces, key=itemgetter(0))]
-            found = video_score(logits, authors)
-            numbers: dict[str, Any] = {"logit": logit_of(found), "authors_score": found}
-            moments = [replace(moment, person=1) for moment in moments]
-            return _of_video(path, video, UNCALIBRATED, verdict="uncalibrated", moments=tuple(moments), **numbers)
-        times = _spans([frame.seconds for frame in shown], video.seconds)
-        timed = [[(*times[sound[at].seconds], scores[at, track]) for at in found] for track, found in enumerate(tracks)]
-        order, people = people_of(timed, self.sidecar)
-        worst = people[0]
-        verdict: Verdict = worst.verdict if decided else "uncertain"
-        return _of_video(
-            path,
-            video,
-            _reason_for(verdict, worst.unfamiliarity, self.sidecar.score.reading),
-            verdict=verdict,
-            probability=worst.probability,
-            logit=worst.logit,
-            unfamiliarity=worst.unfamiliarity,
-            evidence=worst.evidence if decided else None,
-            moments=tuple(replace(moment, person=order.index(moment.person - 1) + 1) for moment in moments),
-            people=tuple(people),
-        )
-
-    def _look_at(self, frame: Frame, store: KeptFrames, keep: bool) -> "_Shown":
-        """What is needed of a frame later: its crop, if the whole of it is judged, or else its faces."""
-        faces = self.sidecar.crop != "none"
-        if keep or faces:
-            store.add(frame.seconds, frame.pixels)
-        if not faces:
-            return _Shown(frame.seconds, frame.damaged, [], shot_of(frame.pixels), self.crop(frame.pixels, None))
-        found = _large_enough(detect_faces(frame.pixels))
-        seen = [Sighting(face, look_of(frame.pixels, face)) for face in found]
-        return _Shown(frame.seconds, frame.damaged, seen, shot_of(frame.pixels), None)
-
-    def _tracks(self, frames: list["_Shown"]) -> list[dict[int, DetectedFace | None]]:
-        """The people of a video: the face for each frame's place. The whole frames are one person, without faces.
-
-        Authors of others follow nobody: the first track has the most prominent face of each frame, and so on.
-        """
-        if self.sidecar.crop == "none":
-            return [dict.fromkeys(range(len(frames)))]
-        if self._authors:
-            counted = [counting([each.face for each in frame.seen], self._authors, video=True) for frame in frames]
-            most = max(map(len, counted), default=0)
-            return [{at: own[rank] for at, own in enumerate(counted) if len(own) > rank} for rank in range(most)]
-        tracks = follow_people([frame.seen for frame in frames], [frame.look for frame in frames])
-        return [dict(zip(track, smooth_track(list(track.values())), strict=True)) for track in tracks]
-
-    def _crop_of(self, frame: "_Shown", face: DetectedFace | None, store: KeptFrames) -> Pixels:
-        return self.crop(store[frame.seconds], face) if frame.crop is None else frame.crop
+        return judge_video(self, path, frames, batch_size, kept)
 
     def logits(self, crops: list[Pixels], batch_size: int = BATCH) -> list[float]:
         """The logits of crops that have the network's input size, each uint8 of shape (size, size, 3)."""
@@ -410,11 +328,11 @@ class Detector:
         found = detect_faces(pixels)
         if is_turned(pixels, found):
             return Prediction(path, "none", reason=TURNED)
-        faces = _large_enough(found)
+        faces = large_enough(found)
         if not faces:
             return Prediction(path, "none", reason=f"face too small, less than {MIN_SIDE} pixels" if found else NO_FACE)
-        if self._authors:
-            faces = counting(faces, self._authors, video=False)
+        if self.authors:
+            faces = counting(faces, self.authors, video=False)
         return _Read(path, [face_in_file(face, read) for face in faces], [self.crop(pixels, face) for face in faces])
 
     def crop(self, pixels: Pixels, face: DetectedFace | None) -> Pixels:
@@ -422,7 +340,7 @@ class Detector:
         return crop_face(pixels, face, self.sidecar.crop, self.sidecar.margin, self.size)
 
     def _to_prediction(self, read: "_Read", scores: Iterator[Score]) -> Prediction:
-        faces = tuple(self._to_face(face, next(scores), len(read.faces)) for face in read.faces)
+        faces = tuple(self.to_face(face, next(scores), len(read.faces)) for face in read.faces)
         worst = gravest(faces)[0]
         return Prediction(
             read.path,
@@ -431,16 +349,16 @@ class Detector:
             worst.logit,
             worst.unfamiliarity,
             faces,
-            _reason_for(worst.verdict, worst.unfamiliarity, self.sidecar.frame),
-            authors_score=float(expit(worst.logit)) if self._authors else None,
+            reason_for(worst.verdict, worst.unfamiliarity, self.sidecar.frame),
+            authors_score=sigmoid(worst.logit) if self.authors else None,
             evidence=worst.evidence,
         )
 
-    def _to_face(self, face: DetectedFace | None, score: Score, looks: int) -> Face:
-        return face_of(face, score, None if self._authors else self.sidecar.frame, self.sidecar.prior, looks)
+    def to_face(self, face: DetectedFace | None, score: Score, looks: int) -> Face:
+        return face_of(face, score, None if self.authors else self.sidecar.frame, self.sidecar.prior, looks)
 
 
-def _reason_for(verdict: Verdict, unfamiliarity: float | None, calibration: Calibration) -> str:
+def reason_for(verdict: Verdict, unfamiliarity: float | None, calibration: Calibration) -> str:
     """Why a verdict is "unfamiliar" or "uncalibrated", or why any other is worth nothing; or nothing."""
     if verdict == "unfamiliar":
         return f"unlike the training frames, {unfamiliarity:.1f} times the limit"
@@ -465,31 +383,6 @@ def _require_threads(may_fork: bool = True) -> None:
         )
 
 
-def _of_video(
-    path: str | os.PathLike[str], video: Video, reason: str, verdict: Verdict = "none", **values: Any
-) -> VideoPrediction:
-    """The prediction, which also says how much of the video was not seen. ``values`` are further fields."""
-    seconds, unseen = video.seconds, video.unseen_seconds
-    said = ", ".join(filter(None, [reason, damage_words(seconds, unseen)]))
-    return VideoPrediction(str(path), verdict, reason=said, seconds=seconds, unseen_seconds=unseen, **values)
-
-
-def _spans(seconds: list[float], length: float) -> dict[float, tuple[float, float]]:
-    """From when to when a sampled frame stands for the video: halfway to the one before and to the one behind."""
-    edges = [0.0, *((one + other) / 2 for one, other in pairwise(seconds)), length]
-    return dict(zip(seconds, pairwise(edges), strict=True))
-
-
-class _Shown(NamedTuple):
-    """One sampled frame of a video, without its pixels: its faces, or the crop if the whole of it is judged."""
-
-    seconds: float
-    damaged: bool
-    seen: list[Sighting]
-    look: Look
-    crop: Pixels | None
-
-
 @dataclass(frozen=True)
 class _Read:
     path: str
@@ -497,17 +390,6 @@ class _Read:
     crops: list[Pixels]
 
 
-def _large_enough(faces: list[DetectedFace]) -> list[DetectedFace]:
+def large_enough(faces: list[DetectedFace]) -> list[DetectedFace]:
+    """The faces whose shorter side has MIN_SIDE pixels."""
     return [face for face in faces if min(face.box.right - face.box.left, face.box.bottom - face.box.top) >= MIN_SIDE]
-
-
-def _read_ahead(
-    pool: ThreadPoolExecutor, function: Callable[[Item], Result], items: Iterable[Item], depth: int
-) -> Iterator[Result]:
-    """Yields ``function(item)`` for each item, in order. Works at most ``depth`` items ahead of the caller."""
-    waiting = iter(items)
-    running = deque(pool.submit(function, item) for item in islice(waiting, depth))
-    while running:
-        found = running.popleft().result()
-        running.extend(pool.submit(function, item) for item in islice(waiting, 1))
-        yield found

@@ -32,12 +32,12 @@ from deepfake_detection.network.sidecar import Where
 from deepfake_detection.pictures.crops import crop_face, square_within
 from deepfake_detection.pictures.faces import DetectedFace
 from deepfake_detection.pictures.images import UnreadableImageError, read_picture
+from deepfake_detection.pictures.kinds import is_video
 from deepfake_detection.serving.detector import Detector
 from deepfake_detection.serving.labels import Rect, place_labels
 from deepfake_detection.serving.people import KeptFrames
 from deepfake_detection.serving.results import Face, Prediction
 from deepfake_detection.serving.words import face_words, frames_above, reading_of, shortened, where_words, wording
-from deepfake_detection.videos.video import is_video
 
 if TYPE_CHECKING:
     from deepfake_detection.network.vision import EfficientNet

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, TypeAlias, cast
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import NDArray
 from PIL import Image
@@ -16,7 +15,7 @@ from deepfake_detection.common.errors import UserError
 from deepfake_detection.pictures.faces import Box, DetectedFace, Landmarks
 from deepfake_detection.pictures.images import Picture as ReadPicture
 from deepfake_detection.pictures.images import UnreadableImageError, opened_picture, read_picture
-from deepfake_detection.videos.video import is_video
+from deepfake_detection.pictures.kinds import is_video
 
 Pixels = NDArray[np.uint8]
 OnePixels: TypeAlias = np.ndarray[tuple[int, int, int], np.dtype[np.uint8]]
@@ -36,8 +35,9 @@ def several(pictures: Picture | Iterable[Picture]) -> Iterable[Picture]:
     """Raises UserError for what is no picture, and for what would be taken apart into something else than pictures."""
     if is_one(pictures):
         return [cast(Picture, pictures)]
-    apart = (bytes, bytearray, memoryview, IOBase, Mapping, pd.DataFrame, torch.Tensor)
-    if isinstance(pictures, apart) or not isinstance(pictures, Iterable):
+    apart = (bytes, bytearray, memoryview, IOBase, Mapping, torch.Tensor)
+    table = hasattr(pictures, "columns")  # of pandas or polars: its elements are columns
+    if table or isinstance(pictures, apart) or not isinstance(pictures, Iterable):
         raise UserError(f"{_kind(pictures)} is not pictures: {WANTED}, or an iterable of these")
     return pictures
 

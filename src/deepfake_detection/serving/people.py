@@ -11,7 +11,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.optimize import linear_sum_assignment
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.text import system_words
@@ -64,6 +63,8 @@ def follow_people(frames: Sequence[Sequence[Sighting]], shots: Sequence[Look]) -
     Behind a cut the look counts more. So a cut to another person begins a track, and a person who leaves and returns
     goes on with the old one. Among the faces of one frame, the assignment with the most in common is taken (Kuhn 1955).
     """
+    from scipy.optimize import linear_sum_assignment  # only videos with faces need it, and it is slow to load
+
     tracks: list[dict[int, DetectedFace]] = []
     last: list[tuple[Sighting, int]] = []  # of each track, with the number of its shot
     shot = 0

@@ -17,13 +17,13 @@ from PIL import Image
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.text import clock
 from deepfake_detection.pictures.images import UnreadableImageError, read_picture
+from deepfake_detection.pictures.kinds import is_video
 from deepfake_detection.reporting.html import data_uri
 from deepfake_detection.serving.credentials import Anchors, credentials_of
 from deepfake_detection.serving.labels import Rect, place_labels
 from deepfake_detection.serving.people import KeptFrames
 from deepfake_detection.serving.results import decisive_stretch
 from deepfake_detection.serving.words import face_words, rounded_percent, where_words, wording
-from deepfake_detection.videos.video import is_video
 
 if TYPE_CHECKING:  # the server process holds no network and starts without torch
     from deepfake_detection.network.sidecar import Sidecar

@@ -1,6 +1,5 @@
 """Samples the pictures of a video at even intervals of time."""
 
-import os
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -28,14 +27,6 @@ MAX_ASPECT = 4.0  # of a pixel; more is a mistake in the header
 UNTAGGED = 2  # FFmpeg's AVCOL_SPC_UNSPECIFIED and H.273's "unspecified": the file does not name its matrix
 HD_WIDTH, HD_HEIGHT = 1280, 720
 NONE_SOUND = "no frame without damage"
-
-
-def is_video(path: str | os.PathLike[str]) -> bool:
-    """Whether a file is to be judged as a video: by its first bytes. One that cannot be read is none."""
-    try:
-        return file_kind(path).read_as == "video"
-    except OSError:
-        return False
 
 
 def open_video(path: Path) -> InputContainer:

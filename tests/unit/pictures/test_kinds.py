@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 
 from deepfake_detection.pictures.images import UnreadableImageError, read_rgb
-from deepfake_detection.pictures.kinds import HEAD, file_kind, is_clutter, kind_of
-from deepfake_detection.videos.video import Video, is_video
+from deepfake_detection.pictures.kinds import HEAD, file_kind, is_clutter, is_video, kind_of
+from deepfake_detection.videos.video import Video
 from tests.support.films import level, write_film
 
 GREY = Image.new("RGB", (64, 64), "grey")

@@ -225,7 +225,7 @@ def test_a_video_is_decoded_once(tmp_path: Path, detector: Detector, monkeypatch
         opened.append(Counting(*given))
         return opened[-1]
 
-    monkeypatch.setattr("deepfake_detection.serving.detector.Video", counting)
+    monkeypatch.setattr("deepfake_detection.serving.judge_video.Video", counting)
     monkeypatch.setattr(view, "_look", lambda *_: {})  # of a network that is no EfficientNet
     monkeypatch.setattr("deepfake_detection.serving.explain._draw_maps", lambda *_: None)
     for ask in (detector.video, lambda path: view.shown(detector, path), lambda path: explain(detector, path)):
