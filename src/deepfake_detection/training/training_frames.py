@@ -9,7 +9,7 @@ from torch import Tensor
 from deepfake_detection.frames.dataset import Frame, FrameDataset, derive_seed
 from deepfake_detection.frames.prepared import Pixels
 from deepfake_detection.params.train_sections import Augment
-from deepfake_detection.training.augment import apply_augmentation, augment_frame, draw_augmentation
+from deepfake_detection.training.augment import augment_frame, augment_mask
 from deepfake_detection.training.blending import Mask, self_blend
 
 Points = NDArray[np.float32]
@@ -49,32 +49,23 @@ class TrainingFrames(FrameDataset):
     def __getitem__(self, item: int) -> tuple[Tensor, ...]:
         frame, mask = self._made(item)
         served = self.labelled(frame, item)
-        return (*served, torch.from_numpy(self._augmented_mask(mask, item))) if self.masked else served
+        return (*served, torch.from_numpy(mask)) if self.masked else served
 
     def frame(self, item: int) -> Frame:
         return self._made(item)[0]
 
     def _made(self, item: int) -> tuple[Frame, Mask]:
-        """The frame as it is served, and its mask before it is augmented."""
         frame = super().frame(item)
         mask = np.full(frame.shape[:2], 0 if self.labels[item] == 0 else np.nan, np.float32)
         points = None if self.landmarks is None else self.landmarks[self.rows[item]]
         draw = self.seed, self.epoch, int(self.numbers[item])
-        if self.blended[item] and points is not None:
+        seed, blended = derive_seed(*draw), self.blended[item] and points is not None
+        if blended:
             # from a seed of its own, so that the augmentation is the one that the original gets
             frame, mask = self_blend(frame, points, np.random.default_rng(derive_seed(*draw, 1)))
+            mask /= max(mask.max(), 1e-6)
+            if self.augment and self.masked:
+                mask = augment_mask(self.augment, mask, np.random.default_rng(seed), points)
         if self.augment:
-            frame = augment_frame(self.augment, frame, np.random.default_rng(derive_seed(*draw)), points)
+            frame = augment_frame(self.augment, frame, np.random.default_rng(seed), points)
         return frame, mask
-
-    def _augmented_mask(self, mask: Mask, item: int) -> Mask:
-        top = mask.max()
-        if not top > 0:  # 0 everywhere, or NaN
-            return mask
-        grey = np.repeat(np.rint(mask / top * 255).astype(np.uint8)[..., None], 3, axis=2)
-        if self.augment:
-            # a frame's augmentation begins with these numbers, whatever else it draws
-            rng = np.random.default_rng(derive_seed(self.seed, self.epoch, int(self.numbers[item])))
-            drawn = draw_augmentation(self.augment, rng)._replace(brightness=1.0, contrast=1.0)
-            grey = apply_augmentation(grey, drawn)
-        return grey[..., 0].astype(np.float32) / np.float32(255)

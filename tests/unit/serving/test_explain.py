@@ -136,7 +136,7 @@ def test_a_network_that_says_where_shows_that_with_its_hit_rate(tmp_path: Path) 
     assert places.shape == (8, 8)
     assert 0 < places.min() < places.max() < 1
     Image.fromarray(picture).save(tmp_path / "noise.png")
-    said = "In 60 validation blends of originals with themselves, the brightest place had been changed in 83%"
+    said = "In 60 validation blends of originals with themselves, the brightest place had been changed in 83.0%"
     values = view.shown(detector, tmp_path / "noise.png")[1]
     page = page_of(values, detector.sidecar)
     assert not command(

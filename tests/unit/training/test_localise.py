@@ -12,6 +12,7 @@ from deepfake_detection.network.layers import WhereHead
 from deepfake_detection.network.model import add_where, build_model
 from deepfake_detection.network.weights import save_weights
 from deepfake_detection.params.train_sections import Augment, Model
+from deepfake_detection.training.augment import augment_frame, augment_mask
 from deepfake_detection.training.blending import LANDMARKS
 from deepfake_detection.training.classifier import misplaced
 from deepfake_detection.training.loader import FrameBatches
@@ -47,6 +48,17 @@ def test_masks_follow_the_frames_through_the_augmentation() -> None:
     assert (mask - blend[-1]).abs().max() > 0.5
     without = TrainingFrames(pixels[:1], rows([1], [True]), moved, points[:1], seed=3)[0]
     assert len(without) == 2
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_is_erased_is_no_change(seed: int) -> None:
+    still = dict.fromkeys(("rotation", "flip", "brightness", "contrast", "scale"), 0.0)
+    erasing = Augment.model_validate(train().augment.model_dump() | still | {"erase": 1.0})
+    frame = np.random.default_rng(9).integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8)
+    erased = (augment_frame(erasing, frame.copy(), np.random.default_rng(seed), POINTS) != frame).any(axis=2)
+    mask = augment_mask(erasing, np.ones((SIZE, SIZE), np.float32), np.random.default_rng(seed), POINTS)
+    assert 0 < erased.sum() < SIZE**2 / 2
+    assert np.array_equal(mask, np.where(erased, 0, 1))
 
 
 def test_the_loss_leaves_out_what_nobody_knows() -> None:
@@ -96,6 +108,11 @@ def test_a_trained_head_is_saved_and_loaded_and_training_starts_without_it(tmp_p
     with torch.no_grad():
         for one, other in zip(network.located(frames), again.located(frames), strict=True):
             assert torch.allclose(one, other, atol=1e-5)
+    without = params.model_copy(update={"localise": 0.0})
+    others = FrameBatches(pixels, table, without, 7, np.stack([POINTS] * 12))
+    plain = train_network(model, without, ("face", 0.3), others, None)
+    assert plain
+    assert plain[0].state_dict().keys() == build_model("efficientnet_lite0", 0.0).state_dict().keys()
     fresh = build_model("efficientnet_lite0", 0.0, file)
     assert not fresh.variant.localise
     assert not any(name.startswith("where.") for name in fresh.efficientnet.state_dict())
