@@ -42,8 +42,10 @@ def measure_where(
     return compare_places(np.concatenate(found), np.concatenate(masks))
 
 
-def compare_places(found: NDArray[np.float32], shares: NDArray[np.float32]) -> Where | None:
-    """Compares maps with masks, both from 0 to 1 and of shape (blends, rows, columns).
+def compare_places(
+    found: NDArray[np.float32], shares: NDArray[np.float32], thresholds: NDArray[np.float64] = STEPS
+) -> Where | None:
+    """Compares maps with masks, both from 0 to 1 and of shape (blends, rows, columns), at the best of ``thresholds``.
 
     A blend whose mask covers no place does not count. None if no blend does, or if every place of all was changed.
     """
@@ -53,13 +55,13 @@ def compare_places(found: NDArray[np.float32], shares: NDArray[np.float32]) -> W
     if not known.any() or changed.all():
         return None
     blends, rows, columns = changed.shape
-    ious = [_iou(found >= step, changed) for step in STEPS]
+    ious = [_iou(found >= threshold, changed) for threshold in thresholds]
     best = int(np.argmax(ious))
     brightest = found.reshape(blends, -1).argmax(1)
     return Where(
         blends=blends,
         auroc=float(roc_auc_score(changed.ravel(), found.ravel())),
-        threshold=float(STEPS[best]),
+        threshold=float(thresholds[best]),
         iou=ious[best],
         hits=float(changed.reshape(blends, -1)[np.arange(blends), brightest].mean()),
         centre_hits=float(changed[:, rows // 2, columns // 2].mean()),
