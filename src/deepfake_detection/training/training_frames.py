@@ -59,8 +59,8 @@ class TrainingFrames(FrameDataset):
         mask = np.full(frame.shape[:2], 0 if self.labels[item] == 0 else np.nan, np.float32)
         points = None if self.landmarks is None else self.landmarks[self.rows[item]]
         draw = self.seed, self.epoch, int(self.numbers[item])
-        seed, blended = derive_seed(*draw), self.blended[item] and points is not None
-        if blended:
+        seed = derive_seed(*draw)
+        if self.blended[item] and points is not None:
             # from a seed of its own, so that the augmentation is the one that the original gets
             frame, mask = self_blend(frame, points, np.random.default_rng(derive_seed(*draw, 1)))
             mask /= max(mask.max(), 1e-6)
