@@ -86,7 +86,7 @@ def test_the_head_looks_at_places_of_8_pixels_and_leaves_the_logit_alone(arch: s
         assert torch.equal(before, network(frames))
     assert torch.allclose(before, logits, atol=1e-6)
     assert places.shape == (2, 9, 9)
-    assert set(network.efficientnet.state_dict()) > {f"where.{part}.weight" for part in ("fine", "coarse")}
+    assert set(network.efficientnet.state_dict()) > {f"where.{part}.weight" for part in ("fine", "coarse", "place")}
 
 
 def test_a_trained_head_is_saved_and_loaded_and_training_starts_without_it(tmp_path: Path) -> None:
