@@ -54,7 +54,7 @@ def compare_places(
     found, changed = found[known], changed[known]
     if not known.any() or changed.all():
         return None
-    blends, rows, columns = changed.shape
+    blends = len(changed)
     ious = [_iou(found >= threshold, changed) for threshold in thresholds]
     best = int(np.argmax(ious))
     brightest = found.reshape(blends, -1).argmax(1)
@@ -64,7 +64,7 @@ def compare_places(
         threshold=float(thresholds[best]),
         iou=ious[best],
         hits=float(changed.reshape(blends, -1)[np.arange(blends), brightest].mean()),
-        centre_hits=float(changed[:, rows // 2, columns // 2].mean()),
+        blind_hits=float(changed.mean(0).max()),
     )
 
 

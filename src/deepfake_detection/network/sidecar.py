@@ -127,7 +127,7 @@ class Where(BaseModel):
     Measured on ``blends`` of validation frames with themselves. ``auroc`` is over all places of their maps. ``iou`` is
     the mean intersection over union at ``threshold``, at which it is greatest. ``hits`` is the share of blends whose
     brightest place was changed (the pointing game, Zhang et al. 2018, "Top-down Neural Attention by Excitation
-    Backprop"), and ``centre_hits`` what the middle of the frame would reach instead.
+    Backprop"), and ``blind_hits`` what one and the same place reaches at best, whatever the frame shows.
     """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
@@ -137,7 +137,7 @@ class Where(BaseModel):
     threshold: Fraction
     iou: Fraction
     hits: Fraction
-    centre_hits: Fraction
+    blind_hits: Fraction
 
 
 class Categories(BaseModel):

@@ -126,7 +126,7 @@ def test_a_network_that_says_where_shows_that_with_its_hit_rate(tmp_path: Path) 
     torch.manual_seed(0)
     network = build_model("efficientnet_b0", 0.0)
     add_where(network)
-    measured = {"blends": 60, "auroc": 0.9, "threshold": 0.4, "iou": 0.5, "hits": 0.83, "centre_hits": 0.61}
+    measured = {"blends": 60, "auroc": 0.9, "threshold": 0.4, "iou": 0.5, "hits": 0.83, "blind_hits": 0.61}
     size = 64
     described = sidecar(input_size=[size, size], network={"localise": True}, where=measured)
     save_checkpoint(tmp_path / "b0.pth", network, described)
