@@ -244,7 +244,7 @@ class Train(Section):
         Field(
             ge=0,
             description="Weight of a second loss, with which a small head learns where a frame was changed, from the "
-            "masks of the blends. It needs a `method` with blends. 0: no such head.",
+            "masks of the blends. It needs a `method` with blends. 0: no such head. See docs/methods/localisation.md.",
         ),
     ]
     pairs: Annotated[
