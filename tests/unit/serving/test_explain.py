@@ -122,7 +122,7 @@ def test_on_the_last_stage_the_contributions_add_up_to_the_logit(detector: Detec
 
 
 def test_a_network_that_says_where_shows_that_with_its_hit_rate(tmp_path: Path) -> None:
-    """In explain, on the page and in a case file; without a hit rate the heat map is shown as ever."""
+    """In explain, on the page and in a case file; without one that beats a blind guess, there is the heat map."""
     torch.manual_seed(0)
     network = build_model("efficientnet_b0", 0.0)
     add_where(network)
@@ -150,9 +150,11 @@ def test_a_network_that_says_where_shows_that_with_its_hit_rate(tmp_path: Path) 
     words = [text.get_text() for text in figure.findobj(Text) if isinstance(text, Text)]
     assert "where it looks changed" in words
     assert any(said in text for text in words)
-    unmeasured = Detector(detector.network, sidecar(input_size=[size, size], network={"localise": True}))
-    (face,) = unmeasured.predict([picture])[0].faces
-    assert "where" not in view._look(unmeasured, picture, face)
+    for where in (None, measured | {"blind_hits": 0.83}):
+        described = sidecar(input_size=[size, size], network={"localise": True}, where=where)
+        unknown = Detector(detector.network, described)
+        (face,) = unknown.predict([picture])[0].faces
+        assert view._look(unknown, picture, face).keys() == {"crop", "heat"}
 
 
 def test_networks_that_judge_together_have_no_map(detector: Detector) -> None:
