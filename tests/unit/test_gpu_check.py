@@ -22,7 +22,7 @@ def test_without_a_gpu_one_line_says_what_it_would_do() -> None:
     assert said("-m", "tools.gpu_check") == (1, gpu_check.NO_GPU + "\n")
 
 
-@pytest.mark.parametrize("package", ["torch", "pandas"])
+@pytest.mark.parametrize("package", ["torch", pytest.param("pandas", marks=pytest.mark.slow)])
 def test_a_missing_package_is_one_line(package: str) -> None:
     run = "runpy.run_module('tools.gpu_check', run_name='__main__')"
     arguments = ["--train", "a folder"]  # for which no GPU is looked for

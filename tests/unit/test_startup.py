@@ -27,7 +27,12 @@ def loaded(module: str) -> set[str]:
     return set(subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, text=True).split())
 
 
-@pytest.mark.parametrize("stage", LIGHT)
+SLOWEST = {"plot", "robustness"}  # to start
+
+
+@pytest.mark.parametrize(
+    "stage", [pytest.param(each, marks=pytest.mark.slow if each in SLOWEST else ()) for each in LIGHT]
+)
 def test_stage_starts_without_what_it_does_not_use(stage: str) -> None:
     assert not LIGHT[stage] & loaded(f"stages.{stage}")
 

@@ -32,12 +32,6 @@ def spin_briefly() -> None:
         os.environ["GOMP_SPINCOUNT"] = "10000"
 
 
-def in_process(function: Callable[..., Result], *arguments: object) -> Result:
-    """Calls ``function`` in a new process, which frees all its memory at its end. Returns or raises what it does."""
-    with ProcessPoolExecutor(1) as pool:
-        return pool.submit(function, *arguments).result()
-
-
 def map_in_processes(
     function: Callable[[Item], Result],
     items: Iterable[Item],

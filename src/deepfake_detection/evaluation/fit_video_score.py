@@ -5,8 +5,9 @@ from the first frame to the last, so films are put together from the logits of t
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -91,9 +92,10 @@ def fit_video_score(validation: pd.DataFrame, rule: float | str, alarms: float, 
     parts = _parts(validation)
     films = [make_films(part, np.random.default_rng([SEED, at])) for at, part in enumerate(parts)]
     learnt = min(originals, fakes) >= FEWEST_VIDEOS and len(parts) == PARTS
+    described = [[(_features(film), film.fake) for film in made] for made in films] if learnt else []
     scores: list[float] = []
     for at, own in enumerate(films):
-        others = [film for other, made in enumerate(films) if other != at for film in made]
+        others = list(chain.from_iterable(described[:at] + described[at + 1 :]))
         known = VideoScore(weights=_weights(others) if learnt else None, window=window)
         scores += [max(person_scores(film.tracks, known)) for film in own]
     labels = np.array([film.fake for made in films for film in made], np.int64)
@@ -109,7 +111,7 @@ def fit_video_score(validation: pd.DataFrame, rule: float | str, alarms: float, 
     read = read.model_copy(update={"evidence": evidence})
     if Rule.parse(rule).rate is None:  # what is more probably original than not is no alarm, however few there are
         read = read.model_copy(update={"threshold": max(read.threshold, _aimed_at(alarms, read, scores, labels))})
-    weights = _weights([film for made in films for film in made]) if learnt else None
+    weights = _weights(list(chain.from_iterable(described))) if learnt else None
     return VideoScore(weights=weights, window=window, reading=read, originals=originals, fakes=fakes)
 
 
@@ -197,19 +199,21 @@ def _window_calibration(videos: Videos, prior: float, originals: float) -> Calib
     return calibrate(logits, labels, 0.5, prior, originals)
 
 
-def _features(film: Film) -> Callable[[Floats], Floats]:
+def _features(film: Film) -> Floats:
+    """The FEATURES of each of its people, shape (people, len(FEATURES))."""
     frames = sum(map(len, film.tracks))
-    return lambda track: features_of(track, window_means(track), len(film.tracks), frames)
+    return np.array([features_of(track, window_means(track), len(film.tracks), frames) for track in film.tracks])
 
 
-def _weights(films: Sequence[Film]) -> list[float]:
+def _weights(films: Sequence[tuple[Floats, bool]]) -> list[float]:
     """The weights of FEATURES by logistic regression on each film's most suspicious person.
+
+    A film is what ``_features`` gives of it, and whether it is a fake.
 
     Who that is depends on the weights, so both are found in turn, as in multiple-instance learning (Andrews,
     Tsochantaridis and Hofmann 2002, mi-SVM). The first three weights are not below 0 and the others not above.
     """
-    features = [np.array(list(map(_features(film), film.tracks))) for film in films]
-    labels = np.array([film.fake for film in films], float)
+    features, labels = [own for own, _ in films], np.array([fake for _, fake in films], float)
     scale = np.concatenate(features).std(axis=0) + 1e-9
     weights = np.array([1.0, 1.0, 1.0, 0.0, 0.0]) / scale
     bounds = [(0.0, None)] * 3 + [(None, 0.0)] * 2 + [(None, None)]

@@ -48,7 +48,7 @@ def report(
     try:
         from deepfake_detection.serving.case.record import Assignment
         from deepfake_detection.serving.case.seal import SIGNATURE, SUMS, require_signer
-        from deepfake_detection.serving.case.write import check_files, find_printer, write_case
+        from deepfake_detection.serving.case.write import Examination, check_files, find_printer, write_case
     except ModuleNotFoundError as error:
         raise UserError(f"report: {error.name} is not installed; run make env, or pip install {error.name}") from None
 
@@ -80,9 +80,8 @@ def report(
     with alone(*written):
         detector = options.load_detector(checkpoint, device=device, threshold=threshold)
         second = options.second_opinion(detector, others[0], scores, device, threshold) if others else None
-        failed = write_case(
-            checkpoint, detector, files, out, command, frames, printer, assignment, sign, anchors, second, also
-        )
+        asked = Examination(checkpoint, detector, command, frames, assignment, anchors, second)
+        failed = write_case(asked, files, out, printer, sign, also)
     for path in written:
         print(shown(path, sys.stdout))
     if failed:

@@ -52,6 +52,17 @@ def test_a_frame_is_described_by_its_upright_pixels_and_its_bytes(folder: Path, 
     assert decoded.problems[1].startswith("could not be decoded: ")
 
 
+def test_the_hash_of_a_large_frame_is_nearly_that_of_all_its_pixels(folder: Path) -> None:
+    for number in range(4):
+        face = Image.fromarray(np.round(film(number, 0, 256, seed=1).filmed * 255).astype(np.uint8))
+        face.resize((1280, 720), Image.Resampling.BICUBIC).save(folder / f"large{number}.png", compress_level=1)
+    files = np.array([f"large{number}.png" for number in range(4)], dtype=StringDType())
+    decoded = decode_frames(folder, files, np.zeros(4, np.int64), repeat({}), "opening", 1)
+    for name, found in zip(files, decoded.found["phash"], strict=True):
+        whole = int(str(imagehash.phash(Image.open(folder / name))), 16)
+        assert (whole ^ int(found)).bit_count() <= 2
+
+
 def test_faces_are_looked_for_where_they_are_wanted_and_not_known(folder: Path) -> None:
     files = np.array(["a.jpg"] * 4, dtype=StringDType())
     known = [None, {7: [(240, 256)]}, {7: [(256, 240)]}, {8: [(240, 256)]}]

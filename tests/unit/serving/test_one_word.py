@@ -21,9 +21,9 @@ from tests.unit.serving.test_people import MarkMeansFake, film, marked_swaps
 
 __all__ = ["marked_swaps"]
 FILMS = {
-    "fake": [Part(22, 10, 10, 200, swapped=(0, 12))],
-    "partly fake": [Part(22, 10, 10, 200, swapped=(8, 12))],
-    "original": [Part(22, 10, 10, 200)],
+    "fake": [Part(22, 10, 10, 120, swapped=(0, 12))],
+    "partly fake": [Part(22, 10, 10, 120, swapped=(8, 12))],
+    "original": [Part(22, 10, 10, 120)],
 }
 
 

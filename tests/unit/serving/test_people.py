@@ -86,7 +86,7 @@ def test_a_small_swapped_face_beside_a_large_genuine_one_decides(tmp_path: Path,
 
 @pytest.mark.usefixtures("marked_swaps")
 def test_a_swap_in_the_last_tenth_decides_as_a_stretch(tmp_path: Path, detector: Detector) -> None:
-    found = detector.video(film(tmp_path / "a.mp4", [Part(22, 10, 10, 200, swapped=(36, 40))], 40))
+    found = detector.video(film(tmp_path / "a.mp4", [Part(22, 10, 10, 160, swapped=(36, 40))], 40))
     (person,) = found.people
     assert len(found.moments) == 40  # one a second
     assert person.logit < 0  # the whole looks genuine
@@ -218,7 +218,7 @@ def test_few_frames_have_no_stretch() -> None:
 
 @pytest.mark.usefixtures("marked_swaps")
 def test_a_video_is_decoded_once(tmp_path: Path, detector: Detector, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = film(tmp_path / "a.mp4", [Part(4, 10, 10, 200, swapped=(0, 4))], 4)
+    path = film(tmp_path / "a.mp4", [Part(4, 10, 10, 120, swapped=(0, 4))], 4)
     opened: list[Counting] = []
 
     def counting(*given: Any) -> Counting:
@@ -239,7 +239,7 @@ def test_the_page_lists_the_people_and_names_the_stretch(
     tmp_path: Path, detector: Detector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(view, "_look", lambda *_: {})
-    parts = [Part(14, 10, 30, 200), Part(20, 260, 30, 200, swapped=(32, 40))]
+    parts = [Part(14, 10, 30, 120), Part(20, 260, 30, 120, swapped=(32, 40))]
     _, found = view.shown(detector, film(tmp_path / "a.mp4", parts, 40))
     text = " ".join(page_of(found, detector.sidecar).split())
     assert "Partly fake: 0:31.9 to 0:40.0 looks like a deepfake" in text

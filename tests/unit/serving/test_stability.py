@@ -88,7 +88,7 @@ def test_a_flip_makes_a_picture_uncertain(
 
 
 def test_of_a_film_the_frames_of_the_person_who_decides_are_changed(tmp_path: Path) -> None:
-    path = film(tmp_path / "a.mp4", [Part(14, 10, 10, 200), Part(20, 260, 10, 180)], 6)
+    path = film(tmp_path / "a.mp4", [Part(14, 10, 10, 120), Part(20, 260, 10, 120)], 6)
     plain = Detector(Bright(0.0), sidecar(input_size=[64, 64], crop="face", margin=0.3)).video(path)
     means = {person.number: person.logit for person in plain.people}
     middle = 0.97 * means[1]

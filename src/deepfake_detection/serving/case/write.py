@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -43,32 +44,41 @@ def check_files(paths: Sequence[Path]) -> None:
             raise UserError(f"{printable(str(path))}: {system_words(error)}") from None
 
 
+@dataclass(frozen=True)
+class Examination:
+    """With what files are examined: ``detector``, the network of ``checkpoint``, and what was asked for.
+
+    ``command`` is what the case file names as the command, and ``assignment`` what the examiner says of the case. Of a
+    video ``frames`` frames are looked at, or as many as predict takes. ``anchors`` are those for Content Credentials. A
+    ``second`` network is asked too.
+    """
+
+    checkpoint: Path
+    detector: Detector
+    command: str
+    frames: int | None = None
+    assignment: Assignment = field(default_factory=Assignment)
+    anchors: Anchors | None = None
+    second: "SecondOpinion | None" = None
+
+
 def write_case(
-    checkpoint: Path,
-    detector: Detector,
+    asked: Examination,
     paths: Sequence[Path],
     out: Path,
-    command: str,
-    frames: int | None = None,
     printer: str | None = None,
-    assignment: Assignment = Assignment(),  # noqa: B008  frozen
     key: Path | None = None,
-    anchors: Anchors | None = None,
-    second: "SecondOpinion | None" = None,
     others: Sequence[Path] = (),
 ) -> int:
     """Examines the files and writes ``out``, an HTML file, and the JSON file of the same name. Returns the failures.
 
-    Beside them are the sums of all that they rest on, see seal.py, signed with ``key`` if there is one.
-    ``detector`` is that of ``checkpoint``. ``command`` is what the case file names as the command. ``printer`` is a
-    program as of find_printer, which also prints a PDF. ``assignment`` is what the examiner says of the case, and
-    ``anchors`` are those for Content Credentials. A ``second`` network is asked too. ``others`` are the files of both.
+    Beside them are the sums of all that they rest on, see seal.py, signed with ``key`` if there is one. ``printer`` is
+    a program as of find_printer, which also prints a PDF. ``others`` are the files of anchors and of a second network.
     Raises UserError if test results beside the checkpoint are wrong, if printing or signing fails, and OSError if a
     file cannot be read or written.
     """
     with progress(paths, title="examining", unit="file", leave=False) as bar:
-        files = ((path, str(path)) for path in bar)
-        case, html = composed(checkpoint, detector, files, command, frames, assignment, anchors=anchors, second=second)
+        case, html = composed(asked, ((path, str(path)) for path in bar))
     written = [out, out.with_suffix(".json")]
     with replacing(*written) as (page, data):
         page.write_text(html, encoding="utf-8", newline="\n")
@@ -79,10 +89,10 @@ def write_case(
             written.append(out.with_suffix(".pdf"))
     finally:  # what could not be printed can still be checked
         network = {
-            checkpoint: case.network.checkpoint_sha256,
-            checkpoint.with_suffix(".json"): case.network.sidecar_sha256,
-            checkpoint.with_suffix(FAMILIARITY): case.network.familiarity_sha256,
-            checkpoint.with_suffix(TESTED): case.network.tested_sha256,
+            asked.checkpoint: case.network.checkpoint_sha256,
+            asked.checkpoint.with_suffix(".json"): case.network.sidecar_sha256,
+            asked.checkpoint.with_suffix(FAMILIARITY): case.network.familiarity_sha256,
+            asked.checkpoint.with_suffix(TESTED): case.network.tested_sha256,
         }
         sums = [(path, sha256_of(path)) for path in [*written, *others]]
         sums += [(path, digest) for path, digest in network.items() if digest]
@@ -93,32 +103,24 @@ def write_case(
     return sum(record.prediction["failed"] for record in case.files)
 
 
-def composed(
-    checkpoint: Path,
-    detector: Detector,
-    files: Iterable[tuple[Path, str]],
-    command: str,
-    frames: int | None = None,
-    assignment: Assignment = Assignment(),  # noqa: B008  frozen
-    alone: bool = False,
-    anchors: Anchors | None = None,
-    second: "SecondOpinion | None" = None,
-) -> tuple[Case, str]:
+def composed(asked: Examination, files: Iterable[tuple[Path, str]], alone: bool = False) -> tuple[Case, str]:
     """Examines the files, each with the name that the case file has for it: the case, and its HTML.
 
-    The HTML of one that is ``alone`` does not speak of a JSON file. The rest is as for write_case.
+    The HTML of one that is ``alone`` does not speak of a JSON file. Raises UserError and OSError like write_case.
     """
-    tested = read_tested(checkpoint)
-    tested = tested and with_alarms_in_use(tested, checkpoint, detector.sidecar)
+    tested = read_tested(asked.checkpoint)
+    tested = tested and with_alarms_in_use(tested, asked.checkpoint, asked.detector.sidecar)
     records, shown = [], []
     for path, name in files:
-        record, values = examined(detector, path, tested, frames, anchors, second)
+        record, values = examined(asked.detector, path, tested, asked.frames, asked.anchors, asked.second)
         prediction = record.prediction | {"path": printable(name)}
         record = record.model_copy(update={"path": printable(name), "prediction": prediction})
         records.append(record)
         shown.append(values)
     time = datetime.now(UTC).isoformat(timespec="seconds")
-    case = case_of(checkpoint, detector, tested, records, command, time, assignment, frames)
+    case = case_of(
+        asked.checkpoint, asked.detector, tested, records, asked.command, time, asked.assignment, asked.frames
+    )
     return case, render_case(case, shown, alone)
 
 

@@ -15,7 +15,7 @@ def case_page(
     anchors: Anchors | None = None,
 ) -> str:
     """The HTML of a case file, in which each file has the name it was sent under. Raises UserError like write_case."""
-    from deepfake_detection.serving.case.write import composed
+    from deepfake_detection.serving.case.write import Examination, composed
     from deepfake_detection.serving.view import detector_of
 
     # the command that gives the same case file; the server's own has other words, and paths that are nobody's business
@@ -25,6 +25,5 @@ def case_page(
     command += ["--trust-anchors", anchors.name] if anchors else []
     named = [(path, name or "unnamed") for path, name in files]
     words = shlex.join([*command, "--", *(name for _, name in named)])
-    return composed(checkpoint, detector_of(checkpoint, device, threshold), named, words, alone=True, anchors=anchors)[
-        1
-    ]
+    asked = Examination(checkpoint, detector_of(checkpoint, device, threshold), words, anchors=anchors)
+    return composed(asked, named, alone=True)[1]

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 Array = NDArray[np.float64]
+FAINTEST = 1e-19  # what covers less than this share of a value above 0.01 leaves all its bits as they are
 
 SKIN_TONES = np.array(
     [
@@ -256,41 +257,41 @@ def render(person: Identity, scene: Scene, shot: Shot, size: int) -> Drawing:
     albedo = person.skin * (1 + person.mottle * texture[..., None])
     albedo = albedo * (1 - 0.10 * blush[..., None] * np.array([0.0, 1.0, 0.9]))
     stubble = person.beard * smooth_step(v - 0.28 + 0.12 * np.cos(6 * uf), 0.12) * (0.75 + 0.5 * texture)
-    albedo = _mix(albedo, person.hair, 0.55 * np.clip(stubble, 0, 1))
+    _cover(albedo, person.hair, 0.55 * np.clip(stubble, 0, 1))
 
     for side in (-1, 1):
         eu = (uf - side * person.eye_gap) / person.eye_width
         ev = v - eye_v
         lid = person.eye_height * shot.eye_open * np.clip(1 - eu**2, 0, 1)
         socket = _bump(eu / 1.2) * _bump(ev / 0.12)
-        albedo = _mix(albedo, person.skin * 0.62, 0.45 * socket)
+        _cover(albedo, person.skin * 0.62, 0.45 * socket)
         opening = smooth_step(lid - np.abs(ev), edge) * (np.abs(eu) < 1)
-        albedo = _mix(albedo, np.array([0.92, 0.90, 0.88]), opening)
+        _cover(albedo, np.array([0.92, 0.90, 0.88]), opening)
         iris_r = np.sqrt((eu * person.eye_width - 0.3 * shot.yaw * 0.2) ** 2 + ev**2) / 0.068
-        albedo = _mix(albedo, person.iris, opening * smooth_step(1 - iris_r, 0.25))
-        albedo = _mix(albedo, np.array([0.03, 0.03, 0.03]), opening * smooth_step(0.45 - iris_r, 0.2))
+        _cover(albedo, person.iris, opening * smooth_step(1 - iris_r, 0.25))
+        _cover(albedo, np.array([0.03, 0.03, 0.03]), opening * smooth_step(0.45 - iris_r, 0.2))
         lash = _bump((np.abs(ev + 0.2 * lid) - lid) / 0.018) * (np.abs(eu) < 1.05)
-        albedo = _mix(albedo, person.hair * 0.4, 0.75 * lash * (ev < 0.01))
+        _cover(albedo, person.hair * 0.4, 0.75 * lash * (ev < 0.01))
         brow_v = eye_v - person.brow_height - 0.04 * shot.brow_raise
         slope = 0.35 * person.brow_tilt * (0.16 - side * (uf - side * person.eye_gap))
         brow = v - brow_v - slope + 0.0064 * eu**2
         hairs = smooth_step(person.brow_weight - np.abs(brow), 1.5 * edge) * (np.abs(eu) < 1.35)
-        albedo = _mix(albedo, person.hair * 0.7, np.clip(hairs * (0.75 + 0.45 * texture), 0, 1))
+        _cover(albedo, person.hair * 0.7, np.clip(hairs * (0.75 + 0.45 * texture), 0, 1))
         nostril = _bump((uf - side * 0.6 * person.nose_width) / 0.035) * _bump((v - nose_v - 0.035) / 0.022)
-        albedo = _mix(albedo, person.skin * 0.25, 0.8 * nostril)
+        _cover(albedo, person.skin * 0.25, 0.8 * nostril)
 
     mu = uf / (person.mouth_width * (1 + 0.12 * shot.smile))
     lens = np.clip(1 - mu**2, 0, 1)
     gap = 0.10 * shot.mouth_open * lens
     mv = v - mouth_curve
     lip = smooth_step(person.lip_height * lens + gap - np.abs(mv), 1.5 * edge) * (np.abs(mu) < 1)
-    albedo = _mix(albedo, person.lips * (1 + 0.08 * texture[..., None]), lip)
+    _cover(albedo, person.lips * (1 + 0.08 * texture[..., None]), lip)
     inside = smooth_step(gap - np.abs(mv), edge) * (np.abs(mu) < 1)
-    albedo = _mix(albedo, np.array([0.12, 0.05, 0.05]), inside)
+    _cover(albedo, np.array([0.12, 0.05, 0.05]), inside)
     teeth = inside * smooth_step(0.35 * gap - (mv + 0.35 * gap), edge) * (0.85 + 0.15 * np.cos(90 * uf))
-    albedo = _mix(albedo, np.array([0.88, 0.86, 0.82]), np.clip(teeth, 0, 1) * min(1.0, 2 * shot.mouth_open))
+    _cover(albedo, np.array([0.88, 0.86, 0.82]), np.clip(teeth, 0, 1) * min(1.0, 2 * shot.mouth_open))
     line = _bump(mv / 0.014) * (np.abs(mu) < 1) * (1 - inside)
-    albedo = _mix(albedo, person.lips * 0.35, 0.7 * line)
+    _cover(albedo, person.lips * 0.35, 0.7 * line)
 
     skin = albedo * shade + scene.gloss * gloss[..., None] * (1 - 0.5 * lip[..., None])
 
@@ -300,15 +301,15 @@ def render(person: Identity, scene: Scene, shot: Shot, size: int) -> Drawing:
     hair = person.hair * (0.9 + 0.25 * strands[..., None]) * (0.5 + 0.6 * shade)
     crown = np.sqrt((u_face / (1.16 * person.width)) ** 2 + (np.minimum(v, 0) / 1.17) ** 2)
     back_hair = smooth_step(1 - crown, edge) * smooth_step(person.hair_length - v, 0.08)
-    picture = _mix(picture, hair * 0.8, back_hair)
+    _cover(picture, hair * 0.8, back_hair)
     neck = smooth_step(0.62 * person.width - np.abs(u_face), edge) * (v > 0.2)
-    picture = _mix(picture, person.skin * shade * (0.55 + 0.15 * np.clip(v - 0.9, 0, 1))[..., None], neck)
+    _cover(picture, person.skin * shade * (0.55 + 0.15 * np.clip(v - 0.9, 0, 1))[..., None], neck)
     shoulder = 1.12 + 0.35 * np.clip(np.abs(u_face) - 0.35, 0, 3) ** 1.4
     cloth = scene.clothes * (0.75 + 0.25 * facing[..., None]) * (1 + 0.12 * strands[..., None])
-    picture = _mix(picture, cloth, smooth_step(v - shoulder, edge))
-    picture = _mix(picture, skin, skin_mask)
+    _cover(picture, cloth, smooth_step(v - shoulder, edge))
+    _cover(picture, skin, skin_mask)
     fringe = person.hairline + 0.5 * u_face**2 + 0.05 * strands
-    picture = _mix(picture, hair, smooth_step(1 - crown, edge) * smooth_step(fringe - v, 0.04))
+    _cover(picture, hair, smooth_step(1 - crown, edge) * smooth_step(fringe - v, 0.04))
     picture = ndimage.gaussian_filter(picture, (scene.focus, scene.focus, 0))
     return Drawing(np.clip(picture, 0, 1), u, v)
 
@@ -335,8 +336,14 @@ def _bump(distance: Array) -> Array:
     return np.exp(-(distance**2))
 
 
-def _mix(under: Array, over: Array, alpha: Array) -> Array:
-    return under + (over - under) * alpha[..., None]
+def _cover(under: Array, over: Array, alpha: Array) -> None:
+    """Draws ``over``, a picture or a colour, on ``under``, of shape (size, size, 3), as far as ``alpha`` says."""
+    shown = alpha > FAINTEST
+    rows, columns = (np.flatnonzero(shown.any(axis)) for axis in (1, 0))
+    if len(rows):
+        box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        part = under[box]
+        part += ((over[box] if over.ndim == 3 else over) - part) * alpha[box][..., None]
 
 
 def band_noise(rng: np.random.Generator, size: int, grain: float) -> Array:
