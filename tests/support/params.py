@@ -28,6 +28,7 @@ def tree() -> dict[str, Any]:
         "train": {
             "seed": 42,
             "method": "supervised",
+            "localise": 0.0,
             "pairs": False,
             "balance": "none",
             "epochs": 3,

@@ -35,7 +35,11 @@ class FrameDataset(Dataset[tuple[Tensor, ...]]):
         return len(self.rows)
 
     def __getitem__(self, item: int) -> tuple[Tensor, ...]:
-        served = torch.from_numpy(self.frame(item)), torch.tensor(self.labels[item])
+        return self.labelled(self.frame(item), item)
+
+    def labelled(self, frame: Frame, item: int) -> tuple[Tensor, ...]:
+        """A frame as it is served, with the label and the weight of ``item``."""
+        served = torch.from_numpy(frame), torch.tensor(self.labels[item])
         return served if self.weights is None else (*served, torch.tensor(self.weights[item]))
 
     def frame(self, item: int) -> Frame:

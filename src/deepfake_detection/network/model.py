@@ -15,13 +15,13 @@ from torch.overrides import TorchFunctionMode
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.lite0 import LITE0
 from deepfake_detection.network.cpu_convolutions import hasten
-from deepfake_detection.network.layers import Members, vary
+from deepfake_detection.network.layers import Members, WhereHead, vary
 from deepfake_detection.network.lite import efficientnet_lite0
 from deepfake_detection.network.normalise import LITE_MEAN, LITE_STD, MEAN, STD, Normalise
 from deepfake_detection.network.onnx_door import ONNX, OnnxNetwork, read_onnx
 from deepfake_detection.network.variant import OURS, Variant
 from deepfake_detection.network.vision import EfficientNet, MBConv, get_model
-from deepfake_detection.network.weights import load_weights, read_weights
+from deepfake_detection.network.weights import load_weights, read_weights, without_where
 
 
 class _Unset(TorchFunctionMode):
@@ -70,6 +70,20 @@ class Network(nn.Module):
         logits: Tensor = cast(EfficientNet, self.efficientnet).classifier(features).squeeze(1).float()
         return logits
 
+    def located(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """The logits, as ``forward`` gives them, and where the frames look changed, for a network with ``add_where``.
+
+        That is one logit a place, float32 of shape (batch, rows, columns), where a place is 8 pixels wide.
+        """
+        network = cast(EfficientNet, self.efficientnet)
+        features, levels = self.normalise(frames), []
+        for number, stage in enumerate(network.features):
+            features = stage(features)
+            if number in WhereHead.STAGES:
+                levels.append(features)
+        places: Tensor = cast(WhereHead, network.where)(*levels)
+        return self.logits(network.avgpool(features).flatten(1)), places
+
     @property
     def is_onnx(self) -> bool:
         """Whether onnxruntime computes it from an ONNX file, without layers of torch."""
@@ -102,6 +116,8 @@ def build_model(arch: str, dropout: float, weights: Path | None = None, trained:
         inner = read_onnx(weights)
         return Network(inner, Normalise(*inner.card.levels))
     file = read_weights(weights) if weights else None
+    if file and not trained:
+        file = without_where(file)
     variant = file.variant_of(arch) if file else OURS
     scratch = file is None or (not trained and file.scratch)
     if file and variant.members > 1 and not trained:
@@ -150,6 +166,12 @@ def drop_level(network: Network) -> None:
     two = cast(nn.Linear, head[-1])
     head[-1] = nn.Linear(two.in_features, 1)
     head[-1].load_state_dict({name: value[:1].clone() for name, value in two.state_dict().items()})
+
+
+def add_where(network: Network) -> None:
+    """Gives the network a new WhereHead, for ``located``."""
+    network.variant = network.variant.model_copy(update={"localise": True})
+    network.efficientnet.where = WhereHead(cast(EfficientNet, network.efficientnet))
 
 
 def mean_and_std(arch: str, variant: Variant = OURS) -> tuple[Sequence[float], Sequence[float]]:

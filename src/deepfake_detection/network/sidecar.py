@@ -121,6 +121,25 @@ class VideoScore(BaseModel):
     fakes: Annotated[int, Field(ge=0)] = 0
 
 
+class Where(BaseModel):
+    """How well the network says where a frame was changed: see evaluation.localisation.
+
+    Measured on ``blends`` of validation frames with themselves. ``auroc`` is over all places of their maps. ``iou`` is
+    the mean intersection over union at ``threshold``, at which it is greatest. ``hits`` is the share of blends whose
+    brightest place was changed (the pointing game, Zhang et al. 2018, "Top-down Neural Attention by Excitation
+    Backprop"), and ``blind_hits`` what one and the same place reaches at best, whatever the frame shows.
+    """
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
+
+    blends: Count
+    auroc: Fraction
+    threshold: Fraction
+    iou: Fraction
+    hits: Fraction
+    blind_hits: Fraction
+
+
 class Categories(BaseModel):
     """The categories that the network was trained on: ``real`` with label 0 and ``fake`` with label 1."""
 
@@ -177,6 +196,7 @@ class Sidecar(BaseModel):
     frame: Calibration = Calibration()
     video: Calibration = Calibration()
     score: VideoScore = VideoScore()
+    where: Where | None = None  # None if it does not say where a frame was changed
     network: Variant = OURS
     imported: Imported | None = None
     calibrated: bool = True  # else the logits are its authors', and nothing here says what they are worth
@@ -243,6 +263,14 @@ def people_of(digests: "pd.Series") -> list[str]:
     As they are hashes, these are a random sample, and the same frames give the same sample.
     """
     return sorted(set(digests))[:MOST_PEOPLE]
+
+
+def said_of(sidecar: Sidecar) -> list[str]:
+    """What was fitted, a line each: how frames are read, what is not there, and how well changes are found."""
+    frame, where = sidecar.frame, sidecar.where
+    lines = [f"threshold {frame.threshold:.4f}, temperature {frame.temperature:.4f}, bias {frame.bias:.4f}"]
+    lines += [f"threshold {name} is left out: {reason}" for name, reason in frame.unavailable.items()]
+    return lines + ([f"where: {', '.join(f'{name} {value:.4g}' for name, value in where)}"] if where else [])
 
 
 def read_sidecar(path: Path) -> Sidecar:

@@ -15,6 +15,7 @@ class Variant(BaseModel):
     the size that comes, ``static`` as TensorFlow pads ``padding_size``, whatever size comes. ``eps`` is batch norm's.
     The ``unpadded`` stem is a convolution without padding. ``attention`` is the block, counted through the stages from
     0, behind which a map of attention multiplies the features. ``mean`` and ``std`` are those of ``Normalise``.
+    With ``localise`` a WhereHead says where a frame looks changed; the logit does not depend on it.
     ``members`` networks, of the same kind each, are averaged by their probabilities.
     """
 
@@ -27,6 +28,7 @@ class Variant(BaseModel):
     attention: Annotated[int, Field(ge=0, le=99)] | None = None
     mean: Three | None = None
     std: ThreePositive | None = None
+    localise: bool = False
     members: Annotated[int, Field(ge=1, le=16)] = 1
 
 

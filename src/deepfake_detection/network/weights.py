@@ -35,6 +35,7 @@ WRAPPERS = (
     *("state_dict_ema", "ema_state_dict", "model_ema", "ema"),
 )
 HEAD = "classifier.1.weight"
+WHERE = "where."  # how the names of a WhereHead begin
 SCRATCH, VARIANT = "from_scratch", "variant"
 DIALECTS = (torchvision.DIALECT, timm.DIALECT, efficientnet_pytorch.DIALECT)
 # Training programs keep the best score beside the weights, and it may be a number of numpy's. Torch is told by name
@@ -71,12 +72,21 @@ def save_weights(path: Path, efficientnet: nn.Module, variant: Variant) -> None:
         save_tensors(with_variant(state, variant), part)
 
 
+def without_where(weights: Weights) -> Weights:
+    """The same without a WhereHead, which belongs to the features that it was trained with."""
+    if not (weights.variant and weights.variant.localise):
+        return weights
+    state = {name: value for name, value in weights.state.items() if not name.startswith(WHERE)}
+    return weights._replace(state=state, variant=weights.variant.model_copy(update={"localise": False}))
+
+
 def save_backbone(path: Path, efficientnet: nn.Module, variant: Variant, scratch: bool) -> None:
     """Writes the state_dict without the head, so that training starts with a new one.
 
     ``scratch`` says whether the backbone itself was trained from scratch, see ``Weights``.
     """
-    state = {name: value for name, value in efficientnet.state_dict().items() if not name.startswith("classifier.")}
+    heads = ("classifier.", WHERE)
+    state = {name: value for name, value in efficientnet.state_dict().items() if not name.startswith(heads)}
     state = {name: value.cpu().contiguous() for name, value in state.items()}
     save_tensors({"state_dict": state, SCRATCH: scratch} | _said_of(variant), path)
 
@@ -265,7 +275,8 @@ def without_prefix(state: dict[str, Tensor], path: Path) -> tuple[dict[str, Tens
 def _difference(weights: Weights, own: dict[str, Tensor], where: str, trained: bool) -> str:
     """What network ``weights`` are of, as far as their names and shapes tell; else where they differ first."""
     arch = architecture_of(weights)
-    if arch and {name for name in own if ".attention." not in name} != _shapes(arch).keys():
+    common = {name for name in own if ".attention." not in name and not name.startswith(WHERE)}
+    if arch and common != _shapes(arch).keys():
         if not arch.startswith(("efficientnet_b", LITE0)):
             return f"it is of {arch}: efficientnet_b0 to b7 and {LITE0} can be used"
         return f"it is of {arch}: {'the JSON file beside it names another' if trained else 'set model.arch to that'}"

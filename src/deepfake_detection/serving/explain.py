@@ -3,6 +3,9 @@
 Draelos and Carin 2020, "Use HiResCAM instead of Grad-CAM for faithful explanations of convolutional neural networks".
 The map is of an early stage, where a place is PLACE pixels wide. Grad-CAM on the last stage, which is usual, lay beside
 the altered pixels on the drawn data: docs/concepts/heat-maps.md compares the two and others.
+
+If the network has learnt to say where a frame was changed (``train.localise``), better than a blind guess, that map is
+shown instead.
 """
 
 from collections.abc import Iterator, Sequence
@@ -26,6 +29,7 @@ from torch import Tensor, nn
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.text import clock, percent
 from deepfake_detection.network.layers import Members
+from deepfake_detection.network.sidecar import Where
 from deepfake_detection.pictures.crops import crop_face, square_within
 from deepfake_detection.pictures.faces import DetectedFace
 from deepfake_detection.pictures.images import UnreadableImageError, read_picture
@@ -34,7 +38,7 @@ from deepfake_detection.serving.detector import Detector
 from deepfake_detection.serving.labels import Rect, place_labels
 from deepfake_detection.serving.people import KeptFrames
 from deepfake_detection.serving.results import Face, Prediction
-from deepfake_detection.serving.words import face_words, frames_above, reading_of, shortened, wording
+from deepfake_detection.serving.words import face_words, frames_above, reading_of, shortened, where_words, wording
 
 if TYPE_CHECKING:
     from deepfake_detection.network.vision import EfficientNet
@@ -54,23 +58,50 @@ LARGEST = 512  # pixels, the longer side of a shown picture
 LETTERS = 0.037  # of the picture's width, the height of 7 points in the figure
 
 WORDS = (
-    "Colours: what a place says for a fake (HiResCAM), by the colours on the right. "
-    "Grey: nothing there speaks for one.\n"
+    "{colours}\n"
     "The map has {rows} x {columns} places, and each also sees what is around it: take it as a hint.\n"
     "{file}, by {model}, on {date}"
 )
+OF_EVIDENCE = (
+    "Colours: what a place says for a fake (HiResCAM), by the colours on the right. Grey: nothing there speaks for one."
+)
+OF_CHANGE = "Colours: where it looks changed, by the colours on the right. Grey: where it does not.\n"
 
 
 def heat_map(detector: Detector, pixels: Pixels, face: DetectedFace | None) -> Pixels:
     """The part of a picture that the network saw, in grey, under colours that show the evidence for a fake.
+
+    Or, with ``measured_where``, under colours that show where it looks changed: then yellow means a score of 1.
 
     ``pixels`` is RGB of shape (height, width, 3). ``face`` is what a Face has as ``detected``: the result shows what
     the network saw of it, or the whole picture if it is None. The result is uint8 RGB with up to LARGEST pixels a side.
     Blue means no evidence for a fake. Yellow means the most evidence in this picture, but at least MIN_TOP. So the map
     is all grey if the network found nothing.
     """
-    found = evidence(detector, _crop(detector, pixels, face))
-    return _overlay(network_view(detector, pixels, face), found, _scale_maximum([found]))
+    found = _map(detector, _crop(detector, pixels, face))
+    return _overlay(network_view(detector, pixels, face), found, _scale_maximum(detector, [found]))
+
+
+def measured_where(detector: Detector) -> Where | None:
+    """How well the network says where a frame was changed; None if it does not say it better than a blind guess."""
+    where = detector.sidecar.where
+    return where if where and detector.network.variant.localise and where.hits > where.blind_hits else None
+
+
+def changed_places(detector: Detector, crop: Pixels) -> Evidence:
+    """Where ``crop`` looks changed, as a score from 0 to 1 a place of PLACE pixels, shape (rows, columns).
+
+    The network must have a WhereHead. ``crop`` is as for ``evidence``.
+    """
+    with detector.exclusive() as network, torch.inference_mode():
+        device = next(network.parameters()).device
+        _, places = network.located(torch.from_numpy(np.array(crop)[None]).to(device))
+    found: Evidence = places[0].sigmoid().cpu().numpy()
+    return found
+
+
+def _map(detector: Detector, crop: Pixels) -> Evidence:
+    return changed_places(detector, crop) if measured_where(detector) else evidence(detector, crop)
 
 
 def evidence(detector: Detector, crop: Pixels) -> Evidence:
@@ -224,8 +255,8 @@ def network_view(detector: Detector, pixels: Pixels, face: DetectedFace | None) 
     return picture
 
 
-def _scale_maximum(found: Sequence[Evidence]) -> float:
-    return max(MIN_TOP, *(float(each.max()) for each in found))
+def _scale_maximum(detector: Detector, found: Sequence[Evidence]) -> float:
+    return 1.0 if measured_where(detector) else max(MIN_TOP, *(float(each.max()) for each in found))
 
 
 def _overlay(picture: Image.Image, found: Evidence, top: float) -> Pixels:
@@ -274,14 +305,15 @@ def _draw_maps(
     sides: Sequence[tuple[Axes, Axes]],
 ) -> None:
     seen = [_crop(detector, pixels, face.detected) for pixels, face in shown]
-    found = [evidence(detector, each) for each in seen]
-    top = _scale_maximum(found)
+    found = [_map(detector, each) for each in seen]
+    top, where = _scale_maximum(detector, found), measured_where(detector)
     for (pixels, face), crop, each, (left, right) in zip(shown, seen, found, sides, strict=True):
         left.imshow(crop)
         left.set_title("what the network saw", fontsize=7)
         right.imshow(_overlay(network_view(detector, pixels, face.detected), each, top))
         nothing = each.max() <= MIN_TOP / 5  # all grey to the eye
-        right.set_title("nothing speaks for a fake" if nothing else "what speaks for a fake", fontsize=7)
+        title = "nothing speaks for a fake" if nothing else "what speaks for a fake"
+        right.set_title("where it looks changed" if where else title, fontsize=7)
         for axes in (left, right):
             axes.set_axis_off()
     bar = ScalarMappable(Normalize(0, top), COLOURS)
@@ -289,11 +321,15 @@ def _draw_maps(
         bar, ax=figure.axes, shrink=0.8, aspect=30, panchor=False
     )  # of all axes, to keep the rows aligned
     scale.ax.tick_params(labelsize=6)
-    scale.set_label("evidence for a fake in 1% of the picture", fontsize=6)
+    label = "how changed a place looks, from 0 to 1" if where else "evidence for a fake in 1% of the picture"
+    scale.set_label(label, fontsize=6)
     rows, columns = found[0].shape
     model = ", ".join(filter(None, [detector.name, detector.sidecar.arch]))
     today = datetime.now(UTC).date()
-    words = WORDS.format(rows=rows, columns=columns, file=shortened(path.name), model=model, date=today)
+    colours = OF_CHANGE + where_words(where) if where else OF_EVIDENCE
+    words = WORDS.format(
+        colours=colours, rows=rows, columns=columns, file=shortened(path.name), model=model, date=today
+    )
     figure.supxlabel(words, fontsize=6.5, x=0.01, ha="left", parse_math=False)
 
 

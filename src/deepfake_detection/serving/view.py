@@ -23,7 +23,7 @@ from deepfake_detection.serving.credentials import Anchors, credentials_of
 from deepfake_detection.serving.labels import Rect, place_labels
 from deepfake_detection.serving.people import KeptFrames
 from deepfake_detection.serving.results import decisive_stretch
-from deepfake_detection.serving.words import face_words, rounded_percent, wording
+from deepfake_detection.serving.words import face_words, rounded_percent, where_words, wording
 
 if TYPE_CHECKING:  # the server process holds no network and starts without torch
     from deepfake_detection.network.sidecar import Sidecar
@@ -245,10 +245,11 @@ def label_of(face: "Face", number: int, faces: int, threshold: float) -> str:
 def _look(detector: "Detector", pixels: Pixels, face: "Face") -> dict[str, str]:
     """The crop that the network saw, and its heat map, as data: URIs; {} if the extra ``explain`` is not installed.
 
-    An ONNX file has no heat map, nor have networks that judge together.
+    If the map says where it looks changed, ``where`` says how often that is right. An ONNX file has no heat map, nor
+    have networks that judge together.
     """
     try:
-        from deepfake_detection.serving.explain import heat_map, network_view
+        from deepfake_detection.serving.explain import heat_map, measured_where, network_view
     except ModuleNotFoundError:
         return {}
     crop = network_view(detector, pixels, face.detected)
@@ -257,7 +258,9 @@ def _look(detector: "Detector", pixels: Pixels, face: "Face") -> dict[str, str]:
         overlay = heat_map(detector, pixels, face.detected)
     except UserError:
         return look
-    return look | {"heat": data_uri(_enlarged(Image.fromarray(overlay)), "PNG")}
+    where = measured_where(detector)
+    said = {"where": where_words(where)} if where else {}
+    return look | {"heat": data_uri(_enlarged(Image.fromarray(overlay)), "PNG")} | said
 
 
 def _enlarged(picture: Image.Image) -> Image.Image:

@@ -9,9 +9,9 @@ from typing import Any, Literal, NamedTuple
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.files import sha256_of
 from deepfake_detection.common.rules import Rule
-from deepfake_detection.common.text import printable
+from deepfake_detection.common.text import percent, printable
 from deepfake_detection.inference.tested import Tested, read_tested
-from deepfake_detection.network.sidecar import FAMILIARITY, UNCALIBRATED, Calibration, Sidecar, read_sidecar
+from deepfake_detection.network.sidecar import FAMILIARITY, UNCALIBRATED, Calibration, Sidecar, Where, read_sidecar
 from deepfake_detection.serving.likelihood import WORTHLESS, prior_words, short_words, worthless
 from deepfake_detection.serving.results import Face, Prediction, VideoPrediction, damage_words, flips
 
@@ -147,6 +147,15 @@ def face_words(face: Face, threshold: float | None = None) -> str:
     if face.probability is None:
         return f"score {score_words((1 + math.tanh(face.logit / 2)) / 2)}"
     return "unfamiliar" if face.verdict == "unfamiliar" else rounded_percent(face.probability, threshold)
+
+
+def where_words(where: Where) -> str:
+    """How often the map of where a frame looks changed is right, as far as that was measured."""
+    return (
+        f"In {where.blends} validation blends of originals with themselves, the brightest place had been changed in "
+        f"{percent(where.hits)}. The best place that is the same for every picture had been changed in "
+        f"{percent(where.blind_hits)}. Other manipulations were not measured."
+    )
 
 
 def shortened(name: str) -> str:

@@ -48,6 +48,20 @@ def augment_frame(
     return apply_effects(augment, apply_augmentation(frame, drawn), rng)
 
 
+def augment_mask(
+    augment: Augment, mask: NDArray[np.float32], rng: np.random.Generator, landmarks: NDArray[np.float32] | None = None
+) -> NDArray[np.float32]:
+    """Returns the mask of a frame, moved as ``augment_frame`` moves the frame if ``rng`` gives the same numbers.
+
+    Masks are from 0 to 1, of shape (height, width). What is erased counts as unchanged: 0.
+    """
+    drawn = draw_augmentation(augment, rng)._replace(brightness=1.0, contrast=1.0)
+    grey = np.repeat(np.rint(255 * mask).astype(np.uint8)[..., None], 3, axis=2)
+    if augment.erase and landmarks is not None and rng.random() < augment.erase:
+        grey[(erase_part(grey, landmarks, rng) != grey).any(axis=2)] = 0
+    return np.asarray(apply_augmentation(grey, drawn)[..., 0] / np.float32(255))
+
+
 def draw_augmentation(augment: Augment, rng: np.random.Generator) -> Drawn:
     """Draws as torchvision's v2 RandomHorizontalFlip, RandomAffine and ColorJitter do, applied one after another.
 

@@ -9,7 +9,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.plugins import MixedPrecision
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.nn.functional import adaptive_avg_pool2d, binary_cross_entropy_with_logits
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, LRScheduler, SequentialLR
 from torchmetrics import Metric, MetricCollection
@@ -71,9 +71,13 @@ class FrameClassifier(pl.LightningModule):
 
     def _step(self, batch: Batch, index: int, mean_loss: "FrameMean", metrics: MetricCollection) -> Tensor:
         frames, *rest = batch
+        masks = rest.pop() if self.training and self.params.localise else None
         features = self.model.features(frames) if self.training and self.params.adapt != "none" else None
         network = self.captured if self.training and self.captured else self.model
-        every: Tensor = network(frames) if features is None else self.model.logits(features)
+        if masks is not None:
+            every, places = self.model.located(frames)
+        else:
+            every = network(frames) if features is None else self.model.logits(features)
         labelled = self._labelled(len(frames))
         logits, labels, *weights = (part[:labelled] for part in (every, *rest))
         loss = self._loss(logits, labels, weights[0] if weights else None)
@@ -81,6 +85,8 @@ class FrameClassifier(pl.LightningModule):
             share, temperature = self.params.teacher_weight, self.params.teacher_temperature
             taught = distance(every.reshape(len(frames), -1)[:, 0], self.teacher(frames), temperature)
             loss = (1 - share) * loss + share * taught
+        if masks is not None:
+            loss = loss + self.params.localise * misplaced(places, masks)
         if features is not None:
             loss = loss + self.params.adapt_weight * self._unlikeness(features[:labelled], features[labelled:])
         self._require_finite()  # checks the previous step, because a GPU is still computing this one
@@ -179,6 +185,17 @@ class FrameClassifier(pl.LightningModule):
         self.total_steps = min(steps, self.params.max_steps or steps)
         schedule = lr_schedule(optimizer, self.params, steps)
         return [optimizer], [{"scheduler": schedule, "interval": "step"}] if schedule else []
+
+
+def misplaced(places: Tensor, masks: Tensor) -> Tensor:
+    """The binary cross-entropy of ``places``, logits of shape (batch, rows, columns), with the ``masks`` of the frames.
+
+    Each place is compared with the mean of its part of the mask. Frames whose mask is NaN do not count.
+    """
+    shares = adaptive_avg_pool2d(masks[:, None], (places.shape[1], places.shape[2]))[:, 0]
+    known = shares.isfinite().float()
+    total = binary_cross_entropy_with_logits(places, shares.nan_to_num(), known, reduction="sum")
+    return total / known.sum().clamp(min=1)
 
 
 class FrameMean(Metric):

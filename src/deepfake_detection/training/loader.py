@@ -23,7 +23,10 @@ from deepfake_detection.training.distributed import rank_batches
 from deepfake_detection.training.training_frames import TrainingFrames
 
 Batch: TypeAlias = Sequence[Tensor]
-"""Frames, labels and, unless the data are balanced, weights of the loss."""
+"""Frames, labels and, unless the data are balanced, weights of the loss.
+
+With ``train.localise`` a training batch ends in the masks of what was changed: see TrainingFrames.
+"""
 LEVELS: dict[str, list[list[str]]] = {
     "none": [],
     "class": [["label"]],
@@ -143,7 +146,13 @@ class FrameBatches(pl.LightningDataModule):
     def train_dataloader(self) -> DataLoader[Batch]:
         epoch = cast(pl.Trainer, self.trainer).current_epoch
         frames = TrainingFrames(
-            self.pixels, self._train_order(), self.params.augment, self.landmarks, seed=self.seed, epoch=epoch
+            self.pixels,
+            self._train_order(),
+            self.params.augment,
+            self.landmarks,
+            seed=self.seed,
+            epoch=epoch,
+            masked=self.params.localise > 0,
         )
         if self.unlabelled is None:
             return ResumableLoader(frames, self._train_batches(), **self._reading())
@@ -157,7 +166,13 @@ class FrameBatches(pl.LightningDataModule):
             rows["weight"] = 0.0
         draw = derive_seed(self.seed, 1)  # not the augmentations of the frames with labels
         return TrainingFrames(
-            unlabelled.pixels, rows, self.params.augment, unlabelled.landmarks, seed=draw, epoch=epoch
+            unlabelled.pixels,
+            rows,
+            self.params.augment,
+            unlabelled.landmarks,
+            seed=draw,
+            epoch=epoch,
+            masked=self.params.localise > 0,
         )
 
     def _with_unlabelled(self, labelled: int, unlabelled: int, epoch: int) -> list[list[int]]:

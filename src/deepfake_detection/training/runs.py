@@ -10,7 +10,7 @@ from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.files import write_csv
 from deepfake_detection.common.lite0 import LITE0, lite0_weights
 from deepfake_detection.network.allocator import use_threads
-from deepfake_detection.network.model import Network, add_level, build_model, drop_level
+from deepfake_detection.network.model import Network, add_level, add_where, build_model, drop_level
 from deepfake_detection.network.sidecar import adopting, read_sidecar
 from deepfake_detection.params.train_sections import Model, Train
 from deepfake_detection.training.classifier import EpochLog
@@ -45,6 +45,8 @@ def train_network(
     network = build_model(model.arch, model.dropout, weights)
     if train.method == "nested":
         add_level(network)
+    if train.localise:
+        add_where(network)
     teacher = load_teacher(train.teacher, *crop)
     if (fitted := fit(network, batches, train, on_epoch, state, teacher)) is None:
         return None
