@@ -5,7 +5,7 @@ import os
 import pytest
 
 from deepfake_detection.common.errors import UserError
-from deepfake_detection.common.parallel import in_process, map_in_processes, spin_briefly
+from deepfake_detection.common.parallel import map_in_processes, spin_briefly
 
 
 def refuse(item: int) -> int:
@@ -25,8 +25,6 @@ def test_results_are_in_order(total: int, workers: int) -> None:
 def test_error_comes_through(workers: int) -> None:
     with pytest.raises(UserError, match="three"):
         list(map_in_processes(refuse, range(10_000), 10_000, workers, "counting", "number"))
-    with pytest.raises(UserError, match="three"):
-        in_process(refuse, 3)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
