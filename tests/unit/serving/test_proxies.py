@@ -1,10 +1,11 @@
-"""Behind nginx and HAProxy as the guide sets them up: page, upload, API and health, with TLS."""
+"""Behind nginx, HAProxy and Traefik as the guide sets them up: page, upload, API and health, with TLS."""
 
 import os
 import re
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,8 +20,10 @@ from tests.unit.serving.test_server import checkpoint as checkpoint
 from tests.unit.serving.test_server import face as face
 
 NAME = "faces.example.org"
-SBIN = "/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin"
-NGINX, HAPROXY, OPENSSL = (shutil.which(name, path=SBIN) for name in ("nginx", "haproxy", "openssl"))
+SBIN = f"/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin:{sys.prefix}/bin"
+NGINX, HAPROXY, TRAEFIK, OPENSSL = (
+    shutil.which(name, path=SBIN) for name in ("nginx", "haproxy", "traefik", "openssl")
+)
 PAGE = (ROOT / "docs" / "guides" / "run-as-a-service.md").read_text()
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(OPENSSL is None, reason="no openssl to make a certificate")]
@@ -50,18 +53,23 @@ def free_port() -> int:
     return port
 
 
-def block(language: str, server: Running, certificate: Path, port: int) -> str:
-    """A block of the guide with the ports and the certificate of the test."""
+def block(start: str, *changes: tuple[str, str]) -> str:
+    """The block of the guide that begins so, with what the test has in place of what the guide names."""
     text: str
-    (text,) = re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
-    for old, new in (
-        (r"/etc/\S+\.(?:pem|key)", str(certificate)),
-        (r"127\.0\.0\.1:8000", f"127.0.0.1:{server.port}"),
-        (r"\b443\b", str(port)),
-    ):
+    (text,) = re.findall(rf"```\w+\n({start}.*?)```", PAGE, re.DOTALL)
+    for old, new in changes:
         text, count = re.subn(old, new, text)
         assert count, old
     return text
+
+
+def at(server: Running, certificate: Path, port: int) -> tuple[tuple[str, str], ...]:
+    """The ports and the certificate of the test, as changes of a block for nginx or HAProxy."""
+    return (
+        (r"/etc/\S+\.(?:pem|key)", str(certificate)),
+        (r"127\.0\.0\.1:8000", f"127.0.0.1:{server.port}"),
+        (r"\b443\b", str(port)),
+    )
 
 
 @contextmanager
@@ -84,7 +92,7 @@ def proxy(command: list[str], port: int) -> Iterator[str]:
 
 
 def nginx(server: Running, certificate: Path, folder: Path, port: int, changed: str = "") -> list[str]:
-    text = changed or block("nginx", server, certificate, port)
+    text = changed or block("server {", *at(server, certificate, port))
     paths = "".join(f"{name}_temp_path {folder}; " for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
     path = folder / "nginx.conf"
     # its processes may write where the test may
@@ -93,8 +101,11 @@ def nginx(server: Running, certificate: Path, folder: Path, port: int, changed: 
     return [str(NGINX), "-c", str(path)]
 
 
-def answers_all(address: str, certificate: Path, face: bytes) -> None:
-    """Asks as a browser does: by the name that people type, from the page that is there."""
+def answers_all(address: str, certificate: Path, face: bytes, other_name: int = 421) -> None:
+    """Asks as a browser does: by the name that people type, from the page that is there.
+
+    ``other_name`` is the status for a name that the server was not given: 421 where that is left to the server.
+    """
     name = {"Host": NAME}
     browser = name | {"Origin": f"https://{NAME}"}
     with requests.Session() as session:
@@ -113,7 +124,7 @@ def answers_all(address: str, certificate: Path, face: bytes) -> None:
         assert session.post(f"{address}api/v1/predict", data=iter([face]), headers=name, timeout=60).status_code == 200
         assert session.get(f"{address}healthz", headers=name, timeout=60).json() == {"status": "ok"}
         assert posted("", face, Origin="https://evil.example").status_code == 403
-        assert session.get(address, headers={"Host": "evil.example"}, timeout=60).status_code == 421
+        assert session.get(address, headers={"Host": "evil.example"}, timeout=60).status_code == other_name
         assert posted("api/v1/predict", bytes(101 * 10**6)).status_code == 413
 
 
@@ -123,7 +134,7 @@ def test_behind_nginx(server: Running, certificate: Path, face: bytes, tmp_path:
     with proxy(nginx(server, certificate, tmp_path, port), port) as address:
         answers_all(address, certificate, face)
     # as nginx is without a setting: another Host, HTTP/1.0; and below a path
-    plain = block("nginx", server, certificate, port).replace("proxy_set_header Host $http_host;", "")
+    plain = block("server {", *at(server, certificate, port)).replace("proxy_set_header Host $http_host;", "")
     below = plain.replace("location / {", "location /faces/ {").replace(f":{server.port};", f":{server.port}/;")
     assert below.count(f"{server.port}/;") == 1
     with proxy(nginx(server, certificate, tmp_path, port, below), port) as address:
@@ -139,7 +150,28 @@ def test_behind_nginx(server: Running, certificate: Path, face: bytes, tmp_path:
 @pytest.mark.skipif(HAPROXY is None, reason="no haproxy: install it to see the server behind it")
 def test_behind_haproxy(server: Running, certificate: Path, face: bytes, tmp_path: Path) -> None:
     port, path = free_port(), tmp_path / "haproxy.cfg"
-    path.write_text(block("haproxy", server, certificate, port))
+    path.write_text(block("frontend", *at(server, certificate, port)))
     with proxy([str(HAPROXY), "-db", "-f", str(path)], port) as address:
         time.sleep(5)  # two health checks, after which a server that fails them is out
         answers_all(address, certificate, face)
+
+
+@pytest.mark.skipif(TRAEFIK is None, reason="no traefik: install it to see the server behind it")
+def test_behind_traefik(server: Running, certificate: Path, face: bytes, tmp_path: Path) -> None:
+    port = free_port()
+    text = block(
+        "http:",
+        ("http://detector:8000", f"http://127.0.0.1:{server.port}"),
+        (r"\{certResolver: letsencrypt\}", "{}"),  # a certificate of the test instead of one that is asked for
+        ("interval: 10s", "interval: 1s"),
+    )
+    text += f"tls: {{certificates: [{{certFile: {certificate}, keyFile: {certificate}}}]}}\n"
+    (tmp_path / "dynamic.yaml").write_text(text)
+    (tmp_path / "traefik.yaml").write_text(
+        "global: {checkNewVersion: false, sendAnonymousUsage: false}\n"
+        f"entryPoints: {{websecure: {{address: '127.0.0.1:{port}'}}}}\n"
+        f"providers: {{file: {{filename: {tmp_path / 'dynamic.yaml'}}}}}\n"
+    )
+    with proxy([str(TRAEFIK), f"--configFile={tmp_path / 'traefik.yaml'}"], port) as address:
+        time.sleep(5)  # some health checks, after which a server that fails them is out
+        answers_all(address, certificate, face, other_name=404)  # its rule has one name

@@ -48,7 +48,7 @@ from deepfake_detection.serving.words import is_calibrated, not_meant, rounded_p
 PACKAGE = "deepfake_detection.serving"
 WAITING = 4  # uploads that may wait while another is judged
 MOST_IN_CASE = 20  # files of one case file
-LINGER_SECONDS = 10.0
+LINGER_SECONDS, QUIET_SECONDS = 10.0, 1.0  # while a refused upload is read: in all, and without a byte
 LEAST_TOKEN = 16
 
 HEADERS = {
@@ -81,16 +81,22 @@ def early(response: Response) -> "_EarlyResponse":
 class _EarlyResponse(HTMLResponse):
     """An answer that is sent while the upload is still arriving. The rest of the upload is read and discarded.
 
-    If the connection were closed earlier, a browser would show a connection error instead of the answer.
+    If the connection were closed earlier, a browser would show a connection error instead of the answer. The answer has
+    no length, so that it ends when the upload does: a proxy such as Traefik stops sending when it has an answer whole,
+    and its browser would see an error, too. nginx stops at once, and waits for QUIET_SECONDS.
     """
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.headers["connection"] = "close"
+        del self.headers["content-length"]
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         await send({"type": "http.response.body", "body": self.body, "more_body": True})
         with anyio.move_on_after(LINGER_SECONDS):
-            while (await receive()).get("more_body"):
-                pass
+            more = True
+            while more:
+                more = False
+                with anyio.move_on_after(QUIET_SECONDS):
+                    more = bool((await receive()).get("more_body"))
         await send({"type": "http.response.body", "body": b""})
 
 
