@@ -281,11 +281,11 @@ def serve(
 ) -> None:
     """Judge pictures and videos on a web page, and for programs at /api/v1/predict. Works offline and keeps nothing."""
     try:
-        from deepfake_detection.serving.web import server
+        from deepfake_detection.serving.web import guard, server
     except ModuleNotFoundError as error:
         missing = f"{error.name} is not installed; run make env, or pip install starlette uvicorn python-multipart"
         raise UserError(f"serve: {missing}") from None
-    token = server.read_token(token_file) if token_file else None
+    token = guard.read_token(token_file) if token_file else None
     rule, memory = options.as_rule(threshold), max_memory_mb * 10**6
     anchors = read_anchors(trust_anchors) if trust_anchors else None
     checkpoint = find_checkpoint(checkpoint)

@@ -25,7 +25,7 @@ from deepfake_detection.network.sidecar import read_sidecar
 from deepfake_detection.serving.detector import Detector
 from deepfake_detection.serving.results import fields_of
 from deepfake_detection.serving.web import connections
-from deepfake_detection.serving.web.server import read_token
+from deepfake_detection.serving.web.guard import read_token
 from deepfake_detection.serving.web.workers import PROCESSES, Workers
 from tests.support.credentials import Authority, authority, created, signed
 from tests.unit.pictures.test_images import encode, png_header

@@ -32,7 +32,9 @@ from deepfake_detection.serving.detector import Detector
 from deepfake_detection.serving.people import NoSpaceError
 from deepfake_detection.serving.results import Face, Moment, Person, Prediction, Stretch, Verdict, VideoPrediction
 from deepfake_detection.serving.view import shown
-from deepfake_detection.serving.web.server import MOST_IN_CASE, WAITING, host_allowed, no_room
+from deepfake_detection.serving.web.guard import host_allowed
+from deepfake_detection.serving.web.server import MOST_IN_CASE, WAITING
+from deepfake_detection.serving.web.uploads import no_room
 from deepfake_detection.serving.words import (
     UNCERTAIN_HEADLINE,
     Wording,

@@ -1,8 +1,6 @@
 """The server of ``deepfake-detect serve``: a page and an API that judge an uploaded file and keep nothing."""
 
-import hmac
 import os
-import re
 import signal
 import socket
 import sys
@@ -12,25 +10,21 @@ from contextlib import closing
 from importlib.metadata import version
 from importlib.resources import files as package_files
 from importlib.util import find_spec
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import anyio
 import uvicorn
 from anyio import BrokenWorkerProcess
 from starlette.applications import Starlette
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from deepfake_detection.common.errors import UserError
-from deepfake_detection.common.text import printable, system_words
+from deepfake_detection.common.text import printable
 from deepfake_detection.network.sidecar import UNCALIBRATED, Sidecar, read_sidecar
 from deepfake_detection.pictures.images import UnreadableImageError
 from deepfake_detection.reporting.html import template_environment
@@ -41,27 +35,15 @@ from deepfake_detection.serving.view import load, values_of
 from deepfake_detection.serving.web import api
 from deepfake_detection.serving.web.connections import ImpatientProtocol
 from deepfake_detection.serving.web.download import case_page
-from deepfake_detection.serving.web.uploads import RefusedError, receive_upload
+from deepfake_detection.serving.web.guard import Guard, is_loopback, server_name
+from deepfake_detection.serving.web.uploads import RefusedError, early, no_room, receive_upload
 from deepfake_detection.serving.web.workers import Workers
 from deepfake_detection.serving.words import is_calibrated, not_meant, rounded_percent, unseen_words, usable_results
 
 PACKAGE = "deepfake_detection.serving"
 WAITING = 4  # uploads that may wait while another is judged
 MOST_IN_CASE = 20  # files of one case file
-LINGER_SECONDS, QUIET_SECONDS = 10.0, 1.0  # while a refused upload is read: in all, and without a byte
-LEAST_TOKEN = 16
 
-HEADERS = {
-    # Style, script, and what forms and scripts send to must be of this origin. Pictures are inside the page, as data:
-    # URIs. A video is the user's own file, which the browser has as a blob.
-    "content-security-policy": "default-src 'none'; img-src data:; media-src blob:; style-src 'self'; "
-    "script-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-    "cache-control": "no-store",
-    "cross-origin-opener-policy": "same-origin",
-    "cross-origin-resource-policy": "same-origin",
-    "referrer-policy": "same-origin",  # with no-referrer, a browser sends "null" as the origin even for this page
-    "x-content-type-options": "nosniff",
-}
 REASONS = {
     "not a video in a known format": "It is no video that can be read.",
     "empty file": "The file is empty.",
@@ -69,90 +51,6 @@ REASONS = {
     "damaged": "The file is damaged.",
     "too much work to decode": "It is built so that decoding it would take too long.",
 }
-
-
-def early(response: Response) -> "_EarlyResponse":
-    """The same response, for sending while the upload is still arriving."""
-    sent = _EarlyResponse(response.body, response.status_code, media_type=response.media_type)
-    sent.headers.update(response.headers)
-    return sent
-
-
-class _EarlyResponse(HTMLResponse):
-    """An answer that is sent while the upload is still arriving. The rest of the upload is read and discarded.
-
-    If the connection were closed earlier, a browser would show a connection error instead of the answer. The answer has
-    no length, so that it ends when the upload does: a proxy such as Traefik stops sending when it has an answer whole,
-    and its browser would see an error, too. nginx stops at once, and waits for QUIET_SECONDS.
-    """
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self.headers["connection"] = "close"
-        del self.headers["content-length"]
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        await send({"type": "http.response.body", "body": self.body, "more_body": True})
-        with anyio.move_on_after(LINGER_SECONDS):
-            more = True
-            while more:
-                more = False
-                with anyio.move_on_after(QUIET_SECONDS):
-                    more = bool((await receive()).get("more_body"))
-        await send({"type": "http.response.body", "body": b""})
-
-
-class _Guard:
-    """Refuses requests to a name that is not this server's (DNS rebinding), forms from other sites, and, if there is a
-    ``token``, requests without it. Only whether the server is alive may be asked without.
-    """
-
-    def __init__(self, app: ASGIApp, host: str, names: Collection[str], token: str | None) -> None:
-        self.app, self.host, self.names, self.token = app, host, names, token
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = Headers(scope=scope)
-
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(HEADERS)
-            await send(message)
-
-        answer: ASGIApp = self.app
-        # health checkers and old clients speak HTTP/1.0, where a request needs no Host; every browser sends one
-        named = "host" in headers or scope["http_version"] != "1.0"
-        if named and not host_allowed(headers.get("host", ""), self.host, self.names):
-            answer = self.refusal(scope, 421, "This address is not one of this server's names (--name adds one).")
-        elif scope["method"] not in ("GET", "HEAD") and not _own_origin(headers):
-            words = "A form of another site cannot be sent here. A proxy in front must pass the Host header on."
-            answer = self.refusal(scope, 403, words)
-        elif self.token is not None and scope["path"] != api.HEALTH and not _has_token(headers, self.token):
-            refused = self.refusal(scope, 401, "Send the server's token, as Authorization: Bearer TOKEN.")
-            refused.headers["www-authenticate"] = "Bearer"
-            answer = refused
-        await answer(scope, receive, send_with_headers)
-
-    def refusal(self, scope: Scope, status: int, words: str) -> Response:
-        if scope["path"].startswith((api.PREFIX, api.HEALTH)):
-            return early(api.problem(status, words))
-        return _EarlyResponse(words, status, media_type="text/plain")
-
-
-def host_allowed(header: str, bound: str, names: Collection[str] = ()) -> bool:
-    """Whether a Host header names the server that listens on ``bound``.
-
-    The names of loopback do, and so do ``bound`` itself and ``names``, which are in lower case. If the server listens
-    on all addresses (0.0.0.0, ::), so do any IP address and the machine's name. Only a name can be rebound by an
-    attacker, so an IP address is safe.
-    """
-    try:
-        name = (urlsplit(f"//{header}").hostname or "").removesuffix(".")
-    except ValueError:
-        return False
-    everywhere = bound in ("0.0.0.0", "::")  # noqa: S104  compared, not bound
-    address = _address(name)
-    if address is None:
-        known = name in ("localhost", bound.lower()) or name in names
-        return known or (everywhere and name == socket.gethostname().lower())
-    return address.is_loopback or everywhere or address == _address(bound)
 
 
 def create_app(
@@ -328,7 +226,7 @@ def create_app(
         Route(api.OPENAPI, lambda _: JSONResponse(described), methods=["GET"]),
         Route(api.HEALTH, lambda _: JSONResponse({"status": "ok"}), methods=["GET"]),
     ]
-    guard = Middleware(_Guard, host=host, names=names, token=token)
+    guard = Middleware(Guard, host=host, names=names, token=token)
     app = Starlette(routes=routes, middleware=[guard], exception_handlers={HTTPException: failed, Exception: failed})
     app.router.redirect_slashes = False  # behind a proxy that speaks TLS it would lead to http://
     return app
@@ -354,13 +252,13 @@ def serve(
 
     Raises UserError if the checkpoint, host, port, device, threshold or one of ``names`` cannot be used.
     """
-    names = {_server_name(each) for each in names}
+    names = {server_name(each) for each in names}
     sidecar = read_sidecar(checkpoint.with_suffix(".json"))  # reports errors before the slow import of torch
     if threshold is not None:
         sidecar = sidecar.at_threshold(threshold)
     listening = _listen(host, port)
     name = f"[{host}]" if ":" in host else host
-    if not _is_loopback(host):
+    if not is_loopback(host):
         print(f"warning: {host} is not loopback: others can reach this page, unencrypted", file=sys.stderr)
     # uvicorn raises the signal again when it has ended. sys.exit then lets temporary files be removed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -404,67 +302,6 @@ def _listen(host: str, port: int) -> socket.socket:
         number = error.errno or 0
         reason = (os.strerror(number) if number > 0 else error.strerror or str(error)).lower()
         raise UserError(f"{host}:{port}: cannot listen there ({reason}); choose another --port or --host") from None
-
-
-def no_room(error: OSError | NoSpaceError) -> RefusedError:
-    """Why a file cannot be kept while it is judged. The folder is in the log alone, because it is not the sender's."""
-    reason = system_words(error) if isinstance(error, OSError) else "no space for the frames of a video"
-    print(f"error: a file was refused: {tempfile.gettempdir()}: {reason}", file=sys.stderr, flush=True)
-    return RefusedError(
-        507, f"This server cannot keep the file while it is judged: {reason}. Try again later.", early=True
-    )
-
-
-def _server_name(name: str) -> str:
-    """A name as a Host header has it, without port. Raises UserError if it is none."""
-    if not re.fullmatch(r"[\w-]+(\.[\w-]+)*\.?", name, re.ASCII):
-        raise UserError(
-            f"--name {name}: give the name of a host, without a port, such as detector or faces.example.org"
-        )
-    return name.lower().removesuffix(".")
-
-
-def _is_loopback(host: str) -> bool:
-    address = _address(host)
-    return address.is_loopback if address else host.lower() == "localhost"
-
-
-def _address(name: str) -> Any:
-    try:
-        return ip_address(name)
-    except ValueError:
-        return None
-
-
-def read_token(file: Path) -> str:
-    """The token in a file, without the line's end. Raises UserError if it is too short to keep anybody out."""
-    try:
-        token = file.read_text(encoding="ascii").strip()
-    except UnicodeDecodeError:
-        raise UserError(f"--token-file {file}: not plain text") from None
-    if len(token) < LEAST_TOKEN or not token.isprintable() or " " in token:
-        raise UserError(
-            f"--token-file {file}: a token is one word of {LEAST_TOKEN} letters or more; try `openssl rand -hex 32`"
-        )
-    return token
-
-
-def _has_token(headers: Headers, token: str) -> bool:
-    scheme, _, sent = headers.get("authorization", "").partition(" ")
-    same = hmac.compare_digest(sent.strip().encode(), token.encode())  # takes as long whatever is wrong
-    return scheme.lower() == "bearer" and same
-
-
-def _own_origin(headers: Headers) -> bool:
-    """Browsers say which page sent a form. Other programs do not, but no web page can control them.
-
-    Sec-Fetch-Site, which not every browser sends to every address, knows better than Origin: a proxy in front may have
-    changed the Host that an Origin is compared with.
-    """
-    if site := headers.get("sec-fetch-site"):
-        return site in ("same-origin", "none")
-    origin = headers.get("origin")
-    return origin is None or urlsplit(origin).netloc == headers.get("host")
 
 
 def _sentence(reason: str) -> str:

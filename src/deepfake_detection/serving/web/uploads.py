@@ -1,6 +1,8 @@
 """Receives uploaded files, within limits, and says in one sentence why they are refused."""
 
 import shutil
+import sys
+import tempfile
 from pathlib import Path
 
 import anyio
@@ -8,11 +10,15 @@ from anyio import to_thread
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.types import Message, Receive
+from starlette.responses import HTMLResponse, Response
+from starlette.types import Message, Receive, Scope, Send
 
+from deepfake_detection.common.text import system_words
+from deepfake_detection.serving.people import NoSpaceError
 from deepfake_detection.serving.words import shortened
 
 UPLOAD_SECONDS = 120.0
+LINGER_SECONDS, QUIET_SECONDS = 10.0, 1.0  # while a refused upload is read: in all, and without a byte
 OVERHEAD = 2**16  # bytes of a form besides its file
 OTHERS = 100  # fields of a form besides its file, which are passed over
 FEW = 5  # fields that a message names
@@ -32,6 +38,44 @@ class RefusedError(Exception):
 
 class _TooLargeError(Exception):
     pass
+
+
+def early(response: Response) -> "_EarlyResponse":
+    """The same response, for sending while the upload is still arriving."""
+    sent = _EarlyResponse(response.body, response.status_code, media_type=response.media_type)
+    sent.headers.update(response.headers)
+    return sent
+
+
+class _EarlyResponse(HTMLResponse):
+    """An answer that is sent while the upload is still arriving. The rest of the upload is read and discarded.
+
+    If the connection were closed earlier, a browser would show a connection error instead of the answer. The answer has
+    no length, so that it ends when the upload does: a proxy such as Traefik stops sending when it has an answer whole,
+    and its browser would see an error, too. nginx stops at once, and waits for QUIET_SECONDS.
+    """
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.headers["connection"] = "close"
+        del self.headers["content-length"]
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        await send({"type": "http.response.body", "body": self.body, "more_body": True})
+        with anyio.move_on_after(LINGER_SECONDS):
+            more = True
+            while more:
+                more = False
+                with anyio.move_on_after(QUIET_SECONDS):
+                    more = bool((await receive()).get("more_body"))
+        await send({"type": "http.response.body", "body": b""})
+
+
+def no_room(error: OSError | NoSpaceError) -> RefusedError:
+    """Why a file cannot be kept while it is judged. The folder is in the log alone, because it is not the sender's."""
+    reason = system_words(error) if isinstance(error, OSError) else "no space for the frames of a video"
+    print(f"error: a file was refused: {tempfile.gettempdir()}: {reason}", file=sys.stderr, flush=True)
+    return RefusedError(
+        507, f"This server cannot keep the file while it is judged: {reason}. Try again later.", early=True
+    )
 
 
 async def receive_upload(
