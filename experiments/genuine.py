@@ -6,6 +6,7 @@ is first by its name. It is tested on other people and on all manipulations. Eac
 
 The tables have the AUROC of frames and of videos, as means over the splits. The 95% interval is of draws of identity
 groups in each split, taken together. So it counts both chances, and more splits never narrow it: they share people.
+Below are the differences to the first of the rows, split by split, with the interval of Student's t over the splits.
 ``experiments/results/genuine/`` keeps frames, curves and logits, so a killed run goes on. Remove what it has of a
 FOLDER that has changed.
 """
@@ -25,6 +26,7 @@ from dvc.utils.hydra import compose_and_dump
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.files import replacing, write_csv
 from deepfake_detection.common.tables import AUTHORS, SPLITS, VIDEO_KEY
+from deepfake_detection.evaluation.differences import seed_part, t_test
 from deepfake_detection.frames.dataset import FrameDataset
 from deepfake_detection.frames.prepared import Pixels, open_landmarks, open_set
 from deepfake_detection.frames.preparing import prepare_frames
@@ -47,7 +49,7 @@ from stages import run
 
 SET = "genuine"
 SHARES = (0.6, 0.15, 0.25)  # of the identity groups
-ALL = ["profile=small", "video.frames=12"]
+ALL = ["profile=small", "video.frames=12", "train.threads=1"]  # one, so that rows can be trained side by side
 AT_128 = ["prepare.image_size=128"]
 SCHEDULE = ["schedule=cosine", "warmup_epochs=1", "optimizer=adamw", "weight_decay=0.01", "clip_norm=1", "pairs=true"]
 """How the profile ``ffpp-strong`` trains, but for the averaged weights."""
@@ -109,6 +111,8 @@ def main() -> None:
     for unit in ("frames", "videos"):
         table = {name: dict(cells(tests, unit)) for name, tests in scored.items()}
         print(f"\nAUROC of {unit}\n{pd.DataFrame(table).T.to_string(na_rep='')}")
+        if len(scored) > 1 and options.splits > 1:
+            print(f"\nless {options.rows[0]}\n{differences(scored, unit).to_string(na_rep='')}")
 
 
 def params_of(overrides: list[str], file: Path) -> Params:
@@ -202,14 +206,33 @@ def divided(rows: pd.DataFrame, seed: int, recordings: dict[str, str]) -> pd.Dat
 
 def cells(tests: list[pd.DataFrame], unit: str) -> Iterator[tuple[str, str]]:
     """The columns of a row of the table, of its ``tests`` in each split."""
-    scored = [test if unit == "frames" else videos_of(test) for test in tests]
-    found = [{name: values[0] for name, values in aurocs(test, test["logit"].to_numpy()[None])} for test in scored]
+    found = [dict(split_aurocs(test, unit)) for test in tests]
     for name in dict.fromkeys(name for each in found for name in each):
         every = np.array([each[name] for each in found if name in each])
         low, high = np.nanquantile(every[:, 1:], [0.025, 0.975])
         yield name, f"{every[:, 0].mean():.3f} [{low:.3f}, {high:.3f}]"
     for name in ("epoch", "seconds"):
         yield name, ", ".join(str(test[name].iloc[0]) for test in tests)
+
+
+def split_aurocs(test: pd.DataFrame, unit: str) -> Iterator[tuple[str, Floats]]:
+    """As ``aurocs``, of the network of one split, by frames or by videos. What is yielded has shape (1 + draws,)."""
+    scored = test if unit == "frames" else videos_of(test)
+    for name, values in aurocs(scored, scored["logit"].to_numpy()[None]):
+        yield name, values[0]
+
+
+def differences(scored: dict[str, list[pd.DataFrame]], unit: str) -> pd.DataFrame:
+    """What each row's AUROC has more than that of the first, as the mean over the splits with its 95% interval."""
+    first, *others = ([dict(split_aurocs(test, unit)) for test in tests] for tests in scored.values())
+    table: dict[str, dict[str, str]] = {}
+    for row, found in zip(list(scored)[1:], others, strict=True):
+        for name in found[0]:
+            change = np.array([[own[name][0] - known[name][0]] for own, known in zip(found, first, strict=True)])
+            told = t_test(float(change.mean()), [seed_part(change)])
+            interval = "" if told["interval"] is None else " [{:+.3f}, {:+.3f}]".format(*told["interval"])
+            table.setdefault(row, {})[name] = f"{told['difference']:+.3f}{interval}"
+    return pd.DataFrame(table).T
 
 
 def videos_of(test: pd.DataFrame) -> pd.DataFrame:

@@ -86,7 +86,7 @@ def studied(folder: Path, to: Path, own: Path, seed: int) -> tuple[pd.DataFrame,
     detectors = {}
     for name, weight in NETWORKS.items():
         print(f"seed {seed}, {name}", flush=True)
-        params = params_of([*ROWS[ROW], f"train.localise={weight}", "train.threads=1"], own / f"{weight:g}.yaml")
+        params = params_of([*ROWS[ROW], f"train.localise={weight}"], own / f"{weight:g}.yaml")
         done = trained(folder, to, params, SPLIT, seed, epoch_log(own / f"{seed}.{weight:g}.curves.csv"))
         detectors[name] = detector_of(done, params)
     test = done.rows[done.rows["split"] == "test"]

@@ -1,5 +1,6 @@
 """The study of genuine videos, on drawn ones in the official layout."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -92,6 +93,21 @@ def test_the_table_scores_each_manipulation_against_all_originals() -> None:
     assert len(videos) == 24
     assert np.isclose(videos.loc[(videos["category"] == "Original") & (videos["group"] == "0"), "logit"], 3.05).all()
     assert dict(genuine.cells([test], "videos"))["Deepfakes (seen)"] == "1.000 [1.000, 1.000]"
+
+
+def test_differences_are_taken_split_by_split() -> None:
+    rng = np.random.default_rng(0)
+    rows = [(category, str(group)) for group in range(40) for category in ("Original", "Deepfakes")]
+    test = pd.DataFrame(rows, columns=["category", "group"])
+    test = test.assign(label=(test["category"] == "Deepfakes").astype(int), seen=test["category"] == "Deepfakes")
+    noise = [rng.normal(size=len(test)) for _ in range(4)]
+    weak = [test.assign(logit=test["label"] * 0.3 + each) for each in noise]
+    good = [test.assign(logit=test["label"] * 2.0 + each) for each in noise]
+    found = genuine.differences({"weak": weak, "good": good, "weak again": weak}, "frames")
+    assert list(found.index) == ["good", "weak again"]
+    mean, low, high = map(float, re.findall(r"[+-][0-9.]+", str(found.loc["good", "Deepfakes (seen)"])))
+    assert 0.1 < low < mean < high < 0.6
+    assert found.loc["weak again", "Deepfakes (seen)"] == "+0.000"
 
 
 @pytest.mark.slow
