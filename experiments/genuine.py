@@ -83,6 +83,7 @@ ROWS = {
     "small-schedule": [f"train.{each}" for each in SCHEDULE],
     # at a size that costs a third
     "small-128": AT_128,
+    "small-128-nested": [*AT_128, "train.method=nested"],
     "small-128-ema": [*AT_128, "train.ema=0.99"],
 }
 """What ``dvc exp run -S`` would be given for each row, besides ALL."""

@@ -49,7 +49,7 @@ from experiments.run import BATCH
 from experiments.study import RESULTS
 from stages import run
 
-SPLIT, ROW = 0, "small-nested"
+SPLIT, ROW = 0, "small-128-nested"
 NETWORKS = {"without head": 0.0, "with head": 1.0}  # train.localise
 
 Map = NDArray[np.float32]
