@@ -110,10 +110,11 @@ def main() -> None:
         ids = dict.fromkeys(("video_id", "source_id", "group"), str)
         scored[name].append(pd.read_csv(file, dtype=ids, keep_default_na=False))
     for unit in ("frames", "videos"):
-        table = {name: dict(cells(tests, unit)) for name, tests in scored.items()}
+        found = {name: [network_aurocs(test, unit) for test in tests] for name, tests in scored.items()}
+        table = {name: dict(cells(found[name], tests)) for name, tests in scored.items()}
         print(f"\nAUROC of {unit}\n{pd.DataFrame(table).T.to_string(na_rep='')}")
         if len(scored) > 1 and options.splits > 1:
-            print(f"\nless {options.rows[0]}\n{differences(scored, unit).to_string(na_rep='')}")
+            print(f"\nless {options.rows[0]}\n{differences(found).to_string(na_rep='')}")
 
 
 def params_of(overrides: list[str], file: Path) -> Params:
@@ -205,9 +206,8 @@ def divided(rows: pd.DataFrame, seed: int, recordings: dict[str, str]) -> pd.Dat
     return rows.assign(group=groups, split=groups.map(dict(zip(names, np.repeat(SPLITS, np.diff(ends)), strict=True))))
 
 
-def cells(tests: list[pd.DataFrame], unit: str) -> Iterator[tuple[str, str]]:
-    """The columns of a row of the table, of its ``tests`` in each split."""
-    found = [dict(split_aurocs(test, unit)) for test in tests]
+def cells(found: list[dict[str, Floats]], tests: list[pd.DataFrame]) -> Iterator[tuple[str, str]]:
+    """The columns of a row of the table: ``found``, as of ``network_aurocs``, and ``tests`` are those of each split."""
     for name in dict.fromkeys(name for each in found for name in each):
         every = np.array([each[name] for each in found if name in each])
         low, high = np.nanquantile(every[:, 1:], [0.025, 0.975])
@@ -216,24 +216,26 @@ def cells(tests: list[pd.DataFrame], unit: str) -> Iterator[tuple[str, str]]:
         yield name, ", ".join(str(test[name].iloc[0]) for test in tests)
 
 
-def split_aurocs(test: pd.DataFrame, unit: str) -> Iterator[tuple[str, Floats]]:
-    """As ``aurocs``, of the network of one split, by frames or by videos. What is yielded has shape (1 + draws,)."""
-    scored = test if unit == "frames" else videos_of(test)
-    for name, values in aurocs(scored, scored["logit"].to_numpy()[None]):
-        yield name, values[0]
+def differences(found: dict[str, list[dict[str, Floats]]]) -> pd.DataFrame:
+    """What each row's AUROC has more than that of the first, as the mean over the splits with its 95% interval.
 
-
-def differences(scored: dict[str, list[pd.DataFrame]], unit: str) -> pd.DataFrame:
-    """What each row's AUROC has more than that of the first, as the mean over the splits with its 95% interval."""
-    first, *others = ([dict(split_aurocs(test, unit)) for test in tests] for tests in scored.values())
-    table: dict[str, dict[str, str]] = {}
-    for row, found in zip(list(scored)[1:], others, strict=True):
-        for name in found[0]:
-            change = np.array([[own[name][0] - known[name][0]] for own, known in zip(found, first, strict=True)])
-            told = t_test(float(change.mean()), [seed_part(change)])
-            interval = "" if told["interval"] is None else " [{:+.3f}, {:+.3f}]".format(*told["interval"])
-            table.setdefault(row, {})[name] = f"{told['difference']:+.3f}{interval}"
+    ``found`` has for each row what ``network_aurocs`` says of each split.
+    """
+    first, *others = found
+    table: dict[str, dict[str, str]] = {row: {} for row in others}
+    for row, name in product(others, found[first][0]):
+        pairs = [(own[name][0], known[name][0]) for own, known in zip(found[row], found[first], strict=True)]
+        change = np.array([[own - known] for own, known in pairs])
+        told = t_test(float(change.mean()), [seed_part(change)])
+        interval = "" if told["interval"] is None else " [{:+.3f}, {:+.3f}]".format(*told["interval"])
+        table[row][name] = f"{told['difference']:+.3f}{interval}"
     return pd.DataFrame(table).T
+
+
+def network_aurocs(test: pd.DataFrame, unit: str) -> dict[str, Floats]:
+    """As ``aurocs``, of one network, by frames or by videos: of shape (1 + draws,)."""
+    scored = test if unit == "frames" else videos_of(test)
+    return {name: values[0] for name, values in aurocs(scored, scored["logit"].to_numpy()[None])}
 
 
 def videos_of(test: pd.DataFrame) -> pd.DataFrame:

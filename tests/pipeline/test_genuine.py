@@ -77,7 +77,11 @@ def test_the_table_scores_each_manipulation_against_all_originals() -> None:
     test = pd.DataFrame(rows, columns=["category", "group", "seen", "logit"])
     test = test.assign(label=(test["category"] != "Original").astype(int), dataset="genuine", video_id=test["group"])
     test = test.assign(source_id="", epoch=3, seconds=7)
-    found = dict(genuine.cells([test, test], "frames"))
+
+    def row(*tests: pd.DataFrame, unit: str = "frames") -> dict[str, str]:
+        return dict(genuine.cells([genuine.network_aurocs(each, unit) for each in tests], list(tests)))
+
+    found = row(test, test)
     assert found == {
         "Deepfakes (seen)": "1.000 [1.000, 1.000]",
         "Face2Face": "1.000 [1.000, 1.000]",
@@ -88,11 +92,11 @@ def test_the_table_scores_each_manipulation_against_all_originals() -> None:
     }
     # one frame that is wrong turns no video
     test.loc[0, "logit"] = 6.0
-    assert dict(genuine.cells([test], "frames"))["Deepfakes (seen)"] != "1.000 [1.000, 1.000]"
+    assert row(test)["Deepfakes (seen)"] != "1.000 [1.000, 1.000]"
     videos = genuine.videos_of(test)
     assert len(videos) == 24
     assert np.isclose(videos.loc[(videos["category"] == "Original") & (videos["group"] == "0"), "logit"], 3.05).all()
-    assert dict(genuine.cells([test], "videos"))["Deepfakes (seen)"] == "1.000 [1.000, 1.000]"
+    assert row(test, unit="videos")["Deepfakes (seen)"] == "1.000 [1.000, 1.000]"
 
 
 def test_differences_are_taken_split_by_split() -> None:
@@ -101,9 +105,11 @@ def test_differences_are_taken_split_by_split() -> None:
     test = pd.DataFrame(rows, columns=["category", "group"])
     test = test.assign(label=(test["category"] == "Deepfakes").astype(int), seen=test["category"] == "Deepfakes")
     noise = [rng.normal(size=len(test)) for _ in range(4)]
-    weak = [test.assign(logit=test["label"] * 0.3 + each) for each in noise]
-    good = [test.assign(logit=test["label"] * 2.0 + each) for each in noise]
-    found = genuine.differences({"weak": weak, "good": good, "weak again": weak}, "frames")
+    weak, good = (
+        [genuine.network_aurocs(test.assign(logit=test["label"] * apart + each), "frames") for each in noise]
+        for apart in (0.3, 2.0)
+    )
+    found = genuine.differences({"weak": weak, "good": good, "weak again": weak})
     assert list(found.index) == ["good", "weak again"]
     mean, low, high = map(float, re.findall(r"[+-][0-9.]+", str(found.loc["good", "Deepfakes (seen)"])))
     assert 0.1 < low < mean < high < 0.6
