@@ -81,9 +81,10 @@ ROWS = {
     "small-sturdy": ["augment=sturdy"],
     "small-nested": ["train.method=nested"],
     "small-schedule": [f"train.{each}" for each in SCHEDULE],
+    "small-localise": ["train.localise=1"],
+    "small-nested-localise": ["train.method=nested", "train.localise=1"],
     # at a size that costs a third
     "small-128": AT_128,
-    "small-128-nested": [*AT_128, "train.method=nested"],
     "small-128-ema": [*AT_128, "train.ema=0.99"],
 }
 """What ``dvc exp run -S`` would be given for each row, besides ALL."""
@@ -140,8 +141,12 @@ class Trained(NamedTuple):
 
 
 def trained_and_tested(folder: Path, to: Path, params: Params, seed: int, curves: EpochLog) -> pd.DataFrame:
+    """As ``tested``, of a network that is trained for it."""
+    return tested(trained(folder, to, params, seed, seed, curves))
+
+
+def tested(done: Trained) -> pd.DataFrame:
     """The frames of the test with their ``logit``; ``epoch`` and ``seconds`` say which was kept, after what time."""
-    done = trained(folder, to, params, seed, seed, curves)
     test = done.rows[done.rows["split"] == "test"]
     logits = predict_logits(done.network, FrameDataset(done.pixels, test), BATCH)
     seen = test["category"] == done.seen

@@ -17,7 +17,6 @@ import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
-from scipy.ndimage import uniform_filter
 from sklearn.metrics import average_precision_score
 from torch import Tensor
 from torch.nn.functional import interpolate
@@ -29,10 +28,10 @@ from deepfake_detection.inference.checkpoint import load_checkpoint
 from deepfake_detection.network.allocator import keep_freed_memory
 from deepfake_detection.network.model import Network
 from deepfake_detection.params.load import load_params
+from deepfake_detection.training.changed import changed_mask
 from experiments.study import open_evaluated, open_trained
 from stages import run
 
-ALTERED = 6.0  # grey levels, the mean over 3 x 3 pixels and the colours; the compression changes less
 WIDTHS = (8, 16, 32)  # pixels of the network's input that a place of a map is wide
 PATCH, STEP = 24, 8  # occlusion, in pixels
 MASKS, CELLS = 300, 8  # RISE
@@ -61,7 +60,7 @@ def main() -> None:
     found, shown = [], []
     for category, pairs in frames_with_originals(rng, options.frames).items():
         for number, (fake, original) in enumerate(progress(pairs, category, unit="frame")):
-            altered = mask_of(fake, original)
+            altered = changed_mask(fake, original)
             maps = maps_of(network, fake, rng)
             found += [{"category": category, "map": name, **score(each, altered)} for name, each in maps.items()]
             if not number:
@@ -89,13 +88,6 @@ def frames_with_originals(rng: np.random.Generator, most: int) -> dict[str, list
                 (np.asarray(pixels[row]), np.asarray(trained[0][rows[video, frame]])) for row, video, frame in keys
             ]
     return pairs
-
-
-def mask_of(fake: Frame, original: Frame) -> NDArray[np.bool_]:
-    """The pixels that were altered, of shape (size, size)."""
-    difference = np.abs(fake.astype(float) - original).mean(-1)
-    altered: NDArray[np.bool_] = uniform_filter(difference, 3) > ALTERED
-    return altered
 
 
 def score(found: Map, altered: NDArray[np.bool_]) -> dict[str, float]:

@@ -124,18 +124,21 @@ class VideoScore(BaseModel):
 class Where(BaseModel):
     """How well the network says where a frame was changed: see evaluation.localisation.
 
-    Measured on ``blends`` of validation frames with themselves. ``auroc`` is over all places of their maps. ``iou`` is
-    the mean intersection over union at ``threshold``, at which it is greatest. ``hits`` is the share of blends whose
-    brightest place was changed (the pointing game, Zhang et al. 2018, "Top-down Neural Attention by Excitation
-    Backprop"), and ``blind_hits`` what one and the same place reaches at best, whatever the frame shows.
+    Measured on ``frames`` of the validation, ``of`` which the masks are known: fakes, or blends of originals with
+    themselves. ``auroc`` is over all places of their maps. ``iou`` is the mean intersection over union at
+    ``threshold``, at which it is greatest, and ``blind_iou`` that of the best map that is the same for every frame.
+    ``hits`` is the share of frames whose brightest place was changed (the pointing game, Zhang et al. 2018, "Top-down
+    Neural Attention by Excitation Backprop"), and ``blind_hits`` what one and the same place reaches at best.
     """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
 
-    blends: Count
+    of: Literal["fakes", "blends"]
+    frames: Count
     auroc: Fraction
     threshold: Fraction
     iou: Fraction
+    blind_iou: Fraction
     hits: Fraction
     blind_hits: Fraction
 
@@ -270,7 +273,11 @@ def said_of(sidecar: Sidecar) -> list[str]:
     frame, where = sidecar.frame, sidecar.where
     lines = [f"threshold {frame.threshold:.4f}, temperature {frame.temperature:.4f}, bias {frame.bias:.4f}"]
     lines += [f"threshold {name} is left out: {reason}" for name, reason in frame.unavailable.items()]
-    return lines + ([f"where: {', '.join(f'{name} {value:.4g}' for name, value in where)}"] if where else [])
+    if where:
+        measured = where.model_dump(exclude={"of", "frames"}).items()
+        told = ", ".join(f"{name} {value:.4g}" for name, value in measured)
+        lines.append(f"where, on {where.frames} {where.of}: {told}")
+    return lines
 
 
 def read_sidecar(path: Path) -> Sidecar:

@@ -243,8 +243,9 @@ class Train(Section):
         float,
         Field(
             ge=0,
-            description="Weight of a second loss, with which a small head learns where a frame was changed, from the "
-            "masks of the blends. It needs a `method` with blends. 0: no such head. See docs/methods/localisation.md.",
+            description="Weight of a second loss, with which a small head learns where a frame was changed: from the "
+            "masks of blends, and from where fakes differ from their originals. It needs a `prepare.crop` other than "
+            "`none`. 0: no such head. See docs/methods/localisation.md.",
         ),
     ]
     pairs: Annotated[
@@ -340,8 +341,6 @@ class Train(Section):
             raise ValueError(f"adapt: {self.adapt} needs frames without labels: set train.unlabelled=adapt")
         if self.adapt != "none" and self.compile != "none":
             raise ValueError(f"adapt: {self.adapt} needs compile: none, because it looks into the network")
-        if self.localise and self.method == "supervised":
-            raise ValueError("localise needs frames of which it is known where they were changed: set method to nested")
         if self.localise and (self.adapt, self.compile) != ("none", "none"):
             raise ValueError("localise needs adapt: none and compile: none, because it looks into the network")
         if self.unlabelled == "adapt" and self.adapt == "none" and self.teacher == "none":

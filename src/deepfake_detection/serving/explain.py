@@ -85,7 +85,7 @@ def heat_map(detector: Detector, pixels: Pixels, face: DetectedFace | None) -> P
 def measured_where(detector: Detector) -> Where | None:
     """How well the network says where a frame was changed; None if it does not say it better than a blind guess."""
     where = detector.sidecar.where
-    return where if where and detector.network.variant.localise and where.hits > where.blind_hits else None
+    return where if where and detector.network.variant.localise and where.iou > where.blind_iou else None
 
 
 def changed_places(detector: Detector, crop: Pixels) -> Evidence:

@@ -151,10 +151,12 @@ def face_words(face: Face, threshold: float | None = None) -> str:
 
 def where_words(where: Where) -> str:
     """How often the map of where a frame looks changed is right, as far as that was measured."""
+    known = "fakes" if where.of == "fakes" else "blends of originals with themselves"
     return (
-        f"In {where.blends} validation blends of originals with themselves, the brightest place had been changed in "
-        f"{percent(where.hits)}. The best place that is the same for every picture had been changed in "
-        f"{percent(where.blind_hits)}. Other manipulations were not measured."
+        f"In {where.frames} validation {known}, what is marked and what had been changed overlap by "
+        f"{percent(where.iou)}, and the brightest place had been changed in {percent(where.hits)}. The best map that "
+        f"is the same for every picture has {percent(where.blind_iou)} and {percent(where.blind_hits)}. Other "
+        "manipulations were not measured."
     )
 
 

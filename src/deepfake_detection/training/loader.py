@@ -19,6 +19,7 @@ from deepfake_detection.common.errors import UserError
 from deepfake_detection.frames.dataset import derive_seed
 from deepfake_detection.frames.prepared import Pixels, open_landmarks, open_set
 from deepfake_detection.params.train_sections import Train
+from deepfake_detection.training.changed import SAME_FRAME, originals_of
 from deepfake_detection.training.distributed import rank_batches
 from deepfake_detection.training.training_frames import TrainingFrames
 
@@ -84,6 +85,8 @@ class FrameBatches(pl.LightningDataModule):
         # the sizes of the pairs in the order in which they are served, the same in all epochs, and so are the steps
         self.pair_sizes = np.random.default_rng(derive_seed(seed)).permutation(np.bincount(train["pair"]))
         self._steps_by_sharing: dict[tuple[int, int], list[int]] = {}
+        if params.localise:
+            train = with_originals(train, landmarks)
         self.train_rows, self.val_rows = (with_weights(part, params.balance) for part in (train, val))
         self.micro_batch_size = (
             BATCH_ON_CPU if params.batch_size == "auto" else params.batch_size
@@ -221,12 +224,28 @@ def with_blends(
     return pd.concat([levels, blends]), val
 
 
+def with_originals(train: pd.DataFrame, landmarks: NDArray[np.float32] | None) -> pd.DataFrame:
+    """``train`` with the column ``original`` of TrainingFrames.
+
+    Raises UserError if it is known of no row where it was changed.
+    """
+    if landmarks is None:
+        raise UserError("train.localise needs the same crop of a fake and of its original: set prepare.crop=face")
+    originals = originals_of(train, landmarks)
+    if (originals < 0).all() and not train.get("blended", pd.Series(dtype=bool)).any():
+        raise UserError(
+            "train.localise: no fake has its original among the frames, so nobody knows where it was changed: set "
+            "train.method=nested, which learns from blends"
+        )
+    return train.assign(original=originals)
+
+
 def pairs_of(rows: pd.DataFrame, same_frame: bool) -> NDArray[np.int64]:
     """A number for each row, from 0 on: the same for a frame and its blend.
 
     With ``same_frame`` it is also the same for an original and the fakes made of the same frame of its video.
     """
-    keys = rows.groupby(["dataset", "video_id", "frame"]).ngroup() if same_frame else rows.index
+    keys = rows.groupby(SAME_FRAME).ngroup() if same_frame else rows.index
     return pd.factorize(np.asarray(keys), sort=True)[0]
 
 

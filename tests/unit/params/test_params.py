@@ -42,7 +42,6 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
         {"train.compile": "graph", "train.adapt": "coral", "train.unlabelled": "adapt"},
         "train: adapt: coral needs compile: none, because it looks into the network",
     ),
-    "where without blends": ({"train.localise": 0.5}, "train: localise needs frames of which it is known where"),
     "where in a capture": (
         {"train.localise": 0.5, "train.method": "nested", "train.compile": "graph"},
         "train: localise needs adapt: none and compile: none",

@@ -8,12 +8,14 @@ import pytest
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from deepfake_detection.common.errors import UserError
 from deepfake_detection.network.layers import WhereHead
 from deepfake_detection.network.model import add_where, build_model
 from deepfake_detection.network.weights import save_weights
 from deepfake_detection.params.train_sections import Augment, Model
 from deepfake_detection.training.augment import augment_frame, augment_mask
 from deepfake_detection.training.blending import LANDMARKS
+from deepfake_detection.training.changed import originals_of
 from deepfake_detection.training.classifier import misplaced
 from deepfake_detection.training.loader import FrameBatches
 from deepfake_detection.training.runs import train_network
@@ -48,6 +50,40 @@ def test_masks_follow_the_frames_through_the_augmentation() -> None:
     assert (mask - blend[-1]).abs().max() > 0.5
     without = TrainingFrames(pixels[:1], rows([1], [True]), moved, points[:1], seed=3)[0]
     assert len(without) == 2
+
+
+def test_a_fake_is_compared_with_the_original_of_the_same_frame_in_the_same_crop() -> None:
+    """Frames of one video: two originals, a fake of each, one in another crop, a blend, and one of another frame."""
+    pixels = np.full((7, SIZE, SIZE, 3), 100, np.uint8)
+    pixels[2:, :, 40:] = 107
+    pixels[2:, :, :20] = 105  # as much as the compression may change
+    points = np.stack([POINTS] * 7)
+    points[4] += 1
+    table = pd.DataFrame({"label": [0, 0, 1, 2, 1, 1, 1], "frame": [0, 1, 0, 1, 0, 0, 2]}).assign(
+        dataset="d", video_id="7"
+    )
+    table["blended"] = [False] * 5 + [True, False]
+    shuffled = table.sample(frac=1, random_state=3)
+    assert dict(zip(shuffled.index, originals_of(shuffled, points), strict=True)) == {
+        0: -1,
+        1: -1,
+        2: 0,
+        3: 1,
+        4: -1,
+        5: -1,
+        6: -1,
+    }
+    served = table.assign(original=originals_of(table, points), pair=range(7), blended=False)
+    frames = TrainingFrames(pixels, served, None, points, masked=True)
+    mask = frames[2][-1].numpy()
+    assert mask[:, 41:].all()
+    assert not mask[:, :39].any()
+    assert frames[4][-1].isnan().all()
+    turned = Augment.model_validate(
+        train().augment.model_dump() | dict.fromkeys(("rotation", "scale"), 0.0) | {"flip": 1.0}
+    )
+    flipped = TrainingFrames(pixels, served, turned, points, masked=True)[2][-1].numpy()
+    assert np.array_equal(flipped, mask[:, ::-1])
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -116,3 +152,16 @@ def test_a_trained_head_is_saved_and_loaded_and_training_starts_without_it(tmp_p
     fresh = build_model("efficientnet_lite0", 0.0, file)
     assert not fresh.variant.localise
     assert not any(name.startswith("where.") for name in fresh.efficientnet.state_dict())
+
+
+def test_training_says_when_it_is_known_of_no_frame_where_it_was_changed() -> None:
+    table = pd.DataFrame({"label": [0, 1] * 4, "dataset": "d", "category": "x", "source_id": "", "split": "train"})
+    table["video_id"] = table["path"] = [f"{number:03d}" for number in range(8)]
+    table["frame"] = 0
+    pixels, points = np.zeros((8, SIZE, SIZE, 3), np.uint8), np.stack([POINTS] * 8)
+    with pytest.raises(UserError, match=r"^train.localise: no fake has its original among the frames"):
+        FrameBatches(pixels, table, train(localise=1.0), 7, points)
+    with pytest.raises(UserError, match=r"^train.localise needs the same crop .* set prepare.crop=face"):
+        FrameBatches(pixels, table, train(localise=1.0), 7)
+    table["video_id"] = "000"
+    assert FrameBatches(pixels, table, train(localise=1.0), 7, points).train_rows["original"].tolist() == [-1, 0] * 4
