@@ -12,18 +12,22 @@ from deepfake_detection.evaluation.fit_familiarity import fit_familiarity
 from deepfake_detection.frames.dataset import FrameDataset
 from deepfake_detection.inference.checkpoint import load_checkpoint
 from deepfake_detection.inference.familiarity import Familiarity, familiarity_file, save_familiarity
+from deepfake_detection.network.model import add_where
 from tests.support.checkpoints import network_with_statistics, save_checkpoint, sidecar
 from tests.support.commands import command
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "other-runtimes.md"
 
 
-def checkpoint(folder: Path, crop: str = "face") -> Path:
+def checkpoint(folder: Path, crop: str = "face", localise: bool = False) -> Path:
     """A B0 whose logits differ from frame to frame, with a temperature other than 1."""
     network = network_with_statistics(dropout=0.0)
+    if localise:
+        add_where(network)
     path = folder / "best_model_efficientnet_b7.pth"  # the name that the guide uses
     categories = {"real": ["Original"], "fake": ["Größe"]}
-    save_checkpoint(path, network, sidecar(categories=categories, frame={"temperature": 1.7}, crop=crop, margin=0.25))
+    about = {"categories": categories, "frame": {"temperature": 1.7}, "network": network.variant.model_dump()}
+    save_checkpoint(path, network, sidecar(**about, crop=crop, margin=0.25))
     return path
 
 

@@ -358,10 +358,8 @@ def export(
     for path in filter(Path.exists, paths):  # a checkpoint without familiarity has one file less
         print(f"{shown(path, sys.stdout)}: {path.stat().st_size / 1e6:.1f} MB")
     frames = f"{parity.frames} {'other' if int8 else 'drawn'} faces"
-    print(
-        f"largest difference from torch on {frames}: probability {parity.probability:.1e}, "
-        f"logit {parity.logit:.1e}, unfamiliarity {parity.unfamiliarity:.1e}; other verdicts: {parity.decisions}"
-    )
+    apart = ", ".join(f"{name} {difference:.1e}" for name, difference in parity.apart.items())
+    print(f"largest difference from torch on {frames}: {apart}; other verdicts: {parity.decisions}")
 
 
 app.command("import")(import_)

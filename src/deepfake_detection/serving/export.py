@@ -4,7 +4,7 @@ import copy
 import errno
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, islice, repeat
@@ -34,13 +34,14 @@ from deepfake_detection.sources.drawn.manipulations import deepfakes
 Pixels: TypeAlias = NDArray[np.uint8]
 Numbers: TypeAlias = NDArray[np.float64]
 Runner: TypeAlias = Callable[[Pixels], Sequence[NDArray[Any]]]
-"""Maps frames, uint8 of shape (batch, size, size, 3), to OUTPUTS, each of shape (batch,)."""
+"""Maps frames, uint8 of shape (batch, size, size, 3), to the outputs of ``ExportedModel``."""
 
 FILES = {"onnx": (".onnx",), "openvino": (".xml", ".bin"), "safetensors": (".safetensors", ".json", FAMILIARITY)}
 OPSET = 18  # the oldest that torch writes, so that any runtime of recent years can read it
-INPUT, OUTPUTS = "frames", ("probability", "logit", "unfamiliarity")  # the last only with a familiarity
-AUTHORS_SCORE = "authors_score"  # the first output of a checkpoint that is not calibrated here
-TOLERANCE = 1e-3  # probabilities must differ from torch's by less than this, and unfamiliarity by this share
+INPUT = "frames"
+PROBABILITY, AUTHORS_SCORE = "probability", "authors_score"  # the second in place of the first without a calibration
+LOGIT, CHANGED, UNFAMILIARITY = "logit", "changed", "unfamiliarity"
+TOLERANCE = 1e-3  # scores must differ from torch's by less than this, and unfamiliarity by this share
 BATCHES = (1, 3, 4)  # the first batch sizes of the comparison; several, to show that none is fixed
 DRAWN = 32  # drawn frames in the comparison
 MIN_FACES = 20  # needed for 8 bits; half of them calibrate
@@ -48,15 +49,14 @@ MIN_FACES = 20  # needed for 8 bits; half of them calibrate
 
 @dataclass(frozen=True)
 class Parity:
-    """How far the written network is from torch: the largest differences, and the number of different verdicts.
+    """How far the written network is from torch on ``frames``, and the number of different verdicts.
 
-    That of ``unfamiliarity`` is a share of its value where that is above 1. It is 0 without a familiarity.
+    ``apart`` has the largest difference of each output. That of UNFAMILIARITY is a share of its value where that is
+    above 1.
     """
 
     frames: int
-    probability: float
-    logit: float
-    unfamiliarity: float
+    apart: dict[str, float]
     decisions: int
 
 
@@ -74,7 +74,8 @@ def export(checkpoint: Path, form: str, out: Path, int8: Sequence[str] = ()) -> 
     ONNX and OpenVINO take ``frames``: uint8 RGB of shape (batch, size, size, 3), any batch size, not normalised. They
     give ``probability``, which is sigmoid(logit / temperature + bias), ``logit``, and if the checkpoint has a
     familiarity, ``unfamiliarity``, each float32 of shape (batch,). In place of the first, a checkpoint that is not
-    calibrated here gives AUTHORS_SCORE, the sigmoid of the logit. safetensors holds only the weights, for
+    calibrated here gives AUTHORS_SCORE, the sigmoid of the logit. A network with a WhereHead also gives ``changed``,
+    from 0 to 1 for each place, float32 of shape (batch, rows, columns). safetensors holds only the weights, for
     ``Detector.load``, and the familiarity in a file of its own. The sidecar is in the file's metadata. ONNX
     (metadata_props) and OpenVINO (rt_info, under "deepfake_detection") hold it by key, and a value that is not text
     as JSON. safetensors holds all of it as one JSON text. The files contain no paths or names from this machine.
@@ -109,12 +110,11 @@ def export(checkpoint: Path, form: str, out: Path, int8: Sequence[str] = ()) -> 
         _print_progress(f"{form}: converting {sidecar.arch} at {size} pixels; B7 takes about a minute")
         write(loaded, parts[0])
         parity = compare(read(parts[0]), loaded, compared)
-        for name, difference in (("probabilities", parity.probability), ("unfamiliarity", parity.unfamiliarity)):
-            if not difference < tolerance:  # NaN is refused too
-                differs = "differ" if name == "probabilities" else "differs"
+        for name, difference in parity.apart.items():
+            if name != LOGIT and not difference < tolerance:  # NaN is refused too
                 raise UserError(
-                    f"{out}: not written: its {name} {differs} from torch's by up to {difference:.1e}, "
-                    f"{tolerance:.0e} or more; take another --format"
+                    f"{out}: not written: its {name} differs from torch's by up to {difference:.1e}, {tolerance:.0e} "
+                    "or more; take another --format"
                 )
     return parity
 
@@ -127,35 +127,31 @@ def compare(run: Runner, checkpoint: Checkpoint, frames: Sequence[Pixels]) -> Pa
     model = ExportedModel(checkpoint).eval()
     with progress(title="comparing with torch", total=len(frames), unit="frame") as bar:
         while taken := list(islice(waiting, next(sizes))):
-            batch, size = np.stack(taken), len(taken)
-            outputs = run(batch)
-            if any(output.shape != (size,) for output in outputs):
-                raise ValueError(f"{size} frames gave {', '.join(str(output.shape) for output in outputs)}")
-            found.append([output.astype(float) for output in outputs])
+            batch = np.stack(taken)
+            found.append([output.astype(float) for output in run(batch)])
             with torch.inference_mode():
                 exact.append([output.double().numpy() for output in model(torch.from_numpy(batch))])
-            bar.update(size)
-    ours, theirs = ([np.concatenate(part) for part in zip(*each, strict=True)] for each in (found, exact))
-    probability, logit, unfamiliarity = (
-        [np.abs(first - second) for first, second in zip(ours, theirs, strict=True)] + [np.zeros(1)]
-    )[:3]
-    if checkpoint.familiarity is not None:
-        unfamiliarity = unfamiliarity / np.maximum(theirs[2], 1)
-    return Parity(
-        len(frames),
-        float(probability.max()),
-        float(logit.max()),
-        float(unfamiliarity.max()),
-        int((_verdicts(ours, checkpoint.sidecar) != _verdicts(theirs, checkpoint.sidecar)).sum()),
+            shapes, right = ([output.shape for output in each[-1]] for each in (found, exact))
+            if shapes != right:
+                raise ValueError(f"{len(taken)} frames gave {', '.join(map(str, shapes))}")
+            bar.update(len(taken))
+    names = outputs_of(checkpoint)
+    ours, theirs = (
+        dict(zip(names, map(np.concatenate, zip(*each, strict=True)), strict=True)) for each in (found, exact)
     )
+    apart = {name: np.abs(ours[name] - theirs[name]) for name in names}
+    if UNFAMILIARITY in apart:
+        apart[UNFAMILIARITY] /= np.maximum(theirs[UNFAMILIARITY], 1)
+    decisions = _verdicts(ours, checkpoint.sidecar) != _verdicts(theirs, checkpoint.sidecar)
+    return Parity(len(frames), {name: float(each.max()) for name, each in apart.items()}, int(decisions.sum()))
 
 
-def _verdicts(outputs: Sequence[Numbers], sidecar: Sidecar) -> NDArray[np.int64]:
+def _verdicts(outputs: Mapping[str, Numbers], sidecar: Sidecar) -> NDArray[np.int64]:
     """0 for an original, 1 for a fake, 2 for an unfamiliar frame; 0 for all that a network says uncalibrated."""
     if not sidecar.calibrated:
-        return np.zeros(len(outputs[0]), np.int64)
-    called: NDArray[np.int64] = np.where(outputs[0] >= sidecar.frame.threshold, 1, 0)
-    return np.where(outputs[2] > 1, 2, called) if len(outputs) > 2 else called
+        return np.zeros(len(outputs[LOGIT]), np.int64)
+    called: NDArray[np.int64] = np.where(outputs[PROBABILITY] >= sidecar.frame.threshold, 1, 0)
+    return np.where(outputs[UNFAMILIARITY] > 1, 2, called) if UNFAMILIARITY in outputs else called
 
 
 def metadata(sidecar: Sidecar) -> dict[str, str]:
@@ -166,7 +162,7 @@ def metadata(sidecar: Sidecar) -> dict[str, str]:
 
 
 class ExportedModel(nn.Module):
-    """A checkpoint as one module. It takes frames like ``Network``, and returns OUTPUTS."""
+    """A checkpoint as one module. It takes frames like ``Network``, and returns what ``outputs_of`` names."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         super().__init__()
@@ -174,20 +170,30 @@ class ExportedModel(nn.Module):
         self.temperature, self.bias = checkpoint.sidecar.frame.temperature, checkpoint.sidecar.frame.bias
 
     def forward(self, frames: Tensor) -> tuple[Tensor, ...]:
-        logit = self.network(frames)
-        scores = torch.sigmoid(logit / self.temperature + self.bias), logit
-        return scores if self.familiarity is None else (*scores, self.familiarity(frames))
+        if self.network.variant.localise:
+            logit, places = self.network.located(frames)
+            found = [logit, places.sigmoid()]
+        else:
+            found = [self.network(frames)]
+        score = torch.sigmoid(found[0] / self.temperature + self.bias)
+        return (score, *found, *([] if self.familiarity is None else [self.familiarity(frames)]))
+
+
+def outputs_of(checkpoint: Checkpoint) -> tuple[str, ...]:
+    """The names of the outputs, in their order."""
+    names = {
+        PROBABILITY if checkpoint.sidecar.calibrated else AUTHORS_SCORE: True,
+        LOGIT: True,
+        CHANGED: checkpoint.network.variant.localise,
+        UNFAMILIARITY: checkpoint.familiarity is not None,
+    }
+    return tuple(name for name, there in names.items() if there)
 
 
 def _traced(model: nn.Module, size: int) -> torch.export.ExportedProgram:
     example = torch.zeros(2, size, size, 3, dtype=torch.uint8)
     batch = ({0: torch.export.Dim("batch", min=1)},)
     return torch.export.export(copy.deepcopy(model).eval(), (example,), dynamic_shapes=batch)
-
-
-def _outputs(checkpoint: Checkpoint) -> tuple[str, ...]:
-    first = OUTPUTS[0] if checkpoint.sidecar.calibrated else AUTHORS_SCORE
-    return (first, *(OUTPUTS[1:] if checkpoint.familiarity is not None else OUTPUTS[1:2]))
 
 
 def _write_onnx(checkpoint: Checkpoint, path: Path) -> None:
@@ -197,7 +203,7 @@ def _write_onnx(checkpoint: Checkpoint, path: Path) -> None:
         dynamo=True,
         opset_version=OPSET,
         input_names=[INPUT],
-        output_names=_outputs(checkpoint),
+        output_names=outputs_of(checkpoint),
         dynamic_shapes=({0: "batch"},),
         verbose=False,
     )
@@ -226,7 +232,7 @@ def _write_openvino(checkpoint: Checkpoint, path: Path, calibration: Sequence[Pi
         for target in other.get_parameters()[0].output(0).get_target_inputs():
             target.replace_source_output(model.get_parameters()[0].output(0))
         model.add_results(other.get_results())
-    for port, name in zip((*model.inputs, *model.outputs), (INPUT, *_outputs(checkpoint)), strict=True):
+    for port, name in zip((*model.inputs, *model.outputs), (INPUT, *outputs_of(checkpoint)), strict=True):
         port.get_tensor().set_names({name})
     for key, value in metadata(checkpoint.sidecar).items():
         model.set_rt_info(value, ["deepfake_detection", key])

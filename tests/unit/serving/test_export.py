@@ -18,6 +18,7 @@ from deepfake_detection.common.errors import UserError
 from deepfake_detection.inference.checkpoint import load_checkpoint
 from deepfake_detection.inference.familiarity import Familiarity, familiarity_file
 from deepfake_detection.serving.detector import Detector
+from deepfake_detection.serving.explain import changed_places
 from deepfake_detection.serving.export import TOLERANCE, Parity, compare, export, metadata
 from tests.support import exported
 from tests.support.checkpoints import SIZE
@@ -105,7 +106,7 @@ def test_safetensors_is_a_checkpoint(
     assert not command(*asked)
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(": ")[0] for line in lines[1:3]] == [str(path), str(path.with_suffix(".json"))]
-    assert lines[3].endswith("unfamiliarity 0.0e+00; other verdicts: 0")
+    assert lines[3].endswith(": probability 0.0e+00, logit 0.0e+00; other verdicts: 0")
     detector = Detector.load(path)
     assert detector.logits(list(frames)) == Detector.load(checkpoint).logits(list(frames))
     assert detector.sidecar == load_checkpoint(checkpoint)[1]
@@ -136,6 +137,24 @@ def test_familiarity_is_a_third_output_and_a_third_file(
 
 
 @pytest.mark.slow
+def test_where_a_frame_looks_changed_is_an_output(
+    tmp_path: Path, frames: NDArray[np.uint8], capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = exported.checkpoint(tmp_path, localise=True)
+    for form, ending in (("onnx", ".onnx"), ("safetensors", ".safetensors")):
+        out = tmp_path / "out" / f"a{ending}"
+        assert not command("export", "--format", form, "--checkpoint", path, "--out", out)
+        assert ", changed " in capsys.readouterr().out.splitlines()[-1]
+    session = onnxruntime.InferenceSession(tmp_path / "out" / "a.onnx")
+    assert [output.name for output in session.get_outputs()] == ["probability", "logit", "changed"]
+    detector = Detector.load(path)
+    for count in (1, 3):
+        found = session.run(["changed"], {"frames": frames[:count]})[0]
+        assert found == pytest.approx(np.stack([changed_places(detector, each) for each in frames[:count]]), abs=1e-5)
+    assert np.ptp(found) > 0
+
+
+@pytest.mark.slow
 def test_a_difference_from_torch_is_found_and_nothing_is_written(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -148,10 +167,9 @@ def test_a_difference_from_torch_is_found_and_nothing_is_written(
 
     parity = compare(off, loaded, list(np.zeros((21, SIZE, SIZE, 3), np.uint8)))
     assert parity.frames == 21
-    assert parity.probability == pytest.approx(2 * TOLERANCE, abs=1e-5)
-    assert parity.logit == pytest.approx(100, abs=1e-3)
+    assert parity.apart == pytest.approx({"probability": 2 * TOLERANCE, "logit": 100}, abs=1e-3)
     monkeypatch.setattr("deepfake_detection.serving.export.TOLERANCE", 0.0)
-    with pytest.raises(UserError, match="not written: its probabilities differ"):
+    with pytest.raises(UserError, match="not written: its probability differs"):
         export(checkpoint, "safetensors", tmp_path / "a.safetensors")
     assert not list(tmp_path.iterdir())
 
@@ -169,7 +187,7 @@ def test_decisions_that_differ_are_counted(checkpoint: Path) -> None:
 
     assert said(1.0).decisions + said(0.0).decisions == 12
     assert sizes == [1, 3, 4, 4] * 2
-    assert np.isnan(said(np.nan).probability)
+    assert np.isnan(said(np.nan).apart["probability"])
     with pytest.raises(ValueError, match="1 frames gave"):
         compare(lambda _: (np.zeros(2), np.zeros(2)), *model)
 
