@@ -14,7 +14,7 @@ from deepfake_detection.inference.familiarity import familiarity_file, save_fami
 from deepfake_detection.inference.logits import predict_logits
 from deepfake_detection.network.allocator import keep_freed_memory, use_threads
 from deepfake_detection.network.model import build_model, described
-from deepfake_detection.network.sidecar import Sidecar, categories_of, origin_of, people_of, said_of
+from deepfake_detection.network.sidecar import Sidecar, categories_of, fitted_lines, origin_of, people_of
 from deepfake_detection.params.load import load_params
 from stages import run
 from stages.own import noting
@@ -52,7 +52,7 @@ def main() -> None:
         **readings._asdict(),
     )
     write_json(checkpoint.with_suffix(".json"), sidecar.model_dump())
-    print(*said_of(sidecar), sep="\n")
+    print(*fitted_lines(sidecar), sep="\n")
 
 
 if __name__ == "__main__":

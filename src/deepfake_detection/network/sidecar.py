@@ -268,7 +268,7 @@ def people_of(digests: "pd.Series") -> list[str]:
     return sorted(set(digests))[:MOST_PEOPLE]
 
 
-def said_of(sidecar: Sidecar) -> list[str]:
+def fitted_lines(sidecar: Sidecar) -> list[str]:
     """What was fitted, a line each: how frames are read, what is not there, and how well changes are found."""
     frame, where = sidecar.frame, sidecar.where
     lines = [f"threshold {frame.threshold:.4f}, temperature {frame.temperature:.4f}, bias {frame.bias:.4f}"]

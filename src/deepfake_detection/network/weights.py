@@ -88,15 +88,15 @@ def save_backbone(path: Path, efficientnet: nn.Module, variant: Variant, scratch
     heads = ("classifier.", WHERE)
     state = {name: value for name, value in efficientnet.state_dict().items() if not name.startswith(heads)}
     state = {name: value.cpu().contiguous() for name, value in state.items()}
-    save_tensors({"state_dict": state, SCRATCH: scratch} | _said_of(variant), path)
+    save_tensors({"state_dict": state, SCRATCH: scratch} | _variant_entry(variant), path)
 
 
 def with_variant(state: dict[str, Tensor], variant: Variant) -> dict[str, Any]:
     """What a file holds of a network: its tensors alone if it is torchvision's, which every program can read."""
-    return {"state_dict": state} | _said_of(variant) if variant != OURS else state
+    return {"state_dict": state} | _variant_entry(variant) if variant != OURS else state
 
 
-def _said_of(variant: Variant) -> dict[str, Any]:
+def _variant_entry(variant: Variant) -> dict[str, Any]:
     return {VARIANT: variant.model_dump(exclude_defaults=True)} if variant != OURS else {}
 
 
