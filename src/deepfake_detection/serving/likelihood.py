@@ -99,9 +99,17 @@ def ratio_sentences(ratio: LikelihoodRatio, evidence: Evidence, categories: Cate
     return [*said, cost]
 
 
-def prior_words(prior: float) -> str:
-    """For which share of fakes a probability holds: "if half of such files were fakes"."""
-    return f"if {'half' if prior == 0.5 else f'{100 * prior:.3g}%'} of such files were fakes"
+def prior_words(prior: float, ratio: LikelihoodRatio | None) -> str:
+    """For which share of fakes a probability holds, and how far it can be shown where ``ratio`` is bounded.
+
+    Such as "if half of such files were fakes; the files that it was calibrated on can show 83% at most".
+    """
+    said = f"if {'half' if prior == 0.5 else f'{100 * prior:.3g}%'} of such files were fakes"
+    if ratio is None or not ratio.bounded or ratio.support == WORTHLESS:
+        return said
+    odds = prior / (1 - prior) * 10**ratio.log10_lr
+    end = "most" if ratio.log10_lr > 0 else "least"
+    return f"{said}; the files that it was calibrated on can show {odds / (1 + odds):.0%} at {end}"
 
 
 def _more_likely(log10: float) -> str:

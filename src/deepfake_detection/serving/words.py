@@ -49,7 +49,8 @@ class Wording:
 
     ``percent`` is empty if there is no score, or if it says nothing, because the file is unfamiliar. ``score`` is the
     authors' of an uncalibrated checkpoint, which has no ``percent``, and is empty for others. ``worth`` says what the
-    score is worth as evidence, and ``prior`` for which share of fakes the probability holds; they may be empty.
+    score is worth as evidence. ``prior`` says for which share of fakes the probability holds, and how far it can be
+    shown. Both may be empty.
     """
 
     headline: str
@@ -87,7 +88,7 @@ def wording(found: Prediction, sidecar: Sidecar) -> Wording:
     percent = "" if side == "unfamiliar" else rounded_percent(found.probability, calibration.threshold)
     trust = tuple(_trust(found, sidecar, side, level, threshold))
     worth = short_words(found.evidence).capitalize() if found.evidence else ""
-    prior = prior_words(sidecar.prior) if percent and is_calibrated(sidecar) else ""
+    prior = prior_words(sidecar.prior, found.evidence) if percent and is_calibrated(sidecar) else ""
     return Wording(headline, side, level, percent, threshold, trust, worth=worth, prior=prior)
 
 

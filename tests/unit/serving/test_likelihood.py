@@ -16,7 +16,14 @@ from deepfake_detection.inference.tested import Condition
 from deepfake_detection.network.sidecar import Calibration, Sidecar
 from deepfake_detection.serving import view
 from deepfake_detection.serving.detector import Detector
-from deepfake_detection.serving.likelihood import likelihood_ratio, propositions, ratio_sentences, short_words
+from deepfake_detection.serving.likelihood import (
+    LikelihoodRatio,
+    likelihood_ratio,
+    prior_words,
+    propositions,
+    ratio_sentences,
+    short_words,
+)
 from deepfake_detection.serving.results import VideoPrediction
 from deepfake_detection.serving.validation import (
     NOT_VALIDATED,
@@ -129,7 +136,8 @@ def test_every_way_out_says_the_ratio_or_that_it_is_worth_nothing(
         assert found["evidence"]["bounded"]
         assert found["evidence"]["support"] == "moderate support"
         assert all(short in text for text in (page, case, verbose))
-        assert "if half of such files were fakes" in page
+        shown = "if half of such files were fakes; the files that it was calibrated on can show 97% at most"
+        assert all(shown in text for text in (page, case))
         assert examined["evidence"][-1].endswith("none of them flips the verdict.")
     else:
         assert found["evidence"]["support"] == "worth nothing"
@@ -190,3 +198,24 @@ def test_false_alarms_are_those_of_the_threshold_in_use_and_a_band_holds_its_low
         Image.new("RGB", (8, 8)).save(tmp_path / "a.jpg", quality=quality)
         assert jpeg_quality(tmp_path / "a.jpg") == pytest.approx(quality, abs=1)
     assert jpeg_quality(checkpoint) is None
+
+
+@pytest.mark.parametrize(
+    ("prior", "log10", "bounded", "words"),
+    [
+        (0.5, 0.68, True, "if half of such files were fakes; the files that it was calibrated on can show 83% at most"),
+        (
+            0.5,
+            -0.68,
+            True,
+            "if half of such files were fakes; the files that it was calibrated on can show 17% at least",
+        ),
+        (0.1, 0.68, True, "if 10% of such files were fakes; the files that it was calibrated on can show 35% at most"),
+        (0.1, 0.68, False, "if 10% of such files were fakes"),
+    ],
+)
+def test_a_probability_beside_a_bounded_ratio_says_how_far_it_can_be_shown(
+    prior: float, log10: float, bounded: bool, words: str
+) -> None:
+    assert prior_words(prior, LikelihoodRatio(log10, log10, log10, bounded, "weak support")) == words
+    assert prior_words(prior, None) == words.partition(";")[0]
