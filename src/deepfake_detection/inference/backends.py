@@ -15,6 +15,7 @@ from deepfake_detection.common.errors import UserError
 from deepfake_detection.frames.dataset import FrameDataset
 from deepfake_detection.inference.logits import Predictor, on_device, predict_logits
 from deepfake_detection.inference.openvino import openvino_bf16, openvino_float32, openvino_int8
+from deepfake_detection.network.cuda_graphs import Replayed
 from deepfake_detection.network.model import Network
 
 MAX_AUROC_LOSS = 0.002  # a backend that rounds must lose less than this on validation frames
@@ -109,6 +110,13 @@ def _torch_folded(model: Network, _: FrameDataset) -> Predictor:
     return on_device(folded(model))
 
 
+def _torch_graph(model: Network, _: FrameDataset) -> Predictor:
+    """Raises UserError without a GPU of CUDA."""
+    if not torch.cuda.is_available():
+        raise UserError("evaluate.backend: torch-graph: no CUDA device here; choose torch-folded or auto")
+    return on_device(Replayed(folded(model)))
+
+
 def _torch_bf16(model: Network, _: FrameDataset) -> Predictor:
     """Raises UserError where bf16 would only be emulated."""
     native = (
@@ -123,6 +131,7 @@ def _torch_bf16(model: Network, _: FrameDataset) -> Predictor:
 
 BACKENDS: dict[str, Callable[[Network, FrameDataset], Predictor]] = {
     "torch-folded": _torch_folded,
+    "torch-graph": _torch_graph,
     "torch-bf16": _torch_bf16,
     "openvino": openvino_float32,
     "openvino-bf16": openvino_bf16,

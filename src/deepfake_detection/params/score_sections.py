@@ -53,11 +53,14 @@ class Evaluate(Section):
     bootstrap_draws: Annotated[int, Field(ge=100, description="Draws of the bootstrap for the 95% intervals.")]
     batch_size: Annotated[Count, Field(description="Frames predicted at once.")]
     backend: Annotated[
-        Literal["torch", "torch-folded", "torch-bf16", "openvino", "openvino-bf16", "openvino-int8", "auto"],
+        Literal[
+            "torch", "torch-folded", "torch-graph", "torch-bf16", "openvino", "openvino-bf16", "openvino-int8", "auto"
+        ],
         Field(
             description="`torch` and `torch-folded` repeat to the byte. `torch` is the network layer by layer; "
-            "`torch-folded` has each batch norm in the convolution before it, which is faster. `auto` takes the "
-            "fastest of all. OpenVINO runs on the CPU alone, so on a GPU `auto` leaves it out."
+            "`torch-folded` has each batch norm in the convolution before it, which is faster. `torch-graph` is that "
+            "with full batches as CUDA graphs, and needs a GPU. `auto` takes the fastest of all. OpenVINO runs on the "
+            "CPU alone, so on a GPU `auto` leaves it out."
         ),
     ]
 

@@ -82,7 +82,7 @@ class _Commands(TyperGroup):
 
 app = typer.Typer(cls=_Commands, add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
-Backend = Literal["torch", "torch-folded", "torch-bf16", "openvino", "openvino-bf16", "auto"]
+Backend = Literal["torch", "torch-folded", "torch-graph", "torch-bf16", "openvino", "openvino-bf16", "auto"]
 
 
 def print_version(wanted: bool) -> None:

@@ -22,8 +22,8 @@ from deepfake_detection.common.errors import UserError
 from deepfake_detection.network.allocator import keep_freed_memory
 from deepfake_detection.network.model import Network
 from deepfake_detection.params.train_sections import Train
+from deepfake_detection.training.captured_steps import CaptureSteps
 from deepfake_detection.training.classifier import EpochLog, FrameClassifier
-from deepfake_detection.training.cuda_graphs import CaptureSteps
 from deepfake_detection.training.distillation import Teacher
 from deepfake_detection.training.distributed import SyncBatchNormOnCpu, check_launcher, slurm_environment
 from deepfake_detection.training.epoch_bar import EpochProgress

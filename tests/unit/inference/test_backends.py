@@ -18,6 +18,7 @@ from deepfake_detection.frames.dataset import FrameDataset
 from deepfake_detection.inference.backends import BACKENDS, ROUNDING, candidates, choose_backend, folded
 from deepfake_detection.inference.logits import predict_logits
 from deepfake_detection.inference.openvino import openvino_float32
+from deepfake_detection.network.cuda_graphs import Replayed
 from deepfake_detection.network.model import Network, build_model
 from deepfake_detection.network.normalise import Normalise
 from tests.support.checkpoints import SIZE, network_with_statistics
@@ -90,7 +91,7 @@ def test_a_backend_gives_the_logits_of_eager_float32(name: str, small: Network, 
     try:
         predict = BACKENDS[name](small, frames)
     except UserError as error:
-        if not name.endswith("bf16"):  # any processor has the others
+        if not name.endswith(("bf16", "graph")):  # any processor has the others
             raise
         pytest.skip(str(error))
     exact = eager(small, frames)
@@ -106,7 +107,34 @@ def test_a_backend_gives_the_logits_of_eager_float32(name: str, small: Network, 
 def test_auto_looks_where_the_accelerator_is_used_and_torch_is_the_model(small: Network, frames: FrameDataset) -> None:
     assert choose_backend("torch", small, frames, 4) is small
     assert candidates(accelerator=False) == list(BACKENDS)
-    assert candidates(accelerator=True) == ["torch-folded", "torch-bf16"]
+    assert candidates(accelerator=True) == ["torch-folded", "torch-graph", "torch-bf16"]
+
+
+def test_what_cannot_be_captured_is_computed_as_ever(
+    small: Network, frames: FrameDataset, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As on this processor, on which torch finds nothing to capture with."""
+    if torch.cuda.is_available():
+        pytest.skip("what there is without a CUDA device")
+    with pytest.raises(UserError, match=r"^evaluate.backend: torch-graph: no CUDA device here"):
+        choose_backend("torch-graph", small, frames, 4)
+    logits = predict_logits(Replayed(folded(small)), frames, 4)
+    assert capsys.readouterr().out.count("not captured: ") == 1
+    assert np.array_equal(logits, predict_logits(folded(small), frames, 4))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_batches_are_replayed_to_the_byte_on_a_gpu(
+    model: Network, frames: FrameDataset, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two whole batches of other frames, one that is shorter, and one frame alone."""
+    replayed = Replayed(folded(model))
+    for batch_size in (5, 1):
+        logits = predict_logits(replayed, frames, batch_size)
+        assert np.array_equal(logits, predict_logits(folded(model), frames, batch_size))
+    assert "not captured" not in capsys.readouterr().out
+    assert replayed.computed is not replayed.network
 
 
 @OPENVINO

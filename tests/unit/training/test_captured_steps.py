@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from deepfake_detection.training import cuda_graphs
-from deepfake_detection.training.cuda_graphs import by_size, capture, keep_gradients, refusal
+from deepfake_detection.network.cuda_graphs import by_size, capture
+from deepfake_detection.training import captured_steps
+from deepfake_detection.training.captured_steps import keep_gradients, refusal
 from deepfake_detection.training.loader import FrameBatches, Unlabelled
 from tests.support.params import train as train_params
 from tests.unit.training.small import tiny, train
@@ -37,7 +38,7 @@ def test_a_capture_that_fails_is_said_and_training_goes_on(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plain, summary = train(tiny())
-    monkeypatch.setattr(cuda_graphs, "refusal", lambda *_: "")  # torch itself finds no GPU, and says so
+    monkeypatch.setattr(captured_steps, "refusal", lambda *_: "")  # torch itself finds no GPU, and says so
     tried, same = train(tiny(), compile="graph")
     said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("train.compile: graph: ")]
     with pytest.raises(RuntimeError) as failed:
