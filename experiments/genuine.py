@@ -81,6 +81,7 @@ ROWS = {
     "small-sturdy": ["augment=sturdy"],
     "small-nested": ["train.method=nested"],
     "small-schedule": [f"train.{each}" for each in SCHEDULE],
+    "small-smoothing": ["train.label_smoothing=0.1"],
     "small-localise": ["train.localise=1"],
     "small-nested-localise": ["train.method=nested", "train.localise=1"],
     # at a size that costs a third
