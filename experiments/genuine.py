@@ -81,9 +81,7 @@ ROWS = {
     "small-sturdy": ["augment=sturdy"],
     "small-nested": ["train.method=nested"],
     "small-schedule": [f"train.{each}" for each in SCHEDULE],
-    "small-smoothing": ["train.label_smoothing=0.1"],
     "small-localise": ["train.localise=1"],
-    "small-nested-localise": ["train.method=nested", "train.localise=1"],
     # at a size that costs a third
     "small-128": AT_128,
     "small-128-ema": [*AT_128, "train.ema=0.99"],

@@ -1,7 +1,7 @@
 """Asks whether a network knows where a frame was changed: ``python -m experiments.localisation FOLDER [--splits N]``.
 
-FOLDER is as for ``experiments.genuine``, whose row --row is trained for each split of the people, and whose results it
-adds to, so that this compares its scores with those of other rows. Maps of the test frames of each manipulation are
+FOLDER is as for ``experiments.genuine``, whose ROW is trained for each split of the people, and whose results it adds
+to, so that this compares its scores with those of other rows. Maps of the test frames of each manipulation are
 compared with masks, as ``evaluation.localisation`` does it: a mask is where a frame differs from its original.
 
 The maps are the head's, HiResCAM's of the same network, each map as a share of its greatest value, and a control that
@@ -40,7 +40,7 @@ from experiments.genuine import ROWS, Trained, params_of, tested, trained
 from experiments.study import RESULTS
 from stages import run
 
-LOCALISING = [name for name, overrides in ROWS.items() if "train.localise=1" in overrides]
+ROW = "small-localise"
 SHOWN = 4  # frames of each manipulation in the picture
 
 Map = NDArray[np.float32]
@@ -52,17 +52,16 @@ def main() -> None:
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--splits", type=int, default=3, help="divisions of the people (default: 3)")
-    parser.add_argument("--row", choices=LOCALISING, default=LOCALISING[0])
     options = parser.parse_args()
     keep_freed_memory()
     to = RESULTS / "genuine" / "_".join(options.folder.resolve().parts[1:])
-    own, scores = RESULTS / "localisation" / to.name / options.row, to / options.row
+    own, scores = RESULTS / "localisation" / to.name, to / ROW
     places = []
     for split in range(options.splits):
         file, scored = own / f"{split}.csv", scores / f"{split}.csv"
         if not (file.exists() and scored.exists()):
-            print(f"{options.row}, split {split}", flush=True)
-            params = params_of(ROWS[options.row], scores / "params.yaml")
+            print(f"{ROW}, split {split}", flush=True)
+            params = params_of(ROWS[ROW], scores / "params.yaml")
             done = trained(options.folder, to, params, split, split, epoch_log(scores / f"{split}.curves.csv"))
             write_csv(scored, tested(done))
             write_csv(file, compared(done, params.model.arch, to, file.with_suffix(".png")))

@@ -22,11 +22,11 @@ def test_maps_are_compared_on_what_differs_from_the_originals(
     monkeypatch.chdir(tmp_path)
     tiny = genuine.row("mild", 64, 1)
     monkeypatch.setitem(genuine.ROWS, "small", tiny)
-    monkeypatch.setitem(genuine.ROWS, "small-localise", [*tiny, "train.localise=1"])
+    monkeypatch.setitem(genuine.ROWS, localisation.ROW, [*tiny, "train.localise=1"])
     monkeypatch.setattr("sys.argv", ["localisation", str(tmp_path / "videos"), "--splits", "1"])
     localisation.main()
     (folder,) = (tmp_path / RESULTS / "localisation").iterdir()
-    file = folder / "small-localise" / "0.csv"
+    file = folder / "0.csv"
     places = pd.read_csv(file).set_index(["map", "frames"])
     assert len(places) == 3 * 2
     assert places["frames counted"].min() > 0
