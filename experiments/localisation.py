@@ -7,7 +7,7 @@ compared with masks, as ``evaluation.localisation`` does it: a mask is where a f
 The maps are the head's, HiResCAM's of the same network, each map as a share of its greatest value, and a control that
 is blind: the mean mask of the validation fakes. IoU is at the threshold that is best on these, and an original counts
 as marked if a place of it is above that. The tables have the mean over the splits and their standard deviation. Then
-comes the time of each map, in one thread. ``SPLIT.png`` has frames with mask, head and HiResCAM.
+comes the time of each map, in one thread. ``SPLIT.png`` has frames with their mask and all maps.
 """
 
 import time
@@ -26,12 +26,12 @@ from torch.nn.functional import adaptive_avg_pool2d
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.files import write_csv, write_figure
-from deepfake_detection.evaluation.localisation import STEPS, Places, compare_places
+from deepfake_detection.evaluation.localisation import STEPS, compare_places
 from deepfake_detection.frames.dataset import Frame
 from deepfake_detection.frames.prepared import open_landmarks
 from deepfake_detection.network.allocator import keep_freed_memory
 from deepfake_detection.network.model import described
-from deepfake_detection.network.sidecar import Sidecar, categories_of
+from deepfake_detection.network.sidecar import Sidecar, Where, categories_of
 from deepfake_detection.serving.detector import Detector
 from deepfake_detection.serving.explain import PLACE, changed_places, contributions
 from deepfake_detection.training.changed import changed_mask, originals_of
@@ -124,10 +124,10 @@ def pooled(masks: list[Map], places: int) -> Map:
     return shares
 
 
-def score(mapped: Callable[[Frame], Map], frames: Masked, threshold: float | None = None) -> Places:
+def score(mapped: Callable[[Frame], Map], frames: Masked, threshold: float | None = None) -> Where:
     found = np.stack([mapped(crop) for crop, _ in frames])
     masks = pooled([mask for _, mask in frames], found.shape[-1])
-    worth = compare_places(found, masks, STEPS if threshold is None else np.array([threshold]))
+    worth = compare_places(found, masks, "fakes", STEPS if threshold is None else np.array([threshold]))
     if worth is None:
         raise UserError("no mask covers half a place of a frame: the maps cannot be compared")
     return worth

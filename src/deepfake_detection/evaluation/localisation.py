@@ -3,7 +3,7 @@
 A place of the network's map counts as changed if the mask covers at least half of it, on average.
 """
 
-from typing import NamedTuple
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -46,27 +46,18 @@ def measure_where(
             places = network.located(batch.to(device))[1].sigmoid().cpu()
             found.append(places.numpy())
             masks.append(adaptive_avg_pool2d(mask[:, None], (places.shape[1], places.shape[2]))[:, 0].numpy())
-    worth = compare_places(np.concatenate(found), np.concatenate(masks))
-    return worth and Where(of="blends" if fakes.empty else "fakes", **worth._asdict())
-
-
-class Places(NamedTuple):
-    """How well maps agree with masks: see Where, whose numbers these are."""
-
-    frames: int
-    auroc: float
-    threshold: float
-    iou: float
-    blind_iou: float
-    hits: float
-    blind_hits: float
+    return compare_places(np.concatenate(found), np.concatenate(masks), "blends" if fakes.empty else "fakes")
 
 
 def compare_places(
-    found: NDArray[np.float32], shares: NDArray[np.float32], thresholds: NDArray[np.float64] = STEPS
-) -> Places | None:
+    found: NDArray[np.float32],
+    shares: NDArray[np.float32],
+    of: Literal["fakes", "blends"],
+    thresholds: NDArray[np.float64] = STEPS,
+) -> Where | None:
     """Compares maps with masks, both from 0 to 1 and of shape (frames, rows, columns), at the best of ``thresholds``.
 
+    ``of`` says what kind of frames they are.
     A frame whose mask covers no place does not count. None if no frame does, or if every place of all was changed.
     """
     changed = shares >= 0.5
@@ -78,7 +69,8 @@ def compare_places(
     ious = [_iou(found >= threshold, changed) for threshold in thresholds]
     best = int(np.argmax(ious))
     brightest = found.reshape(frames, -1).argmax(1)
-    return Places(
+    return Where(
+        of=of,
         frames=frames,
         auroc=float(roc_auc_score(changed.ravel(), found.ravel())),
         threshold=float(thresholds[best]),

@@ -4,8 +4,8 @@ Draelos and Carin 2020, "Use HiResCAM instead of Grad-CAM for faithful explanati
 The map is of an early stage, where a place is PLACE pixels wide. Grad-CAM on the last stage, which is usual, lay beside
 the altered pixels on the drawn data: docs/concepts/heat-maps.md compares the two and others.
 
-If the network has learnt to say where a frame was changed (``train.localise``), better than a blind guess, that map is
-shown instead.
+If the network has learnt to say where a frame was changed (``train.localise``), better than one map for all frames, its
+map is shown instead.
 """
 
 from collections.abc import Iterator, Sequence
@@ -83,7 +83,7 @@ def heat_map(detector: Detector, pixels: Pixels, face: DetectedFace | None) -> P
 
 
 def measured_where(detector: Detector) -> Where | None:
-    """How well the network says where a frame was changed; None if it does not say it better than a blind guess."""
+    """How well the network says where a frame was changed; None if one map for all frames is as good."""
     where = detector.sidecar.where
     return where if where and detector.network.variant.localise and where.iou > where.blind_iou else None
 

@@ -6,13 +6,14 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from deepfake_detection.evaluation.localisation import Places, compare_places, measure_where
+from deepfake_detection.evaluation.localisation import compare_places, measure_where
 from deepfake_detection.network.model import add_where, build_model
+from deepfake_detection.network.sidecar import Where
 from deepfake_detection.training.blending import LANDMARKS
 
 
-def compared(found: NDArray[np.float32], masks: NDArray[np.float32]) -> Places:
-    result = compare_places(found, masks)
+def compared(found: NDArray[np.float32], masks: NDArray[np.float32]) -> Where:
+    result = compare_places(found, masks, "blends")
     assert result
     return result
 
@@ -37,8 +38,8 @@ def test_a_map_is_compared_with_its_mask() -> None:
     assert compared(wide, masks).iou == pytest.approx((2 + 4 / 36) / 3)
     wide[1, 5, 5] = 0.9  # the brightest place of another lies outside
     assert compared(wide, masks).hits == pytest.approx(2 / 3)
-    assert compare_places(right, 0.4 * masks) is None, "no mask covers a place"
-    assert compare_places(right, np.ones_like(masks)) is None, "there is no place that was not changed"
+    assert compare_places(right, 0.4 * masks, "blends") is None, "no mask covers a place"
+    assert compare_places(right, np.ones_like(masks), "blends") is None, "there is no place that was not changed"
 
 
 def test_blends_are_the_same_in_every_call() -> None:
