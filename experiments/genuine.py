@@ -82,6 +82,12 @@ ROWS = {
     "small-nested": ["train.method=nested"],
     "small-schedule": [f"train.{each}" for each in SCHEDULE],
     "small-localise": ["train.localise=1"],
+    "small-300": ["prepare.image_size=300"],
+    "small-smoothing": ["train.label_smoothing=0.1"],
+    "small-ema": ["train.ema=0.99"],
+    "small-frames": ["video.frames=32", "train.epoch_share=0.375"],  # others in each epoch, and as many as before
+    "small-shift": ["train.augment.shift=0.1"],
+    "small-sphere": ["train.align=0.1", "train.uniform=0.5"],
     # at a size that costs a third
     "small-128": AT_128,
     "small-128-ema": [*AT_128, "train.ema=0.99"],
@@ -157,7 +163,7 @@ def trained(folder: Path, to: Path, params: Params, split: int, seed: int, curve
     """Trains on the originals and one manipulation of the people that ``split`` chooses."""
     prepared = ready(folder, to, params)
     pixels, rows = open_set(prepared)
-    rows = divided(rows, split, read_recordings([to / "raw" / SET / AUTHORS]))
+    rows = divided(rows, split, read_recordings([prepared.parents[1] / "raw" / SET / AUTHORS]))
     fakes = sorted(set(rows.loc[rows["label"] == 1, "category"]))
     seen = "Deepfakes" if "Deepfakes" in fakes else fakes[0]
     used = rows[(rows["label"] == 0) | (rows["category"] == seen)]
@@ -175,7 +181,11 @@ def trained(folder: Path, to: Path, params: Params, split: int, seed: int, curve
 
 
 def ready(folder: Path, to: Path, params: Params) -> Path:
-    """A folder with the crops of all frames in the size that ``params`` has; they are brought and indexed once."""
+    """A folder with the crops of all frames in the size that ``params`` has; they are brought and indexed once.
+
+    It is ``prepared/SIZE`` in the folder of ``to`` that has the number of frames of a video.
+    """
+    to = to / str(params.video.frames)
     raw, index, faces = to / "raw", to / "index.csv", to / "faces.csv"
     folders = folders_of({SET: (dataset := Dataset(path=str(folder), use="train"))})
     if not (index.exists() and faces.exists()):

@@ -36,7 +36,7 @@ from deepfake_detection.serving.detector import Detector
 from deepfake_detection.serving.explain import PLACE, changed_places, contributions
 from deepfake_detection.training.changed import changed_mask, originals_of
 from deepfake_detection.training.runs import epoch_log
-from experiments.genuine import ROWS, Trained, params_of, tested, trained
+from experiments.genuine import ROWS, Trained, params_of, ready, tested, trained
 from experiments.study import RESULTS
 from stages import run
 
@@ -64,7 +64,9 @@ def main() -> None:
             params = params_of(ROWS[ROW], scores / "params.yaml")
             done = trained(options.folder, to, params, split, split, epoch_log(scores / f"{split}.curves.csv"))
             write_csv(scored, tested(done))
-            write_csv(file, compared(done, params.model.arch, to, file.with_suffix(".png")))
+            write_csv(
+                file, compared(done, params.model.arch, ready(options.folder, to, params), file.with_suffix(".png"))
+            )
         places.append(pd.read_csv(file))
     every = pd.concat(places)
     for measure in ("AUROC", "IoU", "hits", "frames counted"):
@@ -73,12 +75,12 @@ def main() -> None:
     print(every.groupby("map")[["marked originals", "ms a frame"]].mean().round(3).to_string())
 
 
-def compared(done: Trained, arch: str, to: Path, picture: Path) -> pd.DataFrame:
-    """What each map is worth on each manipulation. ``picture`` shows some."""
+def compared(done: Trained, arch: str, prepared: Path, picture: Path) -> pd.DataFrame:
+    """What each map is worth on each manipulation. ``prepared`` is as of ``ready``; ``picture`` shows some."""
     size = done.pixels.shape[1]
     about = described(done.network, arch) | {"categories": categories_of(done.rows)}
     detector = Detector(done.network, Sidecar(**about, input_size=[size, size]))
-    landmarks = cast("NDArray[np.float32]", open_landmarks(to / "prepared" / str(size)))  # all rows crop faces
+    landmarks = cast("NDArray[np.float32]", open_landmarks(prepared))  # all rows crop faces
     kinds, validation = (known(done, split, landmarks) for split in ("test", "val"))
     seen = validation[done.seen]
     originals = [done.pixels[row] for row in done.rows.query("split == 'test' and label == 0").index]

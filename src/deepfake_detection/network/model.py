@@ -75,14 +75,19 @@ class Network(nn.Module):
 
         That is one logit a place, float32 of shape (batch, rows, columns), where a place is 8 pixels wide.
         """
+        features, places = self.features_and_places(frames)
+        return self.logits(features), cast(Tensor, places)
+
+    def features_and_places(self, frames: Tensor) -> tuple[Tensor, Tensor | None]:
+        """What ``features`` and ``located`` give, in one pass; no places for a network without ``add_where``."""
         network = cast(EfficientNet, self.efficientnet)
         features, levels = self.normalise(frames), []
         for number, stage in enumerate(network.features):
             features = stage(features)
             if number in WhereHead.STAGES:
                 levels.append(features)
-        places: Tensor = cast(WhereHead, network.where)(*levels)
-        return self.logits(network.avgpool(features).flatten(1)), places
+        places = cast(WhereHead, network.where)(*levels) if self.variant.localise else None
+        return network.avgpool(features).flatten(1), places
 
     @property
     def is_onnx(self) -> bool:

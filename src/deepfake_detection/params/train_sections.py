@@ -112,6 +112,15 @@ class Augment(Section):
             "network for crops that are a little tighter or wider than those of `prepare.crop`.",
         ),
     ]
+    shift: Annotated[
+        float,
+        Field(
+            ge=0,
+            lt=1,
+            description="Largest shift across and down, as a share of the frame's side. It prepares the network for "
+            "crops that are a little off centre.",
+        ),
+    ]
     brightness: Annotated[Fraction, Field(description="Largest relative change of brightness, up or down.")]
     contrast: Annotated[Fraction, Field(description="Largest relative change of contrast, up or down.")]
     hue: Annotated[
@@ -172,6 +181,15 @@ class Train(Section):
         Field(
             ge=0,
             description="Steps of the optimiser after which the run ends; its last epoch may be shorter. 0: no limit.",
+        ),
+    ]
+    epoch_share: Annotated[
+        float,
+        Field(
+            gt=0,
+            le=1,
+            description="Share of the training frames that an epoch takes, others in each. So a video can have more "
+            "frames (`video.frames`) at the same cost. 1: all of them.",
         ),
     ]
     batch_size: Annotated[
@@ -247,6 +265,18 @@ class Train(Section):
             "masks of blends, and from where fakes differ from their originals. It needs a `prepare.crop` other than "
             "`none`. 0: no such head. See docs/methods/localisation.md.",
         ),
+    ]
+    align: Annotated[
+        float,
+        Field(
+            ge=0,
+            description="Weight of a second loss that draws the features of each class together. 0: none. See "
+            "docs/methods/alignment-and-uniformity.md.",
+        ),
+    ]
+    uniform: Annotated[
+        float,
+        Field(ge=0, description="Weight of a second loss that spreads the features of all frames. 0: none."),
     ]
     pairs: Annotated[
         bool,
@@ -331,6 +361,11 @@ class Train(Section):
     num_workers: Annotated[int, Field(ge=0, description="Processes that read frames; they do not change the result.")]
     augment: Augment
 
+    @property
+    def looks_inside(self) -> bool:
+        """Whether a loss is of more than the logits."""
+        return self.adapt != "none" or self.localise + self.align + self.uniform > 0
+
     @model_validator(mode="after")
     def _check_combinations(self) -> Self:
         if self.warmup_epochs >= self.epochs > 0:
@@ -339,10 +374,10 @@ class Train(Section):
             raise ValueError("checkpoint_activations needs compile: none, because it changes the backward pass")
         if self.adapt != "none" and self.unlabelled == "train":
             raise ValueError(f"adapt: {self.adapt} needs frames without labels: set train.unlabelled=adapt")
-        if self.adapt != "none" and self.compile != "none":
-            raise ValueError(f"adapt: {self.adapt} needs compile: none, because it looks into the network")
-        if self.localise and (self.adapt, self.compile) != ("none", "none"):
-            raise ValueError("localise needs adapt: none and compile: none, because it looks into the network")
+        if self.looks_inside and self.compile != "none":
+            raise ValueError(
+                "adapt, localise, align and uniform need compile: none, because they look into the network"
+            )
         if self.unlabelled == "adapt" and self.adapt == "none" and self.teacher == "none":
             raise ValueError("unlabelled: nothing learns from these frames: set train.teacher or train.adapt")
         return self

@@ -1,6 +1,6 @@
 """Augmentation of training frames, random for each frame and epoch.
 
-Flip, rotation, scale, brightness and contrast are here. ``effects`` has the others.
+Flip, rotation, scale, shift, brightness and contrast are here. ``effects`` has the others.
 """
 
 import math
@@ -24,7 +24,8 @@ class Drawn(NamedTuple):
     """The random values of one frame's augmentation.
 
     The frame is flipped left to right, then rotated counter-clockwise by ``angle`` degrees and enlarged ``scale``
-    times, both around its centre; colours are jittered last.
+    times, both around its centre, then moved right by ``across`` and down by ``down``, shares of its width and height;
+    colours are jittered last.
     """
 
     flip: bool
@@ -33,6 +34,8 @@ class Drawn(NamedTuple):
     contrast: float
     brightness_first: bool
     scale: float = 1.0
+    across: float = 0.0
+    down: float = 0.0
 
 
 def augment_frame(
@@ -77,18 +80,22 @@ def draw_augmentation(augment: Augment, rng: np.random.Generator) -> Drawn:
     )
     # these are drawn last, so that the values above do not depend on rotate_p and scale
     angle = drawn.angle if rng.random() < augment.rotate_p else 0.0
-    return drawn._replace(angle=angle, scale=rng.uniform(1 - augment.scale, 1 + augment.scale))
+    drawn = drawn._replace(angle=angle, scale=rng.uniform(1 - augment.scale, 1 + augment.scale))
+    if not augment.shift:  # then the effects get the numbers that come next
+        return drawn
+    across, down = rng.uniform(-augment.shift, augment.shift, 2).tolist()
+    return drawn._replace(across=across, down=down)
 
 
 def apply_augmentation(frame: Frame, drawn: Drawn) -> Frame:
     """Returns the augmented frame. Both frames are uint8 of shape (height, width, 3), and ``frame`` must be writable.
 
-    One bilinear resampling flips, rotates and scales; pixels from beyond the edge are black. A frame that is neither
-    rotated nor scaled is not resampled. One table of 256 levels sets brightness and contrast. The result is within one
-    level of torchvision's v2 functions with the same values, except at the outline of a rotated frame, which v2 fades
-    to black a second time.
+    One bilinear resampling flips, rotates, scales and shifts; pixels from beyond the edge are black. A frame that is
+    neither rotated nor scaled nor shifted is not resampled. One table of 256 levels sets brightness and contrast. The
+    result is within one level of torchvision's v2 functions with the same values, except at the outline of a rotated
+    frame, which v2 fades to black a second time.
     """
-    if drawn.angle or drawn.scale != 1:
+    if drawn.angle or drawn.scale != 1 or drawn.across or drawn.down:
         frame = _resample(frame, drawn)
     elif drawn.flip:
         frame = np.ascontiguousarray(frame[:, ::-1])
@@ -100,8 +107,9 @@ def apply_augmentation(frame: Frame, drawn: Drawn) -> Frame:
 def _resample(frame: Frame, drawn: Drawn) -> Frame:
     height, width = frame.shape[:2]
     cos, sin = (turn(math.radians(drawn.angle)) / drawn.scale for turn in (math.cos, math.sin))
-    x = torch.arange(width) + (0.5 - width / 2)  # pixels from the centre
-    y = (torch.arange(height) + (0.5 - height / 2))[:, None]
+    # pixels from where the centre is moved to
+    x = torch.arange(width) + (0.5 - width / 2 - width * drawn.across)
+    y = (torch.arange(height) + (0.5 - height / 2 - height * drawn.down))[:, None]
     # source coordinates of each output pixel, -1 to 1 from edge to edge; the flip comes first, so it is inverted last
     across, down = (-2 if drawn.flip else 2) / width, 2 / height
     source = torch.stack((x * (cos * across) - y * (sin * across), x * (sin * down) + y * (cos * down)))

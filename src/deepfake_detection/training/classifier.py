@@ -20,7 +20,7 @@ from deepfake_detection.frames.dataset import derive_seed
 from deepfake_detection.network.model import Network
 from deepfake_detection.params.train_sections import Train
 from deepfake_detection.training.distillation import Teacher, distance
-from deepfake_detection.training.domain_losses import Discriminator, coral
+from deepfake_detection.training.feature_losses import Discriminator, alignment, coral, uniformity
 from deepfake_detection.training.loader import Batch, FrameBatches
 
 EpochLog: TypeAlias = Callable[[dict[str, float]], None]
@@ -72,12 +72,10 @@ class FrameClassifier(pl.LightningModule):
     def _step(self, batch: Batch, index: int, mean_loss: "FrameMean", metrics: MetricCollection) -> Tensor:
         frames, *rest = batch
         masks = rest.pop() if self.training and self.params.localise else None
-        features = self.model.features(frames) if self.training and self.params.adapt != "none" else None
+        looks = self.training and self.params.looks_inside
+        features, places = self.model.features_and_places(frames) if looks else (None, None)
         network = self.captured if self.training and self.captured else self.model
-        if masks is not None:
-            every, places = self.model.located(frames)
-        else:
-            every = network(frames) if features is None else self.model.logits(features)
+        every = network(frames) if features is None else self.model.logits(features)
         labelled = self._labelled(len(frames))
         logits, labels, *weights = (part[:labelled] for part in (every, *rest))
         loss = self._loss(logits, labels, weights[0] if weights else None)
@@ -85,10 +83,10 @@ class FrameClassifier(pl.LightningModule):
             share, temperature = self.params.teacher_weight, self.params.teacher_temperature
             taught = distance(every.reshape(len(frames), -1)[:, 0], self.teacher(frames), temperature)
             loss = (1 - share) * loss + share * taught
-        if masks is not None:
+        if masks is not None and places is not None:
             loss = loss + self.params.localise * misplaced(places, masks)
         if features is not None:
-            loss = loss + self.params.adapt_weight * self._unlikeness(features[:labelled], features[labelled:])
+            loss = loss + self._feature_losses(features[:labelled], features[labelled:], labels)
         self._require_finite()  # checks the previous step, because a GPU is still computing this one
         rate = self.trainer.optimizers[0].param_groups[0]["lr"]
         describe = partial(self._describe_step, self.training, index, self.global_step, rate)
@@ -103,6 +101,17 @@ class FrameClassifier(pl.LightningModule):
     def _labelled(self, frames: int) -> int:
         """How many frames of a batch of ``frames`` have labels; they come first."""
         return frames // 2 if self.training and self.params.unlabelled == "adapt" else frames
+
+    def _feature_losses(self, features: Tensor, unlabelled: Tensor, labels: Tensor) -> Tensor:
+        """The weighted losses on the ``features`` of frames with ``labels`` and on those of frames without."""
+        loss = features.new_zeros(())
+        if self.params.align:
+            loss = loss + self.params.align * alignment(features, labels)
+        if self.params.uniform:
+            loss = loss + self.params.uniform * uniformity(features)
+        if self.params.adapt != "none":
+            loss = loss + self.params.adapt_weight * self._unlikeness(features, unlabelled)
+        return loss
 
     def _unlikeness(self, source: Tensor, target: Tensor) -> Tensor:
         """How well the features of frames with labels and without can be told apart, as ``params.adapt`` sees it."""

@@ -82,9 +82,7 @@ class FrameBatches(pl.LightningDataModule):
         if params.method != "supervised":
             train, val = with_blends(train, val, params.method, landmarks)
         train = train.assign(pair=pairs_of(train, params.pairs))
-        # the sizes of the pairs in the order in which they are served, the same in all epochs, and so are the steps
-        self.pair_sizes = np.random.default_rng(derive_seed(seed)).permutation(np.bincount(train["pair"]))
-        self._steps_by_sharing: dict[tuple[int, int], list[int]] = {}
+        self._steps_by_sharing: dict[tuple[int, ...], list[int]] = {}
         if params.localise:
             train = with_originals(train, landmarks)
         self.train_rows, self.val_rows = (with_weights(part, params.balance) for part in (train, val))
@@ -117,12 +115,12 @@ class FrameBatches(pl.LightningDataModule):
 
     def _train_order(self) -> pd.DataFrame:
         # shuffled here, because a loader's own order depends on how often it was iterated before
-        epoch = cast(pl.Trainer, self.trainer).current_epoch
+        epoch, sizes_served = cast(pl.Trainer, self.trainer).current_epoch, self._pair_sizes()
         sizes = np.bincount(self.train_rows["pair"])
         shuffled = pd.Series(range(len(sizes))).sample(frac=1, random_state=derive_seed(self.seed, epoch)).to_numpy()
         pairs = np.empty_like(shuffled)
         for size in np.unique(sizes):
-            pairs[self.pair_sizes == size] = shuffled[sizes[shuffled] == size]
+            pairs[sizes_served == size] = shuffled[sizes[shuffled] == size]
         return self.train_rows.iloc[pairs.argsort()[self.train_rows["pair"]].argsort(kind="stable")]
 
     def _train_batches(self) -> list[list[int]]:
@@ -132,14 +130,33 @@ class FrameBatches(pl.LightningDataModule):
         return batches[: max(left, 0) * self._sharing()[0]] if limit else batches
 
     def _whole_epoch(self) -> list[list[int]]:
-        return rank_batches(self._step_sizes(), *self._sharing())
+        batches, share = rank_batches(self._step_sizes(), *self._sharing()), self.params.epoch_share
+        if share == 1:
+            return batches
+        accumulate, world_size, _ = self._sharing()
+        steps = math.ceil(share * len(self.train_rows) / (self.micro_batch_size * accumulate * world_size))
+        return batches[: steps * accumulate]
 
     def _step_sizes(self) -> list[int]:
         accumulate, world_size, _ = self._sharing()
         sharing = self.micro_batch_size * accumulate * world_size, accumulate * max(world_size, 2)
-        if sharing not in self._steps_by_sharing:
-            self._steps_by_sharing[sharing] = step_sizes(self.pair_sizes.tolist(), *sharing)
-        return self._steps_by_sharing[sharing]
+        key = *sharing, *self._epoch()
+        if key not in self._steps_by_sharing:
+            self._steps_by_sharing[key] = step_sizes(self._pair_sizes().tolist(), *sharing)
+        return self._steps_by_sharing[key]
+
+    def _pair_sizes(self) -> NDArray[np.int64]:
+        """The sizes of the pairs in the order in which they are served."""
+        order = np.random.default_rng(derive_seed(self.seed, *self._epoch()))
+        return order.permutation(np.bincount(self.train_rows["pair"]))
+
+    def _epoch(self) -> list[int]:
+        """The number of the epoch if it has another order of pair sizes than others.
+
+        All have the same, and so the same steps, unless they take a share of the frames: a rare size has to come in
+        some of them.
+        """
+        return [cast(pl.Trainer, self.trainer).current_epoch] if self.params.epoch_share < 1 else []
 
     def _val_batches(self) -> list[list[int]]:
         _, world_size, rank = self._sharing()

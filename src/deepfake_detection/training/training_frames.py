@@ -60,7 +60,6 @@ class TrainingFrames(FrameDataset):
 
     def _made(self, item: int) -> tuple[Frame, Mask]:
         frame = super().frame(item)
-        mask = self._known_mask(item, frame) if self.masked else NO_MASK
         points = None if self.landmarks is None else self.landmarks[self.rows[item]]
         draw = self.seed, self.epoch, int(self.numbers[item])
         seed = derive_seed(*draw)
@@ -68,6 +67,8 @@ class TrainingFrames(FrameDataset):
             # from a seed of its own, so that the augmentation is the one that the original gets
             frame, mask = self_blend(frame, points, np.random.default_rng(derive_seed(*draw, 1)))
             mask /= max(mask.max(), 1e-6)
+        else:
+            mask = self._known_mask(item, frame) if self.masked else NO_MASK
         if self.augment and self.masked and mask.any() and np.isfinite(mask).all():
             mask = augment_mask(self.augment, mask, np.random.default_rng(seed), points)
         if self.augment:

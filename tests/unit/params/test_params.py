@@ -17,7 +17,8 @@ ROOT = Path(__file__).parents[3]
 OUT_OF_RANGE: dict[str, list[Any]] = yaml.safe_load("""{
     train.epochs: [-1], train.lr: [-1.0], train.batch_size: [1, many], train.devices: [0], train.accumulate: [0],
     train.schedule: [step], train.precision: ["64"], train.optimizer: [sgd], train.weight_decay: [-0.1],
-    train.label_smoothing: [1.0], train.localise: [-1.0], train.clip_norm: [-1.0], train.ema: [1.0],
+    train.label_smoothing: [1.0], train.localise: [-1.0], train.align: [-1.0], train.uniform: [-1.0],
+    train.epoch_share: [0.0, 1.5], train.clip_norm: [-1.0], train.ema: [1.0], train.augment.shift: [1.0],
     train.augment.rotate_p: [1.5], train.monitor: [train_loss], train.max_steps: [-1], prepare.crop: [eyes],
     prepare.margin: [-0.1],
     model.arch: [resnet50], split.test: [0.0], calibrate.threshold: [1.5, best], video.frames: [0],
@@ -40,11 +41,15 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "adapted and captured": (
         {"train.compile": "graph", "train.adapt": "coral", "train.unlabelled": "adapt"},
-        "train: adapt: coral needs compile: none, because it looks into the network",
+        "train: adapt, localise, align and uniform need compile: none",
     ),
     "where in a capture": (
         {"train.localise": 0.5, "train.method": "nested", "train.compile": "graph"},
-        "train: localise needs adapt: none and compile: none",
+        "train: adapt, localise, align and uniform need compile: none",
+    ),
+    "sphere in a capture": (
+        {"train.uniform": 0.5, "train.compile": "graph"},
+        "train: adapt, localise, align and uniform need compile: none, because they look into the network",
     ),
     "ONNX without a file": (
         {"model.arch": "onnx", "model.weights": "none"},

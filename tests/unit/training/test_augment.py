@@ -38,10 +38,12 @@ def by_torchvision(frame: Frame, drawn: Drawn) -> NDArray[np.int64]:
     image = torch.from_numpy(frame).permute(2, 0, 1)
     if drawn.flip:
         image = functional.horizontal_flip(image)
-    if drawn.scale == 1:
+    height, width = frame.shape[:2]
+    moved = [width * drawn.across, height * drawn.down]
+    if drawn.scale == 1 and not any(moved):
         image = functional.rotate(image, drawn.angle, v2.InterpolationMode.BILINEAR, fill=0)
     else:  # affine turns clockwise, rotate counter-clockwise
-        image = functional.affine(image, -drawn.angle, [0, 0], drawn.scale, [0.0], v2.InterpolationMode.BILINEAR)
+        image = functional.affine(image, -drawn.angle, moved, drawn.scale, [0.0], v2.InterpolationMode.BILINEAR)
     steps = [(functional.adjust_brightness, drawn.brightness), (functional.adjust_contrast, drawn.contrast)]
     for step, factor in steps if drawn.brightness_first else reversed(steps):
         image = step(image, factor)
@@ -77,14 +79,16 @@ def test_pixels_are_torchvisions_to_two_levels(size: tuple[int, int], brightness
         assert found.shape == frame.shape
 
 
+@pytest.mark.parametrize("moved", [(0, 0), (8, -3)])
 @pytest.mark.parametrize("scale", [0.8, 1.0, 1.25])
-def test_a_scaled_frame_is_torchvisions_to_one_level(scale: float) -> None:
+def test_a_scaled_and_shifted_frame_is_torchvisions_to_one_level(scale: float, moved: tuple[int, int]) -> None:
     frame = drawn_frame(61, 80)
     for angle in (0.0, 4.0, -30.0):
         for flip in (False, True):
-            drawn = PLAIN._replace(flip=flip, angle=angle, scale=scale)
+            drawn = PLAIN._replace(flip=flip, angle=angle, scale=scale, across=moved[0] / 80, down=moved[1] / 61)
             found = apply_augmentation(frame.copy(), drawn)
-            ones = functional.affine(torch.ones(1, 61, 80), -angle, [0, 0], scale, [0.0], v2.InterpolationMode.BILINEAR)
+            ones = torch.ones(1, 61, 80)
+            ones = functional.affine(ones, -angle, [*moved], scale, [0.0], v2.InterpolationMode.BILINEAR)
             cover = np.asarray(ones[0])
             difference = abs(found.astype(np.int64) - by_torchvision(frame, drawn))
             assert difference[cover > 0.999].max() <= 1
@@ -149,7 +153,7 @@ def test_a_frame_that_is_not_rotated_is_left_untouched() -> None:
     assert mirror.flags.c_contiguous
 
 
-def test_probability_of_a_rotation_and_scale_change_nothing_else() -> None:
+def test_probability_of_a_rotation_scale_and_shift_change_nothing_else() -> None:
     for seed in range(200):
         always, rarely = (
             draw_augmentation(RECIPE.model_copy(update={"rotate_p": share}), np.random.default_rng(seed))
@@ -159,6 +163,9 @@ def test_probability_of_a_rotation_and_scale_change_nothing_else() -> None:
         scaled = draw_augmentation(RECIPE.model_copy(update={"scale": 0.1}), np.random.default_rng(seed))
         assert scaled == always._replace(scale=scaled.scale)
         assert 0.9 <= scaled.scale <= 1.1
+        shifted = draw_augmentation(RECIPE.model_copy(update={"shift": 0.1}), np.random.default_rng(seed))
+        assert shifted == always._replace(across=shifted.across, down=shifted.down)
+        assert max(abs(shifted.across), abs(shifted.down)) <= 0.1
         rng = np.random.default_rng(seed)  # the order of the recipe's draws, which decides the bytes of a training
-        by_hand = (rng.random() < 0.5, *rng.uniform([-5, 0.9, 0.9], [5, 1.1, 1.1]), rng.random() < 0.5, 1.0)
+        by_hand = (rng.random() < 0.5, *rng.uniform([-5, 0.9, 0.9], [5, 1.1, 1.1]), rng.random() < 0.5, 1.0, 0.0, 0.0)
         assert always == pytest.approx(by_hand, abs=1e-12)

@@ -14,7 +14,7 @@ from deepfake_detection.training.distillation import as_teacher, distance, load_
 from deepfake_detection.training.fit import fit
 from tests.support.checkpoints import save_checkpoint, sidecar
 from tests.unit.training.small import make_batches
-from tests.unit.training.test_domain_losses import batches_of
+from tests.unit.training.test_feature_losses import batches_of
 
 
 def test_the_distance_is_the_cross_entropy_of_softened_probabilities() -> None:

@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 from deepfake_detection.frames.dataset import FrameDataset
 from deepfake_detection.training.loader import Batch, FrameBatches, with_weights
 from tests.support.params import train as train_params
+from tests.unit.training.small import make_batches
 
 
 def served(loader: DataLoader[Batch]) -> list[int]:
@@ -34,6 +35,23 @@ def test_each_epoch_serves_every_training_frame_once_in_a_new_order(
         orders.append(first)
     assert orders[0] != orders[1] != sorted(orders[1])
     assert served(batches.val_dataloader()) == list(range(14, 19))
+
+
+def test_an_epoch_of_a_share_of_the_frames_takes_other_frames_each_time_and_all_of_them_in_the_end() -> None:
+    """Also those of the one pair that is larger than the others."""
+    batches = make_batches(22, batch_size=4, epoch_share=0.3)
+    batches.train_rows["pair"] = np.minimum(np.arange(22), 20)
+    seen, steps = set(), []
+    for epoch in range(40):
+        alone = SimpleNamespace(current_epoch=epoch, accumulate_grad_batches=1, world_size=1, global_rank=0)
+        batches.trainer = alone  # type: ignore[assignment]
+        order = served(batches.train_dataloader())
+        assert len(set(order)) == len(order) <= 8
+        seen |= set(order)
+        steps.append(len(batches._train_batches()))
+        assert batches.steps() == 2
+    assert seen == set(range(22))
+    assert set(steps) == {2}
 
 
 def test_weights_balance_classes_and_categories() -> None:

@@ -1,13 +1,39 @@
-"""Losses that make the features of frames with labels and of frames without labels alike."""
+"""Losses on the features: that draw classes together, spread frames, or make two sets of frames alike."""
 
 import math
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.nn.functional import binary_cross_entropy_with_logits, normalize
 
 HIDDEN = 256  # of the network that tells where features are from
+
+
+def alignment(features: Tensor, labels: Tensor) -> Tensor:
+    """The mean squared distance of two frames with one label, whose features have length 1; 0 without such frames.
+
+    ``features`` has shape (frames, features), and ``labels`` (frames,). Wang and Isola 2020, "Understanding Contrastive
+    Representation Learning through Alignment and Uniformity on the Hypersphere", with alpha = 2.
+    """
+    first, second = torch.triu_indices(len(features), len(features), 1, device=features.device)
+    alike = (labels[first] == labels[second]).float()
+    return (_distances(features)[first, second] * alike).sum() / alike.sum().clamp(min=1)
+
+
+def uniformity(features: Tensor) -> Tensor:
+    """How little the features, brought to length 1, spread: 0 if all are the same, and less if they are not.
+
+    ``features`` has shape (frames, features), with two frames or more. As in the source of ``alignment``, with t = 2.
+    """
+    first, second = torch.triu_indices(len(features), len(features), 1, device=features.device)
+    return (-2 * _distances(features)[first, second]).exp().mean().log()
+
+
+def _distances(features: Tensor) -> Tensor:
+    """The squared distances of all frames from each other, on the unit sphere: shape (frames, frames)."""
+    directions = normalize(features.float())
+    return 2 - 2 * directions @ directions.T
 
 
 def coral(source: Tensor, target: Tensor) -> Tensor:

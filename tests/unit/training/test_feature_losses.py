@@ -1,4 +1,4 @@
-"""The losses that make features alike, and the batches that they need."""
+"""The losses on features, and the batches that they need."""
 
 from typing import Any
 
@@ -9,7 +9,13 @@ import torch
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.network.model import build_model
-from deepfake_detection.training.domain_losses import Discriminator, coral, covariance
+from deepfake_detection.training.feature_losses import (
+    Discriminator,
+    alignment,
+    coral,
+    covariance,
+    uniformity,
+)
 from deepfake_detection.training.fit import fit
 from deepfake_detection.training.loader import FrameBatches, Unlabelled
 from tests.unit.training.small import make_batches
@@ -31,6 +37,21 @@ def test_the_covariance_is_numpys_and_coral_is_its_distance() -> None:
     expected = np.square(np.cov(source.numpy().T) - np.cov(target.numpy().T)).sum() / 100
     assert coral(source, target).item() == pytest.approx(expected, rel=1e-4)
     assert coral(source, source + 7).item() == pytest.approx(0, abs=1e-6)  # a shift is no other covariance
+
+
+def test_alignment_and_uniformity_are_those_of_the_paper_on_the_unit_sphere() -> None:
+    features, labels = torch.randn(7, 5) * torch.arange(1, 8)[:, None], torch.tensor([0, 1, 0, 2, 1, 0, 3])
+    points = features.numpy() / np.linalg.norm(features.numpy(), axis=1, keepdims=True)
+    apart = {(i, j): float(np.square(points[i] - points[j]).sum()) for i in range(7) for j in range(i)}
+    alike = [value for (i, j), value in apart.items() if labels[i] == labels[j]]
+    assert len(alike) == 4
+    assert alignment(features, labels).item() == pytest.approx(np.mean(alike), rel=1e-5)
+    expected = np.log(np.mean(np.exp(-2 * np.array(list(apart.values())))))
+    assert uniformity(features).item() == pytest.approx(expected, rel=1e-5)
+    assert alignment(features[:2], labels[:2]).item() == 0, "no two of one class"
+    same = torch.ones(3, 5)
+    assert alignment(same, torch.zeros(3)).item() == pytest.approx(0, abs=1e-6)
+    assert uniformity(same).item() == pytest.approx(0, abs=1e-6)
 
 
 def test_the_discriminator_learns_what_the_backbone_is_pushed_away_from() -> None:
@@ -97,6 +118,26 @@ def test_training_with_adaptation_repeats_and_differs_by_its_weight(method: str)
     assert first.keys() == alone.keys(), "the discriminator is no part of the network"
     heavier = trained(adapt=method, adapt_weight=50.0)
     assert not all(torch.equal(first[name], heavier[name]) for name in first)
+
+
+@pytest.mark.parametrize(("loss", "measured"), [("align", "within"), ("uniform", "all")])
+def test_training_draws_the_features_of_a_class_together_or_spreads_all(loss: str, measured: str) -> None:
+    """Against the same run without the loss, on the frames that were trained on."""
+
+    def spread(**changes: Any) -> float:
+        torch.manual_seed(0)
+        network = build_model("efficientnet_lite0", 0.0)
+        batches = make_batches(22, lr=1e-3, epochs=1, **changes)
+        trained = fit(network, batches, batches.params)
+        assert trained
+        network.load_state_dict(trained[0])
+        labels = torch.arange(22) % 2
+        with torch.no_grad():
+            features = network.train().features(torch.from_numpy(np.stack([batches.pixels[row] for row in range(22)])))
+        return alignment(features, labels).item() if measured == "within" else -uniformity(features).item()
+
+    plain, moved = spread(), spread(**{loss: 20.0})
+    assert moved < plain if loss == "align" else moved > plain
 
 
 def test_without_frames_to_learn_from_a_line_says_so() -> None:
