@@ -82,6 +82,7 @@ ROWS = {
     "small-nested": ["train.method=nested"],
     "small-schedule": [f"train.{each}" for each in SCHEDULE],
     "small-localise": ["train.localise=1"],
+    "small-nested-localise": ["train.method=nested", "train.localise=1"],
     "small-300": ["prepare.image_size=300"],
     "small-smoothing": ["train.label_smoothing=0.1"],
     "small-ema": ["train.ema=0.99"],
