@@ -14,7 +14,7 @@ from dvc.utils.hydra import compose_and_dump
 
 from deepfake_detection import Detector
 from deepfake_detection.common.errors import UserError
-from deepfake_detection.frames.prepared import LANDMARKS, open_landmarks
+from deepfake_detection.frames.prepared import LANDMARKS, SCALE, open_landmarks, open_set
 from deepfake_detection.pictures.faces import Landmarks
 from tests.pipeline.conftest import ROOT
 from tests.pipeline.test_metrics_keys import keys, pattern
@@ -87,7 +87,9 @@ def test_nested_training_of_lite0_gives_a_detector_of_one_logit(project: Path) -
     assert judged.logit == pytest.approx(row["logit"], abs=1e-3)
 
     rows = pd.read_csv(project / "data" / "prepared" / "train" / "embedded.csv")
-    assert list(Landmarks._fields) == LANDMARKS == list(rows)[-10:]
+    assert [*Landmarks._fields, SCALE] == [*LANDMARKS, SCALE] == list(rows)[-11:]
+    assert rows[SCALE].tolist() == open_set(project / "data" / "prepared" / "train")[1][SCALE].tolist()
+    assert rows[SCALE].between(0.5, 128 / 64).all()
     landmarks = open_landmarks(project / "data" / "prepared" / "train")
     assert landmarks is not None
     eyes, mouth = landmarks[:, :2].mean(1), landmarks[:, 3:].mean(1)

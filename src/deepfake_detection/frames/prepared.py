@@ -16,6 +16,9 @@ from deepfake_detection.common.tables import one_line_errors, read_index, read_s
 # further columns of the rows where faces are cropped, in pixels of the prepared frame
 _POINTS = ("eye_left", "eye_right", "nose", "mouth_left", "mouth_right")
 LANDMARKS = [f"{point}_{axis}" for point in _POINTS for axis in "xy"]
+SCALE = (
+    "scale"  # the column after them: how many pixels of the frame one of the prepared frame is made of, along a side
+)
 
 
 class Pixels(Protocol):
@@ -88,9 +91,9 @@ def open_prepared(folder: Path, splits: Path, dataset: str | None = None) -> tup
 
 
 def open_set(folder: Path, dataset: str | None = None) -> tuple[Pixels, pd.DataFrame]:
-    """As ``open_prepared``, without splits: ``group`` is the data set's own."""
+    """As ``open_prepared``, without splits: ``group`` is the data set's own. SCALE is there if faces were cropped."""
     tables = _tables(folder, dataset)
-    rows = [read_index(table) for table in tables]
+    rows = [read_index(table).join(_scales(table)) for table in tables]
     arrays = [_open_pixels(table.with_suffix(".npy"), len(part)) for table, part in zip(tables, rows, strict=True)]
     pixels = [array for array in arrays if len(array)] or arrays[:1]
     return StackedPixels(pixels), pd.concat(rows, ignore_index=True)
@@ -108,6 +111,11 @@ def open_landmarks(folder: Path) -> NDArray[np.float32] | None:
                 return None
             points.append(pd.read_csv(table, usecols=LANDMARKS, dtype=np.float32)[LANDMARKS].to_numpy())
     return np.concatenate(points).reshape(-1, len(LANDMARKS) // 2, 2)
+
+
+def _scales(table: Path) -> pd.DataFrame:
+    with one_line_errors(table, "an index"):
+        return pd.read_csv(table, usecols=lambda name: name == SCALE)
 
 
 def _tables(folder: Path, dataset: str | None) -> list[Path]:

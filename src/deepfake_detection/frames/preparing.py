@@ -20,8 +20,8 @@ from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.files import replacing, sha256_of
 from deepfake_detection.common.parallel import map_in_processes
 from deepfake_detection.common.tables import CHUNK_ROWS, COLUMNS, one_line_errors, read_index, read_paths
-from deepfake_detection.frames.prepared import LANDMARKS
-from deepfake_detection.pictures.crops import crop_face, in_crop
+from deepfake_detection.frames.prepared import LANDMARKS, SCALE
+from deepfake_detection.pictures.crops import crop_face, in_crop, scale_of
 from deepfake_detection.pictures.faces import FACE_COLUMNS, Box, DetectedFace, Landmarks
 from deepfake_detection.pictures.images import UnreadableImageError
 from deepfake_detection.videos.footage import NO_FOLDERS, Folders, file_of, place_of, read_pixels
@@ -46,7 +46,7 @@ def prepare_frames(
 
     ``index`` is an index file, whose paths are relative to ``raw``. ``wanted`` says which of its frames to take; None
     takes all. ``faces`` is a table with the face of each frame of the index; without it whole frames are used, and
-    with it the rows have the landmarks in the crop as further columns. Videos of data sets in ``folders`` lie there.
+    with it the rows have LANDMARKS and SCALE as further columns. Videos of data sets in ``folders`` lie there.
     The folder ``work`` keeps pixels for a run that goes on after this one was killed.
     Pixels are RGB, as ``crop_face`` returns them for ``rule`` and ``margin``, and do not depend on the number of
     workers. Memory does not grow with the number of frames. Raises UserError when ``index`` is not an index, when
@@ -115,15 +115,17 @@ def _copy_rows(
     found: Iterator[tuple[str, DetectedFace]] | None,
     points_of: Callable[..., Landmarks],
 ) -> None:
-    """Copies the chosen rows of an index, with the landmarks of the faces, and at most CHUNK_ROWS in memory."""
+    """Copies the chosen rows of an index, with LANDMARKS and SCALE of the faces, and at most CHUNK_ROWS in memory."""
     with rows.open("w", encoding="utf-8", newline="") as file:
         start = 0
         for chunk in pd.read_csv(index, dtype=str, keep_default_na=False, chunksize=CHUNK_ROWS):
             if found:
                 sizes = zip(chunk["width"].astype(int), chunk["height"].astype(int), strict=True)
-                points = [points_of(face, frame=frame) for frame, (_, face) in zip(sizes, found)]  # noqa: B905
-                chunk[LANDMARKS] = np.array(points).round(2)
-            kept = chunk.loc[list(chosen[start : start + len(chunk)]), [*COLUMNS, *(LANDMARKS if found else [])]]
+                faces = [(face, points_of(face, frame=frame)) for frame, (_, face) in zip(sizes, found)]  # noqa: B905
+                chunk[LANDMARKS] = np.array([points for _, points in faces]).round(2)
+                chunk[SCALE] = np.round([scale_of(*each) for each in faces], 3)
+            columns = [*COLUMNS, *([*LANDMARKS, SCALE] if found else [])]
+            kept = chunk.loc[list(chosen[start : start + len(chunk)]), columns]
             kept.to_csv(file, index=False, lineterminator="\n", header=start == 0)
             start += len(chunk)
 

@@ -67,6 +67,16 @@ def in_crop(face: DetectedFace, rule: CropRule, margin: float, frame: tuple[int,
     return Landmarks(*moved.ravel().tolist())
 
 
+def scale_of(face: DetectedFace, points: Landmarks) -> float:
+    """How many pixels of a frame go into one of the crop in which its face has the landmarks ``points``, along a side.
+
+    It is 1 if the crop shows no face.
+    """
+    there, here = (np.array(each).reshape(-1, 2) for each in (face.landmarks, points))
+    there, here = (np.hypot(*(each - each.mean(0)).T).mean() for each in (there, here))
+    return float(there / here) if here else 1.0
+
+
 def square_within(box: Box, margin: float, frame: tuple[int, int]) -> Corners:
     """A square around a box, with ``margin`` times the box's size on each side, within a frame (width, height).
 

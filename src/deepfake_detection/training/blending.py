@@ -3,10 +3,10 @@
 Shiohara and Yamasaki 2022, "Detecting Deepfakes with Self-Blended Images". A frame is laid over a changed copy of
 itself under a deformed mask of a part of the face. What remains is what every face swap leaves: two sources of pixels,
 and the border between them. This is written from the paper. Its masks are the convex hulls of 81 or 68 landmarks; ours
-are drawn around five.
+are drawn around five. It blends whole frames before they are cropped; ours are crops, enlarged to what they were.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,8 @@ from deepfake_detection.frames.filters import Frame
 Mask = NDArray[np.float32]
 Points = NDArray[np.float32]
 
+LARGEST_SCALE = 4.0  # a blend takes time with the square of it
+MASK_SIDE = 256  # of a larger frame the mask is made at this size and enlarged: it has no finer detail
 RATIOS = (0.25, 0.5, 0.75, 1.0, 1.0, 1.0)  # how much of the source the mask lets through, from the paper
 # A face from the front. The unit is the distance of the eyes, and the point between them is the origin. The landmarks
 # are the eyes, the tip of the nose and the corners of the mouth.
@@ -39,16 +41,38 @@ class Blend(NamedTuple):
     mask: Mask
 
 
-def self_blend(frame: Frame, landmarks: Points, rng: np.random.Generator) -> Blend:
-    """Blends a frame with a changed copy of itself. ``landmarks`` has shape (5, 2), x and y in pixels, as LANDMARKS."""
+def self_blend(frame: Frame, landmarks: Points, rng: np.random.Generator, scale: float = 1.0) -> Blend:
+    """Blends a frame with a changed copy of itself. ``landmarks`` has shape (5, 2), x and y in pixels, as LANDMARKS.
+
+    A crop that was reduced has a ``scale`` over 1, how many pixels there were for each, along a side. It is blended at
+    that size, so that a blur of some pixels, say, is as faint in the crop as it is after a blend of the whole frame.
+    """
+    side = round(len(frame) * min(scale, LARGEST_SCALE))
+    if side <= len(frame):
+        return _blend(frame, landmarks, rng)
+    full = _resized(frame, side, Image.Resampling.BICUBIC)
+    blended, mask = _blend(full, landmarks * np.float32(side / len(frame)), rng)
+    before, after = (_resized(each, len(frame), Image.Resampling.BILINEAR).astype(int) for each in (full, blended))
+    # what the blend has changed, so that resizing there and back leaves no trace elsewhere
+    found = (frame + (after - before)).clip(0, 255).astype(np.uint8)
+    return Blend(found, _resized(mask, len(frame), Image.Resampling.BILINEAR))
+
+
+def _blend(frame: Frame, landmarks: Points, rng: np.random.Generator) -> Blend:
     changed = _change(frame, rng)
     source, target = (changed, frame) if rng.random() < 0.5 else (frame, changed)
     region = list(REGIONS)[int(rng.integers(len(REGIONS)))]
-    mask = _soften(_deform(draw_region(region, landmarks, frame.shape), rng), rng) * rng.choice(RATIOS)
-    moved, mask = _move(source, mask.astype(np.float32), rng)
+    side = min(len(frame), MASK_SIDE)
+    drawn = draw_region(region, landmarks * np.float32(side / len(frame)), (side, side))
+    soft = (_soften(_deform(drawn, rng), rng) * rng.choice(RATIOS)).astype(np.float32)
+    moved, mask = _move(source, _resized(soft, len(frame), Image.Resampling.BILINEAR), rng)
     share = mask[..., None]
     blended = share * moved + (1 - share) * target
     return Blend(np.rint(blended).clip(0, 255).astype(np.uint8), mask)
+
+
+def _resized(picture: NDArray[Any], side: int, kernel: Image.Resampling) -> NDArray[Any]:
+    return np.array(Image.fromarray(picture).resize((side, side), kernel))
 
 
 def draw_region(region: str, landmarks: Points, shape: tuple[int, ...]) -> Mask:

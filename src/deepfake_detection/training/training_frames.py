@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from deepfake_detection.frames.dataset import Frame, FrameDataset, derive_seed
-from deepfake_detection.frames.prepared import Pixels
+from deepfake_detection.frames.prepared import SCALE, Pixels
 from deepfake_detection.params.train_sections import Augment
 from deepfake_detection.training.augment import augment_frame, augment_mask
 from deepfake_detection.training.blending import Mask, self_blend
@@ -23,7 +23,8 @@ class TrainingFrames(FrameDataset):
     The random numbers depend only on the seed, the epoch and the frame's position among the frames served, in the order
     of the index. They do not depend on the worker that draws them, or on frames of other splits and categories.
 
-    Where the column ``blended`` of ``rows`` is true, the frame is served blended with itself, as ``self_blend`` does.
+    Where the column ``blended`` of ``rows`` is true, the frame is served blended with itself, as ``self_blend`` does
+    with the SCALE of its row.
     ``landmarks`` are those of all frames, shape (all frames, 5, 2). Frames with the same number in the column ``pair``
     share the random numbers of their augmentation. ``augment`` is None for frames to validate.
 
@@ -48,6 +49,7 @@ class TrainingFrames(FrameDataset):
         self.augment, self.landmarks, self.seed, self.epoch = augment, landmarks, seed, epoch
         self.numbers = rows["pair"].to_numpy() if "pair" in rows else self.rows.argsort().argsort()
         self.blended = rows["blended"].to_numpy(bool) if "blended" in rows else np.zeros(len(rows), bool)
+        self.scales = rows[SCALE].to_numpy() if SCALE in rows else np.ones(len(rows))
         self.originals = rows["original"].to_numpy() if "original" in rows else np.full(len(rows), -1)
 
     def __getitem__(self, item: int) -> tuple[Tensor, ...]:
@@ -65,7 +67,7 @@ class TrainingFrames(FrameDataset):
         seed = derive_seed(*draw)
         if self.blended[item] and points is not None:
             # from a seed of its own, so that the augmentation is the one that the original gets
-            frame, mask = self_blend(frame, points, np.random.default_rng(derive_seed(*draw, 1)))
+            frame, mask = self_blend(frame, points, np.random.default_rng(derive_seed(*draw, 1)), self.scales[item])
             mask /= max(mask.max(), 1e-6)
         else:
             mask = self._known_mask(item, frame) if self.masked else NO_MASK

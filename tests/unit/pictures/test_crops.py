@@ -13,7 +13,7 @@ from PIL import Image
 
 from deepfake_detection.common.crop_rule import CROP_WORDS, CropRule
 from deepfake_detection.common.errors import UserError
-from deepfake_detection.pictures.crops import crop_face, in_crop, square_within
+from deepfake_detection.pictures.crops import crop_face, in_crop, scale_of, square_within
 from deepfake_detection.pictures.faces import Box, DetectedFace, Landmarks
 from tests.unit.pictures.test_faces import drawn
 
@@ -172,9 +172,21 @@ def test_landmarks_are_where_the_crop_shows_them(rule: CropRule, place: str) -> 
         assert seen == pytest.approx(points[2 * number : 2 * number + 2], abs=1.5)
 
 
+@pytest.mark.parametrize("rule", RULES)
+def test_the_scale_of_a_crop_is_that_of_the_region_that_it_shows(rule: CropRule) -> None:
+    """A crop of half the size has twice the scale, and the squares are of the box with its margins."""
+    face = FACES["in the middle"]
+    large, small = (scale_of(face, in_crop(face, rule, 0.3, (230, 210), size)) for size in (160, 80))
+    assert small == pytest.approx(2 * large, rel=0.02)
+    if rule in ("face", "square"):
+        left, top, right, bottom = face.box[:4]
+        assert large == pytest.approx(round(1.6 * max(right - left, bottom - top)) / 160, rel=0.01)
+
+
 def test_landmarks_at_one_place_are_no_error() -> None:
     nowhere = DetectedFace(Box(10, 10, 60, 60, 0.9), Landmarks(*[30.0] * 10))
     assert crop_face(textured(80, 80), nowhere, "aligned", 0.3, 32).shape == (32, 32, 3)
+    assert scale_of(nowhere, in_crop(nowhere, "face", 0.3, (80, 80), 32)) == 1
 
 
 def test_the_rules_of_opencv_without_it_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -49,6 +49,25 @@ def test_it_changes_a_part_of_the_face(faces: list[tuple[Frame, NDArray[np.float
         assert not np.array_equal(other.frame, blended)
 
 
+def test_a_reduced_crop_is_blended_as_the_large_one_would_be() -> None:
+    """And pixels that the blend does not change are those of the crop."""
+    apart, kept = [], 0
+    for who in range(8):
+        large = np.round(film(who, 0, 256, 42).filmed * 255).astype(np.uint8)
+        points = (LANDMARKS * 54 + [128, 113]).astype(np.float32)
+        small, scale = np.asarray(Image.fromarray(large).resize((96, 96), Image.Resampling.BILINEAR)), 256 / 96
+        expected = self_blend(large, points, np.random.default_rng(who)).frame
+        expected = np.asarray(Image.fromarray(expected).resize((96, 96), Image.Resampling.BILINEAR))
+        found, mask = self_blend(small, points / scale, np.random.default_rng(who), scale)
+        assert (found.shape, mask.shape) == (small.shape, (96, 96))
+        at_its_size = self_blend(small, points / scale, np.random.default_rng(who)).frame
+        apart.append([abs(each.astype(int) - expected).mean() for each in (found, at_its_size)])
+        kept += np.array_equal(found[mask == 0], small[mask == 0])
+    near, far = np.mean(apart, axis=0)
+    assert near < far / 2, (near, far)
+    assert 0 < kept < 8
+
+
 def test_outside_the_mask_it_is_the_target_alone(faces: list[tuple[Frame, NDArray[np.float32]]]) -> None:
     """Half of the time that is the original itself; otherwise the changed copy is outside."""
     kept = 0

@@ -12,6 +12,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.frames.dataset import derive_seed
+from deepfake_detection.frames.prepared import SCALE
 from deepfake_detection.network.model import add_level, build_model, drop_level
 from deepfake_detection.training.blending import LANDMARKS, self_blend
 from deepfake_detection.training.classifier import FrameClassifier
@@ -73,8 +74,10 @@ def test_without_landmarks_a_method_says_what_it_needs(data: Any, method: str) -
         FrameBatches(pixels, rows, train(method=method), 7)
 
 
-def test_a_blend_is_served_next_to_its_original_with_its_draw(data: Any) -> None:
-    found = batches(data, method="self_blended")
+@pytest.mark.parametrize("scale", [1.0, 1.7])
+def test_a_blend_is_served_next_to_its_original_with_its_draw(data: Any, scale: float) -> None:
+    """It is made at the size that the crop had in the frame."""
+    found = batches((data[0], data[1].assign(**{SCALE: scale}), data[2]), method="self_blended")
     loader = found.train_dataloader()
     frames = loader.dataset
     assert isinstance(frames, TrainingFrames)
@@ -87,7 +90,7 @@ def test_a_blend_is_served_next_to_its_original_with_its_draw(data: Any) -> None
         seed = derive_seed(7, 0, int(frames.numbers[item]), 1)
         row = int(frames.rows[item])
         assert np.array_equal(plain.frame(original), data[0][row])
-        expected = self_blend(data[0][row], data[2][row], np.random.default_rng(seed)).frame
+        expected = self_blend(data[0][row], data[2][row], np.random.default_rng(seed), scale).frame
         assert np.array_equal(plain.frame(blend), expected)
 
 
