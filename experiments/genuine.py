@@ -80,12 +80,10 @@ ROWS = {
     # one thing changed in it
     "small-sturdy": ["augment=sturdy"],
     "small-nested": ["train.method=nested"],
+    "small-15": ["train.epochs=15", "train.patience=15"],  # the steps that small-nested has
     "small-schedule": [f"train.{each}" for each in SCHEDULE],
     "small-localise": ["train.localise=1"],
-    "small-nested-localise": ["train.method=nested", "train.localise=1"],
     "small-300": ["prepare.image_size=300"],
-    "small-smoothing": ["train.label_smoothing=0.1"],
-    "small-ema": ["train.ema=0.99"],
     "small-frames": ["video.frames=32", "train.epoch_share=0.375"],  # others in each epoch, and as many as before
     "small-shift": ["train.augment.shift=0.1"],
     "small-sphere": ["train.align=0.1", "train.uniform=0.5"],
