@@ -16,9 +16,8 @@ from deepfake_detection.common.tables import one_line_errors, read_index, read_s
 # further columns of the rows where faces are cropped, in pixels of the prepared frame
 _POINTS = ("eye_left", "eye_right", "nose", "mouth_left", "mouth_right")
 LANDMARKS = [f"{point}_{axis}" for point in _POINTS for axis in "xy"]
-SCALE = (
-    "scale"  # the column after them: how many pixels of the frame one of the prepared frame is made of, along a side
-)
+# the column after them: how many pixels of the frame go into one of the prepared frame, along a side
+SCALE = "scale"
 
 
 class Pixels(Protocol):

@@ -35,15 +35,16 @@ REGIONS: dict[str, list[tuple[float, float]]] = {
 
 
 class Blend(NamedTuple):
-    """A blended frame, uint8 of shape (height, width, 3), and its mask, from 0 to 1: the share of the source."""
+    """A blended frame, uint8 of shape (size, size, 3), and its mask, from 0 to 1: the share of the source."""
 
     frame: Frame
     mask: Mask
 
 
 def self_blend(frame: Frame, landmarks: Points, rng: np.random.Generator, scale: float = 1.0) -> Blend:
-    """Blends a frame with a changed copy of itself. ``landmarks`` has shape (5, 2), x and y in pixels, as LANDMARKS.
+    """Blends a square frame with a changed copy of itself.
 
+    ``landmarks`` has shape (5, 2), x and y in pixels, in the order of LANDMARKS.
     A crop that was reduced has a ``scale`` over 1, how many pixels there were for each, along a side. It is blended at
     that size, so that a blur of some pixels, say, is as faint in the crop as it is after a blend of the whole frame.
     """

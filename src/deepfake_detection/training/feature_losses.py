@@ -24,8 +24,11 @@ def alignment(features: Tensor, labels: Tensor) -> Tensor:
 def uniformity(features: Tensor) -> Tensor:
     """How little the features, brought to length 1, spread: 0 if all are the same, and less if they are not.
 
-    ``features`` has shape (frames, features), with two frames or more. As in the source of ``alignment``, with t = 2.
+    It is 0 for a single frame too, which is what a process may get of a last step. ``features`` has shape (frames,
+    features). As in the source of ``alignment``, with t = 2.
     """
+    if len(features) < 2:
+        return features.new_zeros(())
     first, second = torch.triu_indices(len(features), len(features), 1, device=features.device)
     return (-2 * _distances(features)[first, second]).exp().mean().log()
 

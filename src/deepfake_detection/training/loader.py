@@ -140,21 +140,21 @@ class FrameBatches(pl.LightningDataModule):
     def _step_sizes(self) -> list[int]:
         accumulate, world_size, _ = self._sharing()
         sharing = self.micro_batch_size * accumulate * world_size, accumulate * max(world_size, 2)
-        key = *sharing, *self._epoch()
+        key = *sharing, *self._order_of_sizes()
         if key not in self._steps_by_sharing:
             self._steps_by_sharing[key] = step_sizes(self._pair_sizes().tolist(), *sharing)
         return self._steps_by_sharing[key]
 
     def _pair_sizes(self) -> NDArray[np.int64]:
         """The sizes of the pairs in the order in which they are served."""
-        order = np.random.default_rng(derive_seed(self.seed, *self._epoch()))
+        order = np.random.default_rng(derive_seed(self.seed, *self._order_of_sizes()))
         return order.permutation(np.bincount(self.train_rows["pair"]))
 
-    def _epoch(self) -> list[int]:
-        """The number of the epoch if it has another order of pair sizes than others.
+    def _order_of_sizes(self) -> list[int]:
+        """What the seed is extended by for the order of the pair sizes.
 
-        All have the same, and so the same steps, unless they take a share of the frames: a rare size has to come in
-        some of them.
+        It is nothing, so that all epochs have the same order and so the same steps. If they take a share of the frames
+        it is the epoch: a pair of a rare size has to come in some of them.
         """
         return [cast(pl.Trainer, self.trainer).current_epoch] if self.params.epoch_share < 1 else []
 

@@ -49,6 +49,7 @@ def test_alignment_and_uniformity_are_those_of_the_paper_on_the_unit_sphere() ->
     expected = np.log(np.mean(np.exp(-2 * np.array(list(apart.values())))))
     assert uniformity(features).item() == pytest.approx(expected, rel=1e-5)
     assert alignment(features[:2], labels[:2]).item() == 0, "no two of one class"
+    assert uniformity(features[:1]).item() == 0, "not NaN: a process may get a single frame"
     same = torch.ones(3, 5)
     assert alignment(same, torch.zeros(3)).item() == pytest.approx(0, abs=1e-6)
     assert uniformity(same).item() == pytest.approx(0, abs=1e-6)

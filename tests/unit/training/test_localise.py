@@ -17,7 +17,7 @@ from deepfake_detection.training.augment import augment_frame, augment_mask
 from deepfake_detection.training.blending import LANDMARKS
 from deepfake_detection.training.changed import originals_of
 from deepfake_detection.training.classifier import misplaced
-from deepfake_detection.training.loader import FrameBatches
+from deepfake_detection.training.loader import FrameBatches, Unlabelled
 from deepfake_detection.training.runs import train_network
 from deepfake_detection.training.training_frames import TrainingFrames
 from tests.support.params import train
@@ -144,6 +144,13 @@ def test_a_trained_head_is_saved_and_loaded_and_training_starts_without_it(tmp_p
     with torch.no_grad():
         for one, other in zip(network.located(frames), again.located(frames), strict=True):
             assert torch.allclose(one, other, atol=1e-5)
+    adapted = params.model_copy(update={"unlabelled": "adapt", "adapt": "coral"})
+    points = np.stack([POINTS] * 12)
+    beside = FrameBatches(pixels, table, adapted, 7, points, Unlabelled(pixels, pd.RangeIndex(12), points))
+    both = train_network(model, adapted, ("face", 0.3), beside, None)
+    assert both, "beside frames without labels, whose masks nobody knows"
+    assert np.isfinite(both[1]["train_loss"])
+    assert isinstance(both[0].efficientnet.where, WhereHead)
     without = params.model_copy(update={"localise": 0.0})
     others = FrameBatches(pixels, table, without, 7, np.stack([POINTS] * 12))
     plain = train_network(model, without, ("face", 0.3), others, None)
