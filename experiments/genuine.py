@@ -50,7 +50,6 @@ from stages import run
 SET = "genuine"
 SHARES = (0.6, 0.15, 0.25)  # of the identity groups
 ALL = ["profile=small", "video.frames=12", "train.threads=1"]  # one, so that rows can be trained side by side
-AT_128 = ["prepare.image_size=128"]
 SCHEDULE = ["schedule=cosine", "warmup_epochs=1", "optimizer=adamw", "weight_decay=0.01", "clip_norm=1", "pairs=true"]
 """How the profile ``ffpp-strong`` trains, but for the averaged weights."""
 
@@ -87,9 +86,9 @@ ROWS = {
     "small-frames": ["video.frames=32", "train.epoch_share=0.375"],  # others in each epoch, and as many as before
     "small-shift": ["train.augment.shift=0.1"],
     "small-sphere": ["train.align=0.1", "train.uniform=0.5"],
-    # at a size that costs a third
-    "small-128": AT_128,
-    "small-128-ema": [*AT_128, "train.ema=0.99"],
+    "small-smoothing": ["train.label_smoothing=0.1"],
+    "small-ema": ["train.ema=0.99"],
+    "small-128": ["prepare.image_size=128"],  # costs a third
 }
 """What ``dvc exp run -S`` would be given for each row, besides ALL."""
 
