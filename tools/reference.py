@@ -14,7 +14,7 @@ from tools.metrics_keys import BLOCKS, FILES, Keys
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "docs" / "reference"
-PROFILES = ("embedded", "small", "ffpp", "ffpp-fast", "ffpp-strong")
+PROFILES = ("embedded", "small", "adopt", "ffpp", "ffpp-fast", "ffpp-strong")
 NAMED: dict[str, dict[str, Any]] = {  # sections with entries that the user names
     "datasets": {"description": "The data sets, by names of your own: docs/guides/several-data-sets.md."},
     "pretrain": {},

@@ -12,6 +12,8 @@ from tests.support.modules import ROOT
 
 TEST: dict[str, Any] = json.loads((ROOT / "metrics" / "details.json").read_text())
 ROBUSTNESS, CORRUPTED = read_robustness(ROOT / "metrics")
+ALL_FOUR = ("tn", "fp", "fn", "tp")
+LOSSY = ("scaling", "gaussian_blur", "gaussian_noise")
 ROW = re.compile(r"^(\w+) +([\d.]+) +\[([\d.]+), ([\d.]+)\]$", re.MULTILINE)
 
 
@@ -51,7 +53,23 @@ def test_what_another_data_set_costs() -> None:
     shifted = TEST["datasets"]["embedded_shifted"]
     there, here = (found["categories"]["Deepfakes"]["frame"]["auroc"] for found in (shifted, TEST))
     assert f"an AUROC of {there:.3f} instead of {here:.3f}" in page
-    assert f"the ECE is {shifted['frame']['ece']:.2f}," in page
+    frame = shifted["frame"]
+    below, all_of_them = (sum(frame["confusion_matrix"][key] for key in keys) for keys in (("tn", "fn"), ALL_FOUR))
+    assert f"the ECE is {frame['ece']:.2f}, because {below / all_of_them:.0%} of the frames have a score below" in page
+    assert f"{1 - frame['coverage']:.0%} of them are unfamiliar" in page
+    known = [f"{found['frame']['auroc']:.{4 if found['seen'] else 3}f}" for found in TEST["categories"].values()]
+    assert f"| AUROC, frames | {' | '.join(known)} |" in page
+
+
+def test_what_calibration_and_corruption_do() -> None:
+    pages = {
+        name: (ROOT / "docs/concepts" / name).read_text() for name in ("calibration-and-thresholds.md", "robustness.md")
+    }
+    eces = f"the ECE is {TEST['raw']['ece']:.3f} before and {TEST['ece']:.3f} after calibration"
+    assert eces in pages["calibration-and-thresholds.md"]
+    assert f"the drop is {interval(ROBUSTNESS, 'mean_auroc_drop')}," in pages["robustness.md"]
+    worst = CORRUPTED[(CORRUPTED["severity"] == 5) & CORRUPTED["corruption"].isin(LOSSY)]["auroc"]
+    assert f"bring the AUROC to {worst.min():.2f} to {worst.max():.2f}." in " ".join(pages["robustness.md"].split())
 
 
 def test_how_many_corrupted_frames_get_a_verdict() -> None:

@@ -54,7 +54,14 @@ class Pretrain(Section):
     ]
     epochs: Annotated[Count, Field(description="Times that each video is seen, with two of its frames.")]
     batch_size: Annotated[Annotated[int, Field(ge=2)], Field(description="Videos in one step of the optimiser.")]
-    lr: Annotated[float, Field(gt=0, description="Learning rate of SGD; it falls to 0 as half a cosine.")]
+    lr: Annotated[
+        float,
+        Field(
+            gt=0,
+            description="Learning rate of SGD for 256 videos a step: it is multiplied by `batch_size` / 256, and falls "
+            "to 0 as half a cosine.",
+        ),
+    ]
     seed: Annotated[Seed, Field(description="Seed of the heads, the pairs of frames and their augmentation.")]
 
 
