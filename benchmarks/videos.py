@@ -14,16 +14,17 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import av
 import numpy as np
 import yaml
+from numpy.typing import NDArray
 
 from benchmarks import arguments, machine
 from benchmarks.scale import ROOT, family, memory
-from benchmarks.video import HEIGHT, RATE, WIDTH
+from benchmarks.video import HEIGHT, WIDTH, encode
 from deepfake_detection.common.parallel import map_in_processes
 from deepfake_detection.sources.drawn.drawing import film
 
@@ -34,20 +35,20 @@ WORK = {"index": "data/.part-index/own", "prepare": "data/.part-prepared/own"}  
 
 def write(path: Path, target: int, who: int) -> None:
     """A film of a moving background, that of ``target``, and in front of it the face of ``who``."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    encode(path, pictures(target, who))
+
+
+def pictures(target: int, who: int) -> Iterator[NDArray[np.uint8]]:
+    """The frames of such a film, of shape (HEIGHT, WIDTH, 3)."""
     face = np.round(film(who, 0, FACE, 42).filmed * 255).astype(np.uint8)
     coarse = np.random.default_rng(target).integers(0, 96, (HEIGHT // 8, WIDTH // 8, 3), np.uint8)
     pattern = coarse.repeat(8, 0).repeat(8, 1)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with av.open(str(path), "w") as container:
-        stream: Any = container.add_stream("libx264", rate=RATE)
-        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
-        stream.options = {"preset": "veryfast"}
-        for number in range(FRAMES):
-            pixels = np.roll(pattern, (2 * number, 3 * number), (0, 1))
-            left, top = 480 + number // 3, 200 + int(40 * np.sin(number / 30))
-            pixels[top : top + FACE, left : left + FACE] = face
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
-        container.mux(stream.encode())
+    for number in range(FRAMES):
+        pixels = np.roll(pattern, (2 * number, 3 * number), (0, 1))
+        left, top = 480 + number // 3, 200 + int(40 * np.sin(number / 30))
+        pixels[top : top + FACE, left : left + FACE] = face
+        yield pixels
 
 
 def decode(path: Path) -> float:

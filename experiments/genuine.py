@@ -65,7 +65,6 @@ def row(augment: str, size: int, epochs: int, method: str = "supervised") -> lis
 
 ROWS = {
     "recipe": row("recipe", 128, 6),
-    "recipe-16": row("recipe", 128, 16),
     "mild": row("mild", 128, 6),
     "mild-16": row("mild", 128, 16),
     "sturdy": row("sturdy", 128, 6),

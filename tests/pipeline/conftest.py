@@ -106,12 +106,13 @@ STAGES = ("download", "weights", "index", "split", "prepare", "train", "calibrat
 
 
 def run_stages(folder: Path, params: dict[str, Any], stages_: tuple[str, ...] = STAGES) -> None:
-    """Writes params.yaml into the current folder and runs stages in this process, those of a data set for each."""
+    """Writes params.yaml into the current folder and runs stages in this process, those of an entry for each."""
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
     for name in ("none", "imagenet"):
         shutil.copy(ROOT / name, folder / name)
     for stage in stages_:
-        for key in params["datasets"] if stage in ("download", "index", "prepare", "predict") else ("",):
+        each = "datasets" if stage in ("download", "index", "prepare", "predict") else stage
+        for key in params[each] if each in ("datasets", "pretrain", "adapt") else ("",):
             import_module(f"stages.{stage}").main(*filter(None, [key]))
 
 

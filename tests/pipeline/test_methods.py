@@ -1,7 +1,6 @@
 """The small network and the methods that blend, through all stages that they touch."""
 
 import json
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +15,13 @@ from deepfake_detection import Detector
 from deepfake_detection.common.errors import UserError
 from deepfake_detection.frames.prepared import LANDMARKS, SCALE, open_landmarks, open_set
 from deepfake_detection.pictures.faces import Landmarks
-from tests.pipeline.conftest import ROOT
+from tests.pipeline.conftest import ROOT, run_stages
 from tests.pipeline.test_metrics_keys import keys, pattern
 from tests.support.params import tree
 from tools.metrics_keys import FILES, every_key
 
 DATA = ("download", "index", "split", "prepare", "weights")
 SCORES = ("calibrate", "predict", "evaluate", "robustness")
-ONE_EACH = ("download", "index", "prepare", "predict")  # for each data set
 
 
 def run(
@@ -48,18 +46,7 @@ def run(
     params["model"] |= {"arch": "efficientnet_lite0", "weights": "imagenet"}
     params["train"] |= {"epochs": 1, "balance": "class"} | train
     params["train"]["augment"] |= {"jpeg": {"p": 0.5, "range": [20.0, 95.0]}, "erase": 0.5}
-    (project / "params.yaml").write_text(yaml.safe_dump(params))
-    run_stages(params, *stages)
-
-
-def run_stages(params: dict[str, Any], *stages: str) -> None:
-    for stage in stages:
-        main = import_module(f"stages.{stage}").main
-        if stage in ONE_EACH or stage in ("pretrain", "adapt"):
-            for name in params["datasets" if stage in ONE_EACH else stage]:
-                main(name)
-        else:
-            main()
+    run_stages(project, params, stages)
 
 
 @pytest.fixture
@@ -126,8 +113,7 @@ def test_the_profile_ffpp_strong_runs_end_to_end(project: Path) -> None:
         "drawn": {"identities": people, "frames": 1, "size": 128, "seed": 42},
     }
     params["datasets"] = {"drawn": {key: given[key] for key in ("use", "real", "fake", "unseen")} | drawn}
-    (project / "params.yaml").write_text(yaml.safe_dump(params))
-    run_stages(params, *DATA, "train", *SCORES, "plot", "report")
+    run_stages(project, params, (*DATA, "train", *SCORES, "plot", "report"))
     index = pd.read_csv(project / "data" / "index.csv", dtype=str).set_index("path")
     splits = pd.read_csv(project / "data" / "splits.csv").set_index("path")["split"]
     official = {f"{who:03d}": name for name, part in (("val", pairs[6:9]), ("train", pairs[:6])) for who in part.flat}

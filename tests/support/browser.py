@@ -113,10 +113,6 @@ class Browser:
         found: list[bool] = self.evaluate("[...document.images].map(e => e.complete && e.naturalWidth > 0)")
         return found
 
-    @property
-    def loaded(self) -> int:
-        return self._loaded
-
     def _send(self, method: str, session: str = "", **parameters: Any) -> Any:
         self._number += 1
         message = {"id": self._number, "method": method, "params": parameters}

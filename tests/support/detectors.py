@@ -147,14 +147,14 @@ def logits_of(outputs: Tensor, fake: int) -> Tensor:
     return outputs[:, fake] - outputs[:, 1 - fake] if outputs.shape[1] == 2 else outputs[:, 0]
 
 
-def compared(name: str, folder: Path, sizes: list[int], drawn_at: int = 64) -> dict[str, float]:
+def compared(name: str, folder: Path, sizes: list[int]) -> dict[str, float]:
     """How far an imported detector is from its reference: the largest relative difference of logits in float64.
 
     ``right`` is that at any of ``sizes``. The others are controls, at the last size: what a wrong padding, eps and row
     of the head make of it. It should be even, because paddings are the same for 2^n + 1 pixels.
     """
     build, saved, options = DETECTORS[name]
-    reference = drawn(build(), drawn_at)
+    reference = drawn(build(), 64)
     path, to = folder / "theirs", folder / f"{name}.pth"
     torch.save(saved(reference), path)
     sidecar = import_weights([path], name, to, **options)

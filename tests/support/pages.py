@@ -17,7 +17,6 @@ def page_of(result: dict[str, Any], sidecar: Sidecar) -> str:
         "prior": "50%",
         "max_mb": 1,
         "max_bytes": 10**6,
-        "max_seconds": 60,
         "error": "",
         "case_files": True,
     }

@@ -131,9 +131,7 @@ def main() -> None:
 
             with ThreadPoolExecutor(PROCESSES) as pool:
                 list(pool.map(judge_all, [files[number::PROCESSES] for number in range(PROCESSES)]))
-        bad = [
-            answer for answer in answers if answer[1] not in ("original", "fake", "partly fake", "uncertain", "none")
-        ]
+        bad = [answer for answer in answers if answer[1] not in VERDICTS]
         if options.keep:
             options.keep.mkdir(parents=True, exist_ok=True)
             for file, *_ in [*bad, max(answers, key=lambda answer: answer[3])]:

@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import yaml
 from pydantic import AfterValidator, ValidationError
@@ -30,34 +30,6 @@ class Params(Section):
     robustness: Robustness
 
 
-# keys of earlier versions, and what took their place
-MOVED: dict[str, str] = {
-    "data.source": "datasets=embedded, datasets=ffpp_kaggle or datasets=own",
-    "data.local_dir": "datasets.own.path",
-    "data.layout": "datasets.own.layout",
-    "data.kaggle": "datasets.<name>.kaggle",
-    "data.compression": "datasets.<name>.compression",
-    "data.categories": "datasets.<name>.real, fake and unseen",
-    "data.extra": "datasets.<name> with path, layout and use",
-    "data.embedded": "datasets.embedded.drawn",
-    "data.frames": "video.frames",
-    "data.frame_format": "left out, because no frame of a video is written as a file",
-    "video.format": "left out, because no frame of a video is written as a file",
-    "data": "datasets",
-    "pretrain.method": "pretrain.simsiam or pretrain.byol",
-    "adapt.method": "adapt: [adabn]",
-}
-
-
-def moved(tree: Any) -> list[str]:
-    """The keys of a parsed params.yaml that have another name now, each with that name."""
-    sections = tree.items() if isinstance(tree, dict) else ()
-    keys = [name for name, content in sections if not isinstance(content, dict)]
-    keys += [f"{name}.{key}" for name, content in sections if isinstance(content, dict) for key in content]
-    found = [(key, MOVED.get(key) or MOVED.get(key.partition(".")[0])) for key in keys]
-    return [f"{key}: now {new}" for key, new in found if new]
-
-
 class _Loader(yaml.SafeLoader):
     """Reads 1e-4 as a number, as YAML 1.2 and DVC do. PyYAML follows YAML 1.1 and reads it as a string."""
 
@@ -78,8 +50,6 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
         raise UserError(f"{path} not found: run this from the project's root") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
-    if renamed := moved(tree):
-        raise UserError(f"{path}: {'; '.join(renamed)}; see docs/reference/parameters.md")
     try:
         return Params.model_validate(tree)
     except ValidationError as error:

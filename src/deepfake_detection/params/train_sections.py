@@ -1,6 +1,6 @@
 """The sections ``model``, ``pretrain``, ``train`` and ``adapt``: the network and how it learns."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
@@ -81,13 +81,6 @@ class Effect(Section):
         list[float],
         Field(min_length=2, max_length=2, description="Least and greatest strength. It is drawn evenly between them."),
     ]
-
-    @model_validator(mode="before")
-    @classmethod
-    def _refuse_earlier(cls, values: Any) -> Any:
-        if isinstance(values, dict) and {"low", "high"} & values.keys():
-            raise ValueError("low and high are now range: [low, high]")
-        return values
 
 
 def _between(least: float, greatest: float) -> AfterValidator:

@@ -11,7 +11,7 @@ from functools import cache
 from importlib.metadata import version
 from itertools import chain, groupby, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast, overload
+from typing import Any, cast, overload
 
 import numpy as np
 import torch
@@ -54,9 +54,6 @@ from deepfake_detection.serving.results import (
     face_of,
     gravest,
 )
-
-if TYPE_CHECKING:  # PyAV is loaded for the first video
-    pass
 
 BATCH = 16  # frames in one pass of the network
 FRAMES_TO_ADAPT = 8  # of a video, whose frames are much alike
@@ -335,9 +332,12 @@ class Detector:
             faces = counting(faces, self.authors, video=False)
         return _Read(path, [face_in_file(face, read) for face in faces], [self.crop(pixels, face) for face in faces])
 
-    def crop(self, pixels: Pixels, face: DetectedFace | None) -> Pixels:
-        """What the network sees of a face, or of a whole picture, uint8 of shape (size, size, 3)."""
-        return crop_face(pixels, face, self.sidecar.crop, self.sidecar.margin, self.size)
+    def crop(self, pixels: Pixels, face: DetectedFace | None, size: int | None = None) -> Pixels:
+        """What the network sees of a face, or of a whole picture, uint8 of shape (size, size, 3).
+
+        ``size`` is the network's unless another one is given.
+        """
+        return crop_face(pixels, face, self.sidecar.crop, self.sidecar.margin, size or self.size)
 
     def _to_prediction(self, read: "_Read", scores: Iterator[Score]) -> Prediction:
         faces = tuple(self.to_face(face, next(scores), len(read.faces)) for face in read.faces)

@@ -30,7 +30,7 @@ from deepfake_detection.common.errors import UserError
 from deepfake_detection.common.text import clock, percent
 from deepfake_detection.network.layers import Members
 from deepfake_detection.network.sidecar import Where
-from deepfake_detection.pictures.crops import crop_face, square_within
+from deepfake_detection.pictures.crops import square_within
 from deepfake_detection.pictures.faces import DetectedFace
 from deepfake_detection.pictures.images import UnreadableImageError, read_picture
 from deepfake_detection.pictures.kinds import is_video
@@ -78,7 +78,7 @@ def heat_map(detector: Detector, pixels: Pixels, face: DetectedFace | None) -> P
     Blue means no evidence for a fake. Yellow means the most evidence in this picture, but at least MIN_TOP. So the map
     is all grey if the network found nothing.
     """
-    found = _map(detector, _crop(detector, pixels, face))
+    found = _map(detector, detector.crop(pixels, face))
     return _overlay(network_view(detector, pixels, face), found, _scale_maximum(detector, [found]))
 
 
@@ -240,14 +240,10 @@ def _require_verdict(path: Path, prediction: Prediction) -> Prediction:
     return prediction
 
 
-def _crop(detector: Detector, pixels: Pixels, face: DetectedFace | None, size: int | None = None) -> Pixels:
-    return crop_face(pixels, face, detector.sidecar.crop, detector.sidecar.margin, size or detector.size)
-
-
 def network_view(detector: Detector, pixels: Pixels, face: DetectedFace | None) -> Image.Image:
     """What the network saw, not resized to its input."""
     if face is not None and detector.sidecar.crop not in ("none", "face"):
-        return Image.fromarray(_crop(detector, pixels, face, LARGEST))
+        return Image.fromarray(detector.crop(pixels, face, LARGEST))
     picture = Image.fromarray(pixels)
     if face is not None:
         picture = picture.crop(square_within(face.box, detector.sidecar.margin, picture.size))
@@ -304,7 +300,7 @@ def _draw_maps(
     shown: Sequence[tuple[Pixels, Face]],
     sides: Sequence[tuple[Axes, Axes]],
 ) -> None:
-    seen = [_crop(detector, pixels, face.detected) for pixels, face in shown]
+    seen = [detector.crop(pixels, face.detected) for pixels, face in shown]
     found = [_map(detector, each) for each in seen]
     top, where = _scale_maximum(detector, found), measured_where(detector)
     for (pixels, face), crop, each, (left, right) in zip(shown, seen, found, sides, strict=True):

@@ -134,8 +134,6 @@ def _video(detector: "Detector", path: Path, frames: int | None, check: bool) ->
     return found, {
         "kind": "video",
         "threshold": detector.sidecar.score.reading.threshold,
-        "faces": [],
-        "more_faces": 0,
         "whole": bool(own) and own[0].face.box is None,
         "people": [_person(person, detector.sidecar.score.reading.threshold) for person in found.people[:PEOPLE_SHOWN]],
         "more_people": max(0, len(found.people) - PEOPLE_SHOWN),

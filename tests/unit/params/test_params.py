@@ -8,7 +8,7 @@ import yaml
 from dvc.utils.hydra import compose_and_dump
 
 from deepfake_detection.common.errors import UserError
-from deepfake_detection.params.load import MOVED, load_params
+from deepfake_detection.params.load import load_params
 from tests.support.params import tree
 
 ROOT = Path(__file__).parents[3]
@@ -67,11 +67,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "category twice": ({"datasets.embedded.fake": ["Original"]}, "datasets.embedded: real, fake and unseen: Original"),
     "unseen but trained on": ({"datasets.embedded.unseen": ["Deepfakes"]}, "datasets.embedded: real, fake and unseen:"),
     "category outside": ({"datasets.embedded.fake": ["../x"]}, "datasets.embedded.fake.0: String"),
-    "former section's key": ({"data": {"other": 4}}, "data.other: now datasets"),
-    "former key": ({"video.format": "png"}, "video.format: now left out, because no frame of a video is written"),
-    "former section": ({"data": "mine"}, "data: now datasets"),
     "range that falls": ({"train.augment.jpeg.range": [95.0, 10.0]}, "train.augment.jpeg: range must rise, between 1"),
-    "ends of a range": ({"train.augment.jpeg.low": 10}, "train.augment.jpeg: low and high are now range: [low, high]"),
 }
 
 
@@ -98,16 +94,6 @@ def test_wrong_parameters_give_one_line_with_the_key(tmp_path: Path, name: str) 
         load_params(write(tmp_path, changes))
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
-
-
-def test_every_old_key_is_named_with_its_new_one(tmp_path: Path) -> None:
-    old: dict[str, dict[str, str]] = {}
-    for section, _, key in (key.partition(".") for key in MOVED if key != "data"):
-        old.setdefault(section, {})[key] = "x"
-    with pytest.raises(UserError) as caught:
-        load_params(write(tmp_path, old))
-    assert all(f"{key}: now {new}" in str(caught.value) for key, new in MOVED.items() if key != "data")
-    assert str(caught.value).endswith("; see docs/reference/parameters.md")
 
 
 @pytest.mark.parametrize("text", ["train: [", "", "just words", "\x00"])

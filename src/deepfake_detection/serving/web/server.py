@@ -81,7 +81,7 @@ def create_app(
         "max_mb": max_bytes // 10**6,
         "max_bytes": max_bytes,
     }
-    about |= {"max_seconds": max_seconds, "threshold": rounded_percent(sidecar.frame.threshold)}
+    about |= {"threshold": rounded_percent(sidecar.frame.threshold)}
     tested = usable_results(checkpoint)
     guessing = tested.test.guessing() if tested else ""
     about |= {"guessing": guessing, "unseen": unseen_words(tested), "not_meant": not_meant(sidecar, tested)}
